@@ -15,8 +15,8 @@
 #include "convscope/base.h"
 
 #define CVI_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-#define CVI_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define CVI_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define CVI_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define CVI_MAX(a, b)    ((a) > (b) ? (a) : (b))
 #if defined(__GNUC__)
 #define CVI_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #else
@@ -36,23 +36,23 @@ cvs_status cvi_at_offset(cvs_error *err, cvs_status code, int64_t offset);
 cvs_status cvi_at_line(cvs_error *err, cvs_status code, int line, int column);
 /* Forgets an error (keeps the language) when a caller tries something else instead. */
 void cvi_error_clear(cvs_error *err);
-#define CVI_TRY(call)                   \
-    do {                                \
-        cvs_status cvi_try_ = (call);   \
-        if (cvi_try_ != CVS_OK) {       \
-            return cvi_try_;            \
-        }                               \
+#define CVI_TRY(call)                                                                                        \
+    do {                                                                                                     \
+        cvs_status cvi_try_ = (call);                                                                        \
+        if (cvi_try_ != CVS_OK) {                                                                            \
+            return cvi_try_;                                                                                 \
+        }                                                                                                    \
     } while (0)
 
-/* ---- text in two languages (text.c, zh/*.def) ------------------------------------------------------
+/* ---- text in two languages (text.c and the rows in zh/) -------------------------------------------------
  * tr() gives the Chinese text of an English literal when lang is CVS_ZH (the English one where a row is missing;
  * a test fails then). Rows: CVI_ZH("English", "中文"), one .def per folder. */
 const char *cvi_tr(cvs_lang lang, const char *english);
 
 /* ---- memory (memory.c) -----------------------------------------------------------------------------
  * All allocation of the library goes through these, so that a test can fail the k-th one. */
-void *cvi_malloc(size_t bytes);                 /* 64-byte aligned; NULL on failure; never for 0 bytes */
-void *cvi_calloc(size_t count, size_t size);    /* checked product, zeroed */
+void *cvi_malloc(size_t bytes);              /* 64-byte aligned; NULL on failure; never for 0 bytes */
+void *cvi_calloc(size_t count, size_t size); /* checked product, zeroed */
 void *cvi_realloc(void *p, size_t old_bytes, size_t new_bytes);
 void cvi_free(void *p);
 char *cvi_strdup(const char *s);
@@ -70,9 +70,9 @@ bool cvi_add(int64_t a, int64_t b, int64_t *out);
 
 /* Arena: many small pieces, freed together. Pieces are zeroed and 16-byte aligned. */
 typedef struct cvi_arena cvi_arena;
-cvi_arena *cvi_arena_new(int64_t max_bytes); /* 0 = no bound; NULL on failure */
-void cvi_arena_free(cvi_arena *a);           /* NULL allowed */
-void cvi_arena_reset(cvi_arena *a);          /* forgets the pieces, keeps the memory */
+cvi_arena *cvi_arena_new(int64_t max_bytes);                     /* 0 = no bound; NULL on failure */
+void cvi_arena_free(cvi_arena *a);                               /* NULL allowed */
+void cvi_arena_reset(cvi_arena *a);                              /* forgets the pieces, keeps the memory */
 void *cvi_arena_alloc(cvi_arena *a, int64_t count, size_t size); /* NULL: out of memory, bound or overflow */
 char *cvi_arena_strn(cvi_arena *a, const char *s, size_t n);     /* terminated copy */
 char *cvi_arena_printf(cvi_arena *a, const char *fmt, ...) CVI_PRINTF(2, 3);
@@ -88,7 +88,8 @@ void cvi_buf_add(cvi_buf *b, const void *data, size_t n);
 void cvi_buf_puts(cvi_buf *b, const char *s);
 void cvi_buf_printf(cvi_buf *b, const char *fmt, ...) CVI_PRINTF(2, 3);
 void cvi_buf_base64(cvi_buf *b, const void *data, size_t n);
-void cvi_buf_xml(cvi_buf *b, const char *s); /* escaped for XML and HTML text and attributes; control characters dropped */
+void cvi_buf_xml(
+    cvi_buf *b, const char *s); /* escaped for XML and HTML text and attributes; control characters dropped */
 void cvi_buf_free(cvi_buf *b);
 
 /* ---- files (file.c) --------------------------------------------------------------------------------

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ * convscope.h - all public headers. */
+#ifndef CONVSCOPE_H
+#define CONVSCOPE_H
+#include "base.h"
+#include "tensor.h"
+#include "data.h"
+#include "model.h"
+#include "run.h"
+#endif

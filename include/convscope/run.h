@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ * run.h - run a model on an input and look at every layer; count what it costs.
+ *
+ *     cvs_run *run;
+ *     cvs_run_new(model, NULL, &run, &err);
+ *     cvs_run_image(run, image, NULL, &err);         or cvs_run_tensors
+ *     cvs_run_layer(run, i, &tensor, &err);          borrowed until the next forward
+ */
+#ifndef CONVSCOPE_RUN_H
+#define CONVSCOPE_RUN_H
+
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cvs_run cvs_run; /* one thread at a time */
+
+typedef struct cvs_run_options {
+    int threads;                  /* 0 = one per CPU; the bits do not depend on it */
+    const char *device;           /* NULL or "cpu" */
+    bool exact;                   /* no Winograd */
+    bool plain;                   /* only the plain C twins (the reference) */
+    int64_t batch, height, width; /* for free dimensions of the first input; 0 = 1 and a sensible side */
+    cvs_limits limits;
+    cvs_progress progress;
+    void *progress_context;
+} cvs_run_options;
+
+cvs_status cvs_run_new(const cvs_model *model, const cvs_run_options *options, cvs_run **out, cvs_error *err);
+void cvs_run_free(cvs_run *run);
+
+/* Runs on tensors, one per model input, in the graph's order [N,C,H,W]; makes a new plan when shapes differ from the last. */
+cvs_status cvs_run_tensors(cvs_run *run, const cvs_tensor *inputs, int n_inputs, cvs_error *err);
+/* Runs on a .npy file, or a list of n of them (one per input): the model file's own layout unless `layout` is "nchw" or "nhwc";
+ * batch dimension optional; integer pixels are converted to the input's type as numbers. A fixed-batch model runs sample by
+ * sample and the results are joined along the batch dimension. */
+cvs_status cvs_run_npy(cvs_run *run, const char *const *paths, int n, const char *layout, cvs_error *err);
+/* Runs on one picture (uint8 [H,W,3]) after the model's preprocessing; shown (may be NULL) gets what the network sees, uint8, owned. */
+cvs_status cvs_run_image(cvs_run *run, const cvs_tensor *image, cvs_tensor *shown, cvs_error *err);
+/* Any file: a .npy by content, else a picture. shown is left zeroed for a .npy that has no 1 or 3 channels. */
+cvs_status cvs_run_file(cvs_run *run, const char *path, const char *layout, cvs_tensor *shown,
+                        cvs_error *err);
+
+/* Values after a run, CVS_PLAIN, graph order; borrowed until the next run. Layers count 0..n_layers-1 in topological order. */
+cvs_status cvs_run_layer(cvs_run *run, int layer, cvs_tensor *out, cvs_error *err);
+cvs_status cvs_run_input(cvs_run *run, int i, cvs_tensor *out, cvs_error *err);
+cvs_status cvs_run_output(cvs_run *run, int i, cvs_tensor *out, cvs_error *err);
+/* The same value as the model's own file would hold it (channels last where the file is), owned. layout as in cvs_run_npy. */
+cvs_status cvs_run_layer_file(cvs_run *run, int layer, const char *layout, cvs_tensor *out, cvs_error *err);
+
+/* ---- classification ------------------------------------------------------------------------------- */
+typedef struct cvs_score {
+    int index;
+    const char *name; /* borrowed; "" when no names are known */
+    double probability, logit;
+} cvs_score;
+typedef enum cvs_logit_kind {
+    CVS_LOGIT_BEFORE_SOFTMAX, /* the graph ends in softmax: logit = its input */
+    CVS_LOGIT_BEFORE_SIGMOID, /* the graph ends in sigmoid; one unit counts as two classes */
+    CVS_LOGIT_IS_OUTPUT       /* no squash at the end: softmax was applied for `probability` */
+} cvs_logit_kind;
+/* The `top` best classes of sample n of the first output, best first, filled into scores; *count <= top. */
+cvs_status cvs_run_top(cvs_run *run, int64_t sample, int top, cvs_score *scores, int *count,
+                       cvs_logit_kind *kind, cvs_error *err);
+
+/* ---- what the model is made of, with numbers ---------------------------------------------------------- */
+typedef struct cvs_layer {
+    int index;
+    const char *name, *node, *op; /* borrowed from the model */
+    const char *title;            /* "Convolution", in the run's language as asked */
+    cvs_dtype dtype;
+    int rank;
+    int64_t dim[CVS_MAX_RANK];
+    int64_t params, macs, flops, bytes; /* bytes of the activation */
+    bool
+        has_field; /* receptive field known: one position of the layer sees field[0] x field[1] input pixels */
+    int64_t field[2], jump[2]; /* rows, columns; jump = input pixels between neighbours (rounded) */
+    double start[2];           /* centre of position (0,0) in input pixels */
+    bool is_conv, is_pool, has_filters, is_dense, is_output, runnable, known;
+    char settings[120];                              /* "3x3, stride 2, pad 1" */
+    const char *sentence, *formula, *reading, *note; /* operator's text; note may be NULL */
+    int glyph;                                       /* semantic class, draw.h */
+} cvs_layer;
+typedef struct cvs_summary {
+    int n_layers;
+    cvs_layer *layers; /* owned by the summary */
+    int64_t params, params_trainable, macs, flops, activation_bytes, weight_bytes, peak_bytes;
+    int n_unknown;  /* nodes whose operator is unknown */
+    char input[64]; /* shape it was computed for */
+} cvs_summary;
+/* Shapes and costs without running; works without weights. Free with cvs_summary_free. */
+cvs_status cvs_model_summarize(const cvs_model *model, const cvs_run_options *options, cvs_lang lang,
+                               cvs_summary *out, cvs_error *err);
+void cvs_summary_free(cvs_summary *s);
+
+/* ---- parameters and windows of a layer ------------------------------------------------------------------ */
+/* Kernel [K,C/groups,R,S] (or dense [K,C]) and bias [K] of the node that made a layer, float32, borrowed views or owned copies (free both). */
+cvs_status cvs_model_filters(const cvs_model *model, int layer, cvs_tensor *kernel, cvs_tensor *bias,
+                             cvs_error *err);
+typedef struct cvs_window {
+    char kind[16]; /* "max", "average", "global-max", "global-average" */
+    int64_t kernel[2], stride[2], dilation[2], pad_begin[2];
+} cvs_window;
+/* A pooling layer: its input and output tensors (borrowed from the run) and, for max, switches int64 [N,C,OH,OW] = h*W+w, owned. */
+cvs_status cvs_run_pooling(cvs_run *run, int layer, cvs_tensor *input, cvs_tensor *output,
+                           cvs_tensor *switches, cvs_window *window, cvs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * engine.h (internal) - plan, run, backward over a graph. Made for training and explanation as well as for running: every value of
+ * a run can be read after it, and the backward pass goes only as far as asked.
+ */
+#ifndef CVI_ENGINE_H
+#define CVI_ENGINE_H
+
+#include "ops/op.h"
+#include "convscope/run.h"
+
+typedef struct cvi_plan cvi_plan; /* shapes, order, layouts, memory for one (graph, input shapes) */
+typedef struct cvi_exec cvi_exec; /* a plan with its memory: values after forward, gradients after backward */
+
+typedef struct cvi_exec_options {
+    cvi_pool *pool; /* borrowed, may be NULL */
+    bool exact, plain, training;
+    bool keep_aux; /* keep switches for backward */
+    int64_t max_bytes;
+    uint64_t seed;
+} cvi_exec_options;
+
+/* Plans for inputs of these shapes (data may be NULL; where it is given for an input, its numbers may decide shapes). */
+cvs_status cvi_exec_new(const cvi_graph *g, const cvs_tensor *inputs, const cvi_exec_options *options,
+                        cvi_exec **out, cvs_error *err);
+void cvi_exec_free(cvi_exec *x);
+/* Runs all nodes (or only those that `last`, a value, needs; -1 = all). Inputs CVS_PLAIN, shapes as planned. */
+cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err);
+/* A value after planning (shape; data NULL) or after forward (data, CVS_PLAIN, borrowed). */
+cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
+/* Replaces a constant's numbers for this exec only (training, what-if); the tensor is borrowed while it is set, NULL = the model's again. */
+cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_error *err);
+/* Backward from seeds (gradient of the target with respect to seed_values[k]) to wanted[k]; after forward. Gradients are read with
+ * cvi_exec_gradient until the next call. Only nodes on a path between seeds and wanted values run. */
+cvs_status cvi_exec_backward(cvi_exec *x, cvi_rule rule, const int *seed_values, const cvs_tensor *seeds,
+                             int n_seeds, const int *wanted, int n_wanted, cvs_error *err);
+cvs_status cvi_exec_gradient(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
+int64_t cvi_exec_bytes(const cvi_exec *x);
+/* Fills an opctx for a node with the shapes (and data, after forward) of this exec: for cost, field, figures. */
+cvs_status cvi_exec_opctx(cvi_exec *x, int node, cvi_opctx *ctx, cvs_error *err);
+/* The value that holds the logits of output `o`, and how it was found (skips squashes and reshapes that only move). */
+int cvi_graph_logit(const cvi_graph *g, int o, cvs_logit_kind *kind);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ * op.h (internal) - the operator descriptor: one const struct per operator at the end of its family file, one line in
+ * ops.def. No switch anywhere else may name an operator; what another layer needs to know becomes a field here.
+ */
+#ifndef CVI_OP_H
+#define CVI_OP_H
+
+#include "graph/graph.h"
+
+/* What an input is, so that parameters can be counted, initialised, drawn and trained without naming operators. */
+typedef enum cvi_role {
+    CVI_DATA,   /* flows */
+    CVI_WEIGHT, /* kernel: fan-in = its elements / dim 0 (or as fan_in below says) */
+    CVI_BIAS,
+    CVI_SCALE,
+    CVI_SHIFT,
+    CVI_MEAN,
+    CVI_VARIANCE,
+    CVI_SHAPE /* its numbers decide the output's shape: needed while planning */
+} cvi_role;
+
+typedef struct cvi_op_io {
+    const char *name;
+    cvi_role role;
+    bool optional;
+    bool variadic; /* the last one may repeat */
+} cvi_op_io;
+
+typedef struct cvi_op_attr {
+    const char *name;
+    cvi_attr_kind kind;
+    const char *initial; /* default as text ("1", "NOTSET"), "" = none, NULL = required */
+    const char *range;   /* in words: ">= 1", "constant|reflect|edge" */
+    const char *en, *zh; /* meaning */
+} cvi_op_attr;
+
+/* Attribution rules of the backward pass; a method is a rule, not a traversal. An operator without special code treats
+ * every rule as CVI_GRADIENT. More rules come with more methods. */
+typedef enum cvi_rule {
+    CVI_GRADIENT,
+    CVI_DECONVNET, /* ReLU passes max(g,0) whatever its input was (Zeiler and Fergus 2014) */
+    CVI_GUIDED,    /* ReLU passes max(g,0) where its input was positive (Springenberg et al. 2015) */
+    CVI_N_RULES
+} cvi_rule;
+
+/* What every callback gets. in[k] is NULL when absent; in[k]->data is NULL while only the shape is known. */
+typedef struct cvi_opctx {
+    const cvi_graph *graph;
+    const cvi_node *node;
+    const cvi_op *op;
+    int n_in, n_out;
+    const cvs_tensor *const *in;
+    cvs_tensor
+        *out; /* infer fills dtype, rank, dim; forward fills data. out[k].dtype CVS_NONE = absent, skip it */
+    cvi_pool *pool;     /* may be NULL */
+    cvi_arena *scratch; /* emptied after the call */
+    void *prepared;     /* what `prepare` made for this node, or NULL */
+    void *aux; /* aux_bytes() kept from forward to backward (switches), or NULL when nobody will ask */
+    bool training;
+    bool exact; /* no algorithm that rounds differently from the plain loop more than summation order does */
+    uint64_t seed;
+    /* Runs a subgraph attribute (If, Loop): its outputs are owned tensors for the caller. Set by the engine. */
+    cvs_status (*run_graph)(const struct cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);
+    void *engine;
+    cvs_error *err;
+} cvi_opctx;
+
+typedef struct cvi_cost {
+    int64_t macs;  /* multiply-accumulates, of the whole batch */
+    int64_t flops; /* other arithmetic (adds, compares, exp = 1 each) */
+} cvi_cost;
+
+/* Receptive-field step per spatial axis (0 = H, 1 = W). */
+typedef enum cvi_field_kind {
+    CVI_FIELD_SAME,   /* element-wise over positions */
+    CVI_FIELD_WINDOW, /* kernel, stride, dilation, pad_begin */
+    CVI_FIELD_SCALE, /* resize: scale = output side / input side, kernel = how many inputs one output reads */
+    CVI_FIELD_ALL,   /* reads every position (dense, global pooling, spatial softmax) */
+    CVI_FIELD_NONE   /* carries no positions (shape arithmetic) */
+} cvi_field_kind;
+typedef struct cvi_field_step {
+    cvi_field_kind kind;
+    int64_t kernel[2], stride[2], dilation[2], pad_begin[2];
+    double scale[2];
+} cvi_field_step;
+
+typedef struct cvi_op_text {
+    const char *title_en, *title_zh;       /* "Convolution", "卷积" */
+    const char *sentence_en, *sentence_zh; /* what it does, one sentence */
+    const char *
+        formula; /* plain text with Unicode, e.g. "y[n,k,i,j] = b[k] + Σ w[k,c,r,s]·x[n,c,i·S+r−P,j·S+s−P]" */
+    const char *reading_en, *reading_zh; /* how to read its picture, one sentence */
+} cvi_op_text;
+
+typedef enum cvi_glyph { /* semantic class: colour and inspector (reference/drawing.md 4.3) */
+                         CVI_GLYPH_INPUT,
+                         CVI_GLYPH_CONV,
+                         CVI_GLYPH_DEPTHWISE,
+                         CVI_GLYPH_NORM,
+                         CVI_GLYPH_ACTIVATION,
+                         CVI_GLYPH_POOL,
+                         CVI_GLYPH_UPSAMPLE,
+                         CVI_GLYPH_DENSE,
+                         CVI_GLYPH_ADD,
+                         CVI_GLYPH_MUL,
+                         CVI_GLYPH_CONCAT,
+                         CVI_GLYPH_SHAPE,
+                         CVI_GLYPH_MATH,
+                         CVI_GLYPH_SOFTMAX,
+                         CVI_GLYPH_OUTPUT,
+                         CVI_GLYPH_UNKNOWN
+} cvi_glyph;
+
+typedef enum cvi_op_flags {
+    CVI_OP_POINTWISE = 1, /* y depends on x at the same position only (broadcast apart) */
+    CVI_OP_RELU = 2,      /* a rectifier: the rules deconvnet and guided act here */
+    CVI_OP_SQUASH = 4,    /* softmax or sigmoid: at the end of a graph its input is the logit */
+    CVI_OP_CONV = 8,      /* has kernels to show, "last-conv" finds it */
+    CVI_OP_POOL = 16,     /* has windows (and switches) to show */
+    CVI_OP_IDENTITY = 32, /* passes its first input on at inference (Dropout, Identity) */
+    CVI_OP_RANDOM = 64
+} cvi_op_flags;
+
+struct cvi_op {
+    const char *name; /* ONNX name; other domains "domain::Name" */
+    int since;        /* first opset whose meaning (after the reader's upgrade) this is */
+    const cvi_op_io *inputs, *outputs;
+    int n_inputs, n_outputs; /* rows of the tables above */
+    const cvi_op_attr *attrs;
+    int n_attrs;
+    unsigned flags;
+    cvi_glyph glyph;
+
+    /* Fills out[k].dtype, rank, dim (never -1) from shapes; needs a value's numbers: `CVI_TRY(cvi_need(ctx, k))`, which
+     * answers CVS_E_LATE while they are not known (the engine then infers at run time). Wrong shapes: a sentence. */
+    cvs_status (*infer)(cvi_opctx *ctx);
+    /* Plain twin on CVS_PLAIN tensors: float32 and float64 natively (float64 is the reference for finite differences);
+     * float16/bfloat16 are widened around the call by the engine unless `any_type`. Accumulates in double. */
+    cvs_status (*forward)(cvi_opctx *ctx);
+    bool
+        any_type; /* forward handles every element type itself (moves or compares numbers, integer arithmetic) */
+
+    /* Fast form on float32, or NULL. can_fast says whether these shapes fit (inputs' and output's layout is then
+     * CVS_NHWC8 where fast_layout is, rank 4, for DATA inputs; other inputs stay plain). prepare packs constants once per
+     * plan (may leave NULL); drop frees it. */
+    bool (*can_fast)(const cvi_opctx *ctx);
+    cvs_layout fast_layout;
+    cvs_status (*prepare)(cvi_opctx *ctx, void **prepared);
+    void (*drop)(void *prepared);
+    cvs_status (*fast)(cvi_opctx *ctx);
+
+    /* Adds d target / d in[k] to grad_in[k] (+=; NULL: not wanted) from grad_out[k] (NULL: zero), under a rule. in and out hold the
+     * forward values. Types as in forward. NULL: "not differentiable here", shown to the user. */
+    cvs_status (*backward)(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                           cvs_tensor *const *grad_in);
+    size_t (*aux_bytes)(const cvi_opctx *ctx); /* NULL: none */
+
+    void (*cost)(const cvi_opctx *ctx, cvi_cost *cost);        /* NULL: none */
+    void (*field)(const cvi_opctx *ctx, cvi_field_step *step); /* NULL: CVI_FIELD_SAME */
+    cvi_op_text text;
+};
+
+/* ---- table (table.c, ops.def) ----------------------------------------------------------------------- */
+extern const cvi_op *const cvi_ops[]; /* sorted by name */
+extern const int cvi_n_ops;
+const cvi_op *cvi_op_find(const char *name); /* NULL: unknown */
+/* Sets node->def in a graph and its subgraphs, checks attributes and input counts of known operators. */
+cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err);
+/* Fills weights that have no data: He normal for CVI_WEIGHT, 0 for bias, shift, mean, 1 for scale, variance; marks has_weights. */
+cvs_status cvi_ops_init_weights(cvs_model *model, uint64_t seed, cvs_error *err);
+
+/* ---- helpers for family files (helpers.c) ------------------------------------------------------------- */
+cvs_status cvi_need(const cvi_opctx *ctx,
+                    int k); /* CVS_OK when in[k]->data is there (or in[k] has no elements) */
+/* Attribute of the node, or the default in the operator's table. */
+int64_t cvi_op_int(const cvi_opctx *ctx, const char *name);
+double cvi_op_float(const cvi_opctx *ctx, const char *name);
+const char *cvi_op_string(const cvi_opctx *ctx, const char *name);
+/* Sets out[k] like a shape; checks rank and product. */
+cvs_status cvi_out_shape(cvi_opctx *ctx, int k, cvs_dtype dtype, int rank, const int64_t *dim);
+/* Numpy broadcasting of n shapes; a sentence if they do not fit. */
+cvs_status cvi_broadcast(cvi_opctx *ctx, int n, const cvs_tensor *const *in, int *rank, int64_t *dim);
+/* axis in [-rank, rank) -> [0, rank), else a sentence. */
+cvs_status cvi_axis(const cvi_opctx *ctx, int64_t axis, int rank, int *out);
+/* Element i of a plain tensor of any type as double / int64. */
+double cvi_get(const cvs_tensor *t, int64_t i);
+int64_t cvi_get_int(const cvs_tensor *t, int64_t i);
+void cvi_put(const cvs_tensor *t, int64_t i, double v);
+
+#endif
