@@ -83,7 +83,8 @@ struct cvi_graph {
     cvi_value *values;
     cvi_node *nodes; /* in topological order after finish */
     int *inputs, *outputs;
-    void *index; /* name -> value, graph.c */
+    void *index;              /* name -> value, graph.c */
+    const cvs_limits *limits; /* the model's */
 };
 
 /* A loaded model (public name, private inside). */
@@ -154,7 +155,7 @@ int cvi_node_ints(const cvi_node *node, const char *name, int64_t *out, int max,
 /* Layers: the values that a node made and no reader hid, in topological order. Returns value or -1. */
 int cvi_graph_n_layers(const cvi_graph *g);
 int cvi_graph_layer(const cvi_graph *g, int layer);
-/* Finds a layer by name, by index ("12"), or "last-conv"; the error lists near names. */
+/* Finds a layer by name or by index ("12"); the error lists near names. (op.h has the form that knows "last-conv".) */
 cvs_status cvi_graph_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err);
 /* Consumers: nodes that read value v; fills up to max, returns the count. */
 int cvi_graph_users(const cvi_graph *g, int v, int *nodes, int max);

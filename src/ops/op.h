@@ -166,6 +166,8 @@ extern const int cvi_n_ops;
 const cvi_op *cvi_op_find(const char *name); /* NULL: unknown */
 /* Sets node->def in a graph and its subgraphs, checks attributes and input counts of known operators. */
 cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err);
+/* cvi_graph_find_layer that also knows "last-conv": the value of the last node with kernels over positions. */
+cvs_status cvi_ops_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err);
 /* Fills weights that have no data: He normal for CVI_WEIGHT, 0 for bias, shift, mean, 1 for scale, variance; marks has_weights. */
 cvs_status cvi_ops_init_weights(cvs_model *model, uint64_t seed, cvs_error *err);
 
