@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * base.h (internal) - errors, memory, buffers, files, JSON, threads, text: all that knows no networks.
- * One header because every file of the library needs most of it; the code is in error.c memory.c buf.c
- * file.c json.c pool.c text.c random.c beside it. Internal names start with cvi_.
+ * One header because every file of the library needs most of it; the code is in error.c memory.c arena.c buf.c
+ * file.c file_write.c inflate.c json.c pool.c text.c random.c beside it. Internal names start with cvi_.
  */
 #ifndef CVI_BASE_H
 #define CVI_BASE_H
@@ -48,6 +48,14 @@ void cvi_error_clear(cvs_error *err);
  * tr() gives the Chinese text of an English literal when lang is CVS_ZH (the English one where a row is missing;
  * a test fails then). Rows: CVI_ZH("English", "中文"), one .def per folder. */
 const char *cvi_tr(cvs_lang lang, const char *english);
+/* The table itself, for the test that reads it: number of rows, and row i (borrowed, static). */
+int cvi_text_rows(void);
+void cvi_text_row(int i, const char **english, const char **chinese);
+/* Reads one character of UTF-8 from s[0..n), n > 0: returns its bytes (1 to 4) and sets *code. A byte that begins no
+ * valid character (overlong, surrogate, cut off) is returned alone with *code = 0xFFFD and *valid = false. */
+size_t cvi_utf8_next(const char *s, size_t n, uint32_t *code, bool *valid);
+/* Copies s into dst[0..size), always terminated; where it does not fit it is cut between two characters. */
+void cvi_copy_text(char *dst, size_t size, const char *s);
 
 /* ---- memory (memory.c) -----------------------------------------------------------------------------
  * All allocation of the library goes through these, so that a test can fail the k-th one. */
@@ -63,6 +71,9 @@ typedef struct cvi_hooks {
     void *context;
 } cvi_hooks;
 void cvi_set_hooks(const cvi_hooks *hooks); /* NULL: none. Not thread safe: tests only */
+/* Asked before an allocation or a read/write that does not go through the functions here (a library's own). */
+bool cvi_alloc_should_fail(size_t bytes);
+bool cvi_io_should_fail(void);
 
 /* Checked arithmetic: false on overflow or a negative operand, then *out is untouched. */
 bool cvi_mul(int64_t a, int64_t b, int64_t *out);
@@ -152,6 +163,7 @@ void cvi_pool_run(cvi_pool *pool, int64_t n_chunks, void (*body)(void *context, 
 
 /* ---- counter-based random numbers (random.c): Philox 4x32-10, Salmon et al. 2011 ---------------------
  * The same (seed, purpose, index) gives the same number on every run and any thread. */
+void cvi_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]); /* one block */
 uint64_t cvi_random_bits(uint64_t seed, uint64_t purpose, uint64_t index);
 double cvi_random_uniform(uint64_t seed, uint64_t purpose, uint64_t index); /* [0,1), 53 bits */
 double cvi_random_normal(uint64_t seed, uint64_t purpose, uint64_t index);  /* Box-Muller, two draws */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ * memory.c - every allocation of the library, the hooks that make one fail in a test, checked arithmetic.
+ * All blocks are aligned for vector loads and for cache lines; they are released by free(), so that memory
+ * may be handed to the user and to jansson without a second convention.
+ */
+#include <stdlib.h>
+
+#include "base/base.h"
+
+enum { ALIGNMENT = 64 };
+
+static cvi_hooks hooks; /* set by tests before they start threads */
+
+void cvi_set_hooks(const cvi_hooks *new_hooks) {
+    hooks = new_hooks != NULL ? *new_hooks : (cvi_hooks){0};
+}
+
+bool cvi_alloc_should_fail(size_t bytes) {
+    return hooks.fail_alloc != NULL && hooks.fail_alloc(hooks.context, bytes);
+}
+
+bool cvi_io_should_fail(void) {
+    return hooks.fail_io != NULL && hooks.fail_io(hooks.context);
+}
+
+void *cvi_malloc(size_t bytes) {
+    if (bytes > SIZE_MAX / 2 || cvi_alloc_should_fail(bytes)) {
+        return NULL;
+    }
+    size_t rounded = (CVI_MAX(bytes, (size_t)1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return aligned_alloc(ALIGNMENT, rounded);
+}
+
+void *cvi_calloc(size_t count, size_t size) {
+    if (size != 0 && count > SIZE_MAX / size) {
+        return NULL;
+    }
+    void *p = cvi_malloc(count * size);
+    if (p != NULL) {
+        memset(p, 0, count * size);
+    }
+    return p;
+}
+
+void *cvi_realloc(void *p, size_t old_bytes, size_t new_bytes) {
+    void *q = cvi_malloc(new_bytes);
+    if (q != NULL && p != NULL) {
+        memcpy(q, p, CVI_MIN(old_bytes, new_bytes));
+        free(p);
+    }
+    return q;
+}
+
+void cvi_free(void *p) {
+    free(p);
+}
+
+void cvs_free(void *memory) {
+    free(memory);
+}
+
+char *cvi_strdup(const char *s) {
+    size_t n = strlen(s) + 1;
+    char *copy = cvi_malloc(n);
+    if (copy != NULL) {
+        memcpy(copy, s, n);
+    }
+    return copy;
+}
+
+bool cvi_mul(int64_t a, int64_t b, int64_t *out) {
+    if (a < 0 || b < 0 || (a > 0 && b > INT64_MAX / a)) {
+        return false;
+    }
+    *out = a * b;
+    return true;
+}
+
+bool cvi_add(int64_t a, int64_t b, int64_t *out) {
+    if (a < 0 || b < 0 || a > INT64_MAX - b) {
+        return false;
+    }
+    *out = a + b;
+    return true;
+}
