@@ -7,4 +7,5 @@
 #include "data.h"
 #include "model.h"
 #include "run.h"
+#include "draw.h"
 #endif
