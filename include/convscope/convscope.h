@@ -8,4 +8,5 @@
 #include "model.h"
 #include "run.h"
 #include "draw.h"
+#include "draw.h"
 #endif

@@ -222,7 +222,7 @@ static size_t prefix(const char *text, double max_em, const cvi_font *font) {
     double width = 0.0;
     while (*p != '\0') {
         const char *start = p;
-        width += cvi_advance(cvi_utf8_next(&p), font->bold, font->mono);
+        width += cvi_advance(cvi_code_next(&p), font->bold, font->mono);
         if (width > max_em) {
             return (size_t)(start - text);
         }
@@ -235,7 +235,7 @@ static size_t suffix(const char *text, double max_em, const cvi_font *font) {
     double rest = cvi_width_em(text, font->bold, font->mono);
     const char *p = text;
     while (*p != '\0' && rest > max_em) {
-        rest -= cvi_advance(cvi_utf8_next(&p), font->bold, font->mono);
+        rest -= cvi_advance(cvi_code_next(&p), font->bold, font->mono);
     }
     return (size_t)(p - text);
 }

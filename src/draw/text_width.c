@@ -69,30 +69,14 @@ double cvi_advance(uint32_t code, bool bold, bool mono) {
     return UNKNOWN;
 }
 
-uint32_t cvi_utf8_next(const char **s) {
-    const unsigned char *p = (const unsigned char *)*s;
-    uint32_t code = p[0];
-    int more = code < 0x80 ? 0 : (code >> 5) == 6 ? 1 : (code >> 4) == 14 ? 2 : (code >> 3) == 30 ? 3 : -1;
-    static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
-    if (more > 0) {
-        code &= 0x3FU >> more;
-        for (int i = 1; i <= more; i++) {
-            if ((p[i] & 0xC0) != 0x80) { /* also ends at the NUL */
-                more = -1;
-                break;
-            }
-            code = code << 6 | (p[i] & 0x3F);
-        }
-    }
-    if (more < 0 || code < least[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
-        *s += 1;
-        return 0xFFFD;
-    }
-    *s += more + 1;
+uint32_t cvi_code_next(const char **s) {
+    uint32_t code;
+    bool valid;
+    *s += cvi_utf8_next(*s, 4, &code, &valid); /* a NUL ends every character, so 4 is never too much */
     return code;
 }
 
-int cvi_utf8_put(uint32_t code, char out[4]) {
+int cvi_code_put(uint32_t code, char out[4]) {
     if (code < 0x80) {
         out[0] = (char)code;
         return 1;
@@ -111,7 +95,7 @@ double cvi_width_em_n(const char *text, size_t n, bool bold, bool mono) {
     double sum = 0.0;
     const char *end = text + n;
     while (text < end && *text != '\0') {
-        sum += cvi_advance(cvi_utf8_next(&text), bold, mono);
+        sum += cvi_advance(cvi_code_next(&text), bold, mono);
     }
     return sum;
 }
@@ -131,13 +115,13 @@ static bool dropped(uint32_t code) {
 size_t cvi_text_clean(const char *text, char *out) {
     size_t n = 0;
     while (*text != '\0') {
-        uint32_t code = cvi_utf8_next(&text);
+        uint32_t code = cvi_code_next(&text);
         code = code == '\n' || code == '\t' ? ' ' : code;
         char bytes[4];
         if (dropped(code)) {
             continue;
         }
-        int k = cvi_utf8_put(code, bytes);
+        int k = cvi_code_put(code, bytes);
         if (out != NULL) {
             memcpy(out + n, bytes, (size_t)k);
         }
@@ -175,7 +159,7 @@ size_t cvi_line_break(const char *text, double max_em, bool bold, bool mono, con
     double width = 0.0;
     while (*p != '\0') {
         const char *start = p;
-        uint32_t code = cvi_utf8_next(&p);
+        uint32_t code = cvi_code_next(&p);
         bool joint =
             code == ' ' || ((cvi_is_wide(code) || cvi_is_wide(before)) && !closes(code) && !opens(before));
         if (start > text && joint) {

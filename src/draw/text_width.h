@@ -8,9 +8,9 @@
 #include "base/base.h"
 
 /* Reads one code point at *s (not at its end) and moves *s behind it. Broken UTF-8 gives U+FFFD and moves by one byte. */
-uint32_t cvi_utf8_next(const char **s);
+uint32_t cvi_code_next(const char **s);
 /* Appends a code point as UTF-8 (at most 4 bytes); returns the bytes written. */
-int cvi_utf8_put(uint32_t code, char out[4]);
+int cvi_code_put(uint32_t code, char out[4]);
 
 /* Advance of a code point in em. */
 double cvi_advance(uint32_t code, bool bold, bool mono);
