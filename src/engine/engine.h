@@ -15,8 +15,10 @@ typedef struct cvi_exec_options {
     cvi_pool *pool; /* borrowed, may be NULL */
     bool exact, plain, training;
     bool keep_aux; /* keep switches for backward */
-    int64_t max_bytes;
+    int64_t max_bytes; /* for the values of a run; 0 = the default limit */
     uint64_t seed;
+    cvs_progress progress; /* told before every node; may be NULL */
+    void *progress_context;
 } cvi_exec_options;
 
 /* Plans for inputs of these shapes (data may be NULL; where it is given for an input, its numbers may decide shapes). */

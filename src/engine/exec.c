@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT
+ * exec.c - makes, frees and runs an exec: walks the plan's steps in order and calls the operators.
+ */
+#include "engine/plan.h"
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
+static bool make_call(const cvi_graph *g, cvi_call *call) {
+    size_t n_in = 1, n_out = 1;
+    for (int n = 0; n < g->n_nodes; n++) {
+        n_in = CVI_MAX(n_in, (size_t)g->nodes[n].n_in);
+        n_out = CVI_MAX(n_out, (size_t)g->nodes[n].n_out);
+    }
+    call->in = cvi_calloc(n_in, sizeof *call->in);
+    call->pin = cvi_calloc(n_in, sizeof *call->pin);
+    call->out = cvi_calloc(n_out, sizeof *call->out);
+    return call->in && call->pin && call->out;
+}
+
+static void free_call(cvi_call *call) {
+    cvi_free(call->in);
+    cvi_free(call->pin);
+    cvi_free(call->out);
+}
+
+cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tensor *inputs,
+                           const cvi_exec_options *options, cvi_exec **out, cvs_error *err) {
+    cvi_exec *x = cvi_calloc(1, sizeof *x);
+    *out = NULL;
+    if (!x) {
+        return cvi_no_memory(err, sizeof *x);
+    }
+    x->g = g;
+    x->parent = parent;
+    x->depth = parent ? parent->depth + 1 : 0;
+    x->last = -2;
+    if (options) {
+        x->options = *options;
+    }
+    cvs_limits limits = cvs_limits_default(NULL);
+    x->max_bytes = x->options.max_bytes > 0 ? x->options.max_bytes : limits.max_memory_bytes;
+    x->slots = cvi_calloc((size_t)CVI_MAX(g->n_values, 1), sizeof *x->slots);
+    x->steps = cvi_calloc((size_t)CVI_MAX(g->n_nodes, 1), sizeof *x->steps);
+    x->scratch = cvi_arena_new(x->max_bytes);
+    cvs_status s = CVS_OK;
+    if (!x->slots || !x->steps || !x->scratch || !make_call(g, &x->call) || !make_call(g, &x->shown)) {
+        s = cvi_no_memory(err, (size_t)g->n_values * sizeof *x->slots);
+    } else {
+        s = cvi_plan_build(x, inputs, err);
+    }
+    if (s != CVS_OK) {
+        cvi_exec_free(x);
+        return s;
+    }
+    *out = x;
+    return CVS_OK;
+}
+
+cvs_status cvi_exec_new(const cvi_graph *g, const cvs_tensor *inputs, const cvi_exec_options *options,
+                        cvi_exec **out, cvs_error *err) {
+    return cvi_exec_create(g, NULL, inputs, options, out, err);
+}
+
+void cvi_step_drop(cvi_exec *x, int n) {
+    cvi_step *step = &x->steps[n];
+    if (step->prepared && x->g->nodes[n].def->drop) {
+        x->g->nodes[n].def->drop(step->prepared);
+    }
+    step->prepared = NULL;
+    step->ready = false;
+}
+
+static void drop_child(cvi_step *step) {
+    cvi_exec_free(step->child);
+    step->child = NULL;
+    step->child_graph = NULL;
+}
+
+void cvi_exec_free(cvi_exec *x) {
+    if (!x) {
+        return;
+    }
+    for (int n = 0; x->steps && n < x->g->n_nodes; n++) {
+        cvi_step_drop(x, n);
+        drop_child(&x->steps[n]);
+        if (x->steps[n].aux_own) {
+            cvi_free(x->steps[n].aux);
+        }
+    }
+    for (int v = 0; x->slots && v < x->g->n_values; v++) {
+        cvi_free(x->slots[v].form[0].own);
+        cvi_free(x->slots[v].form[1].own);
+        cvi_free(x->slots[v].grad);
+    }
+    cvi_free(x->slots);
+    cvi_free(x->steps);
+    cvi_free(x->block);
+    cvi_arena_free(x->scratch);
+    free_call(&x->call);
+    free_call(&x->shown);
+    cvi_free(x);
+}
+
+/* ---- calling an operator ------------------------------------------------------------------------------ */
+
+/* 16-bit floats: float32 copies in and out, rounded once at the end. */
+static cvs_status call_widened(const cvi_op *op, cvi_call *call, cvs_error *err) {
+    cvi_opctx *ctx = &call->ctx;
+    int n = ctx->n_in + ctx->n_out;
+    cvs_tensor *wide = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof *wide);
+    cvs_tensor *keep = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof *keep);
+    cvs_status s = wide && keep ? CVS_OK : cvi_no_memory(err, (size_t)n * sizeof *wide);
+    for (int i = 0; i < n && s == CVS_OK; i++) {
+        cvs_tensor *t = i < ctx->n_in ? &call->in[i] : &call->out[i - ctx->n_in];
+        keep[i] = *t;
+        if ((i < ctx->n_in && !call->pin[i]) || (t->dtype != CVS_F16 && t->dtype != CVS_BF16)) {
+            continue;
+        }
+        s = i < ctx->n_in ? cvs_tensor_convert(t, CVS_F32, &wide[i], err)
+                          : cvs_tensor_new(&wide[i], CVS_F32, t->rank, t->dim, err);
+        *t = wide[i];
+    }
+    if (s == CVS_OK) {
+        s = op->forward(ctx);
+    }
+    for (int i = ctx->n_in; i < n && s == CVS_OK; i++) {
+        if (wide[i].data) {
+            cvs_tensor narrow = {0};
+            s = cvs_tensor_convert(&wide[i], keep[i].dtype, &narrow, err);
+            if (s == CVS_OK && narrow.bytes > 0) {
+                memcpy(keep[i].data, narrow.data, CVI_MIN(narrow.bytes, keep[i].bytes));
+            }
+            cvs_tensor_free(&narrow);
+        }
+    }
+    for (int i = 0; wide && keep && i < n; i++) {
+        cvs_tensor_free(&wide[i]);
+        *(i < ctx->n_in ? &call->in[i] : &call->out[i - ctx->n_in]) = keep[i];
+    }
+    cvi_free(wide);
+    cvi_free(keep);
+    return s;
+}
+
+/* Calls forward or fast with filled inputs; gives the outputs memory and marks them ready. */
+cvs_status cvi_exec_call(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_step *step = &x->steps[n];
+    if (!node->def->forward && !step->fast) {
+        return cvi_fail(err, CVS_E_UNSUPPORTED, "operator %.60s is known but cannot be computed", node->op);
+    }
+    for (int k = 0; k < node->n_out; k++) {
+        cvi_slot *slot = node->out[k] >= 0 ? &x->slots[node->out[k]] : NULL;
+        if (!slot) {
+            continue;
+        }
+        bool fast = step->kind == CVI_STEP_RUN && step->fast && node->def->fast_layout == CVS_NHWC8 &&
+                    slot->shape.rank == 4 && slot->shape.dtype == CVS_F32;
+        int64_t bytes = 0;
+        cvs_tensor *t = &call->out[k];
+        *t = slot->shape;
+        t->layout = fast ? CVS_NHWC8 : CVS_PLAIN;
+        (void)cvi_form_bytes(t, t->layout, &bytes);
+        t->bytes = (size_t)bytes;
+        CVI_TRY(cvi_exec_memory(x, node->out[k], t->layout, &t->data, err));
+        slot->form[t->layout].data = t->data;
+    }
+    cvs_status s = step->kind == CVI_STEP_RUN && step->fast ? node->def->fast(&call->ctx)
+                   : step->widen                            ? call_widened(node->def, call, err)
+                                                            : node->def->forward(&call->ctx);
+    cvi_arena_reset(x->scratch);
+    for (int k = 0; k < node->n_out && s == CVS_OK; k++) {
+        if (node->out[k] >= 0) {
+            x->slots[node->out[k]].form[call->out[k].layout].ready = true;
+        }
+    }
+    if (s == CVS_E_LATE) { /* numbers are all there now */
+        s = cvi_fail(err, CVS_E_INTERNAL, "the operator asks for numbers that it has");
+    }
+    return s;
+}
+
+/* ---- one step ----------------------------------------------------------------------------------------- */
+
+static void run_view(cvi_exec *x, int n) {
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_slot *from = &x->slots[node->in[0]], *to = &x->slots[node->out[0]];
+    bool same = !(node->def->flags & CVI_OP_RESHAPE);
+    for (int form = 0; form < 2; form++) {
+        if (from->form[form].ready && (same || form == CVS_PLAIN)) {
+            to->form[form].data = from->form[form].data;
+            to->form[form].ready = true;
+        }
+    }
+}
+
+static bool reads_moving(void *context, int v) {
+    return ((const cvi_exec *)context)->slots[v].moving;
+}
+
+static cvs_status prepare(cvi_exec *x, int n, cvs_error *err) {
+    const cvi_op *op = x->g->nodes[n].def;
+    cvi_step *step = &x->steps[n];
+    bool moving = step->repack || (x->n_moving > 0 && cvi_plan_reads(x, n, reads_moving, x));
+    if (moving) {
+        cvi_step_drop(x, n);
+    }
+    if (step->ready || !op->prepare) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_call_fill(x, n, &x->call, moving ? CVI_IN_STEP : CVI_IN_CONSTANTS, err));
+    cvs_status s = op->prepare(&x->call.ctx, &step->prepared);
+    cvi_arena_reset(x->scratch);
+    step->ready = s == CVS_OK;
+    return s;
+}
+
+static cvs_status run_known(cvi_exec *x, int n, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_step *step = &x->steps[n];
+    if (step->kind == CVI_STEP_VIEW) {
+        void *data = NULL;
+        cvi_slot *from = &x->slots[node->in[0]];
+        if ((node->def->flags & CVI_OP_RESHAPE) || !(from->form[0].ready || from->form[1].ready)) {
+            CVI_TRY(cvi_exec_form(x, node->in[0], CVS_PLAIN, &data, err));
+        }
+        run_view(x, n);
+        return CVS_OK;
+    }
+    if (step->kind == CVI_STEP_FOLDED) {
+        bool done = true;
+        for (int k = 0; k < node->n_out; k++) {
+            done = done && (node->out[k] < 0 || x->slots[node->out[k]].form[CVS_PLAIN].ready);
+        }
+        if (done) {
+            return CVS_OK;
+        }
+        CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_PLAIN, err));
+        return cvi_exec_call(x, n, &x->call, err);
+    }
+    if (step->aux_bytes > 0 && step->aux_at >= 0) {
+        step->aux = x->block + step->aux_at;
+    }
+    if (step->fast) {
+        CVI_TRY(prepare(x, n, err));
+    }
+    CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_STEP, err));
+    return cvi_exec_call(x, n, &x->call, err);
+}
+
+static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_step *step = &x->steps[n];
+    if (step->kind == CVI_STEP_UNKNOWN) {
+        cvs_status s = cvi_fail(err, CVS_E_UNSUPPORTED,
+                                "operator %.60s is unknown, so the run stops here (values before it can be read)", node->op);
+        return cvi_at_node(err, s, node->name, node->op);
+    }
+    if (step->late) {
+        CVI_TRY(cvi_plan_late(x, n, err));
+    }
+    cvs_status s = run_known(x, n, err);
+    drop_child(step);
+    return s == CVS_OK ? s : cvi_at_node(err, s, node->name, node->op);
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------ */
+
+static bool mark_producer(void *context, int v) {
+    const cvi_exec *x = context;
+    if (x->g->values[v].producer >= 0) {
+        x->steps[x->g->values[v].producer].needed = true;
+    }
+    return false;
+}
+
+static void mark_needed(cvi_exec *x, int last) {
+    if (x->last == last) {
+        return;
+    }
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        x->steps[n].needed = last < 0;
+    }
+    if (last >= 0) {
+        mark_producer(x, last);
+        for (int n = x->g->n_nodes - 1; n >= 0; n--) {
+            if (x->steps[n].needed) {
+                cvi_plan_reads(x, n, mark_producer, x);
+            }
+        }
+    }
+    x->last = last;
+}
+
+static void forget_values(cvi_exec *x) {
+    for (int v = 0; v < x->g->n_values; v++) {
+        cvi_slot *slot = &x->slots[v];
+        bool override = slot->moving && x->g->values[v].constant;
+        if (slot->late) {
+            slot->known = false;
+        }
+        if (!slot->constant || slot->moving || slot->late) {
+            slot->form[CVS_PLAIN].ready = override;
+            slot->form[CVS_NHWC8].ready = false;
+        }
+        slot->has_grad = false;
+    }
+}
+
+static cvs_status take_inputs(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err) {
+    const cvi_graph *g = x->g;
+    for (int i = 0; i < g->n_inputs; i++) {
+        cvi_slot *slot = &x->slots[g->inputs[i]];
+        const cvs_tensor *t = &inputs[i];
+        if (t->dtype != slot->shape.dtype || t->rank != slot->shape.rank || t->layout != CVS_PLAIN ||
+            memcmp(t->dim, slot->shape.dim, sizeof(int64_t) * (size_t)t->rank) != 0) {
+            char a[200], b[200];
+            return cvi_fail(err, CVS_E_SHAPE, "input %.80s is %s %s, the plan was made for %s %s",
+                            g->values[g->inputs[i]].name, cvs_dtype_name(t->dtype),
+                            cvs_shape_text(t->rank, t->dim, a, sizeof a), cvs_dtype_name(slot->shape.dtype),
+                            cvs_shape_text(slot->shape.rank, slot->shape.dim, b, sizeof b));
+        }
+        slot->form[CVS_PLAIN].data = t->data;
+        slot->form[CVS_PLAIN].ready = true;
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err) {
+    if (!x->block && x->block_bytes > 0) {
+        x->block = cvi_malloc((size_t)x->block_bytes);
+        if (!x->block) {
+            return cvi_no_memory(err, (size_t)x->block_bytes);
+        }
+    }
+    forget_values(x);
+    CVI_TRY(take_inputs(x, inputs, err));
+    mark_needed(x, last);
+    x->phase = CVI_PHASE_RUN;
+    x->has_run = true;
+    int done = 0, total = 0;
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        total += x->steps[n].needed;
+    }
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        if (!x->steps[n].needed) {
+            continue;
+        }
+        const char *what = x->g->nodes[n].layer ? x->g->nodes[n].layer : x->g->nodes[n].name;
+        if (x->options.progress &&
+            !x->options.progress(x->options.progress_context, what, (double)done++ / total)) {
+            return cvi_fail(err, CVS_E_CANCELLED, "cancelled");
+        }
+        CVI_TRY(run_step(x, n, err));
+    }
+    return CVS_OK;
+}

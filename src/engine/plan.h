@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ * plan.h (internal to the engine) - what an exec is made of: a slot per value, a step per node, one block of memory.
+ *
+ * A value may lie in memory in two forms, plain and channels-last (CVS_NHWC8). The form that its node writes is made by the
+ * run; the other one is converted at most once per run, when the first reader asks for it. Forms that the plan
+ * can foresee have a place in the block; all others (late values, conversions for people) get memory of their own.
+ */
+#ifndef CVI_PLAN_H
+#define CVI_PLAN_H
+
+#include "engine/engine.h"
+
+#define CVI_FOLD_ONE ((int64_t)64 << 20)  /* bytes one node may leave behind when it is computed while planning */
+#define CVI_FOLD_ALL ((int64_t)256 << 20) /* and all of them together */
+
+typedef enum cvi_step_kind {
+    CVI_STEP_RUN,
+    CVI_STEP_VIEW,   /* the output is the first input's memory under another name or shape */
+    CVI_STEP_FOLDED, /* computed while planning: depends on constants only */
+    CVI_STEP_UNKNOWN /* no such operator: a run ends here */
+} cvi_step_kind;
+
+typedef struct cvi_form {
+    void *data; /* where the numbers are while `ready` */
+    int64_t at; /* place in the block, -1 = none */
+    void *own;  /* memory of its own */
+    size_t own_bytes;
+    bool ready;
+} cvi_form;
+
+typedef struct cvi_slot {
+    cvs_tensor shape; /* data NULL; dtype CVS_NONE while unknown */
+    cvi_form form[2]; /* by cvs_layout */
+    bool known;       /* shape is known */
+    bool constant;    /* same numbers in every run: weights and what is folded from them */
+    bool moving;      /* a constant that was overridden, or is folded from such a one: computed anew in every run */
+    bool late;        /* shape is found while running */
+    bool made[2];     /* while planning: this form will be there */
+    void *grad;       /* plain, of shape: backward.c */
+    size_t grad_bytes;
+    bool has_grad, wants_grad;
+} cvi_slot;
+
+typedef struct cvi_step {
+    cvi_step_kind kind;
+    bool late;   /* kind, shapes and memory are found while running */
+    bool fast;   /* calls def->fast */
+    bool widen;  /* 16-bit floats are computed as float32 around the call */
+    bool repack; /* what `prepare` makes depends on numbers that may change: made anew in every run */
+    bool ready;  /* `prepare` was called */
+    bool needed; /* by the value asked for */
+    void *prepared;
+    void *aux;
+    int64_t aux_at;
+    size_t aux_bytes, aux_own;
+    cvi_exec *child; /* a subgraph that ran while shapes were inferred at run time */
+    const cvi_graph *child_graph;
+} cvi_step;
+
+/* Room for one call of an operator. */
+typedef struct cvi_call {
+    cvi_opctx ctx;
+    cvs_tensor *in, *out;
+    const cvs_tensor **pin;
+} cvi_call;
+
+typedef enum cvi_phase { CVI_PHASE_PLAN, CVI_PHASE_LATE, CVI_PHASE_RUN } cvi_phase;
+
+struct cvi_exec {
+    const cvi_graph *g;
+    cvi_exec *parent; /* of a subgraph: where captured values are */
+    cvi_exec_options options;
+    int64_t max_bytes;
+    cvi_slot *slots;
+    cvi_step *steps;
+    cvi_call call, shown; /* shown: what cvi_exec_opctx hands out */
+    cvi_arena *scratch;
+    uint8_t *block;
+    int64_t block_bytes, own_bytes, fold_bytes;
+    cvi_phase phase;
+    int last;      /* that `needed` was marked for; -2 = nothing marked yet */
+    bool has_run;  /* a forward pass was made, so that values have numbers */
+    int n_moving;  /* overridden constants */
+    int depth;     /* of subgraphs */
+    cvi_rule rule; /* of the running backward pass */
+};
+
+/* What a call sees of its inputs. */
+typedef enum cvi_inputs {
+    CVI_IN_CONSTANTS, /* numbers of constants only, in the forms of the step */
+    CVI_IN_READY,     /* plain numbers where they lie ready, else shapes */
+    CVI_IN_PLAIN,     /* plain numbers of all */
+    CVI_IN_STEP       /* numbers of all, in the forms of the step */
+} cvi_inputs;
+
+/* plan.c */
+cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err);
+cvs_status cvi_plan_late(cvi_exec *x, int n, cvs_error *err); /* while running */
+bool cvi_plan_reads(const cvi_exec *x, int n, bool (*visit)(void *context, int v), void *context);
+/* exec.c */
+cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tensor *inputs,
+                           const cvi_exec_options *options, cvi_exec **out, cvs_error *err);
+cvs_status cvi_exec_call(cvi_exec *x, int n, cvi_call *call, cvs_error *err);
+void cvi_step_drop(cvi_exec *x, int n); /* forgets prepared weights */
+/* value.c */
+cvi_role cvi_op_role(const cvi_op *op, int k);
+cvs_layout cvi_step_form(const cvi_exec *x, int n, int k); /* the form in which node n reads its input k */
+bool cvi_form_bytes(const cvs_tensor *shape, cvs_layout form, int64_t *bytes);
+cvs_status cvi_exec_reserve(cvi_exec *x, int64_t bytes, int64_t *at, cvs_error *err);
+cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs_error *err);
+cvs_status cvi_exec_own(cvi_exec *x, void **own, size_t *own_bytes, size_t bytes, cvs_error *err);
+cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_error *err);
+cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cvs_error *err);
+/* subgraph.c: cvi_opctx.run_graph. */
+cvs_status cvi_exec_run_graph(const cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ * kernel_conv.h (internal to src/kernels) - what a convolution plan holds, shared by its algorithms.
+ */
+#ifndef CVI_KERNEL_CONV_H
+#define CVI_KERNEL_CONV_H
+
+#include "kernels/kernel_table.h"
+
+/* One weight position as seen from an output grid: output (y, x) of the grid reads input (y*step_y + dy,
+ * x*step_x + dx) with weight [.., .., r, s]; index = r*S + s. */
+typedef struct cvi_tap {
+    int64_t dy, dx, index;
+} cvi_tap;
+
+/* Output positions that share a list of taps. A forward convolution has one phase. A transposed one with
+ * stride s has s*s: the outputs whose row is y0 + i*step and whose column is x0 + j*step. */
+typedef struct cvi_phase {
+    int64_t y0, x0, rows, columns; /* in the output; rows*columns may be 0 */
+    int64_t n_taps, first_tap;     /* in plan->taps */
+    int64_t packed;                /* floats before this phase's weights */
+} cvi_phase;
+
+struct cvi_conv_plan {
+    cvi_conv_shape shape;
+    cvi_conv_kind kind;
+    cvi_conv_algorithm algorithm;
+    const cvi_kernels *kernels;
+    /* The same problem as input -> output, whichever the direction. */
+    int64_t N, in_c, in_h, in_w, out_c, out_h, out_w;
+    int64_t groups, group_in, group_out; /* channels per group */
+    int64_t in_step_y, in_step_x;        /* input rows per output grid row */
+    int64_t out_step_y, out_step_x;      /* output rows per grid row */
+    int64_t n_phases, n_taps, most_taps; /* most_taps of any phase */
+    cvi_phase *phases;                   /* owned */
+    cvi_tap *taps;                       /* owned */
+    float *zeros; /* owned, in_c rounded up to 16: what a tap outside the picture reads */
+    int64_t packed_floats;
+    float *packed;                /* owned; NULL until packed */
+    const float *weights;         /* packed, or the owner's */
+    int64_t block, panels;        /* direct: pixels and panels of 16 channels per chunk */
+    int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels per chunk */
+    int64_t chunks;
+};
+
+/* Lanes of panel p of a group's output channels: 16, or 8 where 8 are enough for what is left. */
+static inline int64_t cvi_panel_width(int64_t channels, int64_t panel) {
+    return channels - panel * 16 > 8 ? 16 : 8;
+}
+
+/* Number in weights [K,C/groups,R,S] between output channel `out` of group g and its input channel `in`. */
+static inline int64_t cvi_conv_weight_at(const cvi_conv_plan *p, int64_t g, int64_t out, int64_t in,
+                                         int64_t tap) {
+    int64_t area = p->shape.R * p->shape.S, per = p->shape.C / p->groups;
+    if (p->kind == CVI_CONV_FORWARD) {
+        return ((g * p->group_out + out) * per + in) * area + tap;
+    }
+    return ((g * p->group_in + in) * per + out) * area + tap;
+}
+
+/* Each algorithm: how much it packs, packing, scratch, running. */
+void cvi_direct_layout(cvi_conv_plan *p);
+void cvi_direct_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);
+int64_t cvi_direct_scratch(const cvi_conv_plan *p);
+void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
+
+void cvi_winograd_layout(cvi_conv_plan *p);
+void cvi_winograd_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);
+int64_t cvi_winograd_scratch(const cvi_conv_plan *p);
+void cvi_winograd_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT
+ * kernel_conv_direct.c - convolution of any shape as register blocks over lists of taps, and depthwise.
+ * A chunk is a block of output pixels x some panels of 16 output channels. It first writes the input address of
+ * every (pixel, tap), once for all its panels, then walks panel by panel: a panel's weights stay in the second-
+ * level cache while the block's pixels go by. 1x1 is the case of one tap: a matrix product without copies.
+ */
+#include "kernels/kernel_conv.h"
+
+/* ---- packing: [phase][group][panel][tap][channel of the group][16 or 8] ------------------------------ */
+
+static int64_t panels_of(const cvi_conv_plan *p) {
+    return (p->group_out + 15) / 16;
+}
+
+/* Floats of one tap and one input channel over all panels of a group. */
+static int64_t padded_out(const cvi_conv_plan *p) {
+    int64_t last = panels_of(p) - 1;
+    return last * 16 + cvi_panel_width(p->group_out, last);
+}
+
+/* Pixels and panels per chunk: enough work to be worth claiming, few enough that weights of the chunk's panels
+ * fit beside its pixels in a second-level cache, and at least a few chunks per thread of a common machine. */
+static void choose_blocks(cvi_conv_plan *p) {
+    int64_t taps = CVI_MAX(p->most_taps, 1), rows = p->kernels->rows;
+    int64_t units = p->groups * panels_of(p);
+    if (p->algorithm == CVI_CONV_DEPTHWISE) {
+        p->block = CVI_MAX(rows, CVI_MIN(256, 1 + 65536 / CVI_PITCH(p->in_c)));
+        p->panels = units;
+        return;
+    }
+    int64_t panel_floats = taps * p->group_in * 16;
+    p->panels = CVI_MAX(1, CVI_MIN(units, 98304 / panel_floats));
+    int64_t work = CVI_MAX(1, panel_floats * p->panels); /* multiply-adds per pixel */
+    int64_t want = CVI_MAX(4 * rows, CVI_MIN(32 * rows, 3000000 / work));
+    want = CVI_MIN(want, CVI_MAX(rows, 32768 / taps)); /* addresses of a block stay small */
+    p->block = (want + rows - 1) / rows * rows;
+}
+
+void cvi_direct_layout(cvi_conv_plan *p) {
+    int64_t floats = 0;
+    for (int64_t i = 0; i < p->n_phases; i++) {
+        p->phases[i].packed = floats;
+        if (p->algorithm == CVI_CONV_DEPTHWISE) {
+            floats += p->phases[i].n_taps * CVI_PITCH(p->in_c);
+        } else {
+            floats += p->phases[i].n_taps * p->groups * p->group_in * padded_out(p);
+        }
+    }
+    p->packed_floats = floats + 512; /* the prefetch of the last step must not leave the block far behind */
+    choose_blocks(p);
+}
+
+typedef struct pack_job {
+    const cvi_conv_plan *plan;
+    const float *weights;
+} pack_job;
+
+/* One panel of one phase: chunk = (phase * groups + group) * panels + panel. */
+static void pack_panel(void *context, int64_t chunk, int worker) {
+    const pack_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    (void)worker;
+    int64_t panels = panels_of(p), panel = chunk % panels, g = chunk / panels % p->groups;
+    const cvi_phase *ph = &p->phases[chunk / panels / p->groups];
+    int64_t width = cvi_panel_width(p->group_out, panel), per = p->group_in;
+    int64_t step = cvi_conv_weight_at(p, g, 0, 1, 0) - cvi_conv_weight_at(p, g, 0, 0, 0);
+    float *to = p->packed + ph->packed + (g * padded_out(p) + panel * 16) * ph->n_taps * per;
+    for (int64_t t = 0; t < ph->n_taps; t++, to += per * width) {
+        int64_t tap = p->taps[ph->first_tap + t].index;
+        for (int64_t k = 0; k < width; k++) {
+            int64_t out = panel * 16 + k;
+            const float *from =
+                job->weights + cvi_conv_weight_at(p, g, CVI_MIN(out, p->group_out - 1), 0, tap);
+            for (int64_t c = 0; c < per; c++) {
+                to[c * width + k] = out < p->group_out ? from[c * step] : 0.0F;
+            }
+        }
+    }
+}
+
+static void pack_depthwise(const cvi_conv_plan *p, const float *weights) {
+    int64_t pitch = CVI_PITCH(p->in_c), area = p->shape.R * p->shape.S;
+    for (int64_t i = 0; i < p->n_phases; i++) {
+        const cvi_phase *ph = &p->phases[i];
+        float *to = p->packed + ph->packed;
+        for (int64_t t = 0; t < ph->n_taps; t++, to += pitch) {
+            int64_t tap = p->taps[ph->first_tap + t].index;
+            for (int64_t c = 0; c < pitch; c++) {
+                to[c] = c < p->in_c ? weights[c * area + tap] : 0.0F;
+            }
+        }
+    }
+}
+
+void cvi_direct_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights) {
+    memset(p->packed + p->packed_floats - 512, 0, 512 * sizeof(float));
+    if (p->algorithm == CVI_CONV_DEPTHWISE) {
+        pack_depthwise(p, weights);
+        return;
+    }
+    pack_job job = {.plan = p, .weights = weights};
+    cvi_pool_run(pool, p->n_phases * p->groups * panels_of(p), pack_panel, &job);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------- */
+
+/* Scratch of one worker: addresses [block][taps], then the numbers below. */
+typedef struct worker_scratch {
+    const float **address;
+    float *tile,
+        *add;    /* [rows][16]: results of a panel that must not write past its group, and its residual */
+    float *bias; /* [channels rounded up to 16] of a panel, or of all channels when depthwise */
+} worker_scratch;
+
+static int64_t address_count(const cvi_conv_plan *p) {
+    return (p->block + CVI_MAX_ROWS) * CVI_MAX(p->most_taps, 1);
+}
+
+int64_t cvi_direct_scratch(const cvi_conv_plan *p) {
+    int64_t floats = 2 * CVI_MAX_ROWS * 16 + p->out_c + 32;
+    int64_t bytes = address_count(p) * (int64_t)sizeof(float *) + floats * (int64_t)sizeof(float);
+    return (bytes + 63) & ~(int64_t)63;
+}
+
+static worker_scratch scratch_of(const cvi_conv_plan *p, void *scratch, int worker) {
+    char *at = (char *)scratch + worker * cvi_direct_scratch(p);
+    worker_scratch w = {.address = (const float **)(void *)at};
+    w.tile = (float *)(void *)(at + address_count(p) * (int64_t)sizeof(float *));
+    w.add = w.tile + CVI_MAX_ROWS * 16;
+    w.bias = w.add + CVI_MAX_ROWS * 16;
+    return w;
+}
+
+typedef struct run_job {
+    const cvi_conv_plan *plan;
+    const cvi_conv_io *io;
+    const cvi_phase *phase;
+    int64_t in_pitch, out_pitch;
+    int64_t row_length; /* pixels that lie in one line: a grid row, or, where rows join, the whole batch */
+    int64_t lines, line_blocks;
+} run_job;
+
+/* A run of M pixels of one line, and where its outputs lie. */
+typedef struct pixels {
+    int64_t first, count, line;
+} pixels;
+
+/* A line is joined from all rows where the outputs of consecutive grid positions lie one pitch apart. */
+static bool rows_join(const cvi_conv_plan *p) {
+    return p->out_step_x == 1 && p->out_step_y == 1;
+}
+
+static int64_t output_at(const run_job *job, int64_t line, int64_t first) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_phase *ph = job->phase;
+    if (rows_join(p)) {
+        return first * job->out_pitch;
+    }
+    int64_t n = line / ph->rows, y = ph->y0 + line % ph->rows * p->out_step_y,
+            x = ph->x0 + first * p->out_step_x;
+    return ((n * p->out_h + y) * p->out_w + x) * job->out_pitch;
+}
+
+/* Addresses of every tap for M pixels from `first` on, in the order the register block reads: [tap][pixel]. */
+static void write_addresses(const run_job *job, pixels at, const float **address) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_phase *ph = job->phase;
+    const cvi_tap *taps = p->taps + ph->first_tap;
+    for (int64_t i = 0; i < at.count; i++) {
+        int64_t flat = at.first + i, row, n, y, x;
+        if (rows_join(p)) {
+            row = flat / ph->columns;
+            x = flat % ph->columns;
+        } else {
+            row = at.line;
+            x = flat;
+        }
+        n = row / ph->rows;
+        y = row % ph->rows;
+        const float *picture = job->io->in + n * p->in_h * p->in_w * job->in_pitch;
+        int64_t base_y = y * p->in_step_y, base_x = x * p->in_step_x;
+        for (int64_t t = 0; t < ph->n_taps; t++) {
+            int64_t iy = base_y + taps[t].dy, ix = base_x + taps[t].dx;
+            bool inside = iy >= 0 && iy < p->in_h && ix >= 0 && ix < p->in_w;
+            address[t * at.count + i] = inside ? picture + (iy * p->in_w + ix) * job->in_pitch : p->zeros;
+        }
+    }
+}
+
+/* The tile's numbers of the channels that exist, from tile memory to the output. */
+static void copy_tile(const worker_scratch *w, int64_t count, int64_t channels, float *out, int64_t pitch) {
+    for (int64_t i = 0; i < count; i++) {
+        memcpy(out + i * pitch, w->tile + i * 16, (size_t)channels * sizeof(float));
+    }
+}
+
+/* One panel of one group for M pixels. */
+static void run_panel(const run_job *job, const worker_scratch *w, pixels at, int64_t unit,
+                      const float *const *address) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_conv_io *io = job->io;
+    int64_t panels = panels_of(p), g = unit / panels, panel = unit % panels;
+    int64_t width = cvi_panel_width(p->group_out, panel), channel = g * p->group_out + panel * 16;
+    int64_t valid = CVI_MIN(width, p->group_out - panel * 16);
+    const float *weights =
+        p->weights + job->phase->packed + (g * padded_out(p) + panel * 16) * job->phase->n_taps * p->group_in;
+    int64_t pitch = job->out_pitch * p->out_step_x, out = output_at(job, at.line, at.first) + channel;
+    cvi_tile tile = {.bias = w->bias,
+                     .add = io->residual != NULL ? io->residual + out : NULL,
+                     .out = io->out + out,
+                     .pitch = pitch,
+                     .clamp = io->clamp,
+                     .lo = io->lo,
+                     .hi = io->hi};
+    /* Alone in its pixel a panel may write its padding lanes (zero weights); beside another group it may not. */
+    bool aside = p->groups > 1 && valid != width;
+    if (aside) {
+        for (int64_t i = 0; io->residual != NULL && i < at.count; i++) {
+            memcpy(w->add + i * 16, io->residual + out + i * pitch, (size_t)valid * sizeof(float));
+        }
+        tile.add = io->residual != NULL ? w->add : NULL;
+        tile.out = w->tile;
+        tile.pitch = 16;
+    }
+    cvi_micro *micro = width == 16 ? p->kernels->micro16[at.count] : p->kernels->micro8[at.count];
+    micro(job->phase->n_taps, p->group_in, address, g * p->group_in, weights, &tile);
+    if (aside) {
+        copy_tile(w, at.count, valid, io->out + out, pitch);
+    }
+}
+
+static void panel_bias(const cvi_conv_plan *p, const float *bias, int64_t unit, float *to) {
+    int64_t panels = panels_of(p), g = unit / panels, panel = unit % panels;
+    for (int64_t k = 0; k < 16; k++) {
+        int64_t in_group = panel * 16 + k;
+        to[k] = bias != NULL && in_group < p->group_out ? bias[g * p->group_out + in_group] : 0.0F;
+    }
+}
+
+/* Padding channels of the pixels of a chunk are 0 whatever the clamp and however many groups there are. */
+static void clear_padding(const run_job *job, pixels at) {
+    const cvi_conv_plan *p = job->plan;
+    int64_t padding = CVI_PITCH(p->out_c) - p->out_c;
+    float *out = job->io->out + output_at(job, at.line, at.first) + p->out_c;
+    for (int64_t i = 0; padding > 0 && i < at.count; i++) {
+        memset(out + i * job->out_pitch * p->out_step_x, 0, (size_t)padding * sizeof(float));
+    }
+}
+
+/* Splits n pixels into blocks of at most `rows` that differ by one at most: 13 = 5 + 4 + 4, not 6 + 6 + 1. */
+static int64_t next_count(int64_t left, int64_t rows) {
+    int64_t blocks = (left + rows - 1) / rows;
+    return (left + blocks - 1) / blocks;
+}
+
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    int64_t blocks = job->lines * job->line_blocks, part = chunk / blocks,
+            line = chunk % blocks / job->line_blocks;
+    int64_t units = p->groups * panels_of(p), first_unit = part * p->panels;
+    int64_t last_unit = CVI_MIN(units, first_unit + p->panels);
+    int64_t begin = chunk % job->line_blocks * p->block, end = CVI_MIN(job->row_length, begin + p->block);
+    int64_t taps = job->phase->n_taps, rows = p->kernels->rows;
+    worker_scratch w = scratch_of(p, job->io->scratch, worker);
+    for (int64_t x = begin, n; x < end; x += n) {
+        n = next_count(end - x, rows);
+        write_addresses(job, (pixels){x, n, line}, w.address + (x - begin) * taps);
+    }
+    for (int64_t unit = first_unit; unit < last_unit; unit++) {
+        panel_bias(p, job->io->bias, unit, w.bias);
+        for (int64_t x = begin, n; x < end; x += n) {
+            n = next_count(end - x, rows);
+            run_panel(job, &w, (pixels){x, n, line}, unit, w.address + (x - begin) * taps);
+        }
+    }
+    bool padded = job->io->clamp || p->groups > 1;
+    if (last_unit == units && padded) {
+        clear_padding(job, (pixels){begin, end - begin, line});
+    }
+}
+
+static void run_depthwise_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    const cvi_conv_io *io = job->io;
+    int64_t line = chunk / job->line_blocks, begin = chunk % job->line_blocks * p->block;
+    int64_t end = CVI_MIN(job->row_length, begin + p->block), channels = CVI_PITCH(p->in_c);
+    worker_scratch w = scratch_of(p, io->scratch, worker);
+    memset(w.bias, 0, (size_t)channels * sizeof(float));
+    if (io->bias != NULL) {
+        memcpy(w.bias, io->bias, (size_t)p->in_c * sizeof(float));
+    }
+    for (int64_t x = begin, n; x < end; x += n) {
+        n = next_count(end - x, p->kernels->rows);
+        write_addresses(job, (pixels){x, n, line}, w.address);
+        int64_t out = output_at(job, line, x);
+        cvi_tile tile = {.bias = w.bias,
+                         .add = io->residual != NULL ? io->residual + out : NULL,
+                         .out = io->out + out,
+                         .pitch = job->out_pitch * p->out_step_x,
+                         .clamp = io->clamp,
+                         .lo = io->lo,
+                         .hi = io->hi};
+        p->kernels->depthwise[n](job->phase->n_taps, channels, w.address, p->weights + job->phase->packed,
+                                 &tile);
+    }
+    if (io->clamp) {
+        clear_padding(job, (pixels){begin, end - begin, line});
+    }
+}
+
+void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+    for (int64_t i = 0; i < p->n_phases; i++) {
+        const cvi_phase *ph = &p->phases[i];
+        run_job job = {.plan = p, .io = io, .phase = ph};
+        job.in_pitch = io->in_pitch != 0 ? io->in_pitch : CVI_PITCH(p->in_c);
+        job.out_pitch = io->out_pitch != 0 ? io->out_pitch : CVI_PITCH(p->out_c);
+        bool join = rows_join(p);
+        job.lines = join ? 1 : p->N * ph->rows;
+        job.row_length = join ? p->N * ph->rows * ph->columns : ph->columns;
+        job.line_blocks = (job.row_length + p->block - 1) / p->block;
+        if (p->algorithm == CVI_CONV_DEPTHWISE) {
+            cvi_pool_run(pool, job.lines * job.line_blocks, run_depthwise_chunk, &job);
+        } else {
+            int64_t parts = (p->groups * panels_of(p) + p->panels - 1) / p->panels;
+            cvi_pool_run(pool, job.lines * job.line_blocks * parts, run_chunk, &job);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ * leaf_table.c - the table of inner loops of one CPU level (compiled once per level).
+ */
+#include "kernels/leaf.h"
+
+#if defined(CVI_LEVEL_AVX2)
+#define TABLE      cvi_kernels_avx2
+#define LEVEL_NAME "avx2"
+#else
+#define TABLE      cvi_kernels_portable
+#define LEVEL_NAME "portable"
+#endif
+
+const cvi_kernels TABLE = {
+    .name = LEVEL_NAME,
+    .rows = CVI_LEAF_ROWS,
+    .micro16 = CVI_LEAF(micro16),
+    .micro8 = CVI_LEAF(micro8),
+    .depthwise = CVI_LEAF(depthwise),
+};

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ * test_kernels_conv.c - every convolution algorithm, both directions, against the plain twin on random shapes; the
+ * same bits on 1, 2 and 3 threads; outputs written everywhere and padding channels 0.
+ */
+#include "kernel_twins.h"
+
+enum { SHAPES = 300 };
+
+typedef struct problem {
+    cvi_conv_shape shape;
+    cvi_conv_kind kind;
+    cvi_conv_algorithm algorithm;
+    bool exact;
+    int64_t in_c, in_p, out_c, out_p;      /* channels and pixels of one picture */
+    float *in, *weights, *bias, *residual; /* plain, but residual is NHWC8 */
+    float *packed_in;
+    double *want, *size;
+} problem;
+
+static void make_problem(problem *p, uint64_t seed) {
+    const cvi_conv_shape *s = &p->shape;
+    bool forward = p->kind == CVI_CONV_FORWARD;
+    p->in_c = forward ? s->C : s->K;
+    p->in_p = forward ? s->H * s->W : s->OH * s->OW;
+    p->out_c = forward ? s->K : s->C;
+    p->out_p = forward ? s->OH * s->OW : s->H * s->W;
+    p->in = random_floats(seed, 1, s->N * p->in_c * p->in_p);
+    p->weights = random_floats(seed, 2, s->K * (s->C / s->groups) * s->R * s->S);
+    p->bias = random_floats(seed, 3, p->out_c);
+    float *plain = random_floats(seed, 4, s->N * p->out_c * p->out_p);
+    p->residual = to_nhwc8(plain, s->N, p->out_c, p->out_p);
+    p->packed_in = to_nhwc8(p->in, s->N, p->in_c, p->in_p);
+    free(plain);
+    p->want = calloc((size_t)(s->N * p->out_c * p->out_p), sizeof(double));
+    p->size = calloc((size_t)(s->N * p->out_c * p->out_p), sizeof(double));
+    (forward ? twin_conv : twin_transposed)(s, p->in, p->weights, p->want, p->size);
+}
+
+static void free_problem(problem *p) {
+    void *all[] = {p->in, p->weights, p->bias, p->residual, p->packed_in, p->want, p->size};
+    for (int i = 0; i < CVI_COUNT(all); i++) {
+        free(all[i]);
+    }
+}
+
+/* Runs on `threads` threads; the result is NHWC8, owned. */
+static float *run_threads(const problem *p, const cvi_conv_plan *plan, int threads, cvi_conv_io io) {
+    cvi_pool *pool = cvi_pool_new(threads);
+    float *out = filled(p->shape.N * p->out_p * CVI_PITCH(p->out_c), 777.0F);
+    void *scratch = cvi_malloc((size_t)cvi_conv_scratch_bytes(plan, threads) + 1);
+    io.in = p->packed_in;
+    io.out = out;
+    io.scratch = scratch;
+    cvi_conv_run(plan, pool, &io);
+    cvi_free(scratch);
+    cvi_pool_free(pool);
+    return out;
+}
+
+static void compare(const problem *p, const float *out, const cvi_conv_io *io, double tolerance,
+                    uint64_t seed) {
+    int64_t pitch = CVI_PITCH(p->out_c);
+    assert_padding_is_zero(out, p->shape.N * p->out_p, p->out_c);
+    for (int64_t n = 0; n < p->shape.N; n++) {
+        for (int64_t c = 0; c < p->out_c; c++) {
+            for (int64_t i = 0; i < p->out_p; i++) {
+                int64_t at = (n * p->out_c + c) * p->out_p + i, here = (n * p->out_p + i) * pitch + c;
+                double want = p->want[at], size = p->size[at] + 1;
+                want += io->bias != NULL ? (double)io->bias[c] : 0;
+                want += io->residual != NULL ? (double)io->residual[here] : 0;
+                if (io->clamp) {
+                    want = fmin(fmax(want, (double)io->lo), (double)io->hi);
+                }
+                double got = (double)out[here];
+                if (!(fabs(got - want) <= tolerance * size)) {
+                    fail_msg("shape %llu algorithm %d kind %d: [%lld,%lld,%lld] is %.9g, not %.9g",
+                             (unsigned long long)seed, (int)p->algorithm, (int)p->kind, (long long)n,
+                             (long long)c, (long long)i, got, want);
+                }
+            }
+        }
+    }
+}
+
+static void check_problem(uint64_t seed, cvi_conv_shape shape, cvi_conv_kind kind,
+                          cvi_conv_algorithm algorithm) {
+    problem p = {.shape = shape, .kind = kind, .algorithm = algorithm};
+    cvi_conv_options options = {.algorithm = algorithm};
+    cvi_conv_plan *plan = NULL;
+    cvs_error err = {0};
+    assert_int_equal(cvi_conv_plan_new(&shape, kind, &options, &plan, &err), CVS_OK);
+    make_problem(&p, seed);
+    assert_int_equal(cvi_conv_pack(plan, NULL, p.weights, &err), CVS_OK);
+    cvi_conv_algorithm used = cvi_conv_plan_algorithm(plan);
+    double tolerance = used == CVI_CONV_WINOGRAD4 ? 1e-5 : used == CVI_CONV_WINOGRAD2 ? 3e-6 : 2e-6;
+    cvi_conv_io io = {.bias = seed % 3 != 0 ? p.bias : NULL,
+                      .residual = seed % 5 == 1 ? p.residual : NULL,
+                      .clamp = seed % 2 == 0,
+                      .lo = seed % 8 == 0 ? 0.25F : 0,
+                      .hi = seed % 4 == 0 ? 6 : INFINITY};
+    float *one = run_threads(&p, plan, 1, io);
+    compare(&p, one, &io, tolerance, seed);
+    for (int threads = 2; threads <= 3; threads++) {
+        float *more = run_threads(&p, plan, threads, io);
+        assert_memory_equal(one, more, (size_t)(p.shape.N * p.out_p * CVI_PITCH(p.out_c)) * sizeof(float));
+        free(more);
+    }
+    free(one);
+    free_problem(&p);
+    cvi_conv_plan_free(plan);
+}
+
+static void check_level(const char *level) {
+    if (!use_level(level)) {
+        return;
+    }
+    for (uint64_t seed = 0; seed < SHAPES; seed++) {
+        cvi_conv_shape shape = random_shape(seed);
+        check_problem(seed, shape, CVI_CONV_FORWARD, CVI_CONV_AUTO);
+        check_problem(seed, shape, CVI_CONV_TRANSPOSED, CVI_CONV_AUTO);
+        if (seed % 4 == 3) {
+            check_problem(seed, shape, CVI_CONV_FORWARD, CVI_CONV_WINOGRAD2);
+            check_problem(seed, shape, CVI_CONV_FORWARD, CVI_CONV_WINOGRAD4);
+            check_problem(seed, shape, CVI_CONV_TRANSPOSED, CVI_CONV_WINOGRAD4);
+            check_problem(seed, shape, CVI_CONV_FORWARD, CVI_CONV_DIRECT);
+        }
+    }
+}
+
+static void portable_equals_twin(void **state) {
+    (void)state;
+    check_level("portable");
+}
+
+static void avx2_equals_twin(void **state) {
+    (void)state;
+    check_level("avx2");
+}
+
+/* Layers of real nets: more channels than one chunk holds, many chunks. */
+static void real_layers(void **state) {
+    (void)state;
+    unsetenv("CONVSCOPE_CPU");
+    const cvi_conv_shape layers[] = {
+        {1, 3, 33, 35, 64, 7, 7, 2, 2, 3, 3, 3, 3, 1, 1, 1, 17, 18},
+        {2, 256, 14, 14, 264, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 14, 14},
+        {1, 64, 29, 31, 96, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 29, 31},
+        {1, 512, 13, 13, 1000, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 13, 13},
+        {1, 144, 28, 28, 144, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 144, 14, 14},
+        {1, 128, 14, 14, 128, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 32, 14, 14},
+    };
+    for (int i = 0; i < CVI_COUNT(layers); i++) {
+        check_problem((uint64_t)i + 1, layers[i], CVI_CONV_FORWARD, CVI_CONV_AUTO);
+        check_problem((uint64_t)i + 1, layers[i], CVI_CONV_TRANSPOSED, CVI_CONV_AUTO);
+    }
+}
+
+/* A slice of a wider tensor is written and its neighbours are left alone; borrowed weights give the same. */
+static void pitches_and_borrowing(void **state) {
+    (void)state;
+    unsetenv("CONVSCOPE_CPU");
+    cvi_conv_shape s = {1, 16, 9, 9, 24, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9, 9};
+    problem p = {.shape = s, .kind = CVI_CONV_FORWARD};
+    cvi_conv_plan *plan = NULL, *small = NULL;
+    assert_int_equal(cvi_conv_plan_new(&s, CVI_CONV_FORWARD, NULL, &plan, NULL), CVS_OK);
+    make_problem(&p, 5);
+    assert_int_equal(cvi_conv_pack(plan, NULL, p.weights, NULL), CVS_OK);
+    float *narrow = run_threads(&p, plan, 1, (cvi_conv_io){.bias = p.bias});
+    float *wide = filled(81 * 40, 5.0F);
+    void *scratch = cvi_malloc((size_t)cvi_conv_scratch_bytes(plan, 1) + 1);
+    cvi_conv_io io = {
+        .in = p.packed_in, .out = wide + 8, .out_pitch = 40, .bias = p.bias, .scratch = scratch};
+    cvi_conv_run(plan, NULL, &io);
+    for (int64_t i = 0; i < 81; i++) {
+        assert_memory_equal(wide + i * 40 + 8, narrow + i * 24, 24 * sizeof(float));
+        for (int64_t c = 0; c < 40; c++) {
+            assert_true((c >= 8 && c < 32) || wide[i * 40 + c] == 5.0F);
+        }
+    }
+    /* The upper half of the picture alone: rows 0..3 of the output are the same. */
+    cvi_conv_shape half = s;
+    half.H = 5;
+    half.OH = 4;
+    half.pad_bottom = 0;
+    cvi_conv_options options = {.algorithm = cvi_conv_plan_algorithm(plan)};
+    assert_int_equal(cvi_conv_plan_new(&half, CVI_CONV_FORWARD, &options, &small, NULL), CVS_OK);
+    assert_true(cvi_conv_borrow(small, plan));
+    assert_true(cvi_conv_packed(small));
+    cvi_free(scratch);
+    scratch = cvi_malloc((size_t)cvi_conv_scratch_bytes(small, 1) + 1);
+    float *upper = filled(4 * 9 * 24, 9.0F);
+    io = (cvi_conv_io){.in = p.packed_in, .out = upper, .bias = p.bias, .scratch = scratch};
+    cvi_conv_run(small, NULL, &io);
+    for (int64_t i = 0; i < 4 * 9 * 24; i++) {
+        assert_true(fabs((double)upper[i] - (double)narrow[i]) < 1e-4);
+    }
+    cvi_free(scratch);
+    free(upper);
+    free(wide);
+    free(narrow);
+    free_problem(&p);
+    cvi_conv_plan_free(small);
+    cvi_conv_plan_free(plan);
+}
+
+static void bad_shapes_are_refused(void **state) {
+    (void)state;
+    cvi_conv_plan *plan = NULL;
+    cvs_error err = {0};
+    cvi_conv_shape s = {1, 3, 8, 8, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, 8, 8};
+    assert_int_equal(cvi_conv_plan_new(&s, CVI_CONV_FORWARD, NULL, &plan, &err), CVS_E_SHAPE);
+    s.groups = 1;
+    s.stride_h = 0;
+    assert_int_equal(cvi_conv_plan_new(&s, CVI_CONV_FORWARD, NULL, &plan, &err), CVS_E_SHAPE);
+    s.stride_h = 1;
+    s.H = INT64_MAX / 4;
+    assert_int_equal(cvi_conv_plan_new(&s, CVI_CONV_FORWARD, NULL, &plan, &err), CVS_E_LIMIT);
+    assert_null(plan);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(portable_equals_twin),
+        cmocka_unit_test(avx2_equals_twin),
+        cmocka_unit_test(real_layers),
+        cmocka_unit_test(pitches_and_borrowing),
+        cmocka_unit_test(bad_shapes_are_refused),
+    };
+    return cmocka_run_group_tests_name("kernels_conv", tests, NULL, NULL);
+}
