@@ -69,6 +69,15 @@ cvs_limits cvs_limits_default(const cvs_limits *limits);
  * language. Return false to cancel; the call then ends with CVS_E_CANCELLED. Called on the calling thread. */
 typedef bool (*cvs_progress)(void *context, const char *what, double fraction);
 
+/* Says before any work whether `path` could be written: its folder exists and may be written, it is no folder itself. */
+cvs_status cvs_output_check(const char *path, cvs_error *err);
+/* The same for a folder that a command fills: it is there and writable, or its nearest existing parent is. */
+cvs_status cvs_folder_check(const char *path, cvs_error *err);
+/* Makes the folder and its parents unless it is there; *made (may be NULL) says whether it was made now. */
+cvs_status cvs_folder_make(const char *path, bool *made, cvs_error *err);
+/* Writes a whole file: temporary file beside it, fsync, rename. Nothing is left on failure. */
+cvs_status cvs_file_write(const char *path, const void *data, size_t size, cvs_error *err);
+
 /* Frees memory that the library handed over as "owned, cvs_free". NULL is allowed. */
 void cvs_free(void *memory);
 

@@ -5,6 +5,7 @@
 #include "base.h"
 #include "tensor.h"
 #include "data.h"
+#include "graph.h"
 #include "model.h"
 #include "run.h"
 #include "draw.h"

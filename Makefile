@@ -1,0 +1,51 @@
+# Convscope. What people use:
+#   make          installs what is missing, builds build/convscope and build/onnx-backend
+#   make run      builds, then opens the built-in model on a built-in picture in the browser
+#   make test     installs what tests need and runs them all
+# and for work on it: asan, tsan, fuzz, fmt, lint, clean. Everything else is Meson and Ninja underneath.
+
+BUILD := build
+MESON_FLAGS :=
+
+.PHONY: all deps test-deps run test asan tsan fuzz fmt lint clean models bench
+
+all: deps $(BUILD)/build.ninja
+	@ninja -C $(BUILD) $(if $(findstring s,$(firstword -$(MAKEFLAGS))),--quiet)
+
+# flock: two makes started at once must not configure or install over each other.
+deps:
+	@mkdir -p $(BUILD) && flock $(BUILD)/.lock sh tools/install.sh build
+
+$(BUILD)/build.ninja: | deps
+	@flock $(BUILD)/.lock sh -c '[ -f $@ ] || meson setup $(BUILD) $(MESON_FLAGS) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log >&2; exit 1; }'
+
+test-deps: deps
+	@flock $(BUILD)/.lock sh tools/install.sh test
+
+run: all
+	@$(BUILD)/convscope open
+
+test: test-deps all
+	@sh tools/test.sh $(BUILD)
+
+asan: test-deps
+	@[ -f build-asan/build.ninja ] || CC=clang meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false
+	@ninja -C build-asan && meson test -C build-asan --suite unit --print-errorlogs
+
+tsan: test-deps
+	@[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
+	@ninja -C build-tsan && meson test -C build-tsan --suite unit --print-errorlogs
+
+# SECONDS for all fuzz targets together; finds go to build-fuzz/finds.
+FUZZ_SECONDS ?= 60
+fuzz: test-deps
+	@sh tools/fuzz.sh $(FUZZ_SECONDS)
+
+fmt:
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+lint: test-deps
+	@python3 tools/check_layers.py && python3 tools/check_text.py && python3 tools/check_format.py
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz

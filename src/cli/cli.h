@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ * cli.h - what the commands share: the command table, parsed options, opening models and pictures, saying errors.
+ * One file per command (cmd_*.c), one line each in commands.def. stdout is data, stderr is talk.
+ */
+#ifndef CVS_CLI_H
+#define CVS_CLI_H
+
+#include <stdio.h>
+
+#include "convscope/convscope.h"
+
+typedef struct cli_option {
+    const char *name;  /* "--top" */
+    const char *value; /* placeholder ("N"), or NULL for a switch */
+    const char *en, *zh;
+} cli_option;
+
+enum {                /* groups of options that many commands take */
+       CLI_MODEL = 1, /* --weights --arch --init --max-memory */
+       CLI_INPUT = 2, /* --preprocess --classes --layout */
+       CLI_RUN = 4,   /* --threads --exact --device --batch --size */
+       CLI_JSON = 8,
+       CLI_FIGURE = 16 /* -o, --theme --scale */
+};
+
+struct cli;
+typedef struct cli_command {
+    const char *name, *args; /* "predict", "MODEL IMAGE..." */
+    const char *en, *zh;     /* one line for help */
+    int min_args, max_args;  /* positional; -1 = any number */
+    unsigned groups;
+    const cli_option *options;
+    int n_options;
+    int (*run)(struct cli *c); /* the exit code */
+} cli_command;
+
+typedef struct cli {
+    const cli_command *command;
+    cvs_lang lang;
+    cvs_error err;
+    int n_args;
+    const char **args; /* positional */
+    int n_set;
+    struct {
+        const char *name, *value;
+    } set[64];
+    cvs_preprocess preprocess;
+} cli;
+
+extern const cli_command *const cli_commands[];
+extern const int cli_n_commands;
+
+/* The text in the user's language. */
+#define CLI_T(c, english, chinese) ((c)->lang == CVS_ZH ? (chinese) : (english))
+
+/* Options: the last value given, or NULL / otherwise. A number that is none ends the parse with a sentence. */
+const char *cli_value(const cli *c, const char *name);
+bool cli_flag(const cli *c, const char *name);
+/* Reads a whole number in [low, high]; false = said why, exit with 2. */
+bool cli_int(cli *c, const char *name, int64_t low, int64_t high, int64_t otherwise, int64_t *out);
+
+/* Prints c->err as "convscope: ..." and returns its exit code; usage() does so with a sentence of its own and code 2. */
+int cli_fail(cli *c);
+int cli_usage(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_say(const cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stderr */
+
+/* Opens the model named by args[0] with the options given. Notes (guesses, ignored parts) go to stderr unless quiet. */
+cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out);
+bool cli_run_options(cli *c, cvs_run_options *out);
+/* Runs the model on a picture or a .npy (several, comma-separated, for several inputs); says a guessed preprocessing. */
+cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char *path, cvs_tensor *shown);
+/* Prints help for everything or one command, from the tables. */
+void cli_help(const cli *c, const cli_command *command, FILE *to);
+/* Columns that text takes on a terminal (CJK counts twice), and text padded to a width. */
+int cli_width(const char *utf8);
+void cli_pad(FILE *to, const char *utf8, int width, bool right);
+/* Numbers for people: 138,357,544 - 15.5 G - 553.4 MB. Each fills buf and returns it. */
+const char *cli_grouped(int64_t v, char *buf, size_t size);
+const char *cli_short(double v, char *buf, size_t size);
+const char *cli_bytes(int64_t v, char *buf, size_t size);
+/* A progress bar on stderr when it is a terminal, nothing otherwise; give it as cvs_progress with the cli as context. */
+bool cli_progress(void *context, const char *what, double fraction);
+/* Escapes a file's text for one terminal line: control characters and bidi marks become \xNN. Fills buf, returns it. */
+const char *cli_safe(const char *text, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_predict.c - convscope predict MODEL IMAGE...: the best classes of each picture, with probability and logit.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"--top", "N", "how many classes (5)", "显示多少个类别（5）"},
+};
+
+/* JSON has no NaN and no infinity: null stands for them. */
+static json_t *number(double v) {
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *text(const char *s) {
+    char safe[2048];
+    return json_string(cli_safe(s, safe, sizeof safe));
+}
+
+static json_t *as_json(const char *file, int64_t sample, int64_t samples, const cvs_score *scores, int n) {
+    json_t *top = json_array();
+    for (int i = 0; i < n; i++) {
+        json_array_append_new(
+            top, json_pack("{s:i,s:o,s:o,s:o}", "index", scores[i].index, "name", text(scores[i].name),
+                           "probability", number(scores[i].probability), "logit", number(scores[i].logit)));
+    }
+    json_t *one = json_pack("{s:o,s:o}", "file", text(file), "top", top);
+    if (samples > 1) {
+        json_object_set_new(one, "sample", json_integer(sample));
+    }
+    return one;
+}
+
+static void as_text(const cli *c, const char *file, int64_t sample, int64_t samples, const cvs_score *scores,
+                    int n) {
+    char safe[300];
+    printf("%s", cli_safe(file, safe, sizeof safe));
+    if (samples > 1) {
+        printf(" [%lld]", (long long)sample);
+    }
+    printf("\n");
+    for (int i = 0; i < n; i++) {
+        char name[160], number[16];
+        snprintf(number, sizeof number, "%d", scores[i].index);
+        cli_safe(scores[i].name[0] ? scores[i].name : number, name, sizeof name);
+        int bar = (int)(scores[i].probability * 20 + 0.5);
+        printf("  %6.2f%%  ", scores[i].probability * 100);
+        for (int k = 0; k < 20; k++) {
+            printf("%s", k < bar ? "█" : "·");
+        }
+        printf("  ");
+        cli_pad(stdout, name, 28, false);
+        printf("  %s %.4g\n", CLI_T(c, "logit", "logit"), scores[i].logit);
+    }
+}
+
+/* How the logits were found, once per call. */
+static void say_kind(const cli *c, cvs_logit_kind kind) {
+    if (kind == CVS_LOGIT_IS_OUTPUT) {
+        cli_say(c, "%s",
+                CLI_T(c,
+                      "note: the model ends without softmax or sigmoid; its outputs are the logits, softmax "
+                      "was applied for the probabilities",
+                      "注：模型末尾没有 softmax 或 sigmoid；其输出即 logit，概率由 softmax 算出"));
+    }
+}
+
+static cvs_status predict_file(cli *c, const cvs_model *model, cvs_run *run, const char *path, int top,
+                               cvs_score *scores, json_t *list, cvs_logit_kind *kind) {
+    cvs_status s = cli_run_file(c, model, run, path, NULL);
+    cvs_tensor output;
+    if (s == CVS_OK) {
+        s = cvs_run_output(run, 0, &output, &c->err);
+    }
+    int64_t samples = s == CVS_OK && output.rank > 1 ? output.dim[0] : 1;
+    for (int64_t n = 0; n < samples && s == CVS_OK; n++) {
+        int count = 0;
+        s = cvs_run_top(run, n, top, scores, &count, kind, &c->err);
+        if (s == CVS_OK && list) {
+            json_array_append_new(list, as_json(path, n, samples, scores, count));
+        } else if (s == CVS_OK) {
+            as_text(c, path, n, samples, scores, count);
+        }
+    }
+    return s;
+}
+
+static int run(cli *c) {
+    int64_t top;
+    cvs_run_options run_options;
+    if (!cli_int(c, "--top", 1, 1000000, 5, &top) || !cli_run_options(c, &run_options)) {
+        return cvs_status_exit(CVS_E_ARGUMENT);
+    }
+    cvs_model *model = NULL;
+    cvs_run *runner = NULL;
+    cvs_score *scores = calloc((size_t)top, sizeof *scores);
+    json_t *list = cli_flag(c, "--json") ? json_array() : NULL;
+    cvs_status s = scores ? cli_open(c, c->args[0], false, &model) : CVS_E_MEMORY;
+    if (s == CVS_OK) {
+        s = cvs_run_new(model, &run_options, &runner, &c->err);
+    }
+    cvs_logit_kind kind = CVS_LOGIT_BEFORE_SOFTMAX;
+    for (int i = 1; i < c->n_args && s == CVS_OK; i++) {
+        s = predict_file(c, model, runner, c->args[i], (int)top, scores, list, &kind);
+        if (i == 1 && s == CVS_OK) {
+            say_kind(c, kind);
+        }
+    }
+    if (s == CVS_OK && list) {
+        json_dumpf(list, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+        printf("\n");
+    }
+    json_decref(list);
+    cvs_run_free(runner);
+    cvs_model_free(model);
+    free(scores);
+    return s == CVS_OK ? 0 : cli_fail(c);
+}
+
+const cli_command cli_command_predict = {
+    .name = "predict",
+    .args = "MODEL IMAGE...",
+    .en = "what the model says the pictures are: names, probabilities, logits",
+    .zh = "模型认为图片是什么：类别、概率与 logit",
+    .min_args = 2,
+    .max_args = -1,
+    .groups = CLI_MODEL | CLI_INPUT | CLI_RUN | CLI_JSON,
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .run = run,
+};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ * main.c - convscope's program: finds the command in the table, parses its options, runs it, maps errors to exit codes.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define CLI_COMMAND(name) extern const cli_command cli_command_##name;
+#include "commands.def"
+#undef CLI_COMMAND
+
+const cli_command *const cli_commands[] = {
+#define CLI_COMMAND(name) &cli_command_##name,
+#include "commands.def"
+#undef CLI_COMMAND
+};
+const int cli_n_commands = (int)(sizeof cli_commands / sizeof cli_commands[0]);
+
+static const cli_command *find_command(const char *name) {
+    for (int i = 0; i < cli_n_commands; i++) {
+        if (strcmp(cli_commands[i]->name, name) == 0) {
+            return cli_commands[i];
+        }
+    }
+    return NULL;
+}
+
+static int unknown_command(cli *c, const char *name) {
+    char safe[80];
+    fprintf(stderr,
+            CLI_T(c, "convscope: there is no command \"%s\"; the commands are",
+                  "convscope: 没有命令“%s”；可用的命令有"),
+            cli_safe(name, safe, sizeof safe));
+    for (int i = 0; i < cli_n_commands; i++) {
+        fprintf(stderr, "%s %s", i ? "," : "", cli_commands[i]->name);
+    }
+    fprintf(stderr, "\n");
+    return 2;
+}
+
+/* --lang must be known before anything is said. */
+static cvs_lang early_lang(int argc, char **argv) {
+    const char *lang = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc) {
+            lang = argv[i + 1];
+        } else if (strncmp(argv[i], "--lang=", 7) == 0) {
+            lang = argv[i] + 7;
+        }
+    }
+    return cvs_lang_from(lang);
+}
+
+int cli_parse(cli *c, int argc, char **argv);
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, said like any other */
+    cli c = {.lang = early_lang(argc, argv)};
+    c.err.lang = c.lang;
+    c.args = calloc((size_t)argc + 1, sizeof *c.args);
+    if (!c.args) {
+        return cvs_status_exit(CVS_E_MEMORY);
+    }
+    int code = 0, at = 1;
+    while (at < argc && (strcmp(argv[at], "--lang") == 0 || strncmp(argv[at], "--lang=", 7) == 0)) {
+        at += argv[at][6] == '=' ? 1 : 2;
+    }
+    if (at >= argc) {
+        cli_help(&c, NULL, stderr);
+        code = 2;
+    } else if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {
+        cli_help(&c, NULL, stdout);
+    } else if (strcmp(argv[at], "--version") == 0) {
+        printf("convscope %s\n", CVS_VERSION);
+    } else {
+        c.command = find_command(argv[at]);
+        code = c.command ? cli_parse(&c, argc - at - 1, argv + at + 1) : unknown_command(&c, argv[at]);
+        if (code == 0) {
+            code = c.command->run(&c);
+        } else if (code < 0) { /* --help was answered */
+            code = 0;
+        }
+    }
+    free(c.args);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "%s\n",
+                CLI_T(&c, "convscope: cannot write to standard output", "convscope: 无法写入标准输出"));
+        code = code ? code : cvs_status_exit(CVS_E_IO);
+    }
+    return code;
+}
