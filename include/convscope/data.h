@@ -23,7 +23,8 @@ typedef struct cvs_preprocess {
         known; /* false: nothing said what the network wants, this is the guess (shorter side, centre crop, /255) */
     char from[96]; /* who said it: "preset ImageNet-torch", "side file x.json", "guess"; for people */
     cvs_resize resize;
-    int64_t resize_to;       /* the side before cropping; 0 = the input's own side */
+    int64_t resize_to;       /* the side before cropping; 0 = the input's own side times resize_ratio */
+    double resize_ratio;     /* e.g. 256/224; 0 stands for 1 */
     cvs_channel_order order; /* CVS_GRAY is chosen by itself when the input has one channel */
     double scale;            /* 0 stands for 1/255 */
     double mean[4], std[4];  /* std 0 stands for 1 */
@@ -31,7 +32,7 @@ typedef struct cvs_preprocess {
 } cvs_preprocess;
 
 /* Parses "--preprocess": a preset (unit, tf, ImageNet-torch, ImageNet-caffe) and/or key=value pairs separated by commas
- * (resize=shorter|stretch|none, size=256, order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes). */
+ * (resize=shorter|stretch|none, size=256 or ratio=1.143 (of the input's side), order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes). */
 cvs_status cvs_preprocess_parse(const char *text, cvs_preprocess *out, cvs_error *err);
 /* Writes it as text that parse() reads, for captions and commands; returns buf. */
 const char *cvs_preprocess_text(const cvs_preprocess *p, char *buf, size_t size);

@@ -252,8 +252,9 @@ static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
     cvi_step *step = &x->steps[n];
     if (step->kind == CVI_STEP_UNKNOWN) {
-        cvs_status s = cvi_fail(err, CVS_E_UNSUPPORTED,
-                                "operator %.60s is unknown, so the run stops here (values before it can be read)", node->op);
+        cvs_status s = cvi_fail(
+            err, CVS_E_UNSUPPORTED,
+            "operator %.60s is unknown, so the run stops here (values before it can be read)", node->op);
         return cvi_at_node(err, s, node->name, node->op);
     }
     if (step->late) {

@@ -86,7 +86,8 @@ static cvs_status plan_sources(cvi_exec *x, const cvs_tensor *inputs, cvs_error 
         int64_t bytes = 0;
         if (!cvi_form_bytes(&slot->shape, CVS_PLAIN, &bytes) || bytes > x->max_bytes) {
             char text[200];
-            return cvi_fail(err, CVS_E_LIMIT, "input %.80s would be too large: %s", g->values[g->inputs[i]].name,
+            return cvi_fail(err, CVS_E_LIMIT, "input %.80s would be too large: %s",
+                            g->values[g->inputs[i]].name,
                             cvs_shape_text(inputs[i].rank, inputs[i].dim, text, sizeof text));
         }
         slot->known = slot->made[CVS_PLAIN] = true;
@@ -128,8 +129,8 @@ static bool can_fold(const cvi_exec *x, int n) {
     int64_t total = 0;
     for (int k = 0; k < node->n_out; k++) {
         int64_t bytes = 0;
-        if (node->out[k] >= 0 &&
-            (!cvi_form_bytes(&x->slots[node->out[k]].shape, CVS_PLAIN, &bytes) || !cvi_add(total, bytes, &total))) {
+        if (node->out[k] >= 0 && (!cvi_form_bytes(&x->slots[node->out[k]].shape, CVS_PLAIN, &bytes) ||
+                                  !cvi_add(total, bytes, &total))) {
             return false;
         }
     }
@@ -196,7 +197,8 @@ static void plan_view(cvi_exec *x, int n) {
 static bool must_repack(const cvi_exec *x, int n) {
     const cvi_node *node = &x->g->nodes[n];
     for (int k = 0; k < node->n_in; k++) {
-        if (node->in[k] >= 0 && cvi_op_role(node->def, k) != CVI_DATA && is_variable((void *)(uintptr_t)x, node->in[k])) {
+        if (node->in[k] >= 0 && cvi_op_role(node->def, k) != CVI_DATA &&
+            is_variable((void *)(uintptr_t)x, node->in[k])) {
             return true;
         }
     }

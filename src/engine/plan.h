@@ -10,7 +10,8 @@
 
 #include "engine/engine.h"
 
-#define CVI_FOLD_ONE ((int64_t)64 << 20)  /* bytes one node may leave behind when it is computed while planning */
+#define CVI_FOLD_ONE                                                                                         \
+    ((int64_t)64 << 20) /* bytes one node may leave behind when it is computed while planning */
 #define CVI_FOLD_ALL ((int64_t)256 << 20) /* and all of them together */
 
 typedef enum cvi_step_kind {
@@ -33,10 +34,11 @@ typedef struct cvi_slot {
     cvi_form form[2]; /* by cvs_layout */
     bool known;       /* shape is known */
     bool constant;    /* same numbers in every run: weights and what is folded from them */
-    bool moving;      /* a constant that was overridden, or is folded from such a one: computed anew in every run */
-    bool late;        /* shape is found while running */
-    bool made[2];     /* while planning: this form will be there */
-    void *grad;       /* plain, of shape: backward.c */
+    bool
+        moving; /* a constant that was overridden, or is folded from such a one: computed anew in every run */
+    bool late;  /* shape is found while running */
+    bool made[2]; /* while planning: this form will be there */
+    void *grad;   /* plain, of shape: backward.c */
     size_t grad_bytes;
     bool has_grad, wants_grad;
 } cvi_slot;

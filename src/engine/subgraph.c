@@ -54,7 +54,8 @@ cvs_status cvi_exec_run_graph(const cvi_opctx *ctx, const cvi_graph *sub, cvs_te
     cvi_step *step = &x->steps[ctx->node - x->g->nodes];
     cvs_error *err = ctx->err;
     if (sub->n_inputs > 0) {
-        return cvi_fail(err, CVS_E_UNSUPPORTED, "a subgraph with inputs of its own (a loop) cannot be computed");
+        return cvi_fail(err, CVS_E_UNSUPPORTED,
+                        "a subgraph with inputs of its own (a loop) cannot be computed");
     }
     if (x->depth >= sub->limits->max_depth) {
         return cvi_fail(err, CVS_E_LIMIT, "subgraphs are nested more than %lld deep, the limit",

@@ -33,9 +33,10 @@ bool cvi_form_bytes(const cvs_tensor *shape, cvs_layout form, int64_t *bytes) {
 
 static cvs_status check_limit(const cvi_exec *x, int64_t bytes, cvs_error *err) {
     if (bytes > x->max_bytes) {
-        return cvi_fail(err, CVS_E_LIMIT,
-                        "running this model at this size needs more than %lld MiB of memory, the limit is %lld MiB",
-                        (long long)((bytes - 1) >> 20), (long long)(x->max_bytes >> 20));
+        return cvi_fail(
+            err, CVS_E_LIMIT,
+            "running this model at this size needs more than %lld MiB of memory, the limit is %lld MiB",
+            (long long)((bytes - 1) >> 20), (long long)(x->max_bytes >> 20));
     }
     return CVS_OK;
 }
@@ -96,7 +97,8 @@ cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs
     return CVS_OK;
 }
 
-static void convert(const cvi_exec *x, const cvs_tensor *shape, cvs_layout to, const float *from, float *out) {
+static void convert(const cvi_exec *x, const cvs_tensor *shape, cvs_layout to, const float *from,
+                    float *out) {
     int64_t pixels = shape->dim[2] * shape->dim[3], C = shape->dim[1], pitch = (C + 7) / 8 * 8;
     (void)x;
     for (int64_t n = 0; n < shape->dim[0]; n++) {
@@ -128,9 +130,10 @@ cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_e
         if (!other->ready || !has_fast_form(&slot->shape)) {
             const cvi_value *value = &x->g->values[v];
             if (value->constant && !slot->form[CVS_PLAIN].data) {
-                return cvi_fail(err, CVS_E_ARGUMENT,
-                                "the model has no weights (%.80s has no numbers); --init SEED gives it random ones",
-                                value->name);
+                return cvi_fail(
+                    err, CVS_E_ARGUMENT,
+                    "the model has no weights (%.80s has no numbers); --init SEED gives it random ones",
+                    value->name);
             }
             return cvi_fail(err, CVS_E_INTERNAL, "value %.80s was not computed", value->name);
         }
@@ -155,7 +158,8 @@ static cvs_status fill_input(cvi_exec *x, int n, int k, cvi_inputs what, cvs_ten
     t->layout = form;
     t->data = NULL;
     bool wanted = what == CVI_IN_PLAIN || what == CVI_IN_STEP ||
-                  (what == CVI_IN_READY && slot->form[CVS_PLAIN].ready && (slot->constant || x->phase != CVI_PHASE_PLAN)) ||
+                  (what == CVI_IN_READY && slot->form[CVS_PLAIN].ready &&
+                   (slot->constant || x->phase != CVI_PHASE_PLAN)) ||
                   (what == CVI_IN_CONSTANTS && slot->constant && slot->form[CVS_PLAIN].ready);
     if (wanted) {
         CVI_TRY(cvi_exec_form(x, v, form, &t->data, err));
@@ -214,7 +218,8 @@ cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *er
     }
     cvi_slot *slot = &x->slots[value];
     if (!slot->known) {
-        return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running", x->g->values[value].name);
+        return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running",
+                        x->g->values[value].name);
     }
     int64_t bytes = 0;
     *out = slot->shape;
@@ -236,7 +241,8 @@ cvs_status cvi_exec_opctx(cvi_exec *x, int node, cvi_opctx *ctx, cvs_error *err)
     for (int k = 0; k < n->n_in + n->n_out; k++) {
         int v = k < n->n_in ? n->in[k] : n->out[k - n->n_in];
         if (v >= 0 && !x->slots[v].known) {
-            return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running", x->g->values[v].name);
+            return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running",
+                            x->g->values[v].name);
         }
     }
     CVI_TRY(cvi_call_fill(x, node, &x->shown, CVI_IN_READY, err));
@@ -287,8 +293,9 @@ cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_er
               memcmp(t->dim, constant->dim, sizeof(int64_t) * (size_t)t->rank) != 0)) {
         char a[200], b[200];
         return cvi_fail(err, CVS_E_SHAPE, "%.80s is %s %s, its replacement %s %s", x->g->values[value].name,
-                        cvs_dtype_name(constant->dtype), cvs_shape_text(constant->rank, constant->dim, a, sizeof a),
-                        cvs_dtype_name(t->dtype), cvs_shape_text(t->rank, t->dim, b, sizeof b));
+                        cvs_dtype_name(constant->dtype),
+                        cvs_shape_text(constant->rank, constant->dim, a, sizeof a), cvs_dtype_name(t->dtype),
+                        cvs_shape_text(t->rank, t->dim, b, sizeof b));
     }
     cvi_slot *slot = &x->slots[value];
     bool was = slot->moving;
