@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "tensor/dtype.h"
+#include "tensor/half.h"
 
 enum { BLOCK = 256 };
 
@@ -69,55 +70,21 @@ const char *cvs_dtype_name(cvs_dtype dtype) {
     return "?";
 }
 
-static float float_of_bits(uint32_t bits) {
-    float f;
+/* The float next to x towards zero, its last bit set where that loses something ("round to odd"): rounding this once
+ * more, to fewer bits, gives what rounding x itself would have given. */
+static float narrow_to_odd(double x) {
+    float f = (float)x;
+    if ((double)f == x || isnan(x) || isinf(x)) {
+        return f;
+    }
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (fabs((double)f) > fabs(x)) {
+        bits--;
+    }
+    bits |= 1u;
     memcpy(&f, &bits, sizeof f);
     return f;
-}
-
-float cvi_f16_to_f32(uint16_t half) {
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3FFu;
-    if (exponent == 31) {
-        return float_of_bits(sign | 0x7F800000u | fraction << 13);
-    }
-    if (exponent == 0) { /* zero and subnormal: fraction * 2^-24, exact */
-        float f = (float)fraction * 0x1p-24f;
-        return sign != 0 ? -f : f;
-    }
-    return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-float cvi_bf16_to_f32(uint16_t bits) {
-    return float_of_bits((uint32_t)bits << 16);
-}
-
-/* Rounds x to a 16-bit float with `digits` fraction bits and exponent bias `bias`, once, from the double. */
-static uint16_t narrow(double x, int digits, int bias) {
-    uint32_t sign = signbit(x) ? 0x8000u : 0u, infinity = (uint32_t)(2 * bias + 1) << digits;
-    if (isnan(x)) {
-        return (uint16_t)(sign | infinity | 1u << (digits - 1));
-    }
-    double a = fabs(x);
-    if (a >= ldexp(1.0, bias + 1)) {
-        return (uint16_t)(sign | infinity);
-    }
-    if (a < ldexp(1.0, 1 - bias)) { /* subnormal: a multiple of the smallest step; may round up to normal */
-        return (uint16_t)(sign | (uint32_t)rint(ldexp(a, bias - 1 + digits)));
-    }
-    int exponent;
-    (void)frexp(a, &exponent); /* a = m * 2^exponent, m in [0.5,1) */
-    exponent -= 1;
-    /* The leading 1 of the scaled fraction is added to the exponent field, and so is a carry of the rounding. */
-    uint32_t scaled = (uint32_t)rint(ldexp(a, digits - exponent));
-    return (uint16_t)(sign | (((uint32_t)(exponent + bias - 1) << digits) + scaled));
-}
-
-uint16_t cvi_f64_to_f16(double x) {
-    return narrow(x, 10, 15);
-}
-
-uint16_t cvi_f64_to_bf16(double x) {
-    return narrow(x, 7, 127);
 }
 
 static bool is_float(cvs_dtype t) {
@@ -136,9 +103,9 @@ static bool is_float(cvs_dtype t) {
 static void load_floats(double *out, const void *src, cvs_dtype type, int n) {
     switch (type) {
     case CVS_F16:
-        EACH(uint16_t, out[i] = (double)cvi_f16_to_f32(v));
+        EACH(uint16_t, out[i] = (double)cvi_half_to_float(v));
     case CVS_BF16:
-        EACH(uint16_t, out[i] = (double)cvi_bf16_to_f32(v));
+        EACH(uint16_t, out[i] = (double)cvi_bfloat_to_float(v));
     case CVS_F32:
         EACH(float, out[i] = (double)v);
     default:
@@ -192,9 +159,9 @@ static uint64_t wrap(double x) {
 static void store_floats(void *dst, cvs_dtype type, const double *in, int n) {
     switch (type) {
     case CVS_F16:
-        STORE(uint16_t, cvi_f64_to_f16(in[i]));
+        STORE(uint16_t, cvi_float_to_half(narrow_to_odd(in[i])));
     case CVS_BF16:
-        STORE(uint16_t, cvi_f64_to_bf16(in[i]));
+        STORE(uint16_t, cvi_float_to_bfloat(narrow_to_odd(in[i])));
     case CVS_F32:
         STORE(float, in[i]);
     default:
