@@ -14,7 +14,7 @@ typedef struct text_row {
 
 static const text_row rows[] = {
 #define CVI_ZH(english, chinese) {english, chinese},
-#include "zh/all.def"
+#include "base/zh/all.def"
 #undef CVI_ZH
 };
 
