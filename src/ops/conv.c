@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ * conv.c - Conv in 1, 2 and 3 dimensions: groups, dilation, every kind of padding.
+ */
+#include "ops/conv_loops.h"
+
+static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
+    const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
+    int64_t kernel[3];
+    CVI_TRY(cvi_window_kernel(ctx, x, w, kernel));
+    CVI_TRY(cvi_window_read(ctx, x, kernel, false, &s->w));
+    s->n = x->dim[0];
+    s->channels = x->dim[1];
+    s->filters = w->dim[0];
+    s->groups = cvi_op_int(ctx, "group");
+    s->dtype = x->dtype;
+    return CVS_OK;
+}
+
+static cvs_status conv_infer(cvi_opctx *ctx) {
+    cvi_conv_sides s;
+    CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(read_shape(ctx, &s));
+    if (s.groups < 1 || s.channels % s.groups != 0 || s.filters % s.groups != 0) {
+        return cvi_at_attr(
+            ctx->err,
+            cvi_fail(ctx->err, CVS_E_SHAPE,
+                     "group is %lld; it must divide the %lld input channels and the %lld filters",
+                     (long long)s.groups, (long long)s.channels, (long long)s.filters),
+            "group");
+    }
+    if (ctx->in[1]->dim[1] != s.channels / s.groups) {
+        return cvi_fail(ctx->err, CVS_E_SHAPE,
+                        "the kernel reads %lld channels, the input has %lld in %lld group(s): %lld for each",
+                        (long long)ctx->in[1]->dim[1], (long long)s.channels, (long long)s.groups,
+                        (long long)(s.channels / s.groups));
+    }
+    CVI_TRY(cvi_want_vector(ctx, 2, s.filters));
+    int64_t dim[5] = {s.n, s.filters};
+    for (int i = 0; i < s.w.axes; i++) {
+        dim[2 + i] = s.w.out[3 - s.w.axes + i];
+    }
+    return cvi_out_shape(ctx, 0, ctx->in[0]->dtype, 2 + s.w.axes, dim);
+}
+
+static cvs_status conv_forward(cvi_opctx *ctx) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    const cvs_tensor *bias = cvi_in(ctx, 2);
+    cvi_conv_small(&s, ctx->in[0]->data, ctx->in[1]->data, bias == NULL ? NULL : bias->data, ctx->out[0].data,
+                   false, ctx->pool);
+    return CVS_OK;
+}
+
+static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                                cvs_tensor *const *grad_in) {
+    (void)rule;
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    if (grad_out[0] == NULL) {
+        return CVS_OK;
+    }
+    const void *g = grad_out[0]->data;
+    if (grad_in[0] != NULL) {
+        cvi_conv_large(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
+    }
+    if (grad_in[1] != NULL) {
+        cvi_conv_kernel(&s, ctx->in[0]->data, g, grad_in[1]->data, ctx->pool);
+    }
+    if (ctx->n_in > 2 && grad_in[2] != NULL) {
+        cvi_conv_sum_bias(s.dtype, s.n, s.filters, cvi_window_out(&s.w), g, grad_in[2]->data, ctx->pool);
+    }
+    return CVS_OK;
+}
+
+static void conv_cost(const cvi_opctx *ctx, cvi_cost *cost) {
+    const cvs_tensor *w = ctx->in[1];
+    int64_t outputs = cvs_tensor_count(&ctx->out[0]), taps = cvi_span(w, 1, w->rank);
+    if (!cvi_mul(outputs, taps, &cost->macs)) {
+        cost->macs = INT64_MAX;
+    }
+    cost->flops = cvi_in(ctx, 2) != NULL ? outputs : 0;
+}
+
+static void conv_field(const cvi_opctx *ctx, cvi_field_step *step) {
+    cvi_opctx quiet = *ctx;
+    cvi_conv_sides s;
+    quiet.err = NULL;
+    if (read_shape(&quiet, &s) == CVS_OK) {
+        cvi_window_field(&s.w, step);
+    }
+}
+
+static const cvi_op_io conv_in[] = {
+    {"X", CVI_DATA, false, false}, {"W", CVI_WEIGHT, false, false}, {"B", CVI_BIAS, true, false}};
+static const cvi_op_io conv_out[] = {{"Y", CVI_DATA, false, false}};
+static const cvi_op_attr conv_attrs[] = {
+    CVI_WINDOW_ATTRS,
+    CVI_WINDOW_DILATIONS,
+    {"group", CVI_ATTR_INT, "1", ">= 1",
+     "number of groups; a filter reads the channels of its own group only",
+     "分组数；每个卷积核只读取本组的通道"},
+};
+
+const cvi_op cvi_op_conv = {
+    .name = "Conv",
+    .since = 1,
+    .inputs = conv_in,
+    .n_inputs = CVI_COUNT(conv_in),
+    .outputs = conv_out,
+    .n_outputs = CVI_COUNT(conv_out),
+    .attrs = conv_attrs,
+    .n_attrs = CVI_COUNT(conv_attrs),
+    .flags = CVI_OP_CONV,
+    .glyph = CVI_GLYPH_CONV,
+    .infer = conv_infer,
+    .forward = conv_forward,
+    .backward = conv_backward,
+    .cost = conv_cost,
+    .field = conv_field,
+    .text = {"Convolution", "卷积",
+             "Slides each filter over the picture and writes down, at every place, how well the filter "
+             "matches what "
+             "lies beneath it.",
+             "每个卷积核在图像上逐位置滑动，记录它与所在区域的匹配程度。",
+             "y[n,k,i,j] = b[k] + Σ w[k,c,r,s]·x[n,c,i·S+r·D−P,j·S+s·D−P]",
+             "One picture per filter: bright places match the filter, dark places match its opposite.",
+             "每个卷积核对应一张特征图：亮处与卷积核吻合，暗处与它相反。"},
+};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * map.h (internal) - operators that change each number by itself. A family file writes two expressions, the value and the
+ * derivative, both of v in double; CVI_MAP makes the loops, map.c brings types, threads and the rules.
+ */
+#ifndef CVI_OPS_MAP_H
+#define CVI_OPS_MAP_H
+
+#include "ops/typed.h"
+
+enum { CVI_MAP_BLOCK = 256 }; /* numbers handed to one call of a loop */
+
+/* out[i] = f(x[i]) for n <= CVI_MAP_BLOCK numbers; p: the operator's parameters. */
+typedef void (*cvi_map_loop)(const double *p, int64_t n, const double *x, double *out);
+
+/* Makes name_value() and name_slope() from two expressions of v (and p[0], p[1]). */
+#define CVI_MAP(name, value, slope)                                                                          \
+    static void name##_value(const double *p, int64_t n, const double *x, double *out) {                     \
+        (void)p;                                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            double v = x[i];                                                                                 \
+            out[i] = (value);                                                                                \
+        }                                                                                                    \
+    }                                                                                                        \
+    static void name##_slope(const double *p, int64_t n, const double *x, double *out) {                     \
+        (void)p;                                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            double v = x[i];                                                                                 \
+            out[i] = (slope);                                                                                \
+        }                                                                                                    \
+    }
+
+/* Makes name_forward() and name_backward() over them; parameters are evaluated with ctx in sight. */
+#define CVI_MAP_CALLS(name, rectifier, p0, p1)                                                               \
+    static cvs_status name##_forward(cvi_opctx *ctx) {                                                       \
+        return cvi_map_forward(ctx, name##_value, (const double[]){p0, p1});                                 \
+    }                                                                                                        \
+    static cvs_status name##_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,      \
+                                      cvs_tensor *const *grad_in) {                                          \
+        return cvi_map_backward(ctx, name##_slope, (const double[]){p0, p1},                                 \
+                                (rectifier) ? rule : CVI_GRADIENT, grad_out, grad_in);                       \
+    }
+
+/* Output as input 0; floating-point numbers only, or any numbers. */
+cvs_status cvi_map_infer(cvi_opctx *ctx);
+cvs_status cvi_map_infer_any(cvi_opctx *ctx);
+cvs_status cvi_map_forward(cvi_opctx *ctx, cvi_map_loop value, const double *p);
+/* grad_in[0] += g * slope(x); under deconvnet max(g,0) alone, under guided max(g,0) * slope(x). */
+cvs_status cvi_map_backward(cvi_opctx *ctx, cvi_map_loop slope, const double *p, cvi_rule rule,
+                            const cvs_tensor *const *grad_out, cvs_tensor *const *grad_in);
+/* One operation a number. */
+void cvi_map_cost(const cvi_opctx *ctx, cvi_cost *cost);
+
+extern const cvi_op_io cvi_map_in[1], cvi_map_out[1];
+
+/* Fields that every one-input activation shares. */
+#define CVI_MAP_COMMON(name_)                                                                                \
+    .inputs = cvi_map_in, .n_inputs = 1, .outputs = cvi_map_out, .n_outputs = 1,                             \
+    .glyph = CVI_GLYPH_ACTIVATION, .forward = name_##_forward, .backward = name_##_backward,                 \
+    .cost = cvi_map_cost
+
+#endif

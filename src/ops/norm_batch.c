@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ * norm_batch.c - BatchNormalization. At inference it is x times a factor plus a constant per channel, from the running
+ * statistics; in training (training_mode, or the engine trains) from the batch's own, which it then also mixes into
+ * the running ones. Kept for backward (aux): per channel the mean and 1/sqrt(variance + epsilon) that were used.
+ */
+#include <math.h>
+
+#include "ops/typed.h"
+
+typedef struct bn_job {
+    cvs_dtype dtype;
+    int64_t n, channels, positions;
+    bool batch; /* statistics of the batch itself */
+    double epsilon, momentum;
+    const cvs_tensor *x, *scale, *shift, *mean, *variance;
+    void *y;
+    cvs_tensor *new_mean, *new_variance;
+    double *aux; /* [channels][2] */
+    const void *g;
+    cvs_tensor *gx, *gscale, *gshift, *gmean, *gvariance;
+} bn_job;
+
+static cvs_status bn_infer(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(cvi_want_rank(ctx, 0, 2));
+    for (int k = 1; k < 5; k++) {
+        CVI_TRY(cvi_want_vector(ctx, k, x->dim[1]));
+        CVI_TRY(cvi_want_float(ctx, k));
+    }
+    CVI_TRY(cvi_out_shape(ctx, 0, x->dtype, x->rank, x->dim));
+    CVI_TRY(cvi_out_shape(ctx, 1, ctx->in[3]->dtype, 1, &x->dim[1]));
+    return cvi_out_shape(ctx, 2, ctx->in[4]->dtype, 1, &x->dim[1]);
+}
+
+static bn_job read_job(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    return (bn_job){.dtype = x->dtype,
+                    .n = x->dim[0],
+                    .channels = x->dim[1],
+                    .positions = cvi_span(x, 2, x->rank),
+                    .batch = ctx->training || cvi_op_int(ctx, "training_mode") != 0,
+                    .epsilon = cvi_op_float(ctx, "epsilon"),
+                    .momentum = cvi_op_float(ctx, "momentum"),
+                    .x = x,
+                    .scale = ctx->in[1],
+                    .shift = ctx->in[2],
+                    .mean = ctx->in[3],
+                    .variance = ctx->in[4],
+                    .aux = ctx->aux};
+}
+
+/* Mean and variance (divided by the count) of one channel of the batch. */
+CVI_INLINE void statistics(const bn_job *j, int64_t c, double *mean, double *variance, cvs_dtype type) {
+    double sum = 0, squares = 0, count = (double)j->n * (double)j->positions;
+    for (int64_t n = 0; n < j->n; n++) {
+        int64_t at = (n * j->channels + c) * j->positions;
+        for (int64_t i = 0; i < j->positions; i++) {
+            sum += cvi_load(j->x->data, at + i, type);
+        }
+    }
+    *mean = count > 0 ? sum / count : 0;
+    for (int64_t n = 0; n < j->n; n++) {
+        int64_t at = (n * j->channels + c) * j->positions;
+        for (int64_t i = 0; i < j->positions; i++) {
+            double d = cvi_load(j->x->data, at + i, type) - *mean;
+            squares += d * d;
+        }
+    }
+    *variance = count > 0 ? squares / count : 0;
+}
+
+CVI_INLINE void forward_channel(const bn_job *j, int64_t c, cvs_dtype type) {
+    double mean = cvi_get(j->mean, c), variance = cvi_get(j->variance, c);
+    if (j->batch) {
+        double m, v;
+        statistics(j, c, &m, &v, type);
+        if (j->new_mean != NULL) {
+            cvi_put(j->new_mean, c, mean * j->momentum + m * (1 - j->momentum));
+        }
+        if (j->new_variance != NULL) {
+            cvi_put(j->new_variance, c, variance * j->momentum + v * (1 - j->momentum));
+        }
+        mean = m;
+        variance = v;
+    } else {
+        if (j->new_mean != NULL) {
+            cvi_put(j->new_mean, c, mean);
+        }
+        if (j->new_variance != NULL) {
+            cvi_put(j->new_variance, c, variance);
+        }
+    }
+    double r = 1 / sqrt(variance + j->epsilon), factor = cvi_get(j->scale, c) * r,
+           shift = cvi_get(j->shift, c);
+    for (int64_t n = 0; n < j->n; n++) {
+        int64_t at = (n * j->channels + c) * j->positions;
+        for (int64_t i = at; i < at + j->positions; i++) {
+            cvi_store(j->y, i, (cvi_load(j->x->data, i, type) - mean) * factor + shift, type);
+        }
+    }
+    if (j->aux != NULL) {
+        j->aux[2 * c] = mean;
+        j->aux[2 * c + 1] = r;
+    }
+}
+
+static void forward_body(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    const bn_job *j = context;
+    CVI_TYPED(j->dtype, forward_channel, j, chunk);
+}
+
+static cvs_status bn_forward(cvi_opctx *ctx) {
+    bn_job j = read_job(ctx);
+    j.y = ctx->out[0].data;
+    j.new_mean = cvi_has_out(ctx, 1) ? &ctx->out[1] : NULL;
+    j.new_variance = cvi_has_out(ctx, 2) ? &ctx->out[2] : NULL;
+    cvi_pool_run(ctx->pool, j.channels, forward_body, &j);
+    return CVS_OK;
+}
+
+static size_t bn_aux(const cvi_opctx *ctx) {
+    return (size_t)ctx->in[0]->dim[1] * 2 * sizeof(double);
+}
+
+static void add_to(cvs_tensor *t, int64_t i, double v) {
+    if (t != NULL) {
+        cvi_put(t, i, cvi_get(t, i) + v);
+    }
+}
+
+/* With u = (x - mean) * r: gshift = sum g, gscale = sum g u; inference gx = g scale r; in training the statistics
+ * depend on x too: gx = scale r (g - mean(g) - u mean(g u)). */
+CVI_INLINE void backward_channel(const bn_job *j, int64_t c, cvs_dtype type) {
+    double mean = cvi_get(j->mean, c), variance = cvi_get(j->variance, c), r;
+    if (j->aux != NULL) {
+        mean = j->aux[2 * c];
+        r = j->aux[2 * c + 1];
+    } else {
+        if (j->batch) {
+            statistics(j, c, &mean, &variance, type);
+        }
+        r = 1 / sqrt(variance + j->epsilon);
+    }
+    double scale = cvi_get(j->scale, c), sum = 0, dot = 0, count = (double)j->n * (double)j->positions;
+    for (int64_t n = 0; n < j->n; n++) {
+        int64_t at = (n * j->channels + c) * j->positions;
+        for (int64_t i = at; i < at + j->positions; i++) {
+            double g = cvi_load(j->g, i, type);
+            sum += g;
+            dot += g * (cvi_load(j->x->data, i, type) - mean) * r;
+        }
+    }
+    add_to(j->gshift, c, sum);
+    add_to(j->gscale, c, dot);
+    if (!j->batch) { /* the running statistics are inputs like any other */
+        add_to(j->gmean, c, -sum * scale * r);
+        add_to(j->gvariance, c, -0.5 * dot * scale * r * r);
+    }
+    for (int64_t n = 0; n < j->n && j->gx != NULL; n++) {
+        int64_t at = (n * j->channels + c) * j->positions;
+        for (int64_t i = at; i < at + j->positions; i++) {
+            double g = cvi_load(j->g, i, type);
+            if (j->batch) {
+                g -= (sum + (cvi_load(j->x->data, i, type) - mean) * r * dot) / count;
+            }
+            cvi_accumulate(j->gx->data, i, g * scale * r, type);
+        }
+    }
+}
+
+static void backward_body(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    const bn_job *j = context;
+    CVI_TYPED(j->dtype, backward_channel, j, chunk);
+}
+
+static cvs_status bn_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                              cvs_tensor *const *grad_in) {
+    (void)rule;
+    if (grad_out[0] == NULL) {
+        return CVS_OK;
+    }
+    bn_job j = read_job(ctx);
+    j.g = grad_out[0]->data;
+    j.gx = grad_in[0];
+    j.gscale = grad_in[1];
+    j.gshift = grad_in[2];
+    j.gmean = grad_in[3];
+    j.gvariance = grad_in[4];
+    cvi_pool_run(ctx->pool, j.channels, backward_body, &j);
+    return CVS_OK;
+}
+
+static void bn_cost(const cvi_opctx *ctx, cvi_cost *cost) {
+    if (!cvi_mul(cvs_tensor_count(&ctx->out[0]), 2, &cost->flops)) {
+        cost->flops = INT64_MAX;
+    }
+}
+
+static const cvi_op_io bn_in[] = {{"X", CVI_DATA, false, false},
+                                  {"scale", CVI_SCALE, false, false},
+                                  {"B", CVI_SHIFT, false, false},
+                                  {"input_mean", CVI_MEAN, false, false},
+                                  {"input_var", CVI_VARIANCE, false, false}};
+static const cvi_op_io bn_out[] = {{"Y", CVI_DATA, false, false},
+                                   {"running_mean", CVI_MEAN, true, false},
+                                   {"running_var", CVI_VARIANCE, true, false}};
+static const cvi_op_attr bn_attrs[] = {
+    {"epsilon", CVI_ATTR_FLOAT, "1e-5", "> 0", "added to the variance, against division by zero",
+     "加在方差上，避免除以零"},
+    {"momentum", CVI_ATTR_FLOAT, "0.9", "[0,1]", "share of the old running statistics that is kept",
+     "更新滑动统计量时旧值所占的比例"},
+    {"training_mode", CVI_ATTR_INT, "0", "0|1", "1: use the batch's own statistics",
+     "取 1 时使用当前批次的统计量"},
+};
+
+const cvi_op cvi_op_batch_normalization = {
+    .name = "BatchNormalization",
+    .since = 9,
+    .inputs = bn_in,
+    .n_inputs = CVI_COUNT(bn_in),
+    .outputs = bn_out,
+    .n_outputs = CVI_COUNT(bn_out),
+    .attrs = bn_attrs,
+    .n_attrs = CVI_COUNT(bn_attrs),
+    .flags = CVI_OP_POINTWISE,
+    .glyph = CVI_GLYPH_NORM,
+    .infer = bn_infer,
+    .forward = bn_forward,
+    .backward = bn_backward,
+    .aux_bytes = bn_aux,
+    .cost = bn_cost,
+    .text = {"Batch normalization", "批归一化",
+             "Shifts and scales each feature map so that over the training pictures it had mean 0 and spread "
+             "1, then to "
+             "a learned mean and spread.",
+             "平移并缩放每张特征图，使其在训练图像上均值为 0、标准差为 1，再变换到学得的均值和尺度。",
+             "y = γ[c]·(x − μ[c])/√(σ²[c] + ε) + β[c]",
+             "The same map on another scale: what matters is which places stand out, not the level.",
+             "同一张特征图换了刻度：重要的是哪些位置突出，而不是整体数值高低。"},
+};

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ * pool_max.c - MaxPool in 1, 2 and 3 dimensions, with the winners' places (switches) as its second output and for the
+ * backward pass, and GlobalMaxPool. Ties: the first maximum in scan order; a NaN wins, the first one first.
+ */
+#include "ops/window.h"
+
+typedef struct max_job {
+    const cvi_window *w;
+    const cvs_tensor *x;
+    void *y;
+    int64_t *winner; /* position in the plane, row-major; or NULL */
+} max_job;
+
+static cvs_status read_window(cvi_opctx *ctx, cvi_window *w) {
+    int64_t kernel[3];
+    CVI_TRY(cvi_window_kernel(ctx, ctx->in[0], NULL, kernel));
+    return cvi_window_read(ctx, ctx->in[0], kernel, true, w);
+}
+
+static cvs_status max_infer(cvi_opctx *ctx) {
+    cvi_window w;
+    const cvs_tensor *x = ctx->in[0];
+    CVI_TRY(read_window(ctx, &w));
+    int64_t dim[5] = {x->dim[0], x->dim[1]};
+    for (int i = 0; i < w.axes; i++) {
+        dim[2 + i] = w.out[3 - w.axes + i];
+    }
+    CVI_TRY(cvi_out_shape(ctx, 0, x->dtype, x->rank, dim));
+    return cvi_out_shape(ctx, 1, CVS_I64, x->rank, dim);
+}
+
+/* The winner of one window in the plane that begins at `base`; -1 for a window without elements. */
+CVI_INLINE int64_t best_of(const cvi_window *w, const void *x, int64_t base, const int64_t *first,
+                           const int64_t *last, const int64_t *start, cvs_dtype type) {
+    int64_t best = -1;
+    double high = 0;
+    for (int64_t d = first[0]; d < last[0]; d++) {
+        for (int64_t h = first[1]; h < last[1]; h++) {
+            int64_t line = (start[0] + d * w->dilation[0]) * w->in[1] + start[1] + h * w->dilation[1];
+            for (int64_t k = first[2]; k < last[2]; k++) {
+                int64_t at = line * w->in[2] + start[2] + k * w->dilation[2];
+                double v = cvi_load(x, base + at, type);
+                if (best < 0 || v > high || (v != v && high == high)) {
+                    best = at;
+                    high = v;
+                }
+            }
+        }
+    }
+    return best;
+}
+
+CVI_INLINE void max_plane(const max_job *j, int64_t plane, cvs_dtype type) {
+    const cvi_window *w = j->w;
+    int64_t base = plane * cvi_window_in(w), at = plane * cvi_window_out(w);
+    for (int64_t o = 0; o < cvi_window_out(w); o++, at++) {
+        int64_t place[3] = {o / (w->out[1] * w->out[2]), o / w->out[2] % w->out[1], o % w->out[2]};
+        int64_t first[3], last[3], start[3];
+        for (int a = 0; a < 3; a++) {
+            cvi_window_taps(w, a, place[a], &first[a], &last[a]);
+            start[a] = place[a] * w->stride[a] - w->begin[a];
+        }
+        int64_t best = best_of(w, j->x->data, base, first, last, start, type);
+        if (j->y != NULL) {
+            cvi_store(j->y, at, best < 0 ? 0 : cvi_load(j->x->data, base + best, type), type);
+        }
+        if (j->winner != NULL) {
+            j->winner[at] = best;
+        }
+    }
+}
+
+static void max_body(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    const max_job *j = context;
+    CVI_TYPED(j->x->dtype, max_plane, j, chunk);
+}
+
+/* The Indices output: places in the whole tensor, rows first or (storage_order 1) columns first within a plane. */
+static void write_indices(cvi_opctx *ctx, const cvi_window *w, const int64_t *winner) {
+    int64_t *out = ctx->out[1].data, per = cvi_window_out(w), plane = cvi_window_in(w);
+    bool columns = cvi_op_int(ctx, "storage_order") != 0;
+    int64_t count = cvs_tensor_count(&ctx->out[1]);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = winner[i];
+        if (columns && at >= 0) {
+            int64_t d = at / (w->in[1] * w->in[2]), h = at / w->in[2] % w->in[1], x = at % w->in[2];
+            at = (x * w->in[1] + h) * w->in[0] + d;
+        }
+        out[i] = at < 0 ? -1 : i / per * plane + at;
+    }
+}
+
+static cvs_status max_forward(cvi_opctx *ctx) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    const cvs_tensor *x = ctx->in[0];
+    bool indices = cvi_has_out(ctx, 1);
+    int64_t *winner = ctx->aux != NULL ? ctx->aux : indices ? ctx->out[1].data : NULL;
+    max_job j = {&w, x, ctx->out[0].data, winner};
+    cvi_pool_run(ctx->pool, x->dim[0] * x->dim[1], max_body, &j);
+    if (indices) {
+        write_indices(ctx, &w, winner);
+    }
+    return CVS_OK;
+}
+
+static size_t max_aux(const cvi_opctx *ctx) {
+    return (size_t)cvs_tensor_count(&ctx->out[0]) * sizeof(int64_t);
+}
+
+/* ---- backward: what a window received goes to its winner; where windows overlap, the shares add up ---------- */
+
+typedef struct route_job {
+    cvs_dtype dtype;
+    int64_t in, out; /* positions of a plane on either side */
+    const int64_t *winner;
+    const void *g;
+    void *gx;
+} route_job;
+
+CVI_INLINE void route_plane(const route_job *j, int64_t plane, cvs_dtype type) {
+    for (int64_t o = plane * j->out; o < (plane + 1) * j->out; o++) {
+        if (j->winner[o] >= 0) {
+            cvi_accumulate(j->gx, plane * j->in + j->winner[o], cvi_load(j->g, o, type), type);
+        }
+    }
+}
+
+static void route_body(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    const route_job *j = context;
+    CVI_TYPED(j->dtype, route_plane, j, chunk);
+}
+
+static cvs_status max_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                               cvs_tensor *const *grad_in) {
+    (void)rule;
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    const cvs_tensor *x = ctx->in[0];
+    if (grad_out[0] == NULL || grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    int64_t *winner = ctx->aux, planes = x->dim[0] * x->dim[1];
+    if (winner == NULL) {
+        winner = cvi_arena_alloc(ctx->scratch, cvs_tensor_count(grad_out[0]), sizeof *winner);
+        if (winner == NULL) {
+            return cvi_no_memory(ctx->err, max_aux(ctx));
+        }
+        max_job again = {&w, x, NULL, winner};
+        cvi_pool_run(ctx->pool, planes, max_body, &again);
+    }
+    route_job j = {x->dtype, cvi_window_in(&w), cvi_window_out(&w),
+                   winner,   grad_out[0]->data, grad_in[0]->data};
+    cvi_pool_run(ctx->pool, planes, route_body, &j);
+    return CVS_OK;
+}
+
+static void max_cost(const cvi_opctx *ctx, cvi_cost *cost) {
+    cvi_opctx quiet = *ctx;
+    cvi_window w;
+    quiet.err = NULL;
+    if (read_window(&quiet, &w) != CVS_OK ||
+        !cvi_mul(cvs_tensor_count(&ctx->out[0]), cvi_window_kernel_size(&w), &cost->flops)) {
+        cost->flops = 0;
+    }
+}
+
+static void max_field(const cvi_opctx *ctx, cvi_field_step *step) {
+    cvi_opctx quiet = *ctx;
+    cvi_window w;
+    quiet.err = NULL;
+    if (read_window(&quiet, &w) == CVS_OK) {
+        cvi_window_field(&w, step);
+    }
+}
+
+/* ---- the whole plane as one window ---------------------------------------------------------------------- */
+
+static cvs_status global_infer(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(cvi_want_rank(ctx, 0, 2));
+    int64_t dim[CVS_MAX_RANK];
+    for (int i = 0; i < x->rank; i++) {
+        dim[i] = i < 2 ? x->dim[i] : 1;
+        if (x->dim[i] == 0 && i >= 2) {
+            return cvi_fail(ctx->err, CVS_E_SHAPE, "there is nothing to pool: axis %d has no positions", i);
+        }
+    }
+    return cvi_out_shape(ctx, 0, x->dtype, x->rank, dim);
+}
+
+/* One window as large as the plane: MaxPool's loops do the rest. */
+static cvi_window whole_plane(const cvs_tensor *x) {
+    cvi_window w = {.axes = 1,
+                    .in = {1, 1, cvi_span(x, 2, x->rank)},
+                    .out = {1, 1, 1},
+                    .stride = {1, 1, 1},
+                    .dilation = {1, 1, 1},
+                    .kernel = {1, 1, cvi_span(x, 2, x->rank)}};
+    return w;
+}
+
+static cvs_status global_forward(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    cvi_window w = whole_plane(x);
+    max_job j = {&w, x, ctx->out[0].data, ctx->aux};
+    cvi_pool_run(ctx->pool, x->dim[0] * x->dim[1], max_body, &j);
+    return CVS_OK;
+}
+
+static cvs_status global_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                                  cvs_tensor *const *grad_in) {
+    (void)rule;
+    const cvs_tensor *x = ctx->in[0];
+    if (grad_out[0] == NULL || grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    int64_t planes = x->dim[0] * x->dim[1];
+    cvi_window w = whole_plane(x);
+    int64_t *winner = ctx->aux;
+    if (winner == NULL) {
+        winner = cvi_arena_alloc(ctx->scratch, CVI_MAX(planes, 1), sizeof *winner);
+        if (winner == NULL) {
+            return cvi_no_memory(ctx->err, max_aux(ctx));
+        }
+        max_job again = {&w, x, NULL, winner};
+        cvi_pool_run(ctx->pool, planes, max_body, &again);
+    }
+    route_job j = {x->dtype, w.in[2], 1, winner, grad_out[0]->data, grad_in[0]->data};
+    cvi_pool_run(ctx->pool, planes, route_body, &j);
+    return CVS_OK;
+}
+
+static void global_cost(const cvi_opctx *ctx, cvi_cost *cost) {
+    cost->flops = cvs_tensor_count(ctx->in[0]);
+}
+
+static void global_field(const cvi_opctx *ctx, cvi_field_step *step) {
+    (void)ctx;
+    step->kind = CVI_FIELD_ALL;
+}
+
+/* ---- descriptors ----------------------------------------------------------------------------------------- */
+
+static const cvi_op_io max_in[] = {{"X", CVI_DATA, false, false}};
+static const cvi_op_io max_out[] = {{"Y", CVI_DATA, false, false}, {"Indices", CVI_DATA, true, false}};
+static const cvi_op_attr max_attrs[] = {
+    CVI_WINDOW_ATTRS,
+    CVI_WINDOW_DILATIONS,
+    CVI_WINDOW_CEIL,
+    {"storage_order", CVI_ATTR_INT, "0", "0|1",
+     "order of the places in Indices: 0 rows first, 1 columns first",
+     "Indices 中位置的排列顺序：0 为行优先，1 为列优先"},
+};
+
+const cvi_op cvi_op_max_pool = {
+    .name = "MaxPool",
+    .since = 1,
+    .inputs = max_in,
+    .n_inputs = CVI_COUNT(max_in),
+    .outputs = max_out,
+    .n_outputs = CVI_COUNT(max_out),
+    .attrs = max_attrs,
+    .n_attrs = CVI_COUNT(max_attrs),
+    .flags = CVI_OP_POOL,
+    .glyph = CVI_GLYPH_POOL,
+    .infer = max_infer,
+    .forward = max_forward,
+    .any_type = true,
+    .backward = max_backward,
+    .aux_bytes = max_aux,
+    .cost = max_cost,
+    .field = max_field,
+    .text = {"Max pooling", "最大池化",
+             "Keeps the largest value of each window and forgets where in the window it was.",
+             "每个窗口只保留最大值，并忘掉它在窗口中的位置。",
+             "y[n,c,i,j] = max over r,s of x[n,c,i·S+r·D−P,j·S+s·D−P]",
+             "The same map, smaller: strong spots survive, small shifts no longer matter.",
+             "同一张特征图的缩小版：强响应得以保留，微小的平移不再有影响。"},
+};
+
+const cvi_op cvi_op_global_max_pool = {
+    .name = "GlobalMaxPool",
+    .since = 1,
+    .inputs = max_in,
+    .n_inputs = CVI_COUNT(max_in),
+    .outputs = max_out,
+    .n_outputs = 1,
+    .flags = CVI_OP_POOL,
+    .glyph = CVI_GLYPH_POOL,
+    .infer = global_infer,
+    .forward = global_forward,
+    .backward = global_backward,
+    .aux_bytes = max_aux,
+    .cost = global_cost,
+    .field = global_field,
+    .text = {"Global max pooling", "全局最大池化", "Keeps the single largest value of each feature map.",
+             "每张特征图只保留一个最大值。", "y[n,c] = max over i,j of x[n,c,i,j]",
+             "One number per feature map: how strongly its feature was found anywhere.",
+             "每张特征图对应一个数：该特征在整幅图中出现的最强程度。"},
+};
