@@ -29,12 +29,36 @@ typedef void cvi_micro(int64_t taps, int64_t channels, const float *const *x, in
 typedef void cvi_micro_dw(int64_t taps, int64_t channels, const float *const *x, const float *w,
                           const cvi_tile *tile);
 
+/* n floats; a, b: the operation's parameters. In place is allowed. */
+typedef void cvi_map(float a, float b, int64_t n, const float *x, float *y);
+typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float *z);
+
+/* Functions that have one form; LEAF(name, parameters). What each does is said where it is defined. */
+#define CVI_LEAVES(LEAF)                                                                                     \
+    LEAF(transpose,                                                                                          \
+         (int64_t rows, int64_t columns, const float *in, int64_t ld_in, float *out, int64_t ld_out))        \
+    LEAF(dot4, (int64_t n, const float *a, const float *b, int64_t ld, float *out))                          \
+    LEAF(add_rows, (int64_t rows, int64_t n, const float *a, const float *b, int64_t ld, float *out))        \
+    LEAF(pool_max, (int64_t count, int64_t channels, const float *const *x, const int32_t *place,            \
+                    float *out, int32_t *position))                                                          \
+    LEAF(pool_sum, (int64_t count, int64_t channels, const float *const *x, float scale, float *out))        \
+    LEAF(sum_rows, (int64_t rows, int64_t channels, int64_t pitch, const float *x, float *out))              \
+    LEAF(affine, (bool relu, int64_t n, const float *x, const float *scale, const float *shift, float *y))   \
+    LEAF(prelu, (int64_t n, const float *x, const float *slope, float *y))                                   \
+    LEAF(softmax, (bool logarithm, int64_t n, const float *x, float *y))                                     \
+    LEAF(blend, (int64_t channels, const float *const corner[4], float wy, float wx, float *out))
+
 struct cvi_kernels {
     const char *name;
     int rows;                       /* register block height, 1..CVI_MAX_ROWS */
     cvi_micro *const *micro16;      /* [M], M = 1..rows */
     cvi_micro *const *micro8;       /* [M] */
     cvi_micro_dw *const *depthwise; /* [M] */
+    cvi_map *const *unary;          /* [cvi_unary_op] */
+    cvi_zip *const *binary;         /* [cvi_binary_op] */
+#define CVI_LEAF_FIELD(name, parameters) void(*name) parameters;
+    CVI_LEAVES(CVI_LEAF_FIELD)
+#undef CVI_LEAF_FIELD
 };
 
 extern const cvi_kernels cvi_kernels_portable;

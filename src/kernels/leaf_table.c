@@ -11,10 +11,12 @@
 #define LEVEL_NAME "portable"
 #endif
 
-const cvi_kernels TABLE = {
-    .name = LEVEL_NAME,
-    .rows = CVI_LEAF_ROWS,
-    .micro16 = CVI_LEAF(micro16),
-    .micro8 = CVI_LEAF(micro8),
-    .depthwise = CVI_LEAF(depthwise),
-};
+const cvi_kernels TABLE = {.name = LEVEL_NAME,
+                           .rows = CVI_LEAF_ROWS,
+                           .micro16 = CVI_LEAF(micro16),
+                           .micro8 = CVI_LEAF(micro8),
+                           .depthwise = CVI_LEAF(depthwise),
+                           .unary = CVI_LEAF(unary),
+                           .binary = CVI_LEAF(binary),
+#define LEAF_ENTRY(name, parameters) .name = CVI_LEAF(name),
+                           CVI_LEAVES(LEAF_ENTRY)};
