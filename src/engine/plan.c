@@ -81,6 +81,9 @@ static cvs_status plan_sources(cvi_exec *x, const cvs_tensor *inputs, cvs_error 
     }
     for (int i = 0; i < g->n_inputs; i++) {
         cvi_slot *slot = &x->slots[g->inputs[i]];
+        if (inputs[i].dtype == CVS_NONE) {
+            continue; /* a plan for looking only: the shape is unknown */
+        }
         slot->shape = (cvs_tensor){.dtype = inputs[i].dtype, .rank = inputs[i].rank};
         memcpy(slot->shape.dim, inputs[i].dim, sizeof slot->shape.dim);
         int64_t bytes = 0;

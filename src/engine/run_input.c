@@ -37,6 +37,51 @@ cvs_status cvi_input_shape(const cvs_model *model, const cvs_run_options *o, int
     return CVS_OK;
 }
 
+/* Sides that networks are commonly made for; tried in turn where the file leaves them free and the first one does not fit. */
+static const int64_t common_sides[] = {224, 299, 227, 256, 192, 128, 96, 64, 32, 28};
+
+static bool has_free_side(const cvs_model *model) {
+    const cvi_graph *g = model->graph;
+    const cvi_value *value = g->n_inputs > 0 ? &g->values[g->inputs[0]] : NULL;
+    return value && value->rank == 4 && (value->dim[2] < 0 || value->dim[3] < 0);
+}
+
+static cvs_status try_default(const cvs_model *model, const cvs_run_options *o, cvi_exec **out,
+                              cvs_error *err) {
+    int n = model->graph->n_inputs;
+    cvs_tensor *shapes = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof *shapes);
+    if (!shapes) {
+        return cvi_no_memory(err, sizeof *shapes);
+    }
+    for (int i = 0; i < n; i++) {
+        if (cvi_input_shape(model, o, i, &shapes[i], NULL) != CVS_OK) {
+            shapes[i] = (cvs_tensor){0};
+        }
+    }
+    cvi_exec_options options = {.max_bytes = o->limits.max_memory_bytes};
+    cvs_status s = cvi_exec_new(model->graph, shapes, &options, out, err);
+    cvi_free(shapes);
+    return s;
+}
+
+cvs_status cvi_exec_default(const cvs_model *model, const cvs_run_options *options, cvi_exec **out,
+                            cvs_error *err) {
+    cvs_run_options o = options ? *options : (cvs_run_options){0};
+    *out = NULL;
+    o.limits = cvs_limits_default(options ? &options->limits : NULL);
+    cvs_status s = try_default(model, &o, out, err);
+    bool free_side = s == CVS_E_SHAPE && o.height == 0 && o.width == 0 && has_free_side(model);
+    for (int i = 0; free_side && s == CVS_E_SHAPE && i < CVI_COUNT(common_sides); i++) {
+        o.height = o.width = common_sides[i];
+        cvs_error quiet = {0};
+        if (try_default(model, &o, out, &quiet) == CVS_OK) {
+            cvi_error_clear(err);
+            s = CVS_OK;
+        }
+    }
+    return s;
+}
+
 cvs_status cvi_layout_last(const char *layout, cvi_file_layout own, bool *last, cvs_error *err) {
     if (!layout || !*layout) {
         *last = own == CVI_FILE_LAST;
@@ -212,6 +257,15 @@ static cvs_status arrange(const cvs_tensor *planes, const cvs_tensor *shape, con
     return s;
 }
 
+/* Where the sides are free: the first common one for which the whole model can be planned. */
+static cvs_status find_side(const cvs_run *run, cvs_tensor *shape, cvs_error *err) {
+    cvi_exec *x = NULL;
+    CVI_TRY(cvi_exec_default(run->model, &run->options, &x, err));
+    cvs_status s = cvi_exec_value(x, run->model->graph->inputs[0], shape, err);
+    cvi_exec_free(x);
+    return s;
+}
+
 static cvs_status picture_input(cvs_run *run, const cvs_tensor *image, cvs_tensor *out, cvs_tensor *shown,
                                 cvs_error *err) {
     cvs_tensor shape = {0}, planes = {0};
@@ -219,6 +273,9 @@ static cvs_status picture_input(cvs_run *run, const cvs_tensor *image, cvs_tenso
     cvs_run_options options = run->options;
     CVI_TRY(check_count(run->model, 1, err));
     CVI_TRY(cvi_input_shape(run->model, &options, 0, &shape, err));
+    if (has_free_side(run->model) && options.height == 0 && options.width == 0) {
+        CVI_TRY(find_side(run, &shape, err));
+    }
     if (!find_axes(&shape, &axes)) {
         char text[200];
         return cvi_fail(err, CVS_E_SHAPE, "the model takes %s: that is no picture; give it a .npy file",
