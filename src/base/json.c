@@ -11,9 +11,14 @@ enum { MAX_DEPTH = 64 };
 
 static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
 
+/* Whether this thread's parser got no memory: jansson itself does not always say so. */
+static _Thread_local bool out_of_memory;
+
 /* jansson makes many small pieces: no alignment for them, but the same hook and the same free(). */
 static void *small_malloc(size_t bytes) {
-    return cvi_alloc_should_fail(bytes) ? NULL : malloc(bytes);
+    void *p = cvi_alloc_should_fail(bytes) ? NULL : malloc(bytes);
+    out_of_memory = out_of_memory || p == NULL;
+    return p;
 }
 
 static void set_allocator(void) {
@@ -62,9 +67,10 @@ cvs_status cvi_json_parse(const char *text, size_t size, json_t **out, cvs_error
     }
     CVI_TRY(check_depth(text, size, err));
     json_error_t e;
+    out_of_memory = false;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
     if (value == NULL) {
-        if (json_error_code(&e) == json_error_out_of_memory) {
+        if (out_of_memory) {
             return cvi_no_memory(err, size);
         }
         cvs_status s = cvi_fail(err, CVS_E_FORMAT, "not valid JSON: %s", e.text);

@@ -26,6 +26,13 @@ static inline bool test_shared(char *path, size_t size, const char *relative) {
     return cvi_is_folder(path) || cvi_is_file(path);
 }
 
+/* Makes a folder of its own for temporary files; path has room for 256 characters. */
+static inline void test_folder(char *path) {
+    const char *root = getenv("TMPDIR");
+    snprintf(path, 256, "%.200s/convscope-test-XXXXXX", root != NULL ? root : P_tmpdir);
+    assert_non_null(mkdtemp(path));
+}
+
 /* A call of (path, limits, out, err) that must succeed; prints the error otherwise. */
 #define test_ok(function, path, limits, out)                                                                 \
     do {                                                                                                     \
