@@ -118,8 +118,9 @@ static void sort_indices(const ranking *r, int64_t *from, int64_t *to, int64_t n
     sort_indices(r, from, to, half);
     sort_indices(r, from + half, to, n - half);
     for (int64_t k = 0; k < n; k++) {
-        bool left = b >= n || (a < half && r->sign * order(r->x, r->at + from[a] * r->inner,
-                                                           r->at + from[b] * r->inner) >= 0);
+        bool left =
+            b >= n ||
+            (a < half && r->sign * order(r->x, r->at + from[a] * r->inner, r->at + from[b] * r->inner) >= 0);
         to[k] = left ? from[a++] : from[b++];
     }
     memcpy(from, to, (size_t)n * sizeof *from);
@@ -165,7 +166,8 @@ static cvs_status backward_top_k(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor
         return CVS_OK;
     }
     if (ctx->n_out < 2 || ctx->out[1].dtype == CVS_NONE || ctx->out[1].data == NULL) {
-        return cvi_fail(ctx->err, CVS_E_UNSUPPORTED, "the gradient needs the indices output, which the model does not use");
+        return cvi_fail(ctx->err, CVS_E_UNSUPPORTED,
+                        "the gradient needs the indices output, which the model does not use");
     }
     CVI_TRY(make_lines(ctx, cvi_op_int(ctx, "axis"), &l));
     int64_t k = ctx->out[1].dim[l.axis];
@@ -280,7 +282,8 @@ const cvi_op cvi_op_arg_max = {
     .field = field_line,
     .text = {"Index of the maximum", "最大值的下标", "Says where along an axis the largest number stands.",
              "指出沿某一轴最大的数在哪里。", "y = argmaxₖ x[k]",
-             "Numbers are indices, not strengths; over the channels each one names the winning class of its place.",
+             "Numbers are indices, not strengths; over the channels each one names the winning class of its "
+             "place.",
              "数值是下标而不是强度；若沿通道求，就是每个位置胜出的类别。"},
 };
 
@@ -329,8 +332,9 @@ const cvi_op cvi_op_top_k = {
     .backward = backward_top_k,
     .cost = cost_lines,
     .field = field_line,
-    .text = {"The k best", "前 k 个", "Picks the k largest (or smallest) numbers along an axis, best first, and says where "
-                                       "they stood.",
+    .text = {"The k best", "前 k 个",
+             "Picks the k largest (or smallest) numbers along an axis, best first, and says where "
+             "they stood.",
              "沿某一轴挑出最大（或最小）的 k 个数，从最好的排起，并给出其位置。", "y = sort(x)[0 … k−1]",
              "A ranking: neighbours in the picture need not be neighbours in the input.",
              "这是排名：图中相邻的数在输入中未必相邻。"},
@@ -339,7 +343,8 @@ const cvi_op cvi_op_top_k = {
 static const cvi_op_io cumsum_in[] = {{"x", CVI_DATA, false, false}, {"axis", CVI_SHAPE, false, false}};
 static const cvi_op_io cumsum_out[] = {{"y", CVI_DATA, false, false}};
 static const cvi_op_attr cumsum_attrs[] = {
-    {"exclusive", CVI_ATTR_INT, "0", "0|1", "1: each sum leaves its own element out", "1：每个和不包含自身元素"},
+    {"exclusive", CVI_ATTR_INT, "0", "0|1", "1: each sum leaves its own element out",
+     "1：每个和不包含自身元素"},
     {"reverse", CVI_ATTR_INT, "0", "0|1", "1: sums run from the end", "1：从末尾开始累加"},
 };
 
@@ -360,6 +365,6 @@ const cvi_op cvi_op_cumsum = {
     .cost = cost_lines,
     .field = cvi_field_all,
     .text = {"Running sum", "累加和", "Adds up along an axis and writes down every intermediate sum.",
-             "沿某一轴累加，并记录每一步的和。", "y[i] = Σ_{k ≤ i} x[k]", "A ramp that rises where the input is bright.",
-             "输入亮的地方上升得快的斜坡。"},
+             "沿某一轴累加，并记录每一步的和。", "y[i] = Σ_{k ≤ i} x[k]",
+             "A ramp that rises where the input is bright.", "输入亮的地方上升得快的斜坡。"},
 };

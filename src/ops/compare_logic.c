@@ -120,7 +120,8 @@ static cvs_status infer_is_float(cvi_opctx *ctx) {
 static cvs_status forward_is_nan(cvi_opctx *ctx) {
     int64_t n = cvs_tensor_count(&ctx->out[0]);
     for (int64_t i = 0; i < n; i++) {
-        ((uint8_t *)ctx->out[0].data)[i] = isnan(cvi_get(ctx->in[0], i)) ? 1 : 0;
+        double v = cvi_get(ctx->in[0], i);
+        ((uint8_t *)ctx->out[0].data)[i] = v != v;
     }
     return CVS_OK;
 }
@@ -130,7 +131,7 @@ static cvs_status forward_is_inf(cvi_opctx *ctx) {
     bool above = cvi_op_int(ctx, "detect_positive") != 0, below = cvi_op_int(ctx, "detect_negative") != 0;
     for (int64_t i = 0; i < n; i++) {
         double v = cvi_get(ctx->in[0], i);
-        ((uint8_t *)ctx->out[0].data)[i] = (isinf(v) && (v > 0 ? above : below)) ? 1 : 0;
+        ((uint8_t *)ctx->out[0].data)[i] = fabs(v) == (double)INFINITY && (v > 0 ? above : below);
     }
     return CVS_OK;
 }
@@ -217,23 +218,25 @@ static const cvi_op_io one_out[] = {{"Y", CVI_DATA, false, false}};
         .text = {__VA_ARGS__},                                                                               \
     };
 
-PAIR(equal, "Equal", 11, infer_compare, "Equal", "等于", "Asks of every pair of numbers whether they are equal.",
-     "逐元素判断两个数是否相等。", "y = (a = b)", "White where both inputs are the same, black elsewhere.",
-     "两个输入相同处为白，其余为黑。")
-PAIR(less, "Less", 9, infer_compare, "Less than", "小于", "Asks of every pair of numbers whether the first is smaller.",
-     "逐元素判断第一个数是否小于第二个数。", "y = (a < b)", "White where the first input is smaller.",
-     "第一个输入较小处为白。")
+PAIR(equal, "Equal", 11, infer_compare, "Equal", "等于",
+     "Asks of every pair of numbers whether they are equal.", "逐元素判断两个数是否相等。", "y = (a = b)",
+     "White where both inputs are the same, black elsewhere.", "两个输入相同处为白，其余为黑。")
+PAIR(less, "Less", 9, infer_compare, "Less than", "小于",
+     "Asks of every pair of numbers whether the first is smaller.", "逐元素判断第一个数是否小于第二个数。",
+     "y = (a < b)", "White where the first input is smaller.", "第一个输入较小处为白。")
 PAIR(less_or_equal, "LessOrEqual", 12, infer_compare, "Less or equal", "小于等于",
-     "Asks of every pair of numbers whether the first is at most the second.", "逐元素判断第一个数是否不大于第二个数。",
-     "y = (a ≤ b)", "White where the first input is not larger.", "第一个输入不大于第二个处为白。")
+     "Asks of every pair of numbers whether the first is at most the second.",
+     "逐元素判断第一个数是否不大于第二个数。", "y = (a ≤ b)", "White where the first input is not larger.",
+     "第一个输入不大于第二个处为白。")
 PAIR(greater, "Greater", 9, infer_compare, "Greater than", "大于",
-     "Asks of every pair of numbers whether the first is larger.", "逐元素判断第一个数是否大于第二个数。", "y = (a > b)",
-     "White where the first input is larger.", "第一个输入较大处为白。")
+     "Asks of every pair of numbers whether the first is larger.", "逐元素判断第一个数是否大于第二个数。",
+     "y = (a > b)", "White where the first input is larger.", "第一个输入较大处为白。")
 PAIR(greater_or_equal, "GreaterOrEqual", 12, infer_compare, "Greater or equal", "大于等于",
-     "Asks of every pair of numbers whether the first is at least the second.", "逐元素判断第一个数是否不小于第二个数。",
-     "y = (a ≥ b)", "White where the first input is not smaller.", "第一个输入不小于第二个处为白。")
-PAIR(and, "And", 7, infer_logic, "Logical and", "逻辑与", "True where both inputs are true.", "两个输入都为真时为真。",
-     "y = a ∧ b", "White where both masks are white.", "两个掩码都为白处为白。")
+     "Asks of every pair of numbers whether the first is at least the second.",
+     "逐元素判断第一个数是否不小于第二个数。", "y = (a ≥ b)", "White where the first input is not smaller.",
+     "第一个输入不小于第二个处为白。")
+PAIR(and, "And", 7, infer_logic, "Logical and", "逻辑与", "True where both inputs are true.",
+     "两个输入都为真时为真。", "y = a ∧ b", "White where both masks are white.", "两个掩码都为白处为白。")
 PAIR(or, "Or", 7, infer_logic, "Logical or", "逻辑或", "True where at least one input is true.",
      "至少一个输入为真时为真。", "y = a ∨ b", "White where either mask is white.", "任一掩码为白处为白。")
 PAIR(xor, "Xor", 7, infer_logic, "Exclusive or", "逻辑异或", "True where exactly one input is true.",
@@ -252,8 +255,8 @@ const cvi_op cvi_op_not = {
     .forward = forward_not,
     .any_type = true,
     .cost = cvi_cost_each,
-    .text = {"Logical not", "逻辑非", "Turns true into false and false into true.", "真变假，假变真。", "y = ¬x",
-             "The mask's negative: black and white exchanged.", "掩码的反相：黑白互换。"},
+    .text = {"Logical not", "逻辑非", "Turns true into false and false into true.", "真变假，假变真。",
+             "y = ¬x", "The mask's negative: black and white exchanged.", "掩码的反相：黑白互换。"},
 };
 
 const cvi_op cvi_op_is_nan = {
@@ -269,8 +272,9 @@ const cvi_op cvi_op_is_nan = {
     .forward = forward_is_nan,
     .any_type = true,
     .cost = cvi_cost_each,
-    .text = {"Is not a number", "是否为 NaN", "Asks of every number whether it is a NaN, the result of an undefined "
-                                              "computation.",
+    .text = {"Is not a number", "是否为 NaN",
+             "Asks of every number whether it is a NaN, the result of an undefined "
+             "computation.",
              "逐元素判断是否为 NaN，即未定义运算的结果。", "y = (x ≠ x)", "White marks broken numbers.",
              "白色标出失效的数值。"},
 };
@@ -295,8 +299,9 @@ const cvi_op cvi_op_is_inf = {
     .forward = forward_is_inf,
     .any_type = true,
     .cost = cvi_cost_each,
-    .text = {"Is infinite", "是否无穷", "Asks of every number whether it is infinite.", "逐元素判断是否为无穷大。",
-             "y = (|x| = ∞)", "White marks numbers that grew beyond all bounds.", "白色标出溢出到无穷的数值。"},
+    .text = {"Is infinite", "是否无穷", "Asks of every number whether it is infinite.",
+             "逐元素判断是否为无穷大。", "y = (|x| = ∞)", "White marks numbers that grew beyond all bounds.",
+             "白色标出溢出到无穷的数值。"},
 };
 
 static const cvi_op_io where_in[] = {
@@ -317,8 +322,10 @@ const cvi_op cvi_op_where = {
     .any_type = true,
     .backward = backward_where,
     .cost = cvi_cost_each,
-    .text = {"Choice by mask", "按掩码选择", "Takes each number from the first tensor where the mask is true, else from the "
-                                             "second.",
+    .text = {"Choice by mask", "按掩码选择",
+             "Takes each number from the first tensor where the mask is true, else from the "
+             "second.",
              "掩码为真处取第一个张量的数，否则取第二个的。", "y = m ? a : b",
-             "A collage of both inputs; the mask decides which one shows.", "两个输入的拼贴；由掩码决定显示哪一个。"},
+             "A collage of both inputs; the mask decides which one shows.",
+             "两个输入的拼贴；由掩码决定显示哪一个。"},
 };

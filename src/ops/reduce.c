@@ -148,7 +148,8 @@ static double finish(reduction kind, double sum, double n, double shift) {
 }
 
 /* One pass over the set of an output element. */
-static double fold_set(const cvs_tensor *x, const reduce_plan *p, int64_t base, reduction kind, double shift) {
+static double fold_set(const cvs_tensor *x, const reduce_plan *p, int64_t base, reduction kind,
+                       double shift) {
     double sum = start_of(kind);
     int64_t runs, length, step;
     last_run(&p->gone, &runs, &length, &step);
@@ -244,7 +245,8 @@ static void reduce_rows(void *context, int64_t begin, int64_t end) {
 static cvs_status forward_kind(cvi_opctx *ctx, reduction kind) {
     reduce_job job = {.x = ctx->in[0], .y = &ctx->out[0], .kind = kind};
     CVI_TRY(make_plan(ctx, &job.plan));
-    job.whole = !cvi_is_float(job.x->dtype) && kind != RED_L2 && kind != RED_LOG_SUM && kind != RED_LOG_SUM_EXP;
+    job.whole =
+        !cvi_is_float(job.x->dtype) && kind != RED_L2 && kind != RED_LOG_SUM && kind != RED_LOG_SUM_EXP;
     cvi_each_rows(ctx, cvs_tensor_count(job.y), job.plan.gone.count, &job, reduce_rows);
     return CVS_OK;
 }
@@ -383,27 +385,29 @@ DESCRIBE(reduce_mean, "ReduceMean", "Mean over axes", "沿轴求平均",
          "沿所选轴求平均；若对行和列求，就是全局平均池化。", "y = (1/n) Σ x",
          "One average in place of many numbers: how strongly a map answers on the whole.",
          "用一个平均值代替许多数：表示整张特征图的平均响应。")
-DESCRIBE(reduce_max, "ReduceMax", "Maximum over axes", "沿轴取最大", "Keeps the largest number along the chosen axes.",
-         "保留所选轴上的最大值。", "y = max x", "The strongest answer anywhere; where it was is forgotten.",
-         "最强的响应；它的位置不再保留。")
-DESCRIBE(reduce_min, "ReduceMin", "Minimum over axes", "沿轴取最小", "Keeps the smallest number along the chosen axes.",
-         "保留所选轴上的最小值。", "y = min x", "The weakest answer anywhere; where it was is forgotten.",
-         "最弱的响应；它的位置不再保留。")
-DESCRIBE(reduce_prod, "ReduceProd", "Product over axes", "沿轴求积", "Multiplies all numbers along the chosen axes.",
-         "把所选各轴上的数相乘。", "y = Π x", "A single 0 along the axes makes the result 0.",
-         "只要有一个 0，结果就是 0。")
-DESCRIBE(reduce_l1, "ReduceL1", "L1 norm over axes", "沿轴 L1 范数", "Adds the absolute values along the chosen axes.",
-         "把所选轴上各数的绝对值相加。", "y = Σ |x|", "Total strength, whatever the sign.", "总强度，不分正负。")
+DESCRIBE(reduce_max, "ReduceMax", "Maximum over axes", "沿轴取最大",
+         "Keeps the largest number along the chosen axes.", "保留所选轴上的最大值。", "y = max x",
+         "The strongest answer anywhere; where it was is forgotten.", "最强的响应；它的位置不再保留。")
+DESCRIBE(reduce_min, "ReduceMin", "Minimum over axes", "沿轴取最小",
+         "Keeps the smallest number along the chosen axes.", "保留所选轴上的最小值。", "y = min x",
+         "The weakest answer anywhere; where it was is forgotten.", "最弱的响应；它的位置不再保留。")
+DESCRIBE(reduce_prod, "ReduceProd", "Product over axes", "沿轴求积",
+         "Multiplies all numbers along the chosen axes.", "把所选各轴上的数相乘。", "y = Π x",
+         "A single 0 along the axes makes the result 0.", "只要有一个 0，结果就是 0。")
+DESCRIBE(reduce_l1, "ReduceL1", "L1 norm over axes", "沿轴 L1 范数",
+         "Adds the absolute values along the chosen axes.", "把所选轴上各数的绝对值相加。", "y = Σ |x|",
+         "Total strength, whatever the sign.", "总强度，不分正负。")
 DESCRIBE(reduce_l2, "ReduceL2", "L2 norm over axes", "沿轴 L2 范数",
          "The length of the vector along the chosen axes: the root of the sum of squares.",
-         "所选轴上向量的长度，即平方和的平方根。", "y = √(Σ x²)", "Total strength, led by the largest values.",
-         "总强度，主要由大的值决定。")
+         "所选轴上向量的长度，即平方和的平方根。", "y = √(Σ x²)",
+         "Total strength, led by the largest values.", "总强度，主要由大的值决定。")
 DESCRIBE(reduce_log_sum, "ReduceLogSum", "Log of sum over axes", "沿轴和的对数",
          "The logarithm of the sum along the chosen axes.", "所选轴上各数之和的自然对数。", "y = ln Σ x",
          "A sum on a scale where ratios are differences.", "在对数尺度上的总和。")
 DESCRIBE(reduce_log_sum_exp, "ReduceLogSumExp", "Log-sum-exp over axes", "沿轴对数指数和",
          "A smooth maximum along the chosen axes: the logarithm of the sum of exponentials.",
-         "所选轴上的平滑最大值：指数之和的对数。", "y = ln Σ eˣ", "A little above the largest value; more where several are close.",
+         "所选轴上的平滑最大值：指数之和的对数。", "y = ln Σ eˣ",
+         "A little above the largest value; more where several are close.",
          "略高于最大值；若有几个值相近则更高。")
 DESCRIBE(reduce_sum_square, "ReduceSumSquare", "Sum of squares over axes", "沿轴平方和",
          "Adds the squares along the chosen axes.", "把所选轴上各数的平方相加。", "y = Σ x²",

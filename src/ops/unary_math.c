@@ -229,8 +229,8 @@ static const cvi_op_io one_out[] = {{"Y", CVI_DATA, false, false}};
 DESCRIBE(abs, "Abs", 6, infer_number, true, "Absolute value", "绝对值", "Drops the sign of every number.",
          "去掉每个数的符号。", "y = |x|", "Strong negative and strong positive places look alike.",
          "强的负值与强的正值看起来一样。")
-DESCRIBE(neg, "Neg", 6, infer_signed, true, "Negation", "取负", "Turns the sign of every number.", "改变每个数的符号。",
-         "y = −x", "The input with bright and dark exchanged.", "明暗互换后的输入。")
+DESCRIBE(neg, "Neg", 6, infer_signed, true, "Negation", "取负", "Turns the sign of every number.",
+         "改变每个数的符号。", "y = −x", "The input with bright and dark exchanged.", "明暗互换后的输入。")
 DESCRIBE(sign, "Sign", 9, infer_number, true, "Sign", "符号", "Keeps only the sign: −1, 0 or 1.",
          "只保留符号：−1、0 或 1。", "y = sgn(x)", "Three flat colours: negative, zero, positive.",
          "三种纯色：负、零、正。")
@@ -240,43 +240,53 @@ DESCRIBE(sqrt, "Sqrt", 6, infer_float, false, "Square root", "平方根", "The s
 DESCRIBE(exp, "Exp", 6, infer_float, false, "Exponential", "指数函数", "Raises e to every number.",
          "以 e 为底求每个数的指数。", "y = eˣ", "A small lead in the input becomes a large one.",
          "输入中的小优势会变成大优势。")
-DESCRIBE(log, "Log", 6, infer_float, false, "Natural logarithm", "自然对数", "The natural logarithm of every number.",
-         "求每个数的自然对数。", "y = ln x", "Ratios become differences; 0 gives −∞ and a negative input NaN.",
+DESCRIBE(log, "Log", 6, infer_float, false, "Natural logarithm", "自然对数",
+         "The natural logarithm of every number.", "求每个数的自然对数。", "y = ln x",
+         "Ratios become differences; 0 gives −∞ and a negative input NaN.",
          "比值变成差值；0 得到 −∞，负数得到 NaN。")
-DESCRIBE(reciprocal, "Reciprocal", 6, infer_float, false, "Reciprocal", "倒数", "One divided by every number.",
-         "求每个数的倒数。", "y = 1/x", "Small numbers become large and large ones small.", "小数变大，大数变小。")
+DESCRIBE(reciprocal, "Reciprocal", 6, infer_float, false, "Reciprocal", "倒数",
+         "One divided by every number.", "求每个数的倒数。", "y = 1/x",
+         "Small numbers become large and large ones small.", "小数变大，大数变小。")
 DESCRIBE(ceil, "Ceil", 6, infer_float, false, "Round up", "向上取整", "The next whole number at or above.",
          "取不小于它的最小整数。", "y = ⌈x⌉", "Smooth areas turn into steps.", "平滑的区域变成台阶。")
-DESCRIBE(floor, "Floor", 6, infer_float, false, "Round down", "向下取整", "The next whole number at or below.",
-         "取不大于它的最大整数。", "y = ⌊x⌋", "Smooth areas turn into steps.", "平滑的区域变成台阶。")
-DESCRIBE(round, "Round", 11, infer_float, false, "Round", "就近取整", "The nearest whole number, halves to the even one.",
-         "取最接近的整数，恰在中间时取偶数。", "y = round(x)", "Smooth areas turn into steps.", "平滑的区域变成台阶。")
+DESCRIBE(floor, "Floor", 6, infer_float, false, "Round down", "向下取整",
+         "The next whole number at or below.", "取不大于它的最大整数。", "y = ⌊x⌋",
+         "Smooth areas turn into steps.", "平滑的区域变成台阶。")
+DESCRIBE(round, "Round", 11, infer_float, false, "Round", "就近取整",
+         "The nearest whole number, halves to the even one.", "取最接近的整数，恰在中间时取偶数。",
+         "y = round(x)", "Smooth areas turn into steps.", "平滑的区域变成台阶。")
 DESCRIBE(sin, "Sin", 7, infer_float, false, "Sine", "正弦", "The sine of every number (radians).",
-         "求每个数（弧度）的正弦。", "y = sin x", "Values swing between −1 and 1.", "数值在 −1 与 1 之间摆动。")
+         "求每个数（弧度）的正弦。", "y = sin x", "Values swing between −1 and 1.",
+         "数值在 −1 与 1 之间摆动。")
 DESCRIBE(cos, "Cos", 7, infer_float, false, "Cosine", "余弦", "The cosine of every number (radians).",
-         "求每个数（弧度）的余弦。", "y = cos x", "Values swing between −1 and 1.", "数值在 −1 与 1 之间摆动。")
+         "求每个数（弧度）的余弦。", "y = cos x", "Values swing between −1 and 1.",
+         "数值在 −1 与 1 之间摆动。")
 DESCRIBE(tan, "Tan", 7, infer_float, false, "Tangent", "正切", "The tangent of every number (radians).",
          "求每个数（弧度）的正切。", "y = tan x", "Values explode near odd multiples of π/2.",
          "在 π/2 的奇数倍附近数值急剧增大。")
 DESCRIBE(asin, "Asin", 7, infer_float, false, "Arc sine", "反正弦", "The angle whose sine is the number.",
-         "求正弦等于该数的角。", "y = arcsin x", "Defined from −1 to 1; NaN outside.", "在 −1 到 1 之间有定义，之外为 NaN。")
+         "求正弦等于该数的角。", "y = arcsin x", "Defined from −1 to 1; NaN outside.",
+         "在 −1 到 1 之间有定义，之外为 NaN。")
 DESCRIBE(acos, "Acos", 7, infer_float, false, "Arc cosine", "反余弦", "The angle whose cosine is the number.",
          "求余弦等于该数的角。", "y = arccos x", "Defined from −1 to 1; NaN outside.",
          "在 −1 到 1 之间有定义，之外为 NaN。")
-DESCRIBE(atan, "Atan", 7, infer_float, false, "Arc tangent", "反正切", "The angle whose tangent is the number.",
-         "求正切等于该数的角。", "y = arctan x", "Any number is squeezed between −π/2 and π/2.",
-         "任何数都被压到 −π/2 与 π/2 之间。")
-DESCRIBE(sinh, "Sinh", 9, infer_float, false, "Hyperbolic sine", "双曲正弦", "The hyperbolic sine of every number.",
-         "求每个数的双曲正弦。", "y = (eˣ − e⁻ˣ)/2", "Keeps the sign and stretches large values.", "保留符号并放大大的值。")
-DESCRIBE(cosh, "Cosh", 9, infer_float, false, "Hyperbolic cosine", "双曲余弦", "The hyperbolic cosine of every number.",
-         "求每个数的双曲余弦。", "y = (eˣ + e⁻ˣ)/2", "At least 1 everywhere; strong values of both signs are bright.",
+DESCRIBE(atan, "Atan", 7, infer_float, false, "Arc tangent", "反正切",
+         "The angle whose tangent is the number.", "求正切等于该数的角。", "y = arctan x",
+         "Any number is squeezed between −π/2 and π/2.", "任何数都被压到 −π/2 与 π/2 之间。")
+DESCRIBE(sinh, "Sinh", 9, infer_float, false, "Hyperbolic sine", "双曲正弦",
+         "The hyperbolic sine of every number.", "求每个数的双曲正弦。", "y = (eˣ − e⁻ˣ)/2",
+         "Keeps the sign and stretches large values.", "保留符号并放大大的值。")
+DESCRIBE(cosh, "Cosh", 9, infer_float, false, "Hyperbolic cosine", "双曲余弦",
+         "The hyperbolic cosine of every number.", "求每个数的双曲余弦。", "y = (eˣ + e⁻ˣ)/2",
+         "At least 1 everywhere; strong values of both signs are bright.",
          "处处不小于 1；无论正负，强值都亮。")
 DESCRIBE(asinh, "Asinh", 9, infer_float, false, "Inverse hyperbolic sine", "反双曲正弦",
-         "The number whose hyperbolic sine is the input.", "求双曲正弦等于输入的数。", "y = ln(x + √(x² + 1))",
-         "Like a logarithm that keeps the sign.", "像一个保留符号的对数。")
+         "The number whose hyperbolic sine is the input.", "求双曲正弦等于输入的数。",
+         "y = ln(x + √(x² + 1))", "Like a logarithm that keeps the sign.", "像一个保留符号的对数。")
 DESCRIBE(acosh, "Acosh", 9, infer_float, false, "Inverse hyperbolic cosine", "反双曲余弦",
-         "The number whose hyperbolic cosine is the input.", "求双曲余弦等于输入的数。", "y = ln(x + √(x² − 1))",
-         "Defined from 1 on; NaN below.", "从 1 起有定义，小于 1 为 NaN。")
+         "The number whose hyperbolic cosine is the input.", "求双曲余弦等于输入的数。",
+         "y = ln(x + √(x² − 1))", "Defined from 1 on; NaN below.", "从 1 起有定义，小于 1 为 NaN。")
 DESCRIBE(atanh, "Atanh", 9, infer_float, false, "Inverse hyperbolic tangent", "反双曲正切",
-         "The number whose hyperbolic tangent is the input.", "求双曲正切等于输入的数。", "y = ½ ln((1 + x)/(1 − x))",
-         "Defined between −1 and 1; explodes at both ends.", "在 −1 与 1 之间有定义，两端急剧增大。")
+         "The number whose hyperbolic tangent is the input.", "求双曲正切等于输入的数。",
+         "y = ½ ln((1 + x)/(1 − x))", "Defined between −1 and 1; explodes at both ends.",
+         "在 −1 与 1 之间有定义，两端急剧增大。")

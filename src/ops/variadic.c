@@ -201,8 +201,9 @@ const cvi_op cvi_op_sum = {
     .any_type = true,
     .backward = backward_sum,
     .cost = cost_fold,
-    .text = {"Sum of inputs", "多路求和", "Adds all of its inputs, number by number.", "把所有输入逐元素相加。",
-             "y = x₁ + x₂ + …", "Bright where at least one input was bright.", "至少有一个输入亮的地方就亮。"},
+    .text = {"Sum of inputs", "多路求和", "Adds all of its inputs, number by number.",
+             "把所有输入逐元素相加。", "y = x₁ + x₂ + …", "Bright where at least one input was bright.",
+             "至少有一个输入亮的地方就亮。"},
 };
 
 const cvi_op cvi_op_mean = {
@@ -219,8 +220,8 @@ const cvi_op cvi_op_mean = {
     .backward = backward_mean,
     .cost = cost_fold,
     .text = {"Mean of inputs", "多路平均", "Averages all of its inputs, number by number.",
-             "对所有输入逐元素求平均。", "y = (x₁ + … + xₖ) / k", "Bright where most inputs agree on being bright.",
-             "多数输入都亮的地方才亮。"},
+             "对所有输入逐元素求平均。", "y = (x₁ + … + xₖ) / k",
+             "Bright where most inputs agree on being bright.", "多数输入都亮的地方才亮。"},
 };
 
 const cvi_op cvi_op_max = {
@@ -257,6 +258,6 @@ const cvi_op cvi_op_min = {
     .backward = backward_min,
     .cost = cost_fold,
     .text = {"Minimum of inputs", "多路取最小", "Keeps the smallest of its inputs, number by number.",
-             "逐元素保留各输入中的最小值。", "y = min(x₁, x₂, …)", "A place is bright only where all inputs are bright.",
-             "只有所有输入都亮的地方才亮。"},
+             "逐元素保留各输入中的最小值。", "y = min(x₁, x₂, …)",
+             "A place is bright only where all inputs are bright.", "只有所有输入都亮的地方才亮。"},
 };

@@ -35,14 +35,6 @@ bool cvi_same_shape(const cvs_tensor *a, const cvs_tensor *b) {
     return true;
 }
 
-bool cvi_is_float(cvs_dtype dtype) {
-    return dtype == CVS_F32 || dtype == CVS_F64 || dtype == CVS_F16 || dtype == CVS_BF16;
-}
-
-bool cvi_is_integer(cvs_dtype dtype) {
-    return dtype != CVS_NONE && dtype != CVS_BOOL && !cvi_is_float(dtype);
-}
-
 bool cvi_is_signed(cvs_dtype dtype) {
     return cvi_is_float(dtype) || dtype == CVS_I8 || dtype == CVS_I16 || dtype == CVS_I32 || dtype == CVS_I64;
 }
@@ -105,10 +97,6 @@ cvs_status cvi_rank_from(const cvi_opctx *ctx, int k, int rank) {
     }
     return cvi_fail(ctx->err, CVS_E_SHAPE, "input %d has %d dimensions, but needs at least %d", k,
                     ctx->in[k]->rank, rank);
-}
-
-const cvs_tensor *cvi_in(const cvi_opctx *ctx, int k) {
-    return k < ctx->n_in ? ctx->in[k] : NULL;
 }
 
 cvs_status cvi_ints(const cvi_opctx *ctx, int k, int64_t *v, int max, int *n) {

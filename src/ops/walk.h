@@ -5,7 +5,7 @@
 #ifndef CVI_WALK_H
 #define CVI_WALK_H
 
-#include "ops/op.h"
+#include "ops/typed.h"
 
 #define CVI_WALK_OPERANDS 4
 
@@ -55,9 +55,7 @@ void cvi_strides(int rank, const int64_t *dim, int64_t *stride);
 /* Product of dim[from..to), of a shape that was checked. */
 int64_t cvi_product(const int64_t *dim, int from, int to);
 bool cvi_same_shape(const cvs_tensor *a, const cvs_tensor *b);
-bool cvi_is_float(cvs_dtype dtype);   /* any floating type */
-bool cvi_is_integer(cvs_dtype dtype); /* any integer type, not bool */
-bool cvi_is_signed(cvs_dtype dtype);  /* signed integer or float */
+bool cvi_is_signed(cvs_dtype dtype); /* signed integer or float */
 /* Stores an integer: wraps into the type, bool as != 0, floats rounded. */
 void cvi_put_int(const cvs_tensor *t, int64_t i, int64_t v);
 /* A sentence unless inputs a and b (both present) have one type. */
@@ -70,8 +68,6 @@ cvs_status cvi_rank_from(const cvi_opctx *ctx, int k, int rank);
 /* The integers of input k (needed now, so CVS_E_LATE as cvi_need): at most `max`, a sentence when there are more or it is no integer
  * tensor. *n = -1 when the input is absent. */
 cvs_status cvi_ints(const cvi_opctx *ctx, int k, int64_t *v, int max, int *n);
-/* in[k] where it exists and is given, else NULL. */
-const cvs_tensor *cvi_in(const cvi_opctx *ctx, int k);
 
 /* Common callbacks of descriptors. */
 cvs_status cvi_infer_same(cvi_opctx *ctx);                /* out[0] like in[0] */
