@@ -9,5 +9,4 @@
 #include "model.h"
 #include "run.h"
 #include "draw.h"
-#include "draw.h"
 #endif

@@ -85,7 +85,7 @@ cvs_status cvs_kernel_measure(const float *weights, int64_t c, int64_t rs, cvs_k
 /* ---- feature maps ------------------------------------------------------------------------------------ */
 typedef struct cvs_maps_data {
     const char *layer, *settings;
-    const cvs_tensor *value;    /* float32 [N,C,H,W], [C,H,W], [N,C,L], [N,C] or [C]... see cvs_maps_shape */
+    const cvs_tensor *value;    /* float32 [N,C,H,W], [N,C,L], [N,C] or [C]; axis 1 counts the maps */
     int64_t sample;             /* which of N */
     const cvs_tensor *picture;  /* uint8 [H,W,3] that the network saw, or NULL */
     const char *picture_name;   /* or NULL */
