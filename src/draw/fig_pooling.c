@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define ZOOM_CELLS 12 /* input rows or columns shown cell by cell */
+#define ZOOM_CELLS 8 /* input rows or columns shown cell by cell */
 
 typedef struct pooling_figure {
     const cvs_pooling_data *d;
@@ -62,7 +62,8 @@ static void draw_cells(pooling_figure *f, const cvi_maps *m, int64_t channel, cr
 static void draw_windows(pooling_figure *f, crop c, double x, double y, double cell) {
     const cvs_window *w = &f->p.window;
     bool overlapping = w->kernel[0] > w->stride[0] || w->kernel[1] > w->stride[1];
-    cvi_paint line = {.stroke = f->page->t->role[CVI_INK], .width = cell >= 8 ? 1.1 : 0.4};
+    /* White under black shows on any colour of the map. */
+    cvi_paint under = {.stroke = 0xFFFFFFD0, .width = 2.2}, line = {.stroke = 0x000000FF, .width = 1.0};
     for (int64_t oy = 0; oy < f->p.out.rows; oy++) {
         for (int64_t ox = 0; ox < f->p.out.columns; ox++) {
             int64_t r0, r1, c0, c1;
@@ -71,17 +72,19 @@ static void draw_windows(pooling_figure *f, crop c, double x, double y, double c
                 continue;
             }
             double inset = overlapping ? cell * 0.06 * (double)(1 + (oy + ox) % 3) : 0.0;
-            line.dash[0] = line.dash[1] = overlapping && cell >= 8 ? 2.0 : 0.0;
-            cvi_draw_rect(f->page->s, x + (double)(c0 - c.x) * cell + inset,
-                          y + (double)(r0 - c.y) * cell + inset, (double)(c1 - c0) * cell - 2 * inset,
-                          (double)(r1 - r0) * cell - 2 * inset, 0, &line);
+            line.dash[0] = line.dash[1] = overlapping ? 2.0 : 0.0;
+            double x0 = x + (double)(c0 - c.x) * cell + inset, y0 = y + (double)(r0 - c.y) * cell + inset;
+            double w0 = (double)(c1 - c0) * cell - 2 * inset, h0 = (double)(r1 - r0) * cell - 2 * inset;
+            cvi_draw_rect(f->page->s, x0, y0, w0, h0, 0, &under);
+            cvi_draw_rect(f->page->s, x0, y0, w0, h0, 0, &line);
         }
     }
 }
 
 /* Every winner inside the crop: a ring in a large cell, a dot in a small one. */
 static void draw_winners(pooling_figure *f, int64_t channel, crop c, double x, double y, double cell) {
-    cvi_paint ring = {.stroke = f->page->t->role[CVI_MARK], .width = 1.3},
+    cvi_paint under = {.stroke = 0xFFFFFFFF, .width = 2.6};
+    cvi_paint ring = {.stroke = f->page->t->role[CVI_MARK], .width = 1.4},
               dot = {.fill = f->page->t->role[CVI_MARK]};
     for (int64_t o = 0; o < f->p.out.rows * f->p.out.columns; o++) {
         int64_t at = cvi_pooling_winner(&f->p, channel, o);
@@ -91,7 +94,8 @@ static void draw_winners(pooling_figure *f, int64_t channel, crop c, double x, d
         }
         double cx = x + ((double)(k - c.x) + 0.5) * cell, cy = y + ((double)(r - c.y) + 0.5) * cell;
         if (cell >= 24.0) {
-            cvi_draw_rect(f->page->s, cx - cell / 2 + 1.5, cy - cell / 2 + 1.5, cell - 3, cell - 3, 3, &ring);
+            cvi_draw_rect(f->page->s, cx - cell / 2 + 2, cy - cell / 2 + 2, cell - 4, cell - 4, 4, &under);
+            cvi_draw_rect(f->page->s, cx - cell / 2 + 2, cy - cell / 2 + 2, cell - 4, cell - 4, 4, &ring);
         } else {
             cvi_draw_circle(f->page->s, cx, cy, fmin(fmax(cell * 0.3, 0.35), 3.0), &dot);
         }
@@ -146,10 +150,9 @@ static void draw_channel(pooling_figure *f, int64_t channel) {
     choose_crop(f, channel, &in, &out);
     bool zoomed = in.h < p->in.rows || in.w < p->in.columns;
     double full_side = zoomed ? page->width * 0.30 : 0.0, gap = 16.0;
-    double rest = page->width - full_side - (zoomed ? gap : 0.0) - 24.0;
-    double in_cell = fmin(rest * 0.62 / (double)CVI_MAX(in.h, in.w), 34.0);
-    double out_cell = fmin(fmin(rest * 0.38 / (double)CVI_MAX(out.h, out.w), 34.0),
-                           fmax(in_cell * (double)p->window.stride[0], 26.0));
+    double rest = page->width - full_side - (zoomed ? gap : 0.0) - 40.0;
+    double in_cell = fmin(rest * 0.62 / (double)CVI_MAX(in.h, in.w), 27.0);
+    double out_cell = fmin(rest * 0.38 / (double)CVI_MAX(out.h, out.w), 27.0);
     double y = page->y + 22, x = page->left;
     cvi_font strong = cvi_font_strong(page);
     char line[128];
@@ -172,11 +175,13 @@ static void draw_channel(pooling_figure *f, int64_t channel) {
     snprintf(line, sizeof line,
              cvi_page_tr(page, "rows %lld–%lld, columns %lld–%lld of the input, with windows"),
              (long long)in.y, (long long)(in.y + in.h - 1), (long long)in.x, (long long)(in.x + in.w - 1));
-    caption(f, x, y - 4, rest * 0.62 + 10, line);
+    cvi_font small = cvi_font_small(page);
+    double words = fmin(cvi_text_width(&small, line), rest * 0.62);
+    caption(f, x, y - 4, words + 1, line);
     draw_cells(f, &p->in, channel, in, x, y, in_cell);
     draw_windows(f, in, x, y, in_cell);
     draw_winners(f, channel, in, x, y, in_cell);
-    double out_x = x + fmax(in_w, rest * 0.62) + 24, out_h = out_cell * (double)out.h;
+    double out_x = x + fmax(in_w, words) + 40, out_h = out_cell * (double)out.h;
     double middle = y + fmax(fmin(in_h, out_h) / 2, 5);
     draw_arrow(page, x + in_w + 4, out_x - 4, middle);
     caption(f, out_x, y - 4, page->left + page->width - out_x, cvi_page_tr(page, "output"));
@@ -270,7 +275,7 @@ static void say_what(pooling_figure *f) {
         cvi_page_notef(page,
                        cvi_page_tr(page, p->is_max
                                              ? "Max pooling: each window of %lld x %lld, every %lld x %lld, "
-                                               "keeps its largest value (its winner, ringed): %s becomes %s."
+                                               "keeps its largest value (its winner, marked): %s becomes %s."
                                              : "Average pooling: each window of %lld x %lld, every %lld x "
                                                "%lld, keeps its mean: %s becomes %s."),
                        (long long)p->window.kernel[0], (long long)p->window.kernel[1],
@@ -343,7 +348,8 @@ static cvs_status draw_content(pooling_figure *f, cvs_error *err) {
     for (int64_t i = 0; i < n; i++) {
         draw_channel(f, f->order[i]);
     }
-    return draw_all(f, err);
+    bool whole = n == f->p.in.maps && f->p.in.rows <= ZOOM_CELLS && f->p.in.columns <= ZOOM_CELLS;
+    return whole ? CVS_OK : draw_all(f, err);
 }
 
 cvs_status cvs_draw_pooling(const cvs_pooling_data *data, const cvs_figure_options *options, cvs_figure **out,
