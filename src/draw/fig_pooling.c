@@ -2,7 +2,7 @@
  * fig_pooling.c - what a pooling layer keeps: input map, its windows, the winners, the output, for the strongest channels in
  * detail and for all channels as a sheet. With a shift, how many winners stay, follow the picture, or go elsewhere.
  */
-#include "draw/pooling.h"
+#include "draw/pool_view.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void draw_cells(pooling_figure *f, const cvi_maps *m, int64_t channel, cr
             out[r * c.w + k] = cvi_scale_index(&f->scale, v);
         }
     }
-    if (cell < 24.0) { /* else the numbers fit into the cells */
+    if (cell < 22.0) { /* else the numbers fit into the cells */
         return;
     }
     for (int64_t r = 0; r < c.h; r++) {
@@ -93,7 +93,7 @@ static void draw_winners(pooling_figure *f, int64_t channel, crop c, double x, d
             continue;
         }
         double cx = x + ((double)(k - c.x) + 0.5) * cell, cy = y + ((double)(r - c.y) + 0.5) * cell;
-        if (cell >= 24.0) {
+        if (cell >= 22.0) {
             cvi_draw_rect(f->page->s, cx - cell / 2 + 2, cy - cell / 2 + 2, cell - 4, cell - 4, 4, &under);
             cvi_draw_rect(f->page->s, cx - cell / 2 + 2, cy - cell / 2 + 2, cell - 4, cell - 4, 4, &ring);
         } else {
@@ -293,6 +293,7 @@ static void say_shift(pooling_figure *f, const cvs_shift_stats *s) {
                    (long long)f->d->shift[0], (long long)f->d->shift[1], cvi_count(s->windows).text,
                    cvi_count(s->same_output).text, 100.0 * (double)s->same_output / n);
     if (!f->p.has_winners) {
+        page->y += 6;
         return;
     }
     static const char *const names[3] = {"same place", "moved with the input", "elsewhere"};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * pooling.h (internal) - a pooling layer's input, windows, winners and output as its figure needs them.
+ * pool_view.h (internal) - a pooling layer's input, windows, winners and output as its figure needs them.
  */
-#ifndef CVI_POOLING_H
-#define CVI_POOLING_H
+#ifndef CVI_POOL_VIEW_H
+#define CVI_POOL_VIEW_H
 
 #include "draw/maps.h"
 

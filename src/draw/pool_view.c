@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * pooling.c - windows and winners of a pooling layer, and what becomes of them when its input is shifted.
+ * pool_view.c - windows and winners of a pooling layer, and what becomes of them when its input is shifted.
  */
-#include "draw/pooling.h"
+#include "draw/pool_view.h"
 
 #include <math.h>
 #include <stdlib.h>
