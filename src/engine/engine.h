@@ -14,7 +14,7 @@ typedef struct cvi_exec cvi_exec; /* a plan with its memory: values after forwar
 typedef struct cvi_exec_options {
     cvi_pool *pool; /* borrowed, may be NULL */
     bool exact, plain, training;
-    bool keep_aux; /* keep switches for backward */
+    bool keep_aux;     /* keep switches for backward */
     int64_t max_bytes; /* for the values of a run; 0 = the default limit */
     uint64_t seed;
     cvs_progress progress; /* told before every node; may be NULL */

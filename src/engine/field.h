@@ -8,8 +8,9 @@
 
 typedef struct cvi_field {
     bool known;
-    double low[2], high[2]; /* first and last input pixel that position 0 sees (may lie outside), rows and columns */
-    double jump[2];         /* input pixels between neighbours */
+    double low[2],
+        high[2];    /* first and last input pixel that position 0 sees (may lie outside), rows and columns */
+    double jump[2]; /* input pixels between neighbours */
 } cvi_field;
 
 /* Fills field[n values] for a planned exec; zeroed where a value has no positions or a shape is unknown. */

@@ -28,7 +28,8 @@ cvs_status cvi_run_take(cvs_run *run, cvs_tensor *inputs, cvs_error *err);
 cvs_status cvi_input_shape(const cvs_model *model, const cvs_run_options *options, int i, cvs_tensor *out,
                            cvs_error *err);
 /* A plan for those shapes (unknown ones stay unknown), for looking only: not run with inputs. Owned. */
-cvs_status cvi_exec_default(const cvs_model *model, const cvs_run_options *options, cvi_exec **out, cvs_error *err);
+cvs_status cvi_exec_default(const cvs_model *model, const cvs_run_options *options, cvi_exec **out,
+                            cvs_error *err);
 /* "nchw", "nhwc" or NULL (the file's own) -> whether channels are last; rank < 3 never. */
 cvs_status cvi_layout_last(const char *layout, cvi_file_layout own, bool *last, cvs_error *err);
 

@@ -3,6 +3,7 @@
  * them, and what callers read after a run.
  */
 #include "engine/plan.h"
+#include "kernels/kernels.h"
 
 cvi_role cvi_op_role(const cvi_op *op, int k) {
     return op->n_inputs == 0 ? CVI_DATA : op->inputs[CVI_MIN(k, op->n_inputs - 1)].role;
@@ -97,21 +98,12 @@ cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs
     return CVS_OK;
 }
 
-static void convert(const cvi_exec *x, const cvs_tensor *shape, cvs_layout to, const float *from,
-                    float *out) {
-    int64_t pixels = shape->dim[2] * shape->dim[3], C = shape->dim[1], pitch = (C + 7) / 8 * 8;
-    (void)x;
-    for (int64_t n = 0; n < shape->dim[0]; n++) {
-        for (int64_t i = 0; i < pixels; i++) {
-            for (int64_t c = 0; c < (to == CVS_NHWC8 ? pitch : C); c++) {
-                int64_t plain = (n * C + c) * pixels + i, last = (n * pixels + i) * pitch + c;
-                if (to == CVS_NHWC8) {
-                    out[last] = c < C ? from[plain] : 0;
-                } else {
-                    out[plain] = from[last];
-                }
-            }
-        }
+static void convert(const cvi_exec *x, const cvs_tensor *shape, cvs_layout to, const void *from, void *out) {
+    int64_t pixels = shape->dim[2] * shape->dim[3];
+    if (to == CVS_NHWC8) {
+        cvi_to_nhwc8(x->options.pool, shape->dim[0], shape->dim[1], pixels, from, out);
+    } else {
+        cvi_from_nhwc8(x->options.pool, shape->dim[0], shape->dim[1], pixels, from, out);
     }
 }
 

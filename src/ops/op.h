@@ -119,9 +119,11 @@ typedef enum cvi_op_flags {
     CVI_OP_POOL = 16,     /* has windows (and switches) to show */
     CVI_OP_IDENTITY = 32, /* passes its first input on at inference (Dropout, Identity) */
     CVI_OP_RANDOM = 64,
-    CVI_OP_RESHAPE = 128, /* the elements of the first input in the same order under another shape (Reshape, Flatten,
+    CVI_OP_RESHAPE =
+        128, /* the elements of the first input in the same order under another shape (Reshape, Flatten,
                              Squeeze, Unsqueeze): the engine makes a view of it */
-    CVI_OP_OF_SHAPE = 256 /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
+    CVI_OP_OF_SHAPE =
+        256 /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
 } cvi_op_flags;
 
 struct cvi_op {
