@@ -45,13 +45,13 @@ cvs_status cvi_fail(cvs_error *err, cvs_status code, const char *fmt, ...) {
     if (err == NULL) {
         return code;
     }
-    cvi_error_clear(err);
-    err->code = code;
-    char text[sizeof err->message + 8];
+    char text[sizeof err->message + 8]; /* first of all: the arguments may point into err */
     va_list args;
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, cvi_tr(lang_of(err), fmt), args);
     va_end(args);
+    cvi_error_clear(err);
+    err->code = code;
     cvi_copy_text(err->message, sizeof err->message, n < 0 ? fmt : text);
     return code;
 }

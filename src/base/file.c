@@ -208,6 +208,11 @@ static int open_stepwise(int dir, const char *relative) {
                     (last && slashes == 0 ? 0 : O_DIRECTORY);
         int next = openat(at, part, flags);
         int number = errno;
+        struct stat st;
+        if (next < 0 && number == ENOTDIR && fstatat(at, part, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISLNK(st.st_mode)) {
+            number = ELOOP; /* as openat2 says it */
+        }
         close(at);
         errno = number;
         if (last) {

@@ -34,6 +34,9 @@ static void errors_carry_their_place(void **state) {
     assert_true(err.lang == CVS_ZH && err.code == CVS_OK && err.message[0] == '\0');
     assert_int_equal(cvi_at_file(&err, CVS_OK, "x"), CVS_OK);
     assert_true(err.file[0] == '\0');
+    cvi_fail(&err, CVS_E_IO, "the folder %s does not exist", "a");
+    cvi_fail(&err, CVS_E_IO, "cannot be read: %s", err.message); /* an error inside an error */
+    assert_string_equal(err.message, "无法读取：文件夹 a 不存在");
     assert_int_equal(cvi_fail(NULL, CVS_E_IO, "the path is empty"), CVS_E_IO);
     assert_int_equal(cvi_at_file(NULL, CVS_E_IO, "x"), CVS_E_IO);
 }

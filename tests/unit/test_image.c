@@ -48,6 +48,11 @@ static const char *const pictures[] = {
     "bits32.bmp",
     "palette.bmp",
     "one-bit.bmp",
+    "rgb16.png",
+    "rgba16-interlaced.png",
+    "rgb-interlaced.png",
+    "gray2-interlaced.png",
+    "gray4.png",
 };
 
 /* The largest difference of two uint8 tensors of one shape; 256 where shapes differ. */

@@ -3,6 +3,8 @@
 # Run in this folder: python3 make.py (needs pillow and numpy). test_image.c compares every pair.
 import glob
 import os
+import struct
+import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -45,6 +47,36 @@ gray.save("gray.bmp")
 rgba.convert("RGB").convert("RGBA").save("bits32.bmp")
 palette.save("palette.bmp")
 gray.point(lambda v: 255 * (v > 99)).convert("1").save("one-bit.bmp")
+
+
+
+def raw_png(name, depth, color_type, pixels, interlaced=False, extra=b""):
+    """A PNG that Pillow cannot write: pixels [H,W,channels] of values below 2^depth."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def rows(part):
+        out = b""
+        for row in part:
+            bits = "".join(format(int(v), f"0{depth}b") for v in row.ravel())
+            bits += "0" * (-len(bits) % 8)
+            out += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+        return out
+
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    parts = [pixels[a::c, b::d] for a, b, c, d in passes] if interlaced else [pixels]
+    body = b"".join(rows(part) for part in parts if part.size)
+    head = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, int(interlaced))
+    with open(name, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(body)) + chunk(b"IEND", b""))
+
+
+wide = rgb.astype(np.int64) * 256 + (255 - rgb)
+raw_png("rgb16.png", 16, 2, wide)
+raw_png("rgba16-interlaced.png", 16, 6, np.dstack([wide, alpha.astype(np.int64) * 257]), True)
+raw_png("rgb-interlaced.png", 8, 2, rgb, True)
+raw_png("gray2-interlaced.png", 2, 0, rgb[..., :1] >> 6, True)
+raw_png("gray4.png", 4, 0, rgb[..., :1] >> 4)
 
 for name in sorted(glob.glob("*.jpg") + glob.glob("*.png") + glob.glob("*.webp") + glob.glob("*.bmp")):
     image = ImageOps.exif_transpose(Image.open(name))
