@@ -264,7 +264,10 @@ static void say_what(pooling_figure *f) {
     char in[64], out[64];
     snprintf(in, sizeof in, "%lld x %lld", (long long)p->in.rows, (long long)p->in.columns);
     snprintf(out, sizeof out, "%lld x %lld", (long long)p->out.rows, (long long)p->out.columns);
-    if (p->global) {
+    if (!p->is_max && strstr(p->window.kind, "average") == NULL) {
+        cvi_page_notef(page, cvi_page_tr(page, "Pooling by a norm over each window: %s becomes %s."), in,
+                       out);
+    } else if (p->global) {
         cvi_page_notef(
             page,
             cvi_page_tr(page, p->is_max
@@ -341,7 +344,8 @@ static cvs_status draw_content(pooling_figure *f, cvs_error *err) {
     page->y += cvi_legend(page, page->left, page->y, 180, &f->scale,
                           cvi_page_tr(page, "value, one scale for input and output")) +
                6;
-    if (f->d->shift[0] != 0 || f->d->shift[1] != 0) {
+    bool known = f->p.is_max || strstr(f->p.window.kind, "average") != NULL;
+    if (known && (f->d->shift[0] != 0 || f->d->shift[1] != 0)) {
         cvs_shift_stats s;
         CVI_TRY(cvs_pooling_shift(f->d, &s, err));
         say_shift(f, &s);
