@@ -80,11 +80,10 @@ struct cvi_exec {
     uint8_t *block;
     int64_t block_bytes, own_bytes, fold_bytes;
     cvi_phase phase;
-    int last;      /* that `needed` was marked for; -2 = nothing marked yet */
-    bool has_run;  /* a forward pass was made, so that values have numbers */
-    int n_moving;  /* overridden constants */
-    int depth;     /* of subgraphs */
-    cvi_rule rule; /* of the running backward pass */
+    int last;     /* that `needed` was marked for; -2 = nothing marked yet */
+    bool has_run; /* a forward pass was made, so that values have numbers */
+    int n_moving; /* overridden constants */
+    int depth;    /* of subgraphs */
 };
 
 /* What a call sees of its inputs. */
