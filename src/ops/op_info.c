@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * describe.c - the operator table as the public header shows it.
+ * op_info.c - the operator table as the public header shows it.
  */
 #include "convscope/graph.h"
 #include "ops/op.h"

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ * net_words.c - the words of the text language: one row in a table, a function where a word does more than add one operator.
+ * Defaults: stride 1, padding "same" for odd kernels of convolutions, none for pooling, pooling stride = kernel.
+ */
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "convscope/data.h"
+#include "formats/net.h"
+
+static cvs_status memory(const net_builder *b, bool ok) {
+    return ok ? CVS_OK : cvi_no_memory(b->err, 0);
+}
+
+static cvs_status refuse(const net_builder *b, const net_args *a, cvs_status s) {
+    return cvi_net_fail(b, &a->item->word, s);
+}
+
+/* An operator on the current value, with one optional number as attribute. */
+static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
+    double v = w->initial;
+    bool there;
+    CVI_TRY(cvi_net_number(b, a, 0, &v, &there));
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, w->op, 1, a->inputs, w->attr != NULL, &node));
+    if (w->attr) {
+        bool whole = strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "blocksize") == 0 || strcmp(w->attr, "size") == 0;
+        CVI_TRY(memory(b, whole ? cvi_attr_set_int(b->g, &node->attr[0], w->attr, (int64_t)v)
+                                : cvi_attr_set_float(b->g, &node->attr[0], w->attr, v)));
+    }
+    return cvi_net_done(b, a, node);
+}
+
+/* An operator that joins what `from` names. */
+static cvs_status join(net_builder *b, const net_word *w, const net_args *a) {
+    cvi_node *node;
+    bool concat = strcmp(w->op, "Concat") == 0, binary = strcmp(w->op, "Mul") == 0 || strcmp(w->op, "Sub") == 0;
+    if (a->n_inputs > 16 || (binary && a->n_inputs != 2)) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s reads %s: write \"from a,b %.60s\"", w->word,
+                                     cvi_tr(b->err ? b->err->lang : CVS_EN, binary ? "two layers" : "at most 16 layers"), w->word));
+    }
+    const char *op = strcmp(w->op, "Sum") == 0 && a->n_inputs == 2 ? "Add" : w->op;
+    CVI_TRY(cvi_net_node(b, a, op, a->n_inputs, a->inputs, concat, &node));
+    CVI_TRY(memory(b, !concat || cvi_attr_set_int(b->g, &node->attr[0], "axis", 1)));
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status input(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    cvs_tensor shape = {.dtype = CVS_F32, .rank = 1, .dim = {1}};
+    const char *s = a->item->n_args ? a->item->args[0].text : "";
+    while (isdigit((unsigned char)*s) && shape.rank < 5) {
+        char *end;
+        shape.dim[shape.rank++] = strtoll(s, &end, 10);
+        s = *end == 'x' ? end + 1 : end;
+    }
+    int64_t n = cvs_tensor_count(&shape);
+    if (*s || shape.rank < 2 || n <= 0) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "an input is written \"input CxHxW\", such as input 3x224x224"));
+    }
+    int64_t dim[CVS_MAX_RANK];
+    memcpy(dim, shape.dim, sizeof dim);
+    dim[0] = -1;
+    int v = cvi_graph_value(b->g, strncmp(b->name, "input_1", 8) == 0 ? "input" : b->name, CVS_F32, shape.rank, dim, b->err);
+    if (v < 0) {
+        return CVS_E_MEMORY;
+    }
+    CVI_TRY(memory(b, cvi_graph_add_input(b->g, v)));
+    b->current = v;
+    return cvi_net_keep_shape(b, v, &shape);
+}
+
+/* Kernel, stride, padding, dilation, groups of convolutions and pools. */
+typedef struct window {
+    int64_t k[2], s[2], p[2], d[2], g;
+    bool same, has_k, has_s;
+} window;
+
+static cvs_status read_window(const net_builder *b, const net_args *a, bool pool, window *w) {
+    bool there;
+    int64_t g[2] = {1, 1};
+    *w = (window){.k = {1, 1}, .s = {1, 1}, .d = {1, 1}};
+    CVI_TRY(cvi_net_pair(b, a, "k", w->k, &w->has_k));
+    CVI_TRY(cvi_net_pair(b, a, "d", w->d, &there));
+    CVI_TRY(cvi_net_pair(b, a, "g", g, &there));
+    w->g = g[0];
+    for (int i = 0; i < 2; i++) {
+        w->s[i] = pool ? w->k[i] : 1;
+        w->p[i] = pool || w->k[i] % 2 == 0 ? 0 : w->d[i] * (w->k[i] - 1) / 2;
+    }
+    CVI_TRY(cvi_net_pair(b, a, "s", w->s, &w->has_s));
+    if (cvi_net_has(b, a, "valid")) {
+        w->p[0] = w->p[1] = 0;
+    }
+    w->same = cvi_net_has(b, a, "same");
+    CVI_TRY(cvi_net_pair(b, a, "p", w->p, &there));
+    if (w->k[0] < 1 || w->k[1] < 1 || w->s[0] < 1 || w->s[1] < 1 || w->d[0] < 1 || w->d[1] < 1 || w->g < 1) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "kernel, stride, dilation and groups are at least 1"));
+    }
+    return CVS_OK;
+}
+
+enum { WINDOW_ATTRS = 4 };
+
+static cvs_status set_window(net_builder *b, cvi_node *node, int at, const window *w) {
+    int64_t pads[4] = {w->p[0], w->p[1], w->p[0], w->p[1]};
+    cvi_attr *attr = node->attr + at;
+    bool ok = cvi_attr_set_ints(b->g, &attr[0], "kernel_shape", 2, w->k) && cvi_attr_set_ints(b->g, &attr[1], "strides", 2, w->s) &&
+              cvi_attr_set_ints(b->g, &attr[2], "dilations", 2, w->d) &&
+              (w->same ? cvi_attr_set_string(b->g, &attr[3], "auto_pad", "SAME_UPPER") : cvi_attr_set_ints(b->g, &attr[3], "pads", 4, pads));
+    return memory(b, ok);
+}
+
+static cvs_status needs_picture(net_builder *b, const net_args *a, const cvs_tensor **shape) {
+    if (a->inputs[0] < 0) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", a->item->word.text));
+    }
+    *shape = cvi_net_shape(b, a->inputs[0]);
+    if ((*shape)->rank != 4) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_SHAPE, "%.60s reads feature maps [N,C,H,W], but gets rank %d", a->item->word.text,
+                                     (*shape)->rank));
+    }
+    return CVS_OK;
+}
+
+/* The next operation of the same line is a normalisation: then a bias would be lost in its shift. */
+static bool followed_by_bn(const net_args *a) {
+    const net_token *next = a->next ? &a->next->word : NULL;
+    return next && strcmp(next->text, "bn") == 0;
+}
+
+static cvs_status conv(net_builder *b, const net_word *w, const net_args *a) {
+    window win;
+    const cvs_tensor *x;
+    double filters = 0;
+    bool there, transposed = strcmp(w->word, "deconv") == 0, depthwise = strcmp(w->word, "dwconv") == 0;
+    CVI_TRY(needs_picture(b, a, &x));
+    CVI_TRY(read_window(b, a, false, &win));
+    CVI_TRY(cvi_net_number(b, a, 0, &filters, &there));
+    int64_t c = x->dim[1];
+    if (depthwise) {
+        win.g = c;
+        filters = there ? filters : (double)c;
+    } else if (!there) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its filters: conv 64 k3", w->word));
+    }
+    if (filters < 1 || filters > 1e6 || filters != floor(filters) || c % win.g || (int64_t)filters % win.g) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_SHAPE, "%lld filters in %lld groups on %lld channels do not fit", (long long)filters,
+                                     (long long)win.g, (long long)c));
+    }
+    int64_t k = (int64_t)filters;
+    int64_t kernel[4] = {transposed ? c : k, transposed ? k / win.g : c / win.g, win.k[0], win.k[1]};
+    int in[3] = {a->inputs[0]};
+    bool bias = cvi_net_has(b, a, "bias") || !(cvi_net_has(b, a, "nobias") || followed_by_bn(a));
+    CVI_TRY(cvi_net_param(b, "weight", 4, kernel, &in[1]));
+    if (bias) {
+        CVI_TRY(cvi_net_param(b, "bias", 1, &k, &in[2]));
+    }
+    int64_t extra[2] = {0, 0};
+    CVI_TRY(cvi_net_pair(b, a, "x", extra, &there)); /* output padding of a transposed convolution */
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, transposed ? "ConvTranspose" : "Conv", 2 + bias, in, WINDOW_ATTRS + 1 + (transposed && there), &node));
+    CVI_TRY(set_window(b, node, 0, &win));
+    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS], "group", win.g)));
+    if (transposed && there) {
+        CVI_TRY(memory(b, cvi_attr_set_ints(b->g, &node->attr[WINDOW_ATTRS + 1], "output_padding", 2, extra)));
+    }
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status pool(net_builder *b, const net_word *w, const net_args *a) {
+    window win;
+    const cvs_tensor *x;
+    CVI_TRY(needs_picture(b, a, &x));
+    CVI_TRY(read_window(b, a, true, &win));
+    if (!win.has_k) {
+        win.k[0] = win.k[1] = 2;
+        win.s[0] = win.has_s ? win.s[0] : 2;
+        win.s[1] = win.has_s ? win.s[1] : 2;
+    }
+    bool average = strcmp(w->op, "AveragePool") == 0;
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, w->op, 1, a->inputs, WINDOW_ATTRS + 1 + average, &node));
+    CVI_TRY(set_window(b, node, 0, &win));
+    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS], "ceil_mode", cvi_net_has(b, a, "ceil"))));
+    if (average) {
+        CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS + 1], "count_include_pad", cvi_net_has(b, a, "countpad"))));
+    }
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status flatten(net_builder *b, const net_args *a, const int *in) {
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "Flatten", 1, in, 1, &node));
+    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[0], "axis", 1)));
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status flatten_word(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    return flatten(b, a, a->inputs);
+}
+
+/* A dense layer; feature maps are flattened first by a hidden node. */
+static cvs_status fc(net_builder *b, const net_word *w, const net_args *a) {
+    double units = 0;
+    bool there;
+    CVI_TRY(cvi_net_number(b, a, 0, &units, &there));
+    if (!there || units < 1 || units > 1e8 || units != floor(units)) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its units: fc 10", w->word));
+    }
+    int in[3] = {a->inputs[0]};
+    if (in[0] >= 0 && cvi_net_shape(b, in[0])->rank > 2) {
+        const char *name = b->name;
+        b->name = cvi_arena_printf(b->g->arena, "%s/flatten", name);
+        CVI_TRY(memory(b, b->name != NULL));
+        CVI_TRY(flatten(b, a, in));
+        b->name = name;
+        in[0] = b->current;
+        b->g->values[in[0]].hidden = true;
+    }
+    int64_t dim[2] = {(int64_t)units, in[0] >= 0 ? cvi_net_shape(b, in[0])->dim[1] : 1};
+    bool bias = !cvi_net_has(b, a, "nobias");
+    CVI_TRY(cvi_net_param(b, "weight", 2, dim, &in[1]));
+    if (bias) {
+        CVI_TRY(cvi_net_param(b, "bias", 1, dim, &in[2]));
+    }
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "Gemm", 2 + bias, in, 1, &node));
+    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[0], "transB", 1)));
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status bn(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    double eps = 1e-5, momentum = 0.9;
+    bool there;
+    CVI_TRY(cvi_net_key(b, a, "eps", &eps, &there));
+    CVI_TRY(cvi_net_key(b, a, "momentum", &momentum, &there));
+    if (a->inputs[0] < 0 || cvi_net_shape(b, a->inputs[0])->rank < 2) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", w->word));
+    }
+    int in[5] = {a->inputs[0]};
+    int64_t c = cvi_net_shape(b, in[0])->dim[1];
+    static const char *const names[] = {"scale", "shift", "mean", "variance"};
+    for (int i = 0; i < 4; i++) {
+        CVI_TRY(cvi_net_param(b, names[i], 1, &c, &in[1 + i]));
+    }
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "BatchNormalization", 5, in, 2, &node));
+    CVI_TRY(memory(b, cvi_attr_set_float(b->g, &node->attr[0], "epsilon", eps) && cvi_attr_set_float(b->g, &node->attr[1], "momentum", momentum)));
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status prelu(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    const cvs_tensor *x;
+    CVI_TRY(needs_picture(b, a, &x));
+    int in[2] = {a->inputs[0]};
+    int64_t dim[3] = {x->dim[1], 1, 1};
+    CVI_TRY(cvi_net_param(b, "slope", 3, dim, &in[1]));
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "PRelu", 2, in, 0, &node));
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status relu6(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    float low = 0.0f, high = 6.0f;
+    int in[3] = {a->inputs[0], cvi_graph_floats(b->g, "zero", 0, NULL, &low, b->err), cvi_graph_floats(b->g, "six", 0, NULL, &high, b->err)};
+    cvs_tensor scalar = {.dtype = CVS_F32};
+    for (int i = 1; i < 3; i++) {
+        if (in[i] < 0) {
+            return CVS_E_MEMORY;
+        }
+        CVI_TRY(cvi_net_keep_shape(b, in[i], &scalar));
+    }
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "Clip", 3, in, 0, &node));
+    return cvi_net_done(b, a, node);
+}
+
+/* "upsample x2 [nearest|bilinear]" */
+static cvs_status upsample(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    const cvs_tensor *x;
+    int64_t scale[2] = {2, 2};
+    bool there;
+    CVI_TRY(needs_picture(b, a, &x));
+    CVI_TRY(cvi_net_pair(b, a, "x", scale, &there));
+    float scales[4] = {1, 1, (float)scale[0], (float)scale[1]};
+    int64_t four = 4;
+    int at = cvi_graph_floats(b->g, "scales", 1, &four, scales, b->err);
+    if (at < 0) {
+        return CVS_E_MEMORY;
+    }
+    CVI_TRY(cvi_net_keep_shape(b, at, b->g->values[at].constant));
+    int in[3] = {a->inputs[0], -1, at};
+    bool linear = cvi_net_has(b, a, "bilinear");
+    cvi_node *node;
+    CVI_TRY(cvi_net_node_optional(b, a, "Resize", 3, in, 3, &node));
+    CVI_TRY(memory(b, cvi_attr_set_string(b->g, &node->attr[0], "mode", linear ? "linear" : "nearest") &&
+                          cvi_attr_set_string(b->g, &node->attr[1], "coordinate_transformation_mode", linear ? "half_pixel" : "asymmetric") &&
+                          cvi_attr_set_string(b->g, &node->attr[2], "nearest_mode", "floor")));
+    return cvi_net_done(b, a, node);
+}
+
+static cvs_status output(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    if (a->inputs[0] < 0) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", "output"));
+    }
+    return memory(b, cvi_graph_add_output(b->g, a->inputs[0]));
+}
+
+/* ---- words that say something about the model ---- */
+
+static cvs_status name(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    if (a->item->n_args != 1) {
+        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "name needs one name: name \"VGG-16\""));
+    }
+    b->model->name = a->item->args[0].text;
+    return CVS_OK;
+}
+
+static cvs_status classes(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    const char **list = cvi_arena_alloc(b->g->arena, CVI_MAX(a->item->n_args, 1), sizeof *list);
+    CVI_TRY(memory(b, list != NULL));
+    for (int i = 0; i < a->item->n_args; i++) {
+        list[i] = a->item->args[i].text;
+    }
+    b->model->n_classes = a->item->n_args;
+    b->model->classes = list;
+    b->model->classes_from = "the model file";
+    return CVS_OK;
+}
+
+static cvs_status preprocess(net_builder *b, const net_word *w, const net_args *a) {
+    (void)w;
+    char text[512] = "";
+    size_t at = 0;
+    for (int i = 0; i < a->item->n_args; i++) {
+        int n = snprintf(text + at, sizeof text - at, "%s%s", i ? "," : "", a->item->args[i].text);
+        at = CVI_MIN(at + (size_t)n, sizeof text - 1);
+    }
+    cvs_status s = cvs_preprocess_parse(text, &b->model->preprocess, b->err);
+    if (s != CVS_OK) {
+        return refuse(b, a, s);
+    }
+    snprintf(b->model->preprocess.from, sizeof b->model->preprocess.from, "model file");
+    return CVS_OK;
+}
+
+static const net_word words[] = {
+    {"input", NULL, NULL, 0, input},
+    {"output", NULL, NULL, 0, output},
+    {"name", NULL, NULL, 0, name},
+    {"classes", NULL, NULL, 0, classes},
+    {"preprocess", NULL, NULL, 0, preprocess},
+    {"conv", NULL, NULL, 0, conv},
+    {"dwconv", NULL, NULL, 0, conv},
+    {"deconv", NULL, NULL, 0, conv},
+    {"maxpool", "MaxPool", NULL, 0, pool},
+    {"avgpool", "AveragePool", NULL, 0, pool},
+    {"gap", "GlobalAveragePool", NULL, 0, plain},
+    {"gmp", "GlobalMaxPool", NULL, 0, plain},
+    {"fc", NULL, NULL, 0, fc},
+    {"dense", NULL, NULL, 0, fc},
+    {"flatten", NULL, NULL, 0, flatten_word},
+    {"bn", NULL, NULL, 0, bn},
+    {"lrn", "LRN", "size", 5, plain},
+    {"relu", "Relu", NULL, 0, plain},
+    {"relu6", NULL, NULL, 0, relu6},
+    {"leaky", "LeakyRelu", "alpha", 0.01, plain},
+    {"prelu", NULL, NULL, 0, prelu},
+    {"elu", "Elu", "alpha", 1, plain},
+    {"selu", "Selu", NULL, 0, plain},
+    {"gelu", "Gelu", NULL, 0, plain},
+    {"silu", "Swish", NULL, 0, plain},
+    {"mish", "Mish", NULL, 0, plain},
+    {"sigmoid", "Sigmoid", NULL, 0, plain},
+    {"hsigmoid", "HardSigmoid", "alpha", 1.0 / 6, plain},
+    {"hswish", "HardSwish", NULL, 0, plain},
+    {"tanh", "Tanh", NULL, 0, plain},
+    {"softplus", "Softplus", NULL, 0, plain},
+    {"softmax", "Softmax", "axis", 1, plain},
+    {"dropout", "Dropout", NULL, 0, plain},
+    {"identity", "Identity", NULL, 0, plain},
+    {"pixelshuffle", "DepthToSpace", "blocksize", 2, plain},
+    {"upsample", NULL, NULL, 0, upsample},
+    {"add", "Sum", NULL, 0, join},
+    {"mul", "Mul", NULL, 0, join},
+    {"concat", "Concat", NULL, 0, join},
+};
+
+const net_word *cvi_net_word(const char *word) {
+    for (int i = 0; i < CVI_COUNT(words); i++) {
+        if (strcmp(words[i].word, word) == 0) {
+            return &words[i];
+        }
+    }
+    return NULL;
+}
