@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "convscope/convscope.h"
+#include "convscope/draw.h"
 
 typedef struct cli_option {
     const char *name;  /* "--top" */
@@ -69,6 +70,32 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out);
 bool cli_run_options(cli *c, cvs_run_options *out);
 /* Runs the model on a picture or a .npy (several, comma-separated, for several inputs); says a guessed preprocessing. */
 cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char *path, cvs_tensor *shown);
+/* ---- figures of a layer ---- */
+typedef struct cli_figure {
+    const char *path, *layer;
+    cvs_figure_options options;
+    char command[1500];
+} cli_figure;
+/* Reads -o, --layer, --theme; false = said why. titles() adds the model's name and the command line (after opening). */
+bool cli_figure_options(cli *c, cli_figure *out);
+void cli_figure_titles(cli *c, const cvs_model *model, cli_figure *figure);
+/* The command as one could type it again, quoted for a shell. Fills buf, returns it. */
+const char *cli_command_line(const cli *c, char *buf, size_t size);
+typedef cvs_status cli_layer_draw(cli *c, const cvs_model *model, cvs_run *run, int layer,
+                                  const cvs_tensor *shown, const cli_figure *figure, cvs_figure **out);
+/* The whole command MODEL IMAGE --layer L -o F: opens, runs, draws, writes; returns the exit code. */
+int cli_layer_figure(cli *c, cli_layer_draw *draw);
+
+typedef struct cli_report {
+    const char *model, *image;
+    char *html; /* owned, cvs_free */
+    size_t size;
+} cli_report;
+/* Makes the report; CVS_E_ARGUMENT with c->err empty: already said. */
+cvs_status cli_report_make(cli *c, cli_report *out);
+/* The path of a built-in model or picture; false when it is not there. */
+bool cli_builtin(const char *name, char *out, size_t size);
+
 /* Prints help for everything or one command, from the tables. */
 void cli_help(const cli *c, const cli_command *command, FILE *to);
 /* Columns that text takes on a terminal (CJK counts twice), and text padded to a width. */

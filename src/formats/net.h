@@ -8,7 +8,19 @@
 #include "ops/op.h"
 
 typedef struct net_token {
-    enum { NET_END, NET_BREAK, NET_WORD, NET_STRING, NET_OPEN, NET_CLOSE, NET_LEFT, NET_RIGHT, NET_COMMA, NET_COLON, NET_ARROW } kind;
+    enum {
+        NET_END,
+        NET_BREAK,
+        NET_WORD,
+        NET_STRING,
+        NET_OPEN,
+        NET_CLOSE,
+        NET_LEFT,
+        NET_RIGHT,
+        NET_COMMA,
+        NET_COLON,
+        NET_ARROW
+    } kind;
     const char *text; /* terminated copy of a word or string */
     int line, column;
 } net_token;
@@ -57,7 +69,8 @@ typedef struct net_file {
 } net_file;
 
 /* Statements of a text; all in the arena. Errors carry line and column. */
-cvs_status cvi_net_parse(cvi_arena *arena, const char *text, size_t size, int64_t max_depth, net_file *out, cvs_error *err);
+cvs_status cvi_net_parse(cvi_arena *arena, const char *text, size_t size, int64_t max_depth, net_file *out,
+                         cvs_error *err);
 
 /* The graph of a parsed text, into model->graph. */
 cvs_status cvi_net_build(cvs_model *model, const net_file *file, cvs_error *err);
@@ -77,14 +90,14 @@ typedef struct net_builder {
     cvi_graph *g;
     const net_file *file;
     cvs_error *err;
-    int current;         /* value that the next operation reads, -1 before input */
+    int current; /* value that the next operation reads, -1 before input */
     int n_shapes;
-    cvs_tensor *shapes;  /* per value, batch 1 */
+    cvs_tensor *shapes; /* per value, batch 1 */
     struct {
         const char *word;
         int n;
     } counts[NET_MAX_WORDS];
-    const char *name;    /* what the next value is to be called, or NULL for an automatic name */
+    const char *name; /* what the next value is to be called, or NULL for an automatic name */
     int depth;
     int64_t rounds;            /* of all repeats together */
     struct net_alias *aliases; /* labels and what they stand for */
@@ -101,9 +114,9 @@ typedef struct net_args {
 
 typedef struct net_word {
     const char *word;
-    const char *op;     /* ONNX operator for plain words, NULL where build does all */
-    const char *attr;   /* attribute that a bare number sets, or NULL */
-    double initial;     /* its default */
+    const char *op;   /* ONNX operator for plain words, NULL where build does all */
+    const char *attr; /* attribute that a bare number sets, or NULL */
+    double initial;   /* its default */
     cvs_status (*build)(net_builder *b, const struct net_word *w, const net_args *a);
 } net_word;
 
@@ -113,15 +126,17 @@ const net_word *cvi_net_word(const char *word);
 cvs_status cvi_net_fail(const net_builder *b, const net_token *at, cvs_status s);
 /* Integer arguments: the k-th bare number; the one after a letter ("k3", "k3x1": out[0] rows, out[1] columns); a key=value. false = absent. */
 cvs_status cvi_net_number(const net_builder *b, const net_args *a, int k, double *out, bool *there);
-cvs_status cvi_net_pair(const net_builder *b, const net_args *a, const char *letter, int64_t out[2], bool *there);
+cvs_status cvi_net_pair(const net_builder *b, const net_args *a, const char *letter, int64_t out[2],
+                        bool *there);
 cvs_status cvi_net_key(const net_builder *b, const net_args *a, const char *key, double *out, bool *there);
 bool cvi_net_has(const net_builder *b, const net_args *a, const char *flag);
 const cvs_tensor *cvi_net_shape(const net_builder *b, int value);
 /* Adds a node reading in[] and infers its shape; its value becomes the current one. node->attr has room for n_attr. */
-cvs_status cvi_net_node(net_builder *b, const net_args *a, const char *op, int n_in, const int *in, int n_attr, cvi_node **node);
+cvs_status cvi_net_node(net_builder *b, const net_args *a, const char *op, int n_in, const int *in,
+                        int n_attr, cvi_node **node);
 /* The same where an input may be absent (-1). */
-cvs_status cvi_net_node_optional(net_builder *b, const net_args *a, const char *op, int n_in, const int *in, int n_attr,
-                                 cvi_node **node);
+cvs_status cvi_net_node_optional(net_builder *b, const net_args *a, const char *op, int n_in, const int *in,
+                                 int n_attr, cvi_node **node);
 cvs_status cvi_net_keep_shape(net_builder *b, int value, const cvs_tensor *shape);
 /* Finishes the node that cvi_net_node made once its attributes are set: shape inference, errors at the word. */
 cvs_status cvi_net_done(net_builder *b, const net_args *a, cvi_node *node);

@@ -15,7 +15,8 @@ cvs_status cvi_net_fail(const net_builder *b, const net_token *at, cvs_status s)
 /* ---- arguments --------------------------------------------------------------------------------------- */
 
 /* Replaces $name by the block's argument. */
-static cvs_status substitute(const net_builder *b, const net_scope *scope, const net_token *t, char *out, size_t size) {
+static cvs_status substitute(const net_builder *b, const net_scope *scope, const net_token *t, char *out,
+                             size_t size) {
     size_t at = 0;
     for (const char *s = t->text; *s;) {
         const char *piece = s;
@@ -33,7 +34,8 @@ static cvs_status substitute(const net_builder *b, const net_scope *scope, const
                 }
             }
             if (!scope || !scope->block || k == scope->block->n_params) {
-                return cvi_net_fail(b, t, cvi_fail(b->err, CVS_E_FORMAT, "%.60s is no parameter of this block", s));
+                return cvi_net_fail(b, t,
+                                    cvi_fail(b->err, CVS_E_FORMAT, "%.60s is no parameter of this block", s));
             }
             piece = scope->args[k].text;
             n = strlen(piece);
@@ -104,7 +106,8 @@ cvs_status cvi_net_number(const net_builder *b, const net_args *a, int k, double
     return CVS_OK;
 }
 
-cvs_status cvi_net_pair(const net_builder *b, const net_args *a, const char *letter, int64_t out[2], bool *there) {
+cvs_status cvi_net_pair(const net_builder *b, const net_args *a, const char *letter, int64_t out[2],
+                        bool *there) {
     size_t n = strlen(letter);
     *there = false;
     for (int i = 0; i < a->item->n_args; i++) {
@@ -191,7 +194,8 @@ cvs_status cvi_net_param(net_builder *b, const char *suffix, int rank, const int
     int64_t n = cvs_tensor_count(&t), bytes;
     if (n <= 0 || !cvi_mul(n, 4, &bytes)) {
         char shape[200];
-        return cvi_fail(b->err, CVS_E_SHAPE, "a parameter of shape %s cannot be", cvs_shape_text(rank, dim, shape, sizeof shape));
+        return cvi_fail(b->err, CVS_E_SHAPE, "a parameter of shape %s cannot be",
+                        cvs_shape_text(rank, dim, shape, sizeof shape));
     }
     t.bytes = (size_t)bytes;
     char *name = cvi_arena_printf(b->g->arena, "%s.%s", b->name, suffix);
@@ -203,17 +207,20 @@ cvs_status cvi_net_param(net_builder *b, const char *suffix, int rank, const int
     return *value < 0 ? CVS_E_MEMORY : cvi_net_keep_shape(b, *value, &t);
 }
 
-cvs_status cvi_net_node_optional(net_builder *b, const net_args *a, const char *op, int n_in, const int *in, int n_attr,
-                                 cvi_node **node) {
+cvs_status cvi_net_node_optional(net_builder *b, const net_args *a, const char *op, int n_in, const int *in,
+                                 int n_attr, cvi_node **node) {
     int v = cvi_graph_op(b->g, op, n_in, in, b->name, n_attr, node, b->err);
     return v < 0 ? cvi_net_fail(b, &a->item->word, b->err ? b->err->code : CVS_E_MEMORY) : CVS_OK;
 }
 
-cvs_status cvi_net_node(net_builder *b, const net_args *a, const char *op, int n_in, const int *in, int n_attr, cvi_node **node) {
+cvs_status cvi_net_node(net_builder *b, const net_args *a, const char *op, int n_in, const int *in,
+                        int n_attr, cvi_node **node) {
     for (int i = 0; i < n_in; i++) {
         if (in[i] < 0) {
             return cvi_net_fail(b, &a->item->word,
-                                cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", a->item->word.text));
+                                cvi_fail(b->err, CVS_E_FORMAT,
+                                         "%.60s has nothing to read: begin with \"input CxHxW\"",
+                                         a->item->word.text));
         }
     }
     return cvi_net_node_optional(b, a, op, n_in, in, n_attr, node);
@@ -230,12 +237,21 @@ cvs_status cvi_net_done(net_builder *b, const net_args *a, cvi_node *node) {
     cvs_tensor out = {0};
     const cvi_op *op = cvi_op_find(node->op);
     if (!op || node->n_in > CVI_COUNT(in)) {
-        return cvi_net_fail(b, &a->item->word, cvi_fail(b->err, CVS_E_UNSUPPORTED, "operator %.60s is not known here", node->op));
+        return cvi_net_fail(
+            b, &a->item->word,
+            cvi_fail(b->err, CVS_E_UNSUPPORTED, "operator %.60s is not known here", node->op));
     }
     for (int i = 0; i < node->n_in; i++) {
         in[i] = node->in[i] < 0 ? NULL : known(b, node->in[i]);
     }
-    cvi_opctx ctx = {.graph = b->g, .node = node, .op = op, .n_in = node->n_in, .n_out = 1, .in = in, .out = &out, .err = b->err};
+    cvi_opctx ctx = {.graph = b->g,
+                     .node = node,
+                     .op = op,
+                     .n_in = node->n_in,
+                     .n_out = 1,
+                     .in = in,
+                     .out = &out,
+                     .err = b->err};
     cvs_status s = op->infer(&ctx);
     if (s != CVS_OK) {
         return cvi_net_fail(b, &a->item->word, s);
@@ -291,7 +307,9 @@ static int find_value(const net_builder *b, const net_scope *scope, const char *
 static cvs_status resolve(const net_builder *b, const net_scope *scope, const net_token *t, int *value) {
     *value = find_value(b, scope, t->text);
     return *value >= 0 ? CVS_OK
-                       : cvi_net_fail(b, t, cvi_fail(b->err, CVS_E_NOT_FOUND, "no layer above is labelled \"%.60s\"", t->text));
+                       : cvi_net_fail(b, t,
+                                      cvi_fail(b->err, CVS_E_NOT_FOUND,
+                                               "no layer above is labelled \"%.60s\"", t->text));
 }
 
 /* ---- building ------------------------------------------------------------------------------------------- */
@@ -304,7 +322,9 @@ static cvs_status build_branches(net_builder *b, const net_args *a, bool residua
     const char *name = b->name;
     int n = item->n_bodies, ends[64], start = a->inputs[0];
     if (n < 1 || n > 63) {
-        return cvi_net_fail(b, &item->word, cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs one to 63 bodies in braces", item->word.text));
+        return cvi_net_fail(
+            b, &item->word,
+            cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs one to 63 bodies in braces", item->word.text));
     }
     for (int i = 0; i < n; i++) {
         b->current = start;
@@ -331,12 +351,15 @@ static cvs_status build_repeat(net_builder *b, const net_args *a) {
     bool there;
     CVI_TRY(cvi_net_number(b, a, 0, &n, &there));
     if (!there || n < 0 || n != floor(n) || a->item->n_bodies != 1) {
-        return cvi_net_fail(b, &a->item->word, cvi_fail(b->err, CVS_E_FORMAT, "repeat needs a count and one body: repeat 3 { ... }"));
+        return cvi_net_fail(
+            b, &a->item->word,
+            cvi_fail(b->err, CVS_E_FORMAT, "repeat needs a count and one body: repeat 3 { ... }"));
     }
     for (double i = 0; i < n; i++) {
         if (++b->rounds > b->model->limits.max_nodes) {
-            return cvi_net_fail(b, &a->item->word, cvi_fail(b->err, CVS_E_LIMIT, "more than %lld repetitions, the limit",
-                                                            (long long)b->model->limits.max_nodes));
+            return cvi_net_fail(b, &a->item->word,
+                                cvi_fail(b->err, CVS_E_LIMIT, "more than %lld repetitions, the limit",
+                                         (long long)b->model->limits.max_nodes));
         }
         CVI_TRY(build_body(b, a->scope, &a->item->bodies[0]));
     }
@@ -355,8 +378,9 @@ static const net_block *find_block(const net_builder *b, const char *name) {
 static cvs_status build_call(net_builder *b, const net_args *a, const net_block *block) {
     const net_item *item = a->item;
     if (item->n_args != block->n_params) {
-        return cvi_net_fail(b, &item->word, cvi_fail(b->err, CVS_E_FORMAT, "block %.60s takes %d arguments, %d given", block->name.text,
-                                                     block->n_params, item->n_args));
+        return cvi_net_fail(b, &item->word,
+                            cvi_fail(b->err, CVS_E_FORMAT, "block %.60s takes %d arguments, %d given",
+                                     block->name.text, block->n_params, item->n_args));
     }
     net_token *args = cvi_arena_alloc(b->g->arena, CVI_MAX(item->n_args, 1), sizeof *args);
     char *prefix = cvi_arena_printf(b->g->arena, "%s/", b->name);
@@ -390,10 +414,13 @@ static cvs_status build_item(net_builder *b, const net_args *a) {
     }
     const net_word *w = cvi_net_word(word);
     if (!w) {
-        return cvi_net_fail(b, &a->item->word, cvi_fail(b->err, CVS_E_FORMAT, "\"%.60s\" is no operation of the language", word));
+        return cvi_net_fail(
+            b, &a->item->word,
+            cvi_fail(b->err, CVS_E_FORMAT, "\"%.60s\" is no operation of the language", word));
     }
     if (a->item->n_bodies) {
-        return cvi_net_fail(b, &a->item->word, cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes no body in braces", word));
+        return cvi_net_fail(b, &a->item->word,
+                            cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes no body in braces", word));
     }
     return w->build(b, w, a);
 }
@@ -428,7 +455,8 @@ static cvs_status name_item(net_builder *b, const net_scope *scope, const net_st
     } else if (s->label.text) {
         b->name = cvi_arena_printf(b->g->arena, "%s%s/%s", scope->prefix, s->label.text, word);
     } else {
-        b->name = cvi_arena_printf(b->g->arena, "%s%s_%d", scope->prefix, word, silent ? 0 : count_word(b, word));
+        b->name =
+            cvi_arena_printf(b->g->arena, "%s%s_%d", scope->prefix, word, silent ? 0 : count_word(b, word));
     }
     return b->name ? CVS_OK : cvi_no_memory(b->err, 0);
 }
@@ -437,7 +465,9 @@ static cvs_status build_statement(net_builder *b, const net_scope *scope, const 
     int from[64];
     for (int i = 0; i < s->n_from; i++) {
         if (i == CVI_COUNT(from)) {
-            return cvi_net_fail(b, &s->from[i], cvi_fail(b->err, CVS_E_LIMIT, "more than %d names after \"from\"", CVI_COUNT(from)));
+            return cvi_net_fail(
+                b, &s->from[i],
+                cvi_fail(b->err, CVS_E_LIMIT, "more than %d names after \"from\"", CVI_COUNT(from)));
         }
         CVI_TRY(resolve(b, scope, &s->from[i], &from[i]));
     }
@@ -445,8 +475,11 @@ static cvs_status build_statement(net_builder *b, const net_scope *scope, const 
     for (int i = 0; i < s->n_items; i++) {
         bool first = i == 0 && s->n_from > 0;
         int current = first ? from[0] : b->current;
-        net_args a = {.item = &s->items[i], .scope = scope, .next = i + 1 < s->n_items ? &s->items[i + 1] : NULL,
-                      .n_inputs = first ? s->n_from : 1, .inputs = first ? from : &current};
+        net_args a = {.item = &s->items[i],
+                      .scope = scope,
+                      .next = i + 1 < s->n_items ? &s->items[i + 1] : NULL,
+                      .n_inputs = first ? s->n_from : 1,
+                      .inputs = first ? from : &current};
         b->current = current;
         CVI_TRY(name_item(b, scope, s, i));
         CVI_TRY(build_item(b, &a));
@@ -465,7 +498,8 @@ static cvs_status build_statement(net_builder *b, const net_scope *scope, const 
 
 static cvs_status build_body(net_builder *b, const net_scope *scope, const net_body *body) {
     if (++b->depth > b->model->limits.max_depth) {
-        return cvi_fail(b->err, CVS_E_LIMIT, "blocks are nested more than %lld deep, the limit: does one call itself?",
+        return cvi_fail(b->err, CVS_E_LIMIT,
+                        "blocks are nested more than %lld deep, the limit: does one call itself?",
                         (long long)b->model->limits.max_depth);
     }
     for (int i = 0; i < body->n; i++) {

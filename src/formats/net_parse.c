@@ -75,7 +75,8 @@ static cvs_status next(parser *p) {
         return CVS_OK;
     }
     static const char marks[] = "\n|{}(),:";
-    static const int kinds[] = {NET_BREAK, NET_BREAK, NET_OPEN, NET_CLOSE, NET_LEFT, NET_RIGHT, NET_COMMA, NET_COLON};
+    static const int kinds[] = {NET_BREAK, NET_BREAK, NET_OPEN,  NET_CLOSE,
+                                NET_LEFT,  NET_RIGHT, NET_COMMA, NET_COLON};
     const char *mark = memchr(marks, c, sizeof marks - 1);
     if (mark) {
         p->token.kind = kinds[mark - marks];
@@ -86,7 +87,8 @@ static cvs_status next(parser *p) {
         return next_string(p);
     }
     if (!is_word(c)) {
-        return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_FORMAT, "byte 0x%02x does not belong into text", (unsigned)c));
+        return fail_at(p, &p->token,
+                       cvi_fail(p->err, CVS_E_FORMAT, "byte 0x%02x does not belong into text", (unsigned)c));
     }
     size_t start = p->at;
     while (is_word(peek(p))) {
@@ -113,21 +115,23 @@ static void *append(parser *p, void *list, int *n, size_t size) {
     return list;
 }
 
-#define APPEND(p, list, n, value)                                     \
-    do {                                                              \
-        void *bigger_ = append(p, list, &(n), sizeof *(list));        \
-        if (!bigger_) {                                               \
-            return cvi_no_memory((p)->err, sizeof *(list));           \
-        }                                                             \
-        (list) = bigger_;                                             \
-        (list)[(n) - 1] = (value);                                    \
+#define APPEND(p, list, n, value)                                                                            \
+    do {                                                                                                     \
+        void *bigger_ = append(p, list, &(n), sizeof *(list));                                               \
+        if (!bigger_) {                                                                                      \
+            return cvi_no_memory((p)->err, sizeof *(list));                                                  \
+        }                                                                                                    \
+        (list) = bigger_;                                                                                    \
+        (list)[(n)-1] = (value);                                                                             \
     } while (0)
 
 static cvs_status parse_body(parser *p, net_body *body);
 
 static cvs_status expect(parser *p, int kind, const char *what) {
     if ((int)p->token.kind != kind) {
-        return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_FORMAT, "%s expected", cvi_tr(p->err ? p->err->lang : CVS_EN, what)));
+        return fail_at(
+            p, &p->token,
+            cvi_fail(p->err, CVS_E_FORMAT, "%s expected", cvi_tr(p->err ? p->err->lang : CVS_EN, what)));
     }
     return next(p);
 }
@@ -137,8 +141,9 @@ static cvs_status parse_bodies(parser *p, net_item *item) {
     while (p->token.kind == NET_OPEN) {
         net_body body = {0};
         if (++p->depth > p->max_depth) {
-            return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_LIMIT, "braces are nested more than %lld deep, the limit",
-                                                  (long long)p->max_depth));
+            return fail_at(p, &p->token,
+                           cvi_fail(p->err, CVS_E_LIMIT, "braces are nested more than %lld deep, the limit",
+                                    (long long)p->max_depth));
         }
         CVI_TRY(next(p));
         CVI_TRY(parse_body(p, &body));
@@ -164,7 +169,8 @@ static cvs_status parse_arguments(parser *p, net_token **list, int *n) {
 
 /* An argument belongs to the word before it; a word of letters begins a new operation, except the known flags. */
 static bool is_argument(const char *s) {
-    static const char *const flags[] = {"bias", "nobias", "same", "valid", "ceil", "countpad", "nearest", "bilinear", "ordered"};
+    static const char *const flags[] = {"bias",     "nobias",  "same",     "valid",  "ceil",
+                                        "countpad", "nearest", "bilinear", "ordered"};
     for (int i = 0; i < CVI_COUNT(flags); i++) {
         if (strcmp(s, flags[i]) == 0) {
             return true;
@@ -184,7 +190,8 @@ static cvs_status parse_item(parser *p, net_item *item) {
     }
     bool all = strcmp(item->word.text, "classes") == 0 || strcmp(item->word.text, "name") == 0 ||
                strcmp(item->word.text, "preprocess") == 0;
-    while (p->token.kind == NET_STRING || (p->token.kind == NET_WORD && (all || is_argument(p->token.text)))) {
+    while (p->token.kind == NET_STRING ||
+           (p->token.kind == NET_WORD && (all || is_argument(p->token.text)))) {
         APPEND(p, item->args, item->n_args, p->token);
         CVI_TRY(next(p));
         if (all && p->token.kind == NET_COMMA) {
@@ -198,7 +205,8 @@ static cvs_status parse_from(parser *p, net_statement *s) {
     do {
         CVI_TRY(next(p));
         if (p->token.kind != NET_WORD) {
-            return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_FORMAT, "the name of a layer expected after \"from\""));
+            return fail_at(p, &p->token,
+                           cvi_fail(p->err, CVS_E_FORMAT, "the name of a layer expected after \"from\""));
         }
         APPEND(p, s->from, s->n_from, p->token);
         CVI_TRY(next(p));
@@ -217,7 +225,9 @@ static cvs_status parse_block(parser *p) {
     net_item item = {.word = block.name};
     CVI_TRY(parse_bodies(p, &item));
     if (item.n_bodies != 1) {
-        return fail_at(p, &block.name, cvi_fail(p->err, CVS_E_FORMAT, "block %.60s needs one body in braces", block.name.text));
+        return fail_at(
+            p, &block.name,
+            cvi_fail(p->err, CVS_E_FORMAT, "block %.60s needs one body in braces", block.name.text));
     }
     block.body = item.bodies[0];
     APPEND(p, p->file->blocks, p->file->n_blocks, block);
@@ -268,7 +278,8 @@ static cvs_status parse_statement(parser *p, net_body *body) {
         }
         net_item item = {0};
         CVI_TRY(parse_item(p, &item));
-        if (p->token.kind == NET_COLON && s.n_items == 0 && !s.label.text && item.n_args == 0 && item.n_bodies == 0) {
+        if (p->token.kind == NET_COLON && s.n_items == 0 && !s.label.text && item.n_args == 0 &&
+            item.n_bodies == 0) {
             s.label = item.word;
             CVI_TRY(next(p));
             continue;
@@ -276,7 +287,8 @@ static cvs_status parse_statement(parser *p, net_body *body) {
         APPEND(p, s.items, s.n_items, item);
     }
     if (s.n_items == 0) {
-        return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_FORMAT, "an operation expected, such as conv, maxpool or fc"));
+        return fail_at(p, &p->token,
+                       cvi_fail(p->err, CVS_E_FORMAT, "an operation expected, such as conv, maxpool or fc"));
     }
     APPEND(p, body->statements, body->n, s);
     return CVS_OK;
@@ -291,17 +303,30 @@ static cvs_status parse_body(parser *p, net_body *body) {
             return CVS_OK;
         }
         if (p->token.kind != NET_WORD) {
-            return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_FORMAT, "an operation expected, such as conv, maxpool or fc"));
+            return fail_at(
+                p, &p->token,
+                cvi_fail(p->err, CVS_E_FORMAT, "an operation expected, such as conv, maxpool or fc"));
         }
         CVI_TRY(parse_statement(p, body));
         if (p->token.kind != NET_BREAK && p->token.kind != NET_CLOSE && p->token.kind != NET_END) {
-            return fail_at(p, &p->token, cvi_fail(p->err, CVS_E_FORMAT, "this does not belong here; a statement ends with its line or with \"|\""));
+            return fail_at(
+                p, &p->token,
+                cvi_fail(p->err, CVS_E_FORMAT,
+                         "this does not belong here; a statement ends with its line or with \"|\""));
         }
     }
 }
 
-cvs_status cvi_net_parse(cvi_arena *arena, const char *text, size_t size, int64_t max_depth, net_file *out, cvs_error *err) {
-    parser p = {.arena = arena, .text = text, .size = size, .line = 1, .column = 1, .max_depth = max_depth, .file = out, .err = err};
+cvs_status cvi_net_parse(cvi_arena *arena, const char *text, size_t size, int64_t max_depth, net_file *out,
+                         cvs_error *err) {
+    parser p = {.arena = arena,
+                .text = text,
+                .size = size,
+                .line = 1,
+                .column = 1,
+                .max_depth = max_depth,
+                .file = out,
+                .err = err};
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         p.at = 3;
     }

@@ -43,7 +43,8 @@ static int match(const cvi_open *open) {
 static cvs_status read(cvi_open *open) {
     net_file file = {0};
     cvs_model *m = open->model;
-    CVI_TRY(cvi_net_parse(m->arena, (const char *)open->file->data, open->file->size, open->limits.max_depth, &file, open->err));
+    CVI_TRY(cvi_net_parse(m->arena, (const char *)open->file->data, open->file->size, open->limits.max_depth,
+                          &file, open->err));
     CVI_TRY(cvi_net_build(m, &file, open->err));
     return CVS_OK;
 }

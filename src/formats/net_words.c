@@ -25,7 +25,8 @@ static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
     cvi_node *node;
     CVI_TRY(cvi_net_node(b, a, w->op, 1, a->inputs, w->attr != NULL, &node));
     if (w->attr) {
-        bool whole = strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "blocksize") == 0 || strcmp(w->attr, "size") == 0;
+        bool whole =
+            strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "blocksize") == 0 || strcmp(w->attr, "size") == 0;
         CVI_TRY(memory(b, whole ? cvi_attr_set_int(b->g, &node->attr[0], w->attr, (int64_t)v)
                                 : cvi_attr_set_float(b->g, &node->attr[0], w->attr, v)));
     }
@@ -35,10 +36,14 @@ static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
 /* An operator that joins what `from` names. */
 static cvs_status join(net_builder *b, const net_word *w, const net_args *a) {
     cvi_node *node;
-    bool concat = strcmp(w->op, "Concat") == 0, binary = strcmp(w->op, "Mul") == 0 || strcmp(w->op, "Sub") == 0;
+    bool concat = strcmp(w->op, "Concat") == 0,
+         binary = strcmp(w->op, "Mul") == 0 || strcmp(w->op, "Sub") == 0;
     if (a->n_inputs > 16 || (binary && a->n_inputs != 2)) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s reads %s: write \"from a,b %.60s\"", w->word,
-                                     cvi_tr(b->err ? b->err->lang : CVS_EN, binary ? "two layers" : "at most 16 layers"), w->word));
+        return refuse(
+            b, a,
+            cvi_fail(b->err, CVS_E_FORMAT, "%.60s reads %s: write \"from a,b %.60s\"", w->word,
+                     cvi_tr(b->err ? b->err->lang : CVS_EN, binary ? "two layers" : "at most 16 layers"),
+                     w->word));
     }
     const char *op = strcmp(w->op, "Sum") == 0 && a->n_inputs == 2 ? "Add" : w->op;
     CVI_TRY(cvi_net_node(b, a, op, a->n_inputs, a->inputs, concat, &node));
@@ -57,12 +62,15 @@ static cvs_status input(net_builder *b, const net_word *w, const net_args *a) {
     }
     int64_t n = cvs_tensor_count(&shape);
     if (*s || shape.rank < 2 || n <= 0) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "an input is written \"input CxHxW\", such as input 3x224x224"));
+        return refuse(
+            b, a,
+            cvi_fail(b->err, CVS_E_FORMAT, "an input is written \"input CxHxW\", such as input 3x224x224"));
     }
     int64_t dim[CVS_MAX_RANK];
     memcpy(dim, shape.dim, sizeof dim);
     dim[0] = -1;
-    int v = cvi_graph_value(b->g, strncmp(b->name, "input_1", 8) == 0 ? "input" : b->name, CVS_F32, shape.rank, dim, b->err);
+    int v = cvi_graph_value(b->g, strncmp(b->name, "input_1", 8) == 0 ? "input" : b->name, CVS_F32,
+                            shape.rank, dim, b->err);
     if (v < 0) {
         return CVS_E_MEMORY;
     }
@@ -96,7 +104,8 @@ static cvs_status read_window(const net_builder *b, const net_args *a, bool pool
     w->same = cvi_net_has(b, a, "same");
     CVI_TRY(cvi_net_pair(b, a, "p", w->p, &there));
     if (w->k[0] < 1 || w->k[1] < 1 || w->s[0] < 1 || w->s[1] < 1 || w->d[0] < 1 || w->d[1] < 1 || w->g < 1) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "kernel, stride, dilation and groups are at least 1"));
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "kernel, stride, dilation and groups are at least 1"));
     }
     return CVS_OK;
 }
@@ -106,20 +115,25 @@ enum { WINDOW_ATTRS = 4 };
 static cvs_status set_window(net_builder *b, cvi_node *node, int at, const window *w) {
     int64_t pads[4] = {w->p[0], w->p[1], w->p[0], w->p[1]};
     cvi_attr *attr = node->attr + at;
-    bool ok = cvi_attr_set_ints(b->g, &attr[0], "kernel_shape", 2, w->k) && cvi_attr_set_ints(b->g, &attr[1], "strides", 2, w->s) &&
+    bool ok = cvi_attr_set_ints(b->g, &attr[0], "kernel_shape", 2, w->k) &&
+              cvi_attr_set_ints(b->g, &attr[1], "strides", 2, w->s) &&
               cvi_attr_set_ints(b->g, &attr[2], "dilations", 2, w->d) &&
-              (w->same ? cvi_attr_set_string(b->g, &attr[3], "auto_pad", "SAME_UPPER") : cvi_attr_set_ints(b->g, &attr[3], "pads", 4, pads));
+              (w->same ? cvi_attr_set_string(b->g, &attr[3], "auto_pad", "SAME_UPPER")
+                       : cvi_attr_set_ints(b->g, &attr[3], "pads", 4, pads));
     return memory(b, ok);
 }
 
 static cvs_status needs_picture(net_builder *b, const net_args *a, const cvs_tensor **shape) {
     if (a->inputs[0] < 0) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", a->item->word.text));
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"",
+                               a->item->word.text));
     }
     *shape = cvi_net_shape(b, a->inputs[0]);
     if ((*shape)->rank != 4) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_SHAPE, "%.60s reads feature maps [N,C,H,W], but gets rank %d", a->item->word.text,
-                                     (*shape)->rank));
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_SHAPE, "%.60s reads feature maps [N,C,H,W], but gets rank %d",
+                               a->item->word.text, (*shape)->rank));
     }
     return CVS_OK;
 }
@@ -143,11 +157,14 @@ static cvs_status conv(net_builder *b, const net_word *w, const net_args *a) {
         win.g = c;
         filters = there ? filters : (double)c;
     } else if (!there) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its filters: conv 64 k3", w->word));
+        return refuse(
+            b, a,
+            cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its filters: conv 64 k3", w->word));
     }
     if (filters < 1 || filters > 1e6 || filters != floor(filters) || c % win.g || (int64_t)filters % win.g) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_SHAPE, "%lld filters in %lld groups on %lld channels do not fit", (long long)filters,
-                                     (long long)win.g, (long long)c));
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_SHAPE, "%lld filters in %lld groups on %lld channels do not fit",
+                               (long long)filters, (long long)win.g, (long long)c));
     }
     int64_t k = (int64_t)filters;
     int64_t kernel[4] = {transposed ? c : k, transposed ? k / win.g : c / win.g, win.k[0], win.k[1]};
@@ -160,11 +177,13 @@ static cvs_status conv(net_builder *b, const net_word *w, const net_args *a) {
     int64_t extra[2] = {0, 0};
     CVI_TRY(cvi_net_pair(b, a, "x", extra, &there)); /* output padding of a transposed convolution */
     cvi_node *node;
-    CVI_TRY(cvi_net_node(b, a, transposed ? "ConvTranspose" : "Conv", 2 + bias, in, WINDOW_ATTRS + 1 + (transposed && there), &node));
+    CVI_TRY(cvi_net_node(b, a, transposed ? "ConvTranspose" : "Conv", 2 + bias, in,
+                         WINDOW_ATTRS + 1 + (transposed && there), &node));
     CVI_TRY(set_window(b, node, 0, &win));
     CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS], "group", win.g)));
     if (transposed && there) {
-        CVI_TRY(memory(b, cvi_attr_set_ints(b->g, &node->attr[WINDOW_ATTRS + 1], "output_padding", 2, extra)));
+        CVI_TRY(
+            memory(b, cvi_attr_set_ints(b->g, &node->attr[WINDOW_ATTRS + 1], "output_padding", 2, extra)));
     }
     return cvi_net_done(b, a, node);
 }
@@ -183,9 +202,11 @@ static cvs_status pool(net_builder *b, const net_word *w, const net_args *a) {
     cvi_node *node;
     CVI_TRY(cvi_net_node(b, a, w->op, 1, a->inputs, WINDOW_ATTRS + 1 + average, &node));
     CVI_TRY(set_window(b, node, 0, &win));
-    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS], "ceil_mode", cvi_net_has(b, a, "ceil"))));
+    CVI_TRY(
+        memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS], "ceil_mode", cvi_net_has(b, a, "ceil"))));
     if (average) {
-        CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS + 1], "count_include_pad", cvi_net_has(b, a, "countpad"))));
+        CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[WINDOW_ATTRS + 1], "count_include_pad",
+                                           cvi_net_has(b, a, "countpad"))));
     }
     return cvi_net_done(b, a, node);
 }
@@ -208,7 +229,8 @@ static cvs_status fc(net_builder *b, const net_word *w, const net_args *a) {
     bool there;
     CVI_TRY(cvi_net_number(b, a, 0, &units, &there));
     if (!there || units < 1 || units > 1e8 || units != floor(units)) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its units: fc 10", w->word));
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its units: fc 10", w->word));
     }
     int in[3] = {a->inputs[0]};
     if (in[0] >= 0 && cvi_net_shape(b, in[0])->rank > 2) {
@@ -239,7 +261,9 @@ static cvs_status bn(net_builder *b, const net_word *w, const net_args *a) {
     CVI_TRY(cvi_net_key(b, a, "eps", &eps, &there));
     CVI_TRY(cvi_net_key(b, a, "momentum", &momentum, &there));
     if (a->inputs[0] < 0 || cvi_net_shape(b, a->inputs[0])->rank < 2) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", w->word));
+        return refuse(
+            b, a,
+            cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", w->word));
     }
     int in[5] = {a->inputs[0]};
     int64_t c = cvi_net_shape(b, in[0])->dim[1];
@@ -249,7 +273,8 @@ static cvs_status bn(net_builder *b, const net_word *w, const net_args *a) {
     }
     cvi_node *node;
     CVI_TRY(cvi_net_node(b, a, "BatchNormalization", 5, in, 2, &node));
-    CVI_TRY(memory(b, cvi_attr_set_float(b->g, &node->attr[0], "epsilon", eps) && cvi_attr_set_float(b->g, &node->attr[1], "momentum", momentum)));
+    CVI_TRY(memory(b, cvi_attr_set_float(b->g, &node->attr[0], "epsilon", eps) &&
+                          cvi_attr_set_float(b->g, &node->attr[1], "momentum", momentum)));
     return cvi_net_done(b, a, node);
 }
 
@@ -268,7 +293,8 @@ static cvs_status prelu(net_builder *b, const net_word *w, const net_args *a) {
 static cvs_status relu6(net_builder *b, const net_word *w, const net_args *a) {
     (void)w;
     float low = 0.0f, high = 6.0f;
-    int in[3] = {a->inputs[0], cvi_graph_floats(b->g, "zero", 0, NULL, &low, b->err), cvi_graph_floats(b->g, "six", 0, NULL, &high, b->err)};
+    int in[3] = {a->inputs[0], cvi_graph_floats(b->g, "zero", 0, NULL, &low, b->err),
+                 cvi_graph_floats(b->g, "six", 0, NULL, &high, b->err)};
     cvs_tensor scalar = {.dtype = CVS_F32};
     for (int i = 1; i < 3; i++) {
         if (in[i] < 0) {
@@ -301,7 +327,8 @@ static cvs_status upsample(net_builder *b, const net_word *w, const net_args *a)
     cvi_node *node;
     CVI_TRY(cvi_net_node_optional(b, a, "Resize", 3, in, 3, &node));
     CVI_TRY(memory(b, cvi_attr_set_string(b->g, &node->attr[0], "mode", linear ? "linear" : "nearest") &&
-                          cvi_attr_set_string(b->g, &node->attr[1], "coordinate_transformation_mode", linear ? "half_pixel" : "asymmetric") &&
+                          cvi_attr_set_string(b->g, &node->attr[1], "coordinate_transformation_mode",
+                                              linear ? "half_pixel" : "asymmetric") &&
                           cvi_attr_set_string(b->g, &node->attr[2], "nearest_mode", "floor")));
     return cvi_net_done(b, a, node);
 }
@@ -309,7 +336,9 @@ static cvs_status upsample(net_builder *b, const net_word *w, const net_args *a)
 static cvs_status output(net_builder *b, const net_word *w, const net_args *a) {
     (void)w;
     if (a->inputs[0] < 0) {
-        return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", "output"));
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"",
+                               "output"));
     }
     return memory(b, cvi_graph_add_output(b->g, a->inputs[0]));
 }
