@@ -5,8 +5,10 @@
 #include "base.h"
 #include "tensor.h"
 #include "data.h"
+#include "explain.h"
 #include "graph.h"
 #include "model.h"
 #include "run.h"
+#include "train.h"
 #include "draw.h"
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * data.h - from a picture to what goes into a network. (Data sets come here with training.)
+ * data.h - from a picture to what goes into a network, and sets of labelled pictures.
  */
 #ifndef CONVSCOPE_DATA_H
 #define CONVSCOPE_DATA_H
@@ -41,6 +41,45 @@ const char *cvs_preprocess_text(const cvs_preprocess *p, char *buf, size_t size)
 cvs_status cvs_preprocess_apply(const cvs_preprocess *p, const cvs_tensor *image, int64_t channels,
                                 int64_t height, int64_t width, cvs_tensor *out, cvs_tensor *shown,
                                 cvs_error *err);
+
+/* ---- data sets --------------------------------------------------------------------------------------
+ * A set of labelled pictures, named by a spec:
+ *   mnist:DIR          MNIST and Fashion-MNIST, idx files, plain or .gz
+ *   folder:DIR         DIR/<class>/<picture>, or DIR/train/<class>/... and DIR/test/<class>/...
+ *   generated:NAME     made by Convscope from a seed: digits, things, shortcut (things with a planted corner mark)
+ * Pictures are read when asked for; reading is thread safe. */
+typedef struct cvs_data cvs_data;
+typedef enum cvs_split { CVS_TRAIN, CVS_TEST } cvs_split;
+
+typedef struct cvs_data_options {
+    cvs_split split;
+    int64_t
+        limit; /* at most this many, evenly over the classes where possible; 0 = all (generated: its default) */
+    uint64_t
+        seed; /* of generated pictures and of the split where a folder has none; 0 is a seed like any other */
+    double holdout; /* share kept for CVS_TEST when the source has no split of its own; 0 = 0.1 */
+    cvs_limits limits;
+} cvs_data_options;
+
+/* *out is owned, cvs_data_free. options may be NULL. */
+cvs_status cvs_data_open(const char *spec, const cvs_data_options *options, cvs_data **out, cvs_error *err);
+void cvs_data_free(cvs_data *data);
+
+typedef struct cvs_data_info {
+    const char *spec; /* borrowed, as are the names */
+    int64_t count;
+    int n_classes;
+    const char *const *classes;
+    int channels;          /* 1 or 3 */
+    int64_t height, width; /* of every picture; 0 = they differ */
+    bool has_masks;        /* where the object is, is known */
+    uint64_t fingerprint;  /* of content and order: the same data, the same number */
+} cvs_data_info;
+void cvs_data_describe(const cvs_data *data, cvs_data_info *out);
+/* Picture i: uint8 [H,W,channels], owned by the caller; its class; and, where masks are known and mask is not NULL, uint8 [H,W]
+ * with 255 on the object, owned. */
+cvs_status cvs_data_get(const cvs_data *data, int64_t i, cvs_tensor *picture, int *label, cvs_tensor *mask,
+                        cvs_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * explain.h - why: attribution maps, as plain tensors with everything that made them.
+ */
+#ifndef CONVSCOPE_EXPLAIN_H
+#define CONVSCOPE_EXPLAIN_H
+
+#include "run.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What is explained: one scalar of the model. */
+typedef struct cvs_target {
+    int index;        /* class; -1 = the predicted one */
+    bool probability; /* explain the probability instead of the logit */
+} cvs_target;
+/* Reads "top", a class number or a class name (the error lists near names). */
+cvs_status cvs_target_parse(const cvs_model *model, const char *text, cvs_target *out, cvs_error *err);
+
+typedef struct cvs_explain_options {
+    const char *method; /* "gradient", "gradcam", ...: see cvs_method_describe */
+    cvs_target target;
+    const char *layer;  /* for methods that look at a layer: name, number, last-conv; NULL = last-conv */
+    bool signed_map;    /* CAM family: leave the final ReLU out */
+    const char *compat; /* NULL, or a library whose arithmetic to use */
+    uint64_t seed;
+    int64_t sample; /* which of the batch */
+    cvs_lang lang;  /* of the caption */
+    cvs_progress progress;
+    void *progress_context;
+} cvs_explain_options;
+
+typedef enum cvs_map_kind {
+    CVS_MAP_PIXELS, /* [1,C,H,W] of the input */
+    CVS_MAP_LAYER,  /* [1,1,h,w] at the layer's resolution */
+    CVS_MAP_GRID    /* [1,1,rows,cols] of patch positions */
+} cvs_map_kind;
+
+/* How much one feature map of the layer spoke for (or against) the target. */
+typedef struct cvs_vote {
+    int channel;
+    double value; /* its part of the map, summed over positions; all votes together = the signed map's sum */
+    double share; /* |value| / sum of |values| */
+    double weight;
+} cvs_vote;
+
+typedef struct cvs_explanation {
+    cvs_tensor map; /* float32, raw: not scaled, graph order */
+    cvs_map_kind kind;
+    bool channels_last; /* the model's file has channels last: pixel maps are written so */
+    char method[32], layer[128], target_name[128];
+    int target_index;
+    bool probability;
+    double target_value; /* the logit or probability explained */
+    int n_votes;
+    cvs_vote *votes; /* CAM family, largest |value| first; owned by the explanation */
+    char caption
+        [900]; /* method, target, layer, settings, seed, version, and the method's caveat, in options.lang */
+} cvs_explanation;
+
+/* Explains the last input of run (after cvs_run_file or any other forward). Free with cvs_explanation_free. */
+cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out,
+                       cvs_error *err);
+void cvs_explanation_free(cvs_explanation *e);
+/* The map as the model's own file would hold it (pixel maps: the input's layout), owned. */
+cvs_status cvs_explanation_file(const cvs_explanation *e, const char *layout, cvs_tensor *out,
+                                cvs_error *err);
+
+typedef struct cvs_method_info {
+    const char *name, *title, *sentence, *caveat; /* in the language asked for; borrowed, static */
+    cvs_map_kind kind;
+    bool needs_layer;
+} cvs_method_info;
+int cvs_method_count(void);
+cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

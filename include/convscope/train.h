@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ * train.h - train a network from a recipe and a data set, on the CPU; the same bits for any number of threads.
+ */
+#ifndef CONVSCOPE_TRAIN_H
+#define CONVSCOPE_TRAIN_H
+
+#include "data.h"
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Told after every batch and every epoch; borrowed. Return false to stop cleanly. */
+typedef struct cvs_train_step {
+    int epoch, epochs;     /* from 1 */
+    int64_t step, steps;   /* in this epoch, from 1 */
+    bool epoch_ended;      /* then the val_ fields are filled */
+    double loss, accuracy; /* running mean of the epoch */
+    double val_loss, val_accuracy;
+    double seconds, images_per_second;
+} cvs_train_step;
+
+typedef struct cvs_train_options {
+    /* What is 0 or NULL is taken from the recipe's training block, else from the default in brackets. */
+    int epochs;            /* [5] */
+    int batch;             /* [64] */
+    const char *optimizer; /* sgd, momentum, adam [adam] */
+    double learning_rate;  /* [0.001 for adam, 0.01 for sgd] */
+    double momentum;       /* [0.9] */
+    bool has_seed;
+    uint64_t seed; /* [1] of weights, order and augmentation */
+    int threads;
+    int64_t limit;     /* at most this many training pictures */
+    const char *start; /* folder of NAME.npy with starting weights, or NULL */
+    const char *order; /* text file: one picture number a line, read instead of shuffling, or NULL */
+    int64_t max_steps; /* stop after so many steps, 0 = no */
+    bool write_params; /* RUN/params/NAME.npy at the end */
+    cvs_lang lang;
+    cvs_limits limits;
+    bool (*on_step)(void *context, const cvs_train_step *step);
+    void *context;
+} cvs_train_options;
+
+typedef struct cvs_train_result {
+    double accuracy, loss, val_accuracy, val_loss; /* of the last epoch */
+    int epochs;
+    int64_t params;
+    bool stopped; /* on_step asked for it */
+} cvs_train_result;
+
+/* Trains `recipe` (a text file of the language with a train { } block, or any model file) on `data` and fills folder `run`:
+ * history.json, model.onnx, state.safetensors. Everything is written atomically; on failure nothing half-written is left. */
+cvs_status cvs_train(const char *recipe, const char *data, const char *run, const cvs_train_options *options,
+                     cvs_train_result *result, cvs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
