@@ -37,9 +37,9 @@ struct cvi_conv_plan {
     int64_t packed_floats;
     float *packed;                /* owned; NULL until packed */
     const float *weights;         /* packed, or the owner's */
-    int64_t block, panels;        /* direct: pixels and panels of 16 channels per chunk */
-    int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels per chunk */
-    int64_t chunks;
+    int64_t panels;               /* panels of 16 output channels per chunk */
+    int64_t block;                /* direct: pixels per chunk; winograd: number of tile blocks */
+    int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels transformed back at once */
 };
 
 /* Lanes of panel p of a group's output channels: 16, or 8 where 8 are enough for what is left. */

@@ -39,12 +39,43 @@ static cvs_status check(const cvi_conv_shape *s, cvs_error *err) {
     return CVS_OK;
 }
 
+static bool is_winograd(cvi_conv_algorithm a) {
+    return a == CVI_CONV_WINOGRAD2 || a == CVI_CONV_WINOGRAD4;
+}
+
+/* Time of F(o x o, 3x3) per pair of an input and an output channel, in multiply-adds of the direct kernel: the
+ * products (less efficient with few input channels), the two transforms, and at least the time to read the
+ * transformed weights where they overflow a second-level cache. Constants fitted to measurements. */
+static double winograd_cost(const cvi_conv_plan *p, int64_t o) {
+    double area = (double)((o + 2) * (o + 2)), c = (double)p->in_c, k = (double)p->out_c;
+    double tiles = (double)(p->N * ((p->out_h + o - 1) / o) * ((p->out_w + o - 1) / o));
+    double work = tiles * area * (1 + 12 / c + 4 / k + 3.5 / c);
+    double reading = area * 4 * 2.5;
+    return area * 4 * c * k > 1e6 ? CVI_MAX(work, reading) : work;
+}
+
 static cvi_conv_algorithm choose(const cvi_conv_plan *p, const cvi_conv_options *o) {
     const cvi_conv_shape *s = &p->shape;
     if (s->groups > 1 && s->groups == s->C && s->C == s->K) {
         return o->algorithm == CVI_CONV_DIRECT ? CVI_CONV_DIRECT : CVI_CONV_DEPTHWISE;
     }
-    return CVI_CONV_DIRECT;
+    bool fits = s->R == 3 && s->S == 3 && s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 &&
+                s->dilation_w == 1 && s->groups == 1;
+    if (!fits || o->exact || o->algorithm == CVI_CONV_DIRECT) {
+        return CVI_CONV_DIRECT;
+    }
+    if (is_winograd(o->algorithm)) {
+        return o->algorithm;
+    }
+    if (p->in_c < 8) { /* a tile's transform is done for padding channels too */
+        return CVI_CONV_DIRECT;
+    }
+    double direct = 9.0 * (double)(p->N * p->out_h * p->out_w) * (1 + 4.0 / (double)p->in_c);
+    double two = winograd_cost(p, 2), four = winograd_cost(p, 4);
+    if (direct <= two && direct <= four) {
+        return CVI_CONV_DIRECT;
+    }
+    return two < four ? CVI_CONV_WINOGRAD2 : CVI_CONV_WINOGRAD4;
 }
 
 /* The output positions of one residue class, and the taps that reach the input from them. */
@@ -137,7 +168,7 @@ cvs_status cvi_conv_plan_new(const cvi_conv_shape *shape, cvi_conv_kind kind, co
     }
     add_phases(p);
     p->algorithm = choose(p, options != NULL ? options : &defaults);
-    cvi_direct_layout(p);
+    (is_winograd(p->algorithm) ? cvi_winograd_layout : cvi_direct_layout)(p);
     *out = p;
     return CVS_OK;
 }
@@ -171,7 +202,7 @@ cvs_status cvi_conv_pack(cvi_conv_plan *plan, cvi_pool *pool, const float *weigh
             return cvi_no_memory(err, (size_t)cvi_conv_packed_bytes(plan));
         }
     }
-    cvi_direct_pack(plan, pool, weights);
+    (is_winograd(plan->algorithm) ? cvi_winograd_pack : cvi_direct_pack)(plan, pool, weights);
     plan->weights = plan->packed;
     return CVS_OK;
 }
@@ -195,9 +226,10 @@ bool cvi_conv_borrow(cvi_conv_plan *plan, const cvi_conv_plan *owner) {
 }
 
 int64_t cvi_conv_scratch_bytes(const cvi_conv_plan *plan, int threads) {
-    return cvi_direct_scratch(plan) * CVI_MAX(threads, 1);
+    int64_t each = is_winograd(plan->algorithm) ? cvi_winograd_scratch(plan) : cvi_direct_scratch(plan);
+    return each * CVI_MAX(threads, 1);
 }
 
 void cvi_conv_run(const cvi_conv_plan *plan, cvi_pool *pool, const cvi_conv_io *io) {
-    cvi_direct_run(plan, pool, io);
+    (is_winograd(plan->algorithm) ? cvi_winograd_run : cvi_direct_run)(plan, pool, io);
 }

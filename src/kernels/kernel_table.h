@@ -33,6 +33,12 @@ typedef void cvi_micro_dw(int64_t taps, int64_t channels, const float *const *x,
 typedef void cvi_map(float a, float b, int64_t n, const float *x, float *y);
 typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float *z);
 
+#define CVI_WINOGRAD_LEAVES(LEAF, O)                                                                         \
+    LEAF(winograd_input_##O, (int64_t channels, const float *const *d, float *v, int64_t stride))            \
+    LEAF(winograd_output_##O, (int64_t channels, const float *m, int64_t stride, int64_t rows,               \
+                               int64_t columns, int64_t row_pitch, const cvi_tile *tile))                    \
+    LEAF(winograd_weights_##O, (int64_t width, const float *g, float *u, int64_t stride))
+
 /* Functions that have one form; LEAF(name, parameters). What each does is said where it is defined. */
 #define CVI_LEAVES(LEAF)                                                                                     \
     LEAF(transpose,                                                                                          \
@@ -46,6 +52,8 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
     LEAF(affine, (bool relu, int64_t n, const float *x, const float *scale, const float *shift, float *y))   \
     LEAF(prelu, (int64_t n, const float *x, const float *slope, float *y))                                   \
     LEAF(softmax, (bool logarithm, int64_t n, const float *x, float *y))                                     \
+    CVI_WINOGRAD_LEAVES(LEAF, 2)                                                                             \
+    CVI_WINOGRAD_LEAVES(LEAF, 4)                                                                             \
     LEAF(blend, (int64_t channels, const float *const corner[4], float wy, float wx, float *out))
 
 struct cvi_kernels {

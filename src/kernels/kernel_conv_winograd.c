@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ * kernel_conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4x4,3x3) or F(2x2,3x3), either direction.
+ * A chunk takes a block of tiles through all three steps: transform its input, multiply by the transformed weights
+ * (36 or 16 independent matrix products with the register blocks of the direct kernel), transform back. Nothing is
+ * shared between chunks, so there is no barrier; where there are few tiles, chunks also split the output channels
+ * and each repeats the cheap input transform.
+ */
+#include "kernels/kernel_conv.h"
+
+static int64_t out_size(const cvi_conv_plan *p) {
+    return p->algorithm == CVI_CONV_WINOGRAD4 ? 4 : 2;
+}
+
+static int64_t tile_size(const cvi_conv_plan *p) {
+    return out_size(p) + 2;
+}
+
+static int64_t panels_of(const cvi_conv_plan *p) {
+    return (p->out_c + 15) / 16;
+}
+
+static int64_t padded_out(const cvi_conv_plan *p) {
+    int64_t last = panels_of(p) - 1;
+    return last * 16 + cvi_panel_width(p->out_c, last);
+}
+
+/* Floats of one of the 36 (16) weight matrices: [panel][in_c][16, the last 8 where enough]. */
+static int64_t matrix_floats(const cvi_conv_plan *p) {
+    return padded_out(p) * p->in_c;
+}
+
+static int64_t tiles_down(const cvi_conv_plan *p) {
+    return (p->out_h + out_size(p) - 1) / out_size(p);
+}
+
+static int64_t tiles_across(const cvi_conv_plan *p) {
+    return (p->out_w + out_size(p) - 1) / out_size(p);
+}
+
+/* Rows of the transformed matrices are a little longer than needed: 36 streams a power of two apart would share a
+ * few sets of the cache. */
+static int64_t v_stride(const cvi_conv_plan *p) {
+    return p->tiles * CVI_PITCH(p->in_c) + 16;
+}
+
+static int64_t m_stride(const cvi_conv_plan *p) {
+    return p->tiles * p->tile_channels + 16;
+}
+
+void cvi_winograd_layout(cvi_conv_plan *p) {
+    int64_t area = tile_size(p) * tile_size(p), total = p->N * tiles_down(p) * tiles_across(p);
+    p->packed_floats = area * matrix_floats(p) + 512;
+    /* The 36 input matrices of a block should stay in a second-level cache, but a block must be tall enough to
+     * use each weight it reads several times, the more so where the weights themselves overflow that cache. */
+    int64_t rows = p->kernels->rows, fit = 131072 / (area * CVI_PITCH(p->in_c));
+    int64_t least = area * matrix_floats(p) > 1048576 ? 16 * rows : 8 * rows;
+    int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
+    int64_t blocks = CVI_MAX(1, (total + want - 1) / want);
+    p->tiles = (total + blocks - 1) / blocks;
+    p->tile_channels = CVI_MIN(64, padded_out(p));
+    int64_t parts = blocks >= 8 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (padded_out(p) + 63) / 64);
+    p->panels = (panels_of(p) + parts - 1) / parts; /* of a chunk */
+    p->block = blocks;
+}
+
+typedef struct pack_job {
+    const cvi_conv_plan *plan;
+    const float *weights;
+} pack_job;
+
+/* Position (i, j) of the 3x3 window as the input sees it -> index of its weight. Transposed runs it backwards. */
+static void window_order(const cvi_conv_plan *p, int64_t order[9]) {
+    int64_t dy = INT64_MAX, dx = INT64_MAX;
+    for (int i = 0; i < 9; i++) {
+        dy = CVI_MIN(dy, p->taps[i].dy);
+        dx = CVI_MIN(dx, p->taps[i].dx);
+    }
+    for (int i = 0; i < 9; i++) {
+        order[(p->taps[i].dy - dy) * 3 + p->taps[i].dx - dx] = p->taps[i].index;
+    }
+}
+
+static void pack_panel(void *context, int64_t panel, int worker) {
+    const pack_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    (void)worker;
+    int64_t width = cvi_panel_width(p->out_c, panel), order[9];
+    window_order(p, order);
+    float g[9 * 16] = {0};
+    for (int64_t c = 0; c < p->in_c; c++) {
+        for (int64_t k = 0; k < width && panel * 16 + k < p->out_c; k++) {
+            const float *from = job->weights + cvi_conv_weight_at(p, 0, panel * 16 + k, c, 0);
+            for (int i = 0; i < 9; i++) {
+                g[i * 16 + k] = from[order[i]];
+            }
+        }
+        float *u = p->packed + panel * 16 * p->in_c + c * width;
+        (out_size(p) == 4 ? p->kernels->winograd_weights_4
+                          : p->kernels->winograd_weights_2)(width, g, u, matrix_floats(p));
+    }
+}
+
+void cvi_winograd_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights) {
+    pack_job job = {.plan = p, .weights = weights};
+    memset(p->packed + p->packed_floats - 512, 0, 512 * sizeof(float));
+    cvi_pool_run(pool, panels_of(p), pack_panel, &job);
+}
+
+typedef struct worker_scratch {
+    float *v, *m; /* [36][tiles][pitch of in_c], [36][tiles][tile_channels] */
+    float *bias;  /* [tile_channels] */
+} worker_scratch;
+
+static int64_t scratch_floats(const cvi_conv_plan *p) {
+    int64_t area = tile_size(p) * tile_size(p);
+    int64_t floats = area * (v_stride(p) + m_stride(p)) + p->tile_channels;
+    return (floats + 15) & ~(int64_t)15;
+}
+
+int64_t cvi_winograd_scratch(const cvi_conv_plan *p) {
+    return scratch_floats(p) * (int64_t)sizeof(float);
+}
+
+typedef struct run_job {
+    const cvi_conv_plan *plan;
+    const cvi_conv_io *io;
+    int64_t in_pitch, out_pitch, dy, dx; /* input row and column of output (0,0)'s first tap */
+} run_job;
+
+typedef struct tile_place {
+    int64_t n, y, x; /* picture, first output row and column */
+} tile_place;
+
+static tile_place place_of(const cvi_conv_plan *p, int64_t tile) {
+    int64_t across = tiles_across(p), per_picture = across * tiles_down(p), r = tile % per_picture;
+    return (tile_place){tile / per_picture, r / across * out_size(p), r % across * out_size(p)};
+}
+
+static void transform_input(const run_job *job, const worker_scratch *w, int64_t first, int64_t last) {
+    const cvi_conv_plan *p = job->plan;
+    int64_t size = tile_size(p), stride = v_stride(p), pitch = CVI_PITCH(p->in_c);
+    for (int64_t tile = first; tile < last; tile++) {
+        tile_place at = place_of(p, tile);
+        const float *picture = job->io->in + at.n * p->in_h * p->in_w * job->in_pitch, *pixel[36];
+        for (int64_t i = 0; i < size * size; i++) {
+            int64_t y = at.y + job->dy + i / size, x = at.x + job->dx + i % size;
+            bool inside = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w;
+            pixel[i] = inside ? picture + (y * p->in_w + x) * job->in_pitch : p->zeros;
+        }
+        float *v = w->v + (tile - first) * pitch;
+        (size == 6 ? p->kernels->winograd_input_4 : p->kernels->winograd_input_2)(pitch, pixel, v, stride);
+    }
+}
+
+/* The 36 (16) products for output channels of panels [panel, end). */
+static void multiply(const run_job *job, const worker_scratch *w, int64_t count, int64_t panel, int64_t end) {
+    static const float no_bias[16] = {0};
+    const cvi_conv_plan *p = job->plan;
+    int64_t area = tile_size(p) * tile_size(p), pitch = CVI_PITCH(p->in_c), rows = p->kernels->rows;
+    for (int64_t xi = 0; xi < area; xi++) {
+        const float *v = w->v + xi * v_stride(p);
+        for (int64_t k = panel; k < end; k++) {
+            const float *u = p->weights + xi * matrix_floats(p) + k * 16 * p->in_c;
+            cvi_micro *const *micro =
+                cvi_panel_width(p->out_c, k) == 16 ? p->kernels->micro16 : p->kernels->micro8;
+            float *m = w->m + xi * m_stride(p) + (k - panel) * 16;
+            for (int64_t t = 0, n; t < count; t += n) {
+                int64_t left = count - t, blocks = (left + rows - 1) / rows;
+                n = (left + blocks - 1) / blocks;
+                const float *row[CVI_MAX_ROWS];
+                for (int64_t i = 0; i < n; i++) {
+                    row[i] = v + (t + i) * pitch;
+                }
+                cvi_tile tile = {.bias = no_bias, .out = m + t * p->tile_channels, .pitch = p->tile_channels};
+                micro[n](1, p->in_c, row, 0, u, &tile);
+            }
+        }
+    }
+}
+
+static void transform_output(const run_job *job, const worker_scratch *w, int64_t first, int64_t last,
+                             int64_t panel, int64_t end) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_conv_io *io = job->io;
+    int64_t k0 = panel * 16, count = CVI_MIN(end * 16, CVI_PITCH(p->out_c)) - k0, size = out_size(p);
+    int64_t valid = CVI_MIN(count, p->out_c - k0);
+    for (int64_t k = 0; k < count; k++) {
+        w->bias[k] = io->bias != NULL && k < valid ? io->bias[k0 + k] : 0.0F;
+    }
+    for (int64_t t = first; t < last; t++) {
+        tile_place at = place_of(p, t);
+        int64_t rows = CVI_MIN(size, p->out_h - at.y), columns = CVI_MIN(size, p->out_w - at.x);
+        int64_t out = ((at.n * p->out_h + at.y) * p->out_w + at.x) * job->out_pitch + k0;
+        cvi_tile tile = {.bias = w->bias,
+                         .add = io->residual != NULL ? io->residual + out : NULL,
+                         .out = io->out + out,
+                         .pitch = job->out_pitch,
+                         .clamp = io->clamp,
+                         .lo = io->lo,
+                         .hi = io->hi};
+        const float *m = w->m + (t - first) * p->tile_channels;
+        (size == 4 ? p->kernels->winograd_output_4 : p->kernels->winograd_output_2)(
+            count, m, m_stride(p), rows, columns, p->out_w * job->out_pitch, &tile);
+        for (int64_t i = 0; io->clamp && valid < count && i < rows * columns; i++) {
+            float *pixel = tile.out + (i / columns * p->out_w + i % columns) * job->out_pitch;
+            memset(pixel + valid, 0, (size_t)(count - valid) * sizeof(float));
+        }
+    }
+}
+
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    int64_t area = tile_size(p) * tile_size(p), total = p->N * tiles_down(p) * tiles_across(p);
+    int64_t first = chunk % p->block * p->tiles, last = CVI_MIN(total, first + p->tiles);
+    int64_t panel = chunk / p->block * p->panels, end = CVI_MIN(panels_of(p), panel + p->panels);
+    worker_scratch w = {.v = (float *)job->io->scratch + worker * scratch_floats(p)};
+    w.m = w.v + area * v_stride(p);
+    w.bias = w.m + area * m_stride(p);
+    if (first >= last) {
+        return;
+    }
+    transform_input(job, &w, first, last);
+    int64_t step = CVI_MAX(1, p->tile_channels / 16);
+    for (; panel < end; panel += step) {
+        int64_t until = CVI_MIN(end, panel + step);
+        multiply(job, &w, last - first, panel, until);
+        transform_output(job, &w, first, last, panel, until);
+    }
+}
+
+void cvi_winograd_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+    run_job job = {.plan = p, .io = io, .dy = INT64_MAX, .dx = INT64_MAX};
+    job.in_pitch = io->in_pitch != 0 ? io->in_pitch : CVI_PITCH(p->in_c);
+    job.out_pitch = io->out_pitch != 0 ? io->out_pitch : CVI_PITCH(p->out_c);
+    for (int i = 0; i < 9; i++) {
+        job.dy = CVI_MIN(job.dy, p->taps[i].dy);
+        job.dx = CVI_MIN(job.dx, p->taps[i].dx);
+    }
+    int64_t parts = (panels_of(p) + p->panels - 1) / p->panels;
+    cvi_pool_run(pool, p->block * parts, run_chunk, &job);
+}
