@@ -13,6 +13,7 @@
 typedef struct cvi_open {
     const char *path;
     bool is_folder;
+    bool from_memory; /* path is only a name for messages: no side files */
     cvi_file *
         file; /* a reader that keeps pointers into it hands it to cvi_model_keep_file(model, file) (then file is zeroed) */
     const cvs_open_options *options;
@@ -28,6 +29,8 @@ typedef struct cvi_reader {
     /* 0 = not mine, 1..100 = how sure, by content; looks at bytes only, bounded time. */
     int (*match)(const cvi_open *open);
     cvs_status (*read)(cvi_open *open);
+    /* Loads a weights-only file of this format into a model whose architecture is known; NULL: the format has none. */
+    cvs_status (*load_weights)(cvs_model *model, const char *path, cvs_error *err);
 } cvi_reader;
 
 typedef struct cvi_model_writer {

@@ -105,6 +105,7 @@ struct cvs_model {
     const char **notes;
     int n_files;
     cvi_file *files; /* kept open while tensors point into them */
+    int64_t file_bytes; /* of the model file itself */
     cvs_limits limits;
 };
 

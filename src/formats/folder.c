@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ * folder.c - the model file in a folder: the one regular file that a reader knows. Looks at this folder only, in the order of names.
+ */
+#include "open.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+
+#define MAX_FILES 4096 /* looked at */
+#define SURE      50   /* a score that counts as a model */
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int visible(const struct dirent *d) {
+    return d->d_name[0] != '.';
+}
+
+static cvs_status choose(const char *folder, const cvs_limits *limits,
+                         int (*score)(const char *path, const cvs_limits *limits), struct dirent **list,
+                         int n, char **out, cvs_error *err) {
+    char names[200] = "";
+    int models = 0;
+    for (int i = 0; i < n && i < MAX_FILES; i++) {
+        char *path = cvi_path_join(folder, list[i]->d_name);
+        if (!path) {
+            return cvi_no_memory(err, strlen(folder));
+        }
+        if (!cvi_is_file(path) || score(path, limits) < SURE) {
+            cvi_free(path);
+            continue;
+        }
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%.60s", models ? ", " : "", list[i]->d_name);
+        if (models++ == 0) {
+            *out = path;
+        } else {
+            cvi_free(path);
+        }
+    }
+    if (models == 1) {
+        return CVS_OK;
+    }
+    cvi_free(*out);
+    *out = NULL;
+    return models == 0
+               ? cvi_fail(err, CVS_E_NOT_FOUND, "the folder holds no model file among its %d files", n)
+               : cvi_fail(err, CVS_E_ARGUMENT, "the folder holds %d models, name one of them: %s", models,
+                          names);
+}
+
+cvs_status cvi_find_in_folder(const char *folder, const cvs_limits *limits,
+                              int (*score)(const char *path, const cvs_limits *limits), char **out,
+                              cvs_error *err) {
+    struct dirent **list = NULL;
+    *out = NULL;
+    int n = scandir(folder, &list, visible, by_name);
+    if (n < 0) {
+        return cvi_fail(err, CVS_E_IO, "the folder cannot be read");
+    }
+    cvs_status s = choose(folder, limits, score, list, n, out, err);
+    for (int i = 0; i < n; i++) {
+        free(list[i]);
+    }
+    free(list);
+    return s;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ * looks_like.c - what a file that is no model looks like, by its first bytes, for one helpful sentence.
+ */
+#include "open.h"
+#include "protobuf.h"
+
+typedef struct magic {
+    const char *bytes;
+    int n, at;
+    const char *what;
+} magic;
+
+static const magic magics[] = {
+    {"\x89PNG\r\n\x1a\n", 8, 0, "a PNG picture"},
+    {"\xff\xd8\xff", 3, 0, "a JPEG picture"},
+    {"GIF8", 4, 0, "a GIF picture"},
+    {"BM", 2, 0, "a BMP picture"},
+    {"WEBP", 4, 8, "a WebP picture"},
+    {"%PDF", 4, 0, "a PDF document"},
+    {"\x89HDF\r\n\x1a\n", 8, 0, "an HDF5 file without a Keras model"},
+    {"\x93NUMPY", 6, 0, "a NumPy array (.npy)"},
+    {"PK\x03\x04", 4, 0, "a zip archive"},
+    {"PK\x05\x06", 4, 0, "an empty zip archive"},
+    {"\x1f\x8b", 2, 0, "a gzip-compressed file"},
+    {"BZh", 3, 0, "a bzip2-compressed file"},
+    {"\xfd"
+     "7zXZ",
+     5, 0, "an xz-compressed file"},
+    {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive"},
+    {"ustar", 5, 257, "a tar archive"},
+    {"TFL3", 4, 4, "a TensorFlow Lite model, which is not supported yet"},
+    {"ORTM", 4, 4, "an ONNX Runtime model (.ort), which is not supported"},
+    {"GGUF", 4, 0, "a GGUF model, which is not supported"},
+    {"\x7f"
+     "ELF",
+     4, 0, "a program"},
+    {"SQLite format 3", 15, 0, "an SQLite database"},
+    {"version https://git-lfs", 23, 0, "a Git LFS pointer instead of the file itself (run: git lfs pull)"},
+    {"7767517", 7, 0, "an ncnn parameter file, which is not supported yet"},
+    {"\x80\x02\x8a\x0a", 4, 0, "a PyTorch file, which is not supported yet"},
+};
+
+static bool starts_with(const cvi_file *f, size_t at, const char *word) {
+    size_t n = strlen(word);
+    if (f->size < at + n) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = f->data[at + i];
+        c = c >= 'A' && c <= 'Z' ? (uint8_t)(c | 32) : c;
+        if (c != (uint8_t)word[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Text of any encoding that keeps ASCII: no control characters in the first bytes. */
+static bool is_text(const cvi_file *f) {
+    size_t n = CVI_MIN(f->size, 512);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = f->data[i];
+        if (c == 127 || (c < 32 && c != '\n' && c != '\r' && c != '\t' && c != '\f')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *looks_like(const cvi_file *f) {
+    size_t at = 0;
+    if (f->size == 0) {
+        return "an empty file";
+    }
+    for (int i = 0; i < CVI_COUNT(magics); i++) {
+        const magic *m = &magics[i];
+        if (f->size >= (size_t)(m->at + m->n) && memcmp(f->data + m->at, m->bytes, (size_t)m->n) == 0) {
+            return m->what;
+        }
+    }
+    if (f->size > 9 && f->data[8] == '{' && f->data[3] == 0 && f->data[7] == 0) {
+        return "a safetensors file, which is not supported yet";
+    }
+    while (at < f->size &&
+           (f->data[at] == ' ' || f->data[at] == '\n' || f->data[at] == '\r' || f->data[at] == '\t')) {
+        at++;
+    }
+    if (starts_with(f, at, "<!doctype html") || starts_with(f, at, "<html")) {
+        return "an HTML page";
+    }
+    if (starts_with(f, at, "<?xml") || starts_with(f, at, "<svg")) {
+        return "an XML document";
+    }
+    if (!is_text(f)) {
+        return "binary data of an unknown kind";
+    }
+    return at < f->size && (f->data[at] == '{' || f->data[at] == '[') ? "a JSON file without a model"
+                                                                      : "a text file";
+}
+
+cvs_status cvi_unknown_file(const cvi_file *file, cvs_error *err) {
+    cvs_lang lang = err ? err->lang : CVS_EN;
+    char known[200] = "";
+    for (int i = 0; i < cvi_n_readers; i++) {
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", cvi_readers[i]->title);
+    }
+    return cvi_fail(err, CVS_E_FORMAT, "this is not a model file that can be opened (%s); it looks like %s",
+                    known, cvi_tr(lang, looks_like(file)));
+}

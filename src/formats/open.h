@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ * open.h (internal) - the parts of opening a model that are not one format's business.
+ */
+#ifndef CVI_OPEN_H
+#define CVI_OPEN_H
+
+#include "class_list.h"
+#include "reader.h"
+
+/* ---- looks_like.c ---- */
+/* Fails with one sentence that says what a file that no reader knows looks like ("a PNG picture"). */
+cvs_status cvi_unknown_file(const cvi_file *file, cvs_error *err);
+
+/* ---- folder.c ---- */
+/* Finds the one model file in a folder; *out owned (cvi_free). None or several: a sentence that says so. */
+cvs_status cvi_find_in_folder(const char *folder, const cvs_limits *limits,
+                              int (*score)(const char *path, const cvs_limits *limits), char **out,
+                              cvs_error *err);
+
+/* ---- side_files.c ---- */
+/* Reads classes and preprocessing from what lies beside the model file: NAME.convscope.json, convscope.json, NAME.txt, classes.txt,
+ * labels.txt. What the model file itself says is replaced only by a .json side file. */
+cvs_status cvi_side_files(cvs_model *model, const char *path, cvs_error *err);
+/* Loads a second file with weights into a model. */
+cvs_status cvi_load_weights(cvs_model *model, const char *path, cvs_error *err);
+
+#endif
