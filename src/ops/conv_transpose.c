@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * conv_transpose.c - ConvTranspose in 1, 2 and 3 dimensions: the same sums as Conv read backwards, so its input is the small
+ * side of conv_loops.h and its output the large one.
+ */
+#include "ops/conv_loops.h"
+
+static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
+    const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
+    int64_t kernel[3];
+    CVI_TRY(cvi_window_kernel(ctx, x, w, kernel));
+    CVI_TRY(cvi_window_read_transposed(ctx, x, kernel, &s->w));
+    s->n = x->dim[0];
+    s->filters = x->dim[1];
+    s->groups = cvi_op_int(ctx, "group");
+    s->dtype = x->dtype;
+    if (s->groups < 1 || !cvi_mul(w->dim[1], s->groups, &s->channels)) {
+        return cvi_at_attr(
+            ctx->err,
+            cvi_fail(ctx->err, CVS_E_SHAPE, "group is %lld; it must be at least 1", (long long)s->groups),
+            "group");
+    }
+    return CVS_OK;
+}
+
+static cvs_status transpose_infer(cvi_opctx *ctx) {
+    cvi_conv_sides s;
+    CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(read_shape(ctx, &s));
+    const cvs_tensor *w = ctx->in[1];
+    if (w->dim[0] != s.filters) {
+        return cvi_fail(ctx->err, CVS_E_SHAPE, "the kernel takes %lld channels, the input has %lld",
+                        (long long)w->dim[0], (long long)s.filters);
+    }
+    if (s.filters % s.groups != 0) {
+        return cvi_at_attr(ctx->err,
+                           cvi_fail(ctx->err, CVS_E_SHAPE,
+                                    "group is %lld; it must divide the %lld input channels",
+                                    (long long)s.groups, (long long)s.filters),
+                           "group");
+    }
+    CVI_TRY(cvi_want_vector(ctx, 2, s.channels));
+    int64_t dim[5] = {s.n, s.channels};
+    for (int i = 0; i < s.w.axes; i++) {
+        dim[2 + i] = s.w.in[3 - s.w.axes + i];
+    }
+    return cvi_out_shape(ctx, 0, ctx->in[0]->dtype, 2 + s.w.axes, dim);
+}
+
+static cvs_status transpose_forward(cvi_opctx *ctx) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    const cvs_tensor *bias = cvi_in(ctx, 2);
+    cvi_conv_large(&s, ctx->in[0]->data, ctx->in[1]->data, bias == NULL ? NULL : bias->data, ctx->out[0].data,
+                   false, ctx->pool);
+    return CVS_OK;
+}
+
+static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                                     cvs_tensor *const *grad_in) {
+    (void)rule;
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    if (grad_out[0] == NULL) {
+        return CVS_OK;
+    }
+    const void *g = grad_out[0]->data;
+    if (grad_in[0] != NULL) {
+        cvi_conv_small(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
+    }
+    if (grad_in[1] != NULL) {
+        cvi_conv_kernel(&s, g, ctx->in[0]->data, grad_in[1]->data, ctx->pool);
+    }
+    if (ctx->n_in > 2 && grad_in[2] != NULL) {
+        cvi_conv_sum_bias(s.dtype, s.n, s.channels, cvi_window_in(&s.w), g, grad_in[2]->data, ctx->pool);
+    }
+    return CVS_OK;
+}
+
+/* Each input number is multiplied by its group's kernels once. */
+static void transpose_cost(const cvi_opctx *ctx, cvi_cost *cost) {
+    const cvs_tensor *w = ctx->in[1];
+    if (!cvi_mul(cvs_tensor_count(ctx->in[0]), cvi_span(w, 1, w->rank), &cost->macs)) {
+        cost->macs = INT64_MAX;
+    }
+    cost->flops = cvi_in(ctx, 2) != NULL ? cvs_tensor_count(&ctx->out[0]) : 0;
+}
+
+/* One output reads about kernel/stride inputs; the map grows by the stride. */
+static void transpose_field(const cvi_opctx *ctx, cvi_field_step *step) {
+    cvi_opctx quiet = *ctx;
+    cvi_conv_sides s;
+    quiet.err = NULL;
+    if (read_shape(&quiet, &s) != CVS_OK) {
+        return;
+    }
+    step->kind = CVI_FIELD_SCALE;
+    for (int i = 0; i < 2; i++) {
+        const cvi_window *w = &s.w;
+        int64_t reach = (w->kernel[1 + i] - 1) * w->dilation[1 + i] + 1;
+        step->kernel[i] = (reach + w->stride[1 + i] - 1) / w->stride[1 + i];
+        step->scale[i] = w->out[1 + i] > 0 ? (double)w->in[1 + i] / (double)w->out[1 + i] : 1;
+    }
+}
+
+static const cvi_op_io transpose_in[] = {
+    {"X", CVI_DATA, false, false}, {"W", CVI_WEIGHT, false, false}, {"B", CVI_BIAS, true, false}};
+static const cvi_op_io transpose_out[] = {{"Y", CVI_DATA, false, false}};
+static const cvi_op_attr transpose_attrs[] = {
+    CVI_WINDOW_ATTRS,
+    CVI_WINDOW_DILATIONS,
+    {"group", CVI_ATTR_INT, "1", ">= 1",
+     "number of groups; a filter reads the channels of its own group only",
+     "分组数；每个卷积核只读取本组的通道"},
+    {"output_padding", CVI_ATTR_INTS, "", ">= 0", "positions added at the end of each axis of the output",
+     "在输出每个轴末端追加的位置数"},
+    {"output_shape", CVI_ATTR_INTS, "", ">= 1",
+     "wanted size of the output on each axis; paddings follow from it", "期望的输出尺寸；填充由它推出"},
+};
+
+const cvi_op cvi_op_conv_transpose = {
+    .name = "ConvTranspose",
+    .since = 1,
+    .inputs = transpose_in,
+    .n_inputs = CVI_COUNT(transpose_in),
+    .outputs = transpose_out,
+    .n_outputs = CVI_COUNT(transpose_out),
+    .attrs = transpose_attrs,
+    .n_attrs = CVI_COUNT(transpose_attrs),
+    .flags = CVI_OP_CONV,
+    .glyph = CVI_GLYPH_UPSAMPLE,
+    .infer = transpose_infer,
+    .forward = transpose_forward,
+    .backward = transpose_backward,
+    .cost = transpose_cost,
+    .field = transpose_field,
+    .text =
+        {"Transposed convolution", "转置卷积（反卷积）",
+         "Stamps its filter onto a larger map once for every input number, as strong as that number; "
+         "overlaps add up.",
+         "对每个输入数，按其大小把卷积核“盖印”到更大的图上；重叠处相加。",
+         "y[n,k,i·S+r·D−P,j·S+s·D−P] += w[c,k,r,s]·x[n,c,i,j];  y += b[k]",
+         "A larger map painted with the filter; a checkerboard pattern means that stamps overlap unevenly.",
+         "用卷积核“画”出的更大的图；棋盘状纹理说明盖印重叠不均。"},
+};
