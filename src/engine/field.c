@@ -8,17 +8,20 @@
 #include "engine/plan.h"
 
 static void merge(cvi_field *into, const cvi_field *f) {
-    if (!f->known) {
+    if (!f->known && !f->carried) {
         return;
     }
-    if (!into->known) {
+    if (!into->known && !into->carried) {
         *into = *f;
         return;
     }
+    into->known = into->known || f->known;
+    into->carried = !into->known;
     for (int a = 0; a < 2; a++) {
         into->low[a] = fmin(into->low[a], f->low[a]);
         into->high[a] = fmax(into->high[a], f->high[a]);
-        into->jump[a] = fmax(into->jump[a], f->jump[a]);
+        into->jump[a] =
+            fmin(into->jump[a], f->jump[a]); /* a gate that saw all is spread over the positions */
     }
 }
 
@@ -49,8 +52,8 @@ static void step_field(cvi_field *f, const cvi_field_step *s, const int64_t side
     }
     if (s->kind == CVI_FIELD_ALL) {
         see_all(f, side);
+        f->known = true;
     }
-    f->known = f->known && s->kind != CVI_FIELD_NONE;
 }
 
 /* Rows and columns of the first input that has any. */
@@ -88,7 +91,7 @@ void cvi_fields(cvi_exec *x, cvi_field *field) {
                 merge(&f, &field[node->in[k]]);
             }
         }
-        if (!f.known || !node->def || cvi_exec_opctx(x, n, &ctx, NULL) != CVS_OK) {
+        if ((!f.known && !f.carried) || !node->def || cvi_exec_opctx(x, n, &ctx, NULL) != CVS_OK) {
             continue;
         }
         cvi_field_step s = {.kind = CVI_FIELD_SAME};
@@ -96,6 +99,10 @@ void cvi_fields(cvi_exec *x, cvi_field *field) {
             node->def->field(&ctx, &s);
         }
         step_field(&f, &s, side);
+        if (s.kind == CVI_FIELD_NONE) {
+            f.known = false;
+            f.carried = (node->def->flags & CVI_OP_RESHAPE) != 0;
+        }
         for (int k = 0; k < node->n_out; k++) {
             if (node->out[k] >= 0) {
                 field[node->out[k]] = f;

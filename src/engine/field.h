@@ -8,6 +8,7 @@
 
 typedef struct cvi_field {
     bool known;
+    bool carried; /* made of the picture, but has no positions itself (flattened) */
     double low[2],
         high[2];    /* first and last input pixel that position 0 sees (may lie outside), rows and columns */
     double jump[2]; /* input pixels between neighbours */

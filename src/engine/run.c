@@ -158,11 +158,11 @@ static cvs_status take_part(const cvs_run *run, int i, int64_t p, cvs_tensor *pa
     part->bytes = sample * (size_t)batch;
     part->data = (char *)t->data + sample * (size_t)first;
     if (here < batch) {
-        const char *from = part->data;
-        CVI_TRY(cvs_tensor_new(part, t->dtype, t->rank, part->dim, err));
+        cvs_tensor view = *part;
+        CVI_TRY(cvs_tensor_new(part, view.dtype, view.rank, view.dim, err));
         for (int64_t s = 0; s < batch; s++) {
-            memcpy((char *)part->data + (size_t)s * sample, from + (size_t)CVI_MIN(s, here - 1) * sample,
-                   sample);
+            memcpy((char *)part->data + (size_t)s * sample,
+                   (const char *)view.data + (size_t)CVI_MIN(s, here - 1) * sample, sample);
         }
     }
     return CVS_OK;
