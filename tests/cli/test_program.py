@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# The program from outside: help, exit codes, one sentence on bad input, stdout as data, both languages, same bits for any threads.
+import glob, json, os, subprocess, sys, tempfile, unittest
+
+ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+MODEL = os.path.join(ROOT, "models", "digits.onnx")
+DIGIT = os.path.join(ROOT, "models", "digit.png")
+
+
+def run(*args, env=None, **more):
+    e = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
+    e.update(env or {})
+    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=e, timeout=120, **more)
+
+
+class Program(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def said(self, p, code, *words):
+        """Exactly one line on stderr, that exit code, nothing on stdout."""
+        self.assertEqual(p.returncode, code, p.stderr)
+        lines = [l for l in p.stderr.split("\n") if l]
+        self.assertEqual(len(lines), 1, p.stderr)
+        self.assertEqual(p.stdout, "")
+        for w in words:
+            self.assertIn(w, lines[0])
+
+    def test_help_lists_every_command_and_each_has_its_own(self):
+        whole = run("--help")
+        self.assertEqual(whole.returncode, 0)
+        for line in whole.stdout.split("\n"):
+            if line.startswith("  convscope "):
+                name = line.split()[1]
+                for lang in ("en", "zh"):
+                    p = run(name, "--help", "--lang", lang)
+                    self.assertEqual((p.returncode, p.stderr), (0, ""))
+                    self.assertIn("--lang", p.stdout)
+
+    def test_usage_errors_exit_2(self):
+        self.said(run("nonsense"), 2, "nonsense")
+        self.said(run("info"), 2, "MODEL")
+        self.said(run("info", MODEL, "--nonsense"), 2, "--nonsense")
+        self.said(run("predict", MODEL, DIGIT, "--top", "many"), 2, "--top", "many")
+        self.said(run("run", MODEL, DIGIT), 2, "-o")
+        self.said(run("run", MODEL, DIGIT, "--device", "gpu", "-o", self.path("x")), 2, "cpu")
+
+    def test_chinese(self):
+        p = run("info", self.path("none.onnx"), env={"LANG": "zh_CN.UTF-8", "LC_ALL": "zh_CN.UTF-8"})
+        self.assertRegex(p.stderr, "[\u4e00-\u9fff]")
+        self.assertRegex(run("info", MODEL, "--lang", "zh").stdout, "参数量")
+
+    def test_missing_and_wrong_files(self):
+        self.said(run("info", self.path("none.onnx")), 3, "none.onnx")
+        text = self.path("poem.onnx")
+        open(text, "w").write("roses are red, violets are blue\n")
+        self.said(run("info", text), 4, "poem.onnx")
+        empty = self.path("empty.h5")
+        open(empty, "w").close()
+        self.said(run("info", empty), 4, "empty.h5")
+        picture = self.path("picture.png")
+        open(picture, "w").write("not a picture")
+        p = run("predict", MODEL, picture)
+        self.said(p, 4, "picture.png")
+        self.said(run("predict", MODEL, self.dir), 3, self.dir)
+
+    def test_output_place_is_checked_first(self):
+        self.said(run("run", MODEL, DIGIT, "-o", "/proc/nowhere/x"), 3, "/proc/nowhere/x")
+        self.said(run("report", MODEL, DIGIT, "-o", self.path("no/such/folder/r.html")), 3, "r.html")
+        self.said(run("filters", MODEL, "--layer", "0", "-o", self.path("f.gif")), 2, "f.gif")
+
+    def test_unknown_layer_names_near_ones(self):
+        self.said(run("activations", MODEL, DIGIT, "--layer", "conv_9", "-o", self.path("a.png")), 9, "conv_1")
+
+    def test_run_writes_every_layer_and_an_index(self):
+        out = self.path("run")
+        p = run("run", MODEL, DIGIT, "-o", out)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        index = json.load(open(os.path.join(out, "index.json")))
+        self.assertEqual(index["inputs"], ["input"])
+        for layer in index["layers"]:
+            self.assertTrue(os.path.getsize(os.path.join(out, layer["file"])) > 64)
+        self.assertEqual(sorted(os.listdir(out)), sorted([l["file"] for l in index["layers"]] + ["index.json"]))
+
+    def test_layers_option_and_threads_keep_the_bits(self):
+        bits = []
+        for threads in (1, 2, 3):
+            out = self.path("t%d" % threads)
+            p = run("run", MODEL, DIGIT, "--layers", "last-conv,0", "--threads", threads, "-o", out)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            bits.append([open(f, "rb").read() for f in sorted(glob.glob(out + "/*.npy"))])
+        self.assertEqual(len(bits[0]), 2)
+        self.assertEqual(bits[0], bits[1])
+        self.assertEqual(bits[0], bits[2])
+
+    def test_predict_json_is_data(self):
+        p = run("predict", MODEL, DIGIT, DIGIT, "--top", "3", "--json")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        answer = json.loads(p.stdout)
+        self.assertEqual([len(a["top"]) for a in answer], [3, 3])
+        self.assertAlmostEqual(sum(t["probability"] for t in json.loads(run("predict", MODEL, DIGIT, "--top", "10", "--json").stdout)[0]["top"]), 1, places=5)
+
+    def test_full_disk_leaves_nothing(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        p = run("report", MODEL, DIGIT, "-o", "/dev/full")
+        self.assertEqual(p.returncode, 3, p.stderr)
+        with open("/dev/full", "w") as full:
+            p = subprocess.run([EXE, "info", MODEL], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(p.returncode, 3)
+
+    def test_zoo_opens_with_the_known_numbers(self):
+        # parameters as torchvision 0.14 counts them (Inception-v3 without its auxiliary head)
+        known = {"vgg16": 138357544, "resnet50": 25557032, "resnet152": 60192808, "squeezenet1_1": 1235496, "mobilenet_v2": 3504872,
+                 "densenet121": 7978856, "inception_v3": 23834568, "keras_cifar": 122570}
+        for name, params in known.items():
+            p = run("info", os.path.join(ROOT, "zoo", name + ".net"), "--json")
+            self.assertEqual(p.returncode, 0, name + ": " + p.stderr)
+            info = json.loads(p.stdout)
+            self.assertEqual(info["totals"]["params_trainable"], params, name)
+            if name == "vgg16":
+                pool5 = [l for l in info["layers"] if l["name"] == "pool5"][0]
+                self.assertEqual(pool5["receptive_field"], [212, 212])
+                self.assertEqual(info["totals"]["params"], params)
+
+    def test_model_without_weights_says_what_to_do(self):
+        self.said(run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT), 5, "--init")
+        p = run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT, "--init", "7", "--json")
+        self.assertEqual(p.returncode, 0, p.stderr)
+
+    def test_convert_round_trip(self):
+        onnx = self.path("lenet.onnx")
+        self.assertEqual(run("convert", os.path.join(ROOT, "zoo", "lenet5.net"), "--init", "7", "-o", onnx).returncode, 0)
+        a = json.loads(run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT, "--init", "7", "--json").stdout)
+        b = json.loads(run("predict", onnx, DIGIT, "--json").stdout)
+        for x, y in zip(a[0]["top"], b[0]["top"]):
+            self.assertEqual(x["index"], y["index"])
+            self.assertAlmostEqual(x["logit"], y["logit"], places=5)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
