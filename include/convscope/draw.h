@@ -136,6 +136,13 @@ cvs_status cvs_layer_activations(cvs_run *run, const cvs_model *model, int layer
 cvs_status cvs_layer_pooling(cvs_run *run, const cvs_model *model, int layer, const int64_t shift[2],
                              const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
 
+/* ---- the whole network ----------------------------------------------------------------------------------- */
+/* Every layer as a column: side of its maps, channels, parameters, multiply-accumulates; colour = operator class. Up to
+ * 48 layers also as named boxes in the order of computation; linked[i] (NULL: unknown) draws an arrow from layer i-1
+ * to layer i. Columns link to "#L<index>". */
+cvs_status cvs_draw_overview(const cvs_summary *summary, const bool *linked,
+                             const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
 /* ---- the report ------------------------------------------------------------------------------------------ */
 typedef struct cvs_report_options {
     cvs_lang lang;
