@@ -152,8 +152,12 @@ typedef struct cvs_report_options {
     cvs_progress progress;
     void *progress_context;
 } cvs_report_options;
-/* One self-contained HTML file (no script, font or picture from elsewhere): structure, prediction, every layer with its
- * filters, maps, pooling and the command behind each picture. After cvs_run_file or cvs_run_image; `shown` may be NULL. */
+/* One self-contained HTML page (no script, font or picture from elsewhere): structure, prediction, every layer with its
+ * filters, maps, pooling and the command behind each picture. After cvs_run_file or cvs_run_image; `shown` may be NULL.
+ * *html is terminated UTF-8, owned (cvs_free). */
+cvs_status cvs_report_html(cvs_run *run, const cvs_model *model, const cvs_tensor *shown,
+                           const cvs_report_options *options, char **html, size_t *size, cvs_error *err);
+/* The same into a file, atomically. */
 cvs_status cvs_report_write(cvs_run *run, const cvs_model *model, const cvs_tensor *shown, const char *path,
                             const cvs_report_options *options, cvs_error *err);
 

@@ -186,8 +186,7 @@ static void put_footer(cvi_report *r) {
     cvi_report_textf(
         r, cvi_report_tr(r, "Made by Convscope %s with one command. This page loads nothing from elsewhere."),
         CVS_VERSION);
-    cvi_buf_puts(&r->out, "</p>
-");
+    cvi_buf_puts(&r->out, "</p>\n");
     cvi_report_command(r, "report", true, NULL,
                        r->o.lang == CVS_ZH ? "--lang zh -o report.html" : "-o report.html");
     cvi_buf_puts(&r->out, "</footer>\n</main>\n</div>\n</div></div>\n</body>\n</html>\n");
@@ -248,13 +247,14 @@ static cvs_status measure(cvi_report *r, cvs_error *err) {
     return CVS_OK;
 }
 
-cvs_status cvs_report_write(cvs_run *run, const cvs_model *model, const cvs_tensor *shown, const char *path,
-                            const cvs_report_options *options, cvs_error *err) {
+cvs_status cvs_report_html(cvs_run *run, const cvs_model *model, const cvs_tensor *shown,
+                           const cvs_report_options *options, char **html, size_t *size, cvs_error *err) {
     cvi_report r = {.run = run, .model = model};
     if (options != NULL) {
         r.o = *options;
     }
-    CVI_TRY(cvi_check_output(path, err));
+    *html = NULL;
+    *size = 0;
     r.shown = shown != NULL && shown->data != NULL ? shown : NULL;
     r.o.top = r.o.top > 0 ? r.o.top : 10;
     cvs_model_describe(model, &r.info);
@@ -269,11 +269,24 @@ cvs_status cvs_report_write(cvs_run *run, const cvs_model *model, const cvs_tens
         status = compose(&r, err);
     }
     if (status == CVS_OK) {
-        status = cvi_file_write(path, r.out.data, r.out.size, err);
+        *html = r.out.data;
+        *size = r.out.size;
+    } else {
+        cvi_buf_free(&r.out);
     }
-    cvi_buf_free(&r.out);
     cvi_free(r.stats);
     cvi_free(r.linked);
     cvs_summary_free(&r.sum);
+    return status;
+}
+
+cvs_status cvs_report_write(cvs_run *run, const cvs_model *model, const cvs_tensor *shown, const char *path,
+                            const cvs_report_options *options, cvs_error *err) {
+    char *html = NULL;
+    size_t size = 0;
+    CVI_TRY(cvi_check_output(path, err));
+    CVI_TRY(cvs_report_html(run, model, shown, options, &html, &size, err));
+    cvs_status status = cvi_file_write(path, html, size, err);
+    cvs_free(html);
     return status;
 }
