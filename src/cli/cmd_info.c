@@ -110,7 +110,7 @@ static void layer_row(const cli *c, const cvs_layer *l, char cell[COLUMNS][200])
     char shape[120];
     snprintf(cell[0], 200, "%d", l->index);
     cli_safe(l->name, cell[1], 80);
-    snprintf(cell[2], 200, "%.40s%s", l->op, l->known ? "" : CLI_T(c, " (unknown)", "（未知）"));
+    snprintf(cell[2], 200, "%.40s%s", l->op, l->runnable ? "" : CLI_T(c, " (unknown)", "（未知）"));
     snprintf(cell[3], 200, "%s", l->settings);
     snprintf(cell[4], 200, "%s", l->rank >= 0 ? cvs_shape_text(l->rank, l->dim, shape, sizeof shape) : "?");
     cell[5][0] = cell[6][0] = cell[7][0] = cell[8][0] = 0;

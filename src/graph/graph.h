@@ -104,7 +104,7 @@ struct cvs_model {
     int n_notes; /* sentences a reader wants said ("optimizer state ignored"), in the model's language-neutral English */
     const char **notes;
     int n_files;
-    cvi_file *files; /* kept open while tensors point into them */
+    cvi_file *files;    /* kept open while tensors point into them */
     int64_t file_bytes; /* of the model file itself */
     cvs_limits limits;
 };
