@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ * keras_class.c - the table of known layer classes, and what becomes of the others: a Lambda or unknown class opens and is
+ * drawn, but nothing of it is ever executed.
+ */
+#include "formats/keras.h"
+
+static const cvi_keras_class classes[] = {
+#define KERAS_CLASS(name, maker, weighted) {name, cvi_keras_##maker, weighted},
+#include "formats/keras_classes.def"
+#undef KERAS_CLASS
+};
+
+const cvi_keras_class *cvi_keras_find_class(const char *name) {
+    const char *after = strrchr(name, '>'); /* "Package>Conv2D" */
+    name = after ? after + 1 : name;
+    for (int i = 0; i < CVI_COUNT(classes); i++) {
+        if (strcmp(classes[i].name, name) == 0) {
+            return &classes[i];
+        }
+    }
+    return NULL;
+}
+
+/* The rank that an unknown layer's output has as far as its class tells; else that of its input. */
+static int guess_rank(const cvi_keras *k, int rank) {
+    static const char *const recurrent[] = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"};
+    const char *class = k->layer->class_name;
+    for (int i = 0; i < CVI_COUNT(recurrent); i++) {
+        if (strcmp(class, recurrent[i]) == 0) {
+            const json_t *c = strcmp(class, "Bidirectional") == 0
+                                  ? json_object_get(json_object_get(k->layer->config, "layer"), "config")
+                                  : k->layer->config;
+            return json_is_true(json_object_get(c, "return_sequences")) ? 3 : 2;
+        }
+    }
+    bool adds = strcmp(class, "Embedding") == 0 || strcmp(class, "RepeatVector") == 0;
+    return adds && rank < CVS_MAX_RANK ? rank + 1 : rank;
+}
+
+void cvi_keras_opaque(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    int *x = cvi_keras_ok(k) ? cvi_arena_alloc(k->model->arena, CVI_MAX(n, 1), sizeof *x) : NULL;
+    const char *op = x ? cvi_arena_printf(k->model->arena, "keras::%s", k->layer->class_name) : NULL;
+    const char *note = x ? cvi_arena_printf(k->model->arena, "%s: not executed", k->layer->class_name) : NULL;
+    if (!x || !op || !note) {
+        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        x[i] = cvi_keras_value(in[i]);
+    }
+    int v = cvi_keras_op(k, op, k->name, false, n, x);
+    if (cvi_keras_ok(k)) {
+        k->g->nodes[k->node].note = note;
+        int rank = guess_rank(k, in[0]->rank);
+        *out = cvi_keras_out(k, v, rank, rank == in[0]->rank && in[0]->moved);
+    }
+}
+
+/* Classes that treat every time step alike anyway are applied to all steps at once. */
+void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    const json_t *inner = cvi_keras_get(k, "layer", NULL);
+    const cvi_keras_class *kind = cvi_keras_find_class(cvi_json_string(inner, "class_name", ""));
+    bool alike = kind && (kind->make == cvi_keras_dense || kind->make == cvi_keras_identity ||
+                          kind->make == cvi_keras_dropout || kind->make == cvi_keras_rescaling ||
+                          ((kind->make == cvi_keras_activation || kind->make == cvi_keras_activation_class) &&
+                           k->layer->config));
+    if (!alike) {
+        cvi_keras_opaque(k, in, n, out);
+        k->slot = KERAS_MAX_SLOTS;
+        return;
+    }
+    const json_t *own = k->layer->config;
+    const char *class = k->layer->class_name;
+    k->layer->config = json_object_get(inner, "config");
+    k->layer->class_name = kind->name;
+    kind->make(k, in, n, out);
+    k->layer->config = own;
+    k->layer->class_name = class;
+}
