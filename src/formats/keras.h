@@ -67,11 +67,11 @@ typedef struct cvi_keras_class {
 
 struct cvi_keras_layer {
     const char *name, *class_name;
-    const char *path; /* with the names of the models around it, "outer/inner" */
+    const char *path;           /* with the names of the models around it, "outer/inner" */
     const cvi_keras_layer *top; /* the layer of the whole model that contains it, or itself */
     const json_t *json, *config;
-    const cvi_keras_class *kind; /* NULL: unknown class */
-    cvi_keras_net *net;          /* a nested model */
+    const cvi_keras_class *kind;  /* NULL: unknown class */
+    cvi_keras_net *net;           /* a nested model */
     const cvi_keras_group *group; /* of the top layer, once weights are assigned */
     int calls;
     int n_slots;
@@ -85,14 +85,15 @@ struct cvi_keras {
     cvs_status status;
     cvi_keras_source *source; /* NULL: no weights */
     bool keep_types;
-    int version;        /* of Keras: 1, 2, 3 */
-    bool theano;        /* kernels of convolutions are stored rotated */
-    bool first;         /* channels_first unless a layer says otherwise */
+    int version;            /* of Keras: 1, 2, 3 */
+    bool theano;            /* kernels of convolutions are stored rotated */
+    bool first;             /* channels_first unless a layer says otherwise */
     cvi_keras_layer *layer; /* being built */
     const char *name;       /* of its value */
     int node, slot;         /* last node made, next weight of the layer */
     int calls;
-    cvs_tensor *shape; /* per graph value, batch 1: from the operators' own rules, for weights that are not stored */
+    cvs_tensor
+        *shape; /* per graph value, batch 1: from the operators' own rules, for weights that are not stored */
     int n_shapes, cap_shapes, inferred;
 };
 
@@ -132,7 +133,7 @@ typedef struct cvi_keras_want {
     int64_t dim[CVS_MAX_RANK];
     const int *perm;
     int flip;
-    int out_rank; /* 0: as permuted */
+    int out_rank;                  /* 0: as permuted */
     int64_t out_dim[CVS_MAX_RANK]; /* -1: one dimension is computed */
 } cvi_keras_want;
 int cvi_keras_take(cvi_keras *k, const cvi_keras_want *want);
@@ -146,9 +147,11 @@ const json_t *cvi_keras_get(const cvi_keras *k, const char *key, const char *old
 int64_t cvi_keras_get_int(const cvi_keras *k, const char *key, const char *old_key, int64_t otherwise);
 double cvi_keras_get_number(const cvi_keras *k, const char *key, const char *old_key, double otherwise);
 bool cvi_keras_get_bool(const cvi_keras *k, const char *key, const char *old_key, bool otherwise);
-const char *cvi_keras_get_string(const cvi_keras *k, const char *key, const char *old_key, const char *otherwise);
+const char *cvi_keras_get_string(const cvi_keras *k, const char *key, const char *old_key,
+                                 const char *otherwise);
 /* n numbers >= 1, given as one number or a list. Fails otherwise. */
-void cvi_keras_get_sizes(cvi_keras *k, const json_t *v, const char *key, int n, int64_t otherwise, int64_t *out);
+void cvi_keras_get_sizes(cvi_keras *k, const json_t *v, const char *key, int n, int64_t otherwise,
+                         int64_t *out);
 void cvi_keras_bad(cvi_keras *k, const char *key); /* "setting ... is not understood" */
 
 /* ---- layers ---- */
@@ -203,7 +206,8 @@ struct cvi_keras_net {
     bool weighted;
     cvi_keras_layer **by_name; /* sorted */
 };
-cvi_keras_net *cvi_keras_parse(cvi_keras *k, const json_t *json, const char *prefix, const cvi_keras_layer *top, int depth);
+cvi_keras_net *cvi_keras_parse(cvi_keras *k, const json_t *json, const char *prefix,
+                               const cvi_keras_layer *top, int depth);
 /* A reference to the output of a call of a layer. */
 typedef struct cvi_keras_ref {
     int layer;

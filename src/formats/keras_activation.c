@@ -47,12 +47,14 @@ static int softmax(use *u, const char *op) {
 }
 
 static int clip(use *u, int x, const char *name, bool has_low, double low, double high) {
-    int in[3] = {x, has_low ? cvi_keras_const_float(u->k, "low", low) : -1, cvi_keras_const_float(u->k, "high", high)};
+    int in[3] = {x, has_low ? cvi_keras_const_float(u->k, "low", low) : -1,
+                 cvi_keras_const_float(u->k, "high", high)};
     return cvi_keras_op(u->k, "Clip", name, false, 3, in);
 }
 
 static int relu(use *u) {
-    double top = number(u->config, "max_value", NULL, -1), slope = number(u->config, "negative_slope", "alpha", 0);
+    double top = number(u->config, "max_value", NULL, -1),
+           slope = number(u->config, "negative_slope", "alpha", 0);
     double threshold = number(u->config, "threshold", NULL, 0);
     bool capped = top >= 0;
     if (threshold != 0 && (slope != 0 || capped || threshold < 0)) {
@@ -77,7 +79,9 @@ static int relu6(use *u) {
     return clip(u, u->x, u->name, true, 0, 6);
 }
 
-static int leaky(use *u) { /* Keras 3 says negative_slope, Keras 2 alpha; the function's default differs from the layer's */
+static int leaky(
+    use *
+        u) { /* Keras 3 says negative_slope, Keras 2 alpha; the function's default differs from the layer's */
     bool layer = u->config != NULL;
     return with_alpha(u, "LeakyRelu", number(u->config, "negative_slope", "alpha", layer ? 0.3 : 0.2));
 }
@@ -162,13 +166,27 @@ static int make_selu(use *u) {
 static const struct {
     const char *name;
     int (*make)(use *u);
-} rows[] = {{"linear", make_identity},   {"relu", make_relu},         {"relu6", relu6},
-            {"leakyrelu", leaky},        {"elu", elu},                {"selu", make_selu},
-            {"sigmoid", make_sigmoid},   {"hardsigmoid", hard_sigmoid}, {"tanh", make_tanh},
-            {"softmax", make_softmax},   {"logsoftmax", make_log_softmax}, {"softplus", make_softplus},
-            {"softsign", make_softsign}, {"exponential", make_exp},   {"swish", swish},
-            {"silu", swish},             {"hardswish", hard_swish},   {"hardsilu", hard_swish},
-            {"mish", mish},              {"gelu", gelu},              {"thresholdedrelu", thresholded}};
+} rows[] = {{"linear", make_identity},
+            {"relu", make_relu},
+            {"relu6", relu6},
+            {"leakyrelu", leaky},
+            {"elu", elu},
+            {"selu", make_selu},
+            {"sigmoid", make_sigmoid},
+            {"hardsigmoid", hard_sigmoid},
+            {"tanh", make_tanh},
+            {"softmax", make_softmax},
+            {"logsoftmax", make_log_softmax},
+            {"softplus", make_softplus},
+            {"softsign", make_softsign},
+            {"exponential", make_exp},
+            {"swish", swish},
+            {"silu", swish},
+            {"hardswish", hard_swish},
+            {"hardsilu", hard_swish},
+            {"mish", mish},
+            {"gelu", gelu},
+            {"thresholdedrelu", thresholded}};
 
 static void apply(cvi_keras *k, cvi_keras_tensor *t, const char *what, const json_t *config, const char *name,
                   cvi_keras_tensor *out) {

@@ -73,8 +73,9 @@ void cvi_keras_assign(cvi_keras *k, cvi_keras_net *net) {
     qsort(s->by_name, (size_t)s->n_groups, sizeof *s->by_name, by_name);
     const cvi_keras_layer *missing = NULL;
     if (!assign_by_name(s, net, &missing) && !assign_in_order(s, net)) {
-        cvs_status e = cvi_fail(k->err, CVS_E_FORMAT, "the file has no weights for this layer, and its layers do not "
-                                                      "fit the model's in order either");
+        cvs_status e = cvi_fail(k->err, CVS_E_FORMAT,
+                                "the file has no weights for this layer, and its layers do not "
+                                "fit the model's in order either");
         cvi_keras_set(k, cvi_at_node(k->err, e, missing->path, missing->class_name));
     }
 }

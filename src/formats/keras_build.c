@@ -166,8 +166,8 @@ int cvi_keras_form(cvi_keras *k, cvi_keras_tensor *t, bool moved) {
 int cvi_keras_axis(cvi_keras *k, const cvi_keras_tensor *t, int64_t axis) {
     int64_t a = axis < 0 ? axis + t->rank : axis;
     if (a < 0 || a >= t->rank) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d", (long long)axis,
-                                  t->rank));
+        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
+                                  (long long)axis, t->rank));
         return 0;
     }
     return (int)(!t->moved || a == 0 ? a : a == t->rank - 1 ? 1 : a + 1);
@@ -243,7 +243,13 @@ static void infer_node(cvi_keras *k, const cvi_node *node, cvi_arena *scratch) {
             return;
         }
     }
-    cvi_opctx ctx = {.graph = k->g, .node = node, .op = op, .n_in = node->n_in, .n_out = 1, .in = in, .out = out,
+    cvi_opctx ctx = {.graph = k->g,
+                     .node = node,
+                     .op = op,
+                     .n_in = node->n_in,
+                     .n_out = 1,
+                     .in = in,
+                     .out = out,
                      .scratch = scratch};
     if (op->infer(&ctx) == CVS_OK) {
         k->shape[node->out[0]] = out[0];

@@ -23,7 +23,8 @@ const cvi_keras_class *cvi_keras_find_class(const char *name) {
 
 /* The rank that an unknown layer's output has as far as its class tells; else that of its input. */
 static int guess_rank(const cvi_keras *k, int rank) {
-    static const char *const recurrent[] = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"};
+    static const char *const recurrent[] = {"LSTM",      "GRU",      "SimpleRNN",
+                                            "CuDNNLSTM", "CuDNNGRU", "Bidirectional"};
     const char *class = k->layer->class_name;
     for (int i = 0; i < CVI_COUNT(recurrent); i++) {
         if (strcmp(class, recurrent[i]) == 0) {

@@ -14,7 +14,8 @@ const json_t *cvi_keras_get(const cvi_keras *k, const char *key, const char *old
 
 void cvi_keras_bad(cvi_keras *k, const char *key) {
     if (cvi_keras_ok(k)) {
-        cvs_status s = cvi_fail(k->err, CVS_E_UNSUPPORTED, "the setting \"%.60s\" of this layer is not understood", key);
+        cvs_status s =
+            cvi_fail(k->err, CVS_E_UNSUPPORTED, "the setting \"%.60s\" of this layer is not understood", key);
         cvi_keras_set(k, cvi_at_attr(k->err, s, key));
     }
 }
@@ -38,12 +39,14 @@ bool cvi_keras_get_bool(const cvi_keras *k, const char *key, const char *old_key
     return json_is_boolean(v) ? json_is_true(v) : otherwise;
 }
 
-const char *cvi_keras_get_string(const cvi_keras *k, const char *key, const char *old_key, const char *otherwise) {
+const char *cvi_keras_get_string(const cvi_keras *k, const char *key, const char *old_key,
+                                 const char *otherwise) {
     const json_t *v = cvi_keras_get(k, key, old_key);
     return json_is_string(v) ? json_string_value(v) : otherwise;
 }
 
-void cvi_keras_get_sizes(cvi_keras *k, const json_t *v, const char *key, int n, int64_t otherwise, int64_t *out) {
+void cvi_keras_get_sizes(cvi_keras *k, const json_t *v, const char *key, int n, int64_t otherwise,
+                         int64_t *out) {
     for (int i = 0; i < n; i++) {
         const json_t *e = json_is_array(v) && json_array_size(v) == (size_t)n ? json_array_get(v, (size_t)i)
                           : json_is_array(v) && json_array_size(v) == 1       ? json_array_get(v, 0)

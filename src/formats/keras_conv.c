@@ -12,7 +12,8 @@ static int spatial(const cvi_keras *k) {
 
 static bool check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
     if (cvi_keras_ok(k) && t->rank != rank) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d", rank, t->rank));
+        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d",
+                                  rank, t->rank));
     }
     return cvi_keras_ok(k);
 }
@@ -75,7 +76,8 @@ static int take_bias(cvi_keras *k, bool bias, int64_t n) {
 }
 
 /* One Conv node; inputs with an absent bias leave it out. */
-static int conv_node(cvi_keras *k, const window *w, const char *name, int x, int kernel, int bias, int64_t groups) {
+static int conv_node(cvi_keras *k, const window *w, const char *name, int x, int kernel, int bias,
+                     int64_t groups) {
     int in[3] = {x, kernel, bias};
     int v = cvi_keras_op(k, "Conv", name, false, bias >= 0 ? 3 : 2, in);
     cvi_keras_ints(k, "kernel_shape", w->n, w->kernel);
@@ -133,8 +135,8 @@ void cvi_keras_conv(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
 }
 
 /* The depthwise half: kernel [k..., C, m] -> [C*m, 1, k...]. */
-static int depthwise(cvi_keras *k, const window *w, const char *weight, const char *name, cvi_keras_tensor *in,
-                     bool bias, int64_t *channels_out) {
+static int depthwise(cvi_keras *k, const window *w, const char *weight, const char *name,
+                     cvi_keras_tensor *in, bool bias, int64_t *channels_out) {
     int64_t m = cvi_keras_get_int(k, "depth_multiplier", NULL, 1), c = channels(k, in, w->last);
     int perm[5] = {w->n, w->n + 1};
     for (int i = 0; i < w->n; i++) {
@@ -181,7 +183,8 @@ void cvi_keras_separable(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_k
     }
     int v = depthwise(k, &w, "depthwise_kernel", cvi_keras_part(k, "depthwise"), in[0], false, &c);
     cvi_keras_out(k, v, w.n + 2, w.last);
-    window one = {.n = w.n, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .padding = "valid"};
+    window one = {
+        .n = w.n, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .padding = "valid"};
     int perm[5];
     kernel_permutation(w.n, perm);
     cvi_keras_want want = {.name = "pointwise_kernel", .rank = w.n + 2, .perm = perm};
@@ -206,7 +209,8 @@ void cvi_keras_transposed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     const json_t *output_padding = cvi_keras_get(k, "output_padding", NULL);
     bool same = strcmp(w.padding, "same") == 0;
     for (int i = 0; i < w.n; i++) {
-        const json_t *e = json_is_array(output_padding) ? json_array_get(output_padding, (size_t)i) : output_padding;
+        const json_t *e =
+            json_is_array(output_padding) ? json_array_get(output_padding, (size_t)i) : output_padding;
         int64_t window_size = (w.kernel[i] - 1) * w.dilation[i] + 1;
         int64_t total = same ? window_size - w.stride[i] : CVI_MIN(window_size - w.stride[i], 0);
         given[i] = json_is_integer(e) ? json_integer_value(e) : -1;
@@ -245,7 +249,8 @@ void cvi_keras_dense(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras
         return;
     }
     bool bias = cvi_keras_get_bool(k, "use_bias", "bias", true);
-    cvi_keras_want want = {.name = "kernel", .rank = 2, .dim = {k->source ? -1 : cvi_keras_dim(k, in[0], -1), units}};
+    cvi_keras_want want = {
+        .name = "kernel", .rank = 2, .dim = {k->source ? -1 : cvi_keras_dim(k, in[0], -1), units}};
     int x[3] = {cvi_keras_form(k, in[0], false), cvi_keras_take(k, &want), take_bias(k, bias, units)};
     if (rank == 2) {
         int v = cvi_keras_op(k, "Gemm", linear_name(k), false, bias ? 3 : 2, x);

@@ -14,8 +14,8 @@ const char *cvi_keras_h5_text(cvi_h5 *file, int64_t object, const char *name) {
 }
 
 /* A list attribute, which long lists are split into: name, or name0, name1, ... *n = -1 when absent. */
-static cvs_status read_list(cvs_model *m, cvi_h5 *f, int64_t object, const char *name, int64_t *n, const char ***out,
-                            cvs_error *err) {
+static cvs_status read_list(cvs_model *m, cvi_h5 *f, int64_t object, const char *name, int64_t *n,
+                            const char ***out, cvs_error *err) {
     CVI_TRY(cvi_h5_attribute(f, object, name, n, out, err));
     for (int part = 0; *n < 0 || part > 0; part++) {
         char piece[40];
@@ -72,11 +72,13 @@ static cvs_status read_group(cvs_model *m, cvi_h5 *f, int64_t object, cvi_keras_
     g->first = s->n;
     g->n = n;
     for (int64_t i = 0; i < n; i++) {
-        char *name = cvi_arena_strn(m->arena, names[i], strlen(names[i])); /* the file's own copy is closed with it */
+        char *name =
+            cvi_arena_strn(m->arena, names[i], strlen(names[i])); /* the file's own copy is closed with it */
         int64_t place = -1;
         CVI_TRY(name ? cvi_h5_find(f, object, name, &place, err) : cvi_no_memory(err, 0));
         if (place < 0) {
-            return cvi_fail(err, CVS_E_FORMAT, "the weight \"%.120s\" is listed, but it is not in the file", name);
+            return cvi_fail(err, CVS_E_FORMAT, "the weight \"%.120s\" is listed, but it is not in the file",
+                            name);
         }
         s->weight[s->n++] = (cvi_keras_weight){.group = g->name, .name = name, .place = place};
     }
@@ -108,7 +110,8 @@ cvs_status cvi_keras_h5_source(cvs_model *m, cvi_h5 *f, cvi_keras_source *out, c
             CVI_TRY(cvi_h5_find(f, root, g->name, &object, err));
         }
         if (object < 0) {
-            return g->name ? cvi_fail(err, CVS_E_FORMAT, "the layer \"%.120s\" is listed, but its weights are not in the file",
+            return g->name ? cvi_fail(err, CVS_E_FORMAT,
+                                      "the layer \"%.120s\" is listed, but its weights are not in the file",
                                       g->name)
                            : cvi_no_memory(err, 0);
         }
@@ -175,8 +178,9 @@ static cvs_status read_model(cvi_open *open, cvi_h5 *f) {
     cvi_keras_source source;
     CVI_TRY(cvi_h5_attribute(f, cvi_h5_root(f), "model_config", &n, &config, err));
     if (n != 1) {
-        return cvi_fail(err, CVS_E_FORMAT,
-                        "this file holds weights, but no architecture; name the architecture too: --arch FILE");
+        return cvi_fail(
+            err, CVS_E_FORMAT,
+            "this file holds weights, but no architecture; name the architecture too: --arch FILE");
     }
     CVI_TRY(cvi_at_attr(err, cvi_json_parse(config[0], strlen(config[0]), &topology, err), "model_config"));
     const char *version = cvi_keras_h5_text(f, cvi_h5_root(f), "keras_version");
@@ -215,14 +219,16 @@ static bool holds(const cvi_file *f, const char *word, size_t within) {
 static int match_json(const cvi_open *open) {
     const cvi_file *f = open->file;
     size_t at = 0;
-    while (!open->is_folder && at < f->size && (f->data[at] <= ' ' || f->data[at] == 0xEF || f->data[at] == 0xBB || f->data[at] == 0xBF)) {
+    while (!open->is_folder && at < f->size &&
+           (f->data[at] <= ' ' || f->data[at] == 0xEF || f->data[at] == 0xBB || f->data[at] == 0xBF)) {
         at++;
     }
     if (open->is_folder || at >= f->size || f->data[at] != '{') {
         return 0;
     }
     bool keras = holds(f, "\"class_name\"", 1 << 16) && holds(f, "\"config\"", 1 << 16);
-    return keras && !holds(f, "\"modelTopology\"", 1 << 16) && !holds(f, "\"weightsManifest\"", f->size) ? 80 : 0;
+    return keras && !holds(f, "\"modelTopology\"", 1 << 16) && !holds(f, "\"weightsManifest\"", f->size) ? 80
+                                                                                                         : 0;
 }
 
 static cvs_status read_json(cvi_open *open) {
@@ -233,7 +239,10 @@ static cvs_status read_json(cvi_open *open) {
     return s;
 }
 
-const cvi_reader cvi_reader_keras_h5 = {
-    .name = "keras-h5", .title = "Keras HDF5", .suffixes = ".h5 .hdf5 .keras", .match = match_h5, .read = read_h5};
+const cvi_reader cvi_reader_keras_h5 = {.name = "keras-h5",
+                                        .title = "Keras HDF5",
+                                        .suffixes = ".h5 .hdf5 .keras",
+                                        .match = match_h5,
+                                        .read = read_h5};
 const cvi_reader cvi_reader_keras_json = {
     .name = "keras-json", .title = "Keras JSON", .suffixes = ".json", .match = match_json, .read = read_json};

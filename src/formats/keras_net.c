@@ -36,7 +36,8 @@ static cvi_keras_tensor make_input(cvi_keras *k, const char *name, const json_t 
     int64_t dim[CVS_MAX_RANK];
     size_t rank = json_array_size(shape);
     if (cvi_keras_ok(k) && (rank < 1 || rank > CVS_MAX_RANK)) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the file does not say what shape the model's input has"));
+        cvi_keras_set(
+            k, cvi_fail(k->err, CVS_E_SHAPE, "the file does not say what shape the model's input has"));
     }
     if (!cvi_keras_ok(k)) {
         return (cvi_keras_tensor){.form = {-1, -1}, .rank = 1};
@@ -115,10 +116,10 @@ static void run_sequential(cvi_keras *k, cvi_keras_net *net, cvi_keras_tensor **
 
 typedef struct program {
     cvi_keras_net *net;
-    int *first;      /* per layer: its first call in the lists below */
-    int *shift;      /* per layer: what its references count from (nested models may count from 1) */
-    int n;           /* calls in all */
-    int *layer;      /* per call */
+    int *first; /* per layer: its first call in the lists below */
+    int *shift; /* per layer: what its references count from (nested models may count from 1) */
+    int n;      /* calls in all */
+    int *layer; /* per call */
     cvi_keras_refs *refs;
     result *results; /* n == 0 && !tensor: not made yet */
     bool *done;
@@ -172,7 +173,8 @@ static void set_shift(program *p, const cvi_keras_refs *refs) {
 static int call_of(cvi_keras *k, const program *p, const cvi_keras_ref *r) {
     int64_t node = r->node - p->shift[r->layer];
     if (node < 0 || node >= p->first[r->layer + 1] - p->first[r->layer]) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "call %lld of layer \"%.80s\" is used, but it is not there",
+        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT,
+                                  "call %lld of layer \"%.80s\" is used, but it is not there",
                                   (long long)r->node, p->net->layer[r->layer].name));
         return -1;
     }
@@ -185,8 +187,9 @@ static cvi_keras_tensor *tensor_of(cvi_keras *k, const program *p, const cvi_ker
         return NULL;
     }
     if (r->tensor < 0 || r->tensor >= p->results[call].n) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_UNSUPPORTED, "output %lld of layer \"%.80s\" is used, it has %d",
-                                  (long long)r->tensor, p->net->layer[r->layer].name, p->results[call].n));
+        cvi_keras_set(k,
+                      cvi_fail(k->err, CVS_E_UNSUPPORTED, "output %lld of layer \"%.80s\" is used, it has %d",
+                               (long long)r->tensor, p->net->layer[r->layer].name, p->results[call].n));
         return NULL;
     }
     return &p->results[call].tensor[r->tensor];
@@ -236,7 +239,8 @@ static void run_calls(cvi_keras *k, program *p) {
     }
     for (int c = 0; c < p->n; c++) {
         if (!p->done[c]) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "layer \"%.80s\" waits for itself: the layers form a circle",
+            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT,
+                                      "layer \"%.80s\" waits for itself: the layers form a circle",
                                       p->net->layer[p->layer[c]].name));
             return;
         }
@@ -259,13 +263,15 @@ static void bind_inputs(cvi_keras *k, program *p, cvi_keras_tensor **in, int n_i
     cvi_keras_refs ports;
     cvi_keras_port_refs(k, p->net, "input_layers", &ports);
     if (cvi_keras_ok(k) && in && ports.n != n_in) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "a model inside the model gets %d inputs, it has %d", n_in, ports.n));
+        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "a model inside the model gets %d inputs, it has %d",
+                                  n_in, ports.n));
     }
     for (int i = 0; i < ports.n && cvi_keras_ok(k); i++) {
         const cvi_keras_layer *l = &p->net->layer[ports.ref[i].layer];
         int call = p->first[ports.ref[i].layer];
         if (strcmp(l->class_name, "InputLayer") != 0 || p->done[call]) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "the input \"%.80s\" is no input layer, or stands twice", l->name));
+            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT,
+                                      "the input \"%.80s\" is no input layer, or stands twice", l->name));
             return;
         }
         cvi_keras_tensor *t = in ? in[i] : cvi_arena_alloc(k->model->arena, 1, sizeof *t);
@@ -297,7 +303,8 @@ static void run_functional(cvi_keras *k, cvi_keras_net *net, cvi_keras_tensor **
         run_calls(k, &p);
     }
     out->n = 0;
-    out->tensor = cvi_keras_ok(k) ? cvi_arena_alloc(k->model->arena, CVI_MAX(ports.n, 1), sizeof *out->tensor) : NULL;
+    out->tensor =
+        cvi_keras_ok(k) ? cvi_arena_alloc(k->model->arena, CVI_MAX(ports.n, 1), sizeof *out->tensor) : NULL;
     if (!out->tensor) {
         cvi_keras_set(k, cvi_no_memory(k->err, 0));
         return;
@@ -329,7 +336,8 @@ static void find_layout(const cvi_keras_net *net, bool *first, bool *last) {
             find_layout(l->net, first, last);
             continue;
         }
-        const char *s = cvi_json_string(l->config, "data_format", cvi_json_string(l->config, "dim_ordering", ""));
+        const char *s =
+            cvi_json_string(l->config, "data_format", cvi_json_string(l->config, "dim_ordering", ""));
         *first = *first || strcmp(s, "channels_first") == 0 || strcmp(s, "th") == 0;
         *last = *last || strcmp(s, "channels_last") == 0 || strcmp(s, "tf") == 0;
     }
@@ -399,8 +407,12 @@ cvs_status cvi_keras_read_topology(cvi_open *open, const json_t *topology, cvi_k
     const char *name = cvi_json_string(topology, "name", cvi_json_string(config, "name", ""));
     m->graph = k.g = cvi_graph_new(m, NULL, name, err);
     m->name = cvi_arena_strn(m->arena, name, strlen(name));
-    m->producer = cvi_arena_printf(m->arena, "%s%.40s", keras_version && (keras_version[0] < '0' || keras_version[0] > '9') ? "" : "Keras ",
-                                   keras_version ? keras_version : k.version == 3 ? "3" : "");
+    m->producer =
+        cvi_arena_printf(m->arena, "%s%.40s",
+                         keras_version && (keras_version[0] < '0' || keras_version[0] > '9') ? "" : "Keras ",
+                         keras_version    ? keras_version
+                         : k.version == 3 ? "3"
+                                          : "");
     if (!k.g || !m->name || !m->producer) {
         return cvi_no_memory(err, 0);
     }

@@ -35,7 +35,8 @@ void cvi_keras_batch_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     bool moved = t->rank > 2 && axis == t->rank - 1;
     int64_t c = k->source ? -1 : cvi_keras_dim(k, t, axis);
     int x[5] = {cvi_keras_form(k, t, moved), -1, -1, -1, -1};
-    bool scale = cvi_keras_get_bool(k, "scale", NULL, true), center = cvi_keras_get_bool(k, "center", NULL, true);
+    bool scale = cvi_keras_get_bool(k, "scale", NULL, true),
+         center = cvi_keras_get_bool(k, "center", NULL, true);
     x[1] = scale ? take(k, "gamma", c) : -1;
     x[2] = center ? take(k, "beta", c) : -1;
     x[3] = take(k, k->version == 1 ? "running_mean" : "moving_mean", c);
@@ -55,12 +56,15 @@ void cvi_keras_layer_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
         return;
     }
     int64_t c = k->source ? -1 : cvi_keras_dim(k, t, -1);
-    bool scale = cvi_keras_get_bool(k, "scale", NULL, true), center = cvi_keras_get_bool(k, "center", NULL, true);
-    int x[3] = {cvi_keras_form(k, t, false), scale ? take(k, "gamma", c) : -1, center ? take(k, "beta", c) : -1};
+    bool scale = cvi_keras_get_bool(k, "scale", NULL, true),
+         center = cvi_keras_get_bool(k, "center", NULL, true);
+    int x[3] = {cvi_keras_form(k, t, false), scale ? take(k, "gamma", c) : -1,
+                center ? take(k, "beta", c) : -1};
     int64_t width = scale ? length(k, x[1]) : center ? length(k, x[2]) : cvi_keras_dim(k, t, -1);
     x[1] = scale ? x[1] : cvi_keras_fill(k, "gamma", width, 1);
     bool image = (t->rank == 4 || t->rank == 5) && !k->first;
-    int v = cvi_keras_op(k, "LayerNormalization", image ? cvi_keras_part(k, "rows") : k->name, image, center ? 3 : 2, x);
+    int v = cvi_keras_op(k, "LayerNormalization", image ? cvi_keras_part(k, "rows") : k->name, image,
+                         center ? 3 : 2, x);
     cvi_keras_int(k, "axis", -1);
     cvi_keras_float(k, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
     *out = cvi_keras_settle(k, v, t->rank);
@@ -76,8 +80,10 @@ void cvi_keras_group_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     }
     bool moved = t->rank > 2 && axis == t->rank - 1;
     int64_t c = k->source ? -1 : cvi_keras_dim(k, t, axis), groups = cvi_keras_get_int(k, "groups", NULL, 32);
-    bool scale = cvi_keras_get_bool(k, "scale", NULL, true), center = cvi_keras_get_bool(k, "center", NULL, true);
-    int x[3] = {cvi_keras_form(k, t, moved), scale ? take(k, "gamma", c) : -1, center ? take(k, "beta", c) : -1};
+    bool scale = cvi_keras_get_bool(k, "scale", NULL, true),
+         center = cvi_keras_get_bool(k, "center", NULL, true);
+    int x[3] = {cvi_keras_form(k, t, moved), scale ? take(k, "gamma", c) : -1,
+                center ? take(k, "beta", c) : -1};
     int64_t width = scale ? length(k, x[1]) : center ? length(k, x[2]) : cvi_keras_dim(k, t, axis);
     x[1] = scale ? x[1] : cvi_keras_fill(k, "gamma", width, 1);
     x[2] = center ? x[2] : cvi_keras_fill(k, "beta", width, 0);
@@ -123,7 +129,8 @@ static int64_t read_numbers(cvi_keras *k, const json_t *v, const float **out) {
 }
 
 /* n numbers along the last axis of t as a constant that broadcasts over its named form. */
-static int along_channels(cvi_keras *k, const cvi_keras_tensor *t, const char *part, int64_t n, const float *v) {
+static int along_channels(cvi_keras *k, const cvi_keras_tensor *t, const char *part, int64_t n,
+                          const float *v) {
     int64_t dim[CVS_MAX_RANK] = {n, 1, 1, 1, 1, 1, 1, 1};
     if (n == 1) {
         return cvi_keras_const_floats(k, part, 0, NULL, v);
@@ -174,12 +181,14 @@ void cvi_keras_normalization(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     cvi_keras_tensor *t = in[0];
     const float *mean = NULL, *variance = NULL;
     bool all = cvi_keras_get(k, "axis", NULL) == NULL;
-    if ((!all && single_axis(k, t->rank, -1) != t->rank - 1) || cvi_keras_get_bool(k, "invert", NULL, false)) {
+    if ((!all && single_axis(k, t->rank, -1) != t->rank - 1) ||
+        cvi_keras_get_bool(k, "invert", NULL, false)) {
         cvi_keras_bad(k, "axis");
         return;
     }
     int64_t nm = statistic(k, "mean", &mean), nv = statistic(k, "variance", &variance);
-    float *deviation = cvi_keras_ok(k) && nv > 0 ? cvi_arena_alloc(k->model->arena, nv, sizeof *deviation) : NULL;
+    float *deviation =
+        cvi_keras_ok(k) && nv > 0 ? cvi_arena_alloc(k->model->arena, nv, sizeof *deviation) : NULL;
     if (nm == 0 || nv == 0 || !deviation) {
         cvi_keras_bad(k, "mean");
         return;
@@ -189,7 +198,8 @@ void cvi_keras_normalization(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     }
     int v = cvi_keras_op(k, "Sub", cvi_keras_part(k, "centred"), true, 2,
                          (int[]){cvi_keras_value(t), along_channels(k, t, "means", nm, mean)});
-    v = cvi_keras_op(k, "Div", k->name, false, 2, (int[]){v, along_channels(k, t, "deviations", nv, deviation)});
+    v = cvi_keras_op(k, "Div", k->name, false, 2,
+                     (int[]){v, along_channels(k, t, "deviations", nv, deviation)});
     note_pixels(k, t);
     k->slot = KERAS_MAX_SLOTS; /* the stored count of samples is not needed */
     *out = cvi_keras_out(k, v, t->rank, t->moved);

@@ -8,7 +8,6 @@
 
 enum { MAX_NESTING = 16 };
 
-
 /* The list of layers of a config: a list itself (old Sequential) or its member "layers". */
 static const json_t *layer_list(const json_t *config) {
     return json_is_array(config) ? config : json_object_get(config, "layers");
@@ -20,21 +19,24 @@ static bool is_net(const json_t *json) {
            json_is_string(json_object_get(json_array_get(layers, 0), "class_name"));
 }
 
-static void parse_layer(cvi_keras *k, const json_t *json, int number, const char *prefix, const cvi_keras_layer *top,
-                        int depth, cvi_keras_layer *l) {
+static void parse_layer(cvi_keras *k, const json_t *json, int number, const char *prefix,
+                        const cvi_keras_layer *top, int depth, cvi_keras_layer *l) {
     cvi_arena *a = k->model->arena;
     l->json = json;
     l->config = json_object_get(json, "config");
     l->class_name = cvi_json_string(json, "class_name", "");
     const char *name = cvi_json_string(json, "name", cvi_json_string(l->config, "name", ""));
     if (!*l->class_name || !l->config) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "entry %d of the list of layers is no layer", number));
+        cvi_keras_set(k,
+                      cvi_fail(k->err, CVS_E_FORMAT, "entry %d of the list of layers is no layer", number));
         return;
     }
-    l->name = *name ? name : cvi_arena_printf(a, "layer_%d", number); /* Keras 1 Sequential may leave it out */
+    l->name =
+        *name ? name : cvi_arena_printf(a, "layer_%d", number); /* Keras 1 Sequential may leave it out */
     l->path = !l->name ? NULL : *prefix ? cvi_arena_printf(a, "%s/%s", prefix, l->name) : l->name;
     if (!l->path || (int64_t)strlen(l->path) > k->model->limits.max_name_bytes) {
-        cvi_keras_set(k, l->path ? cvi_fail(k->err, CVS_E_LIMIT, "the name of a layer is too long") : cvi_no_memory(k->err, 0));
+        cvi_keras_set(k, l->path ? cvi_fail(k->err, CVS_E_LIMIT, "the name of a layer is too long")
+                                 : cvi_no_memory(k->err, 0));
         return;
     }
     l->top = top ? top : l;
@@ -62,13 +64,15 @@ static void index_layers(cvi_keras *k, cvi_keras_net *net) {
     qsort(net->by_name, (size_t)net->n, sizeof *net->by_name, by_name);
     for (int i = 1; i < net->n; i++) {
         if (strcmp(net->by_name[i]->name, net->by_name[i - 1]->name) == 0 && !net->sequential) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "two layers are named \"%.80s\"", net->by_name[i]->name));
+            cvi_keras_set(
+                k, cvi_fail(k->err, CVS_E_FORMAT, "two layers are named \"%.80s\"", net->by_name[i]->name));
             return;
         }
     }
 }
 
-cvi_keras_net *cvi_keras_parse(cvi_keras *k, const json_t *json, const char *prefix, const cvi_keras_layer *top, int depth) {
+cvi_keras_net *cvi_keras_parse(cvi_keras *k, const json_t *json, const char *prefix,
+                               const cvi_keras_layer *top, int depth) {
     cvi_arena *a = k->model->arena;
     cvi_keras_net *net = cvi_arena_alloc(a, 1, sizeof *net);
     if (!net) {
@@ -76,11 +80,13 @@ cvi_keras_net *cvi_keras_parse(cvi_keras *k, const json_t *json, const char *pre
         return NULL;
     }
     if (depth > MAX_NESTING) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "models are nested deeper than %d levels", (int)MAX_NESTING));
+        cvi_keras_set(
+            k, cvi_fail(k->err, CVS_E_LIMIT, "models are nested deeper than %d levels", (int)MAX_NESTING));
         return net;
     }
     if (!is_net(json)) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "this is no Keras architecture: there is no list of layers"));
+        cvi_keras_set(
+            k, cvi_fail(k->err, CVS_E_FORMAT, "this is no Keras architecture: there is no list of layers"));
         return net;
     }
     net->config = json_object_get(json, "config");
@@ -136,7 +142,8 @@ static void add_ref(cvi_keras *k, const cvi_keras_net *net, const json_t *triple
     const char *name = json_string_value(json_array_get(triple, 0));
     int layer = find_layer(net, name);
     if (layer < 0) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "there is no layer \"%.80s\" to take an input from", name));
+        cvi_keras_set(
+            k, cvi_fail(k->err, CVS_E_FORMAT, "there is no layer \"%.80s\" to take an input from", name));
         return;
     }
     if ((out->n & (out->n - 1)) == 0) { /* room is 1, 2, 4... */

@@ -12,7 +12,8 @@ void cvi_keras_identity(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
 
 void cvi_keras_dropout(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    int x[2] = {cvi_keras_value(in[0]), cvi_keras_const_float(k, "rate", cvi_keras_get_number(k, "rate", "p", 0.5))};
+    int x[2] = {cvi_keras_value(in[0]),
+                cvi_keras_const_float(k, "rate", cvi_keras_get_number(k, "rate", "p", 0.5))};
     *out = cvi_keras_out(k, cvi_keras_op(k, "Dropout", k->name, false, 2, x), in[0]->rank, in[0]->moved);
 }
 
@@ -20,7 +21,8 @@ void cvi_keras_flatten(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ker
     (void)n;
     cvi_keras_tensor *t = in[0];
     int x = cvi_keras_form(k, t, false);
-    if (t->rank > 2 && !cvi_keras_last(k)) { /* Keras flattens channels_first images in row, column, channel order too */
+    if (t->rank > 2 &&
+        !cvi_keras_last(k)) { /* Keras flattens channels_first images in row, column, channel order too */
         int64_t perm[CVS_MAX_RANK] = {0};
         for (int i = 1; i < t->rank; i++) {
             perm[i] = i == t->rank - 1 ? 1 : i + 1;
@@ -53,12 +55,14 @@ void cvi_keras_reshape(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ker
     if (image && dim[rank - 1] == 1) { /* one channel: both forms have the same order */
         memmove(dim + 2, dim + 1, (size_t)(rank - 2) * sizeof *dim);
         dim[1] = 1;
-        int v = cvi_keras_op(k, "Reshape", k->name, false, 2, (int[]){x, cvi_keras_const_ints(k, "shape", rank, dim)});
+        int v = cvi_keras_op(k, "Reshape", k->name, false, 2,
+                             (int[]){x, cvi_keras_const_ints(k, "shape", rank, dim)});
         *out = cvi_keras_out(k, v, rank, true);
         return;
     }
     const char *name = image ? cvi_keras_part(k, "rows") : k->name;
-    int v = cvi_keras_op(k, "Reshape", name, image, 2, (int[]){x, cvi_keras_const_ints(k, "shape", rank, dim)});
+    int v =
+        cvi_keras_op(k, "Reshape", name, image, 2, (int[]){x, cvi_keras_const_ints(k, "shape", rank, dim)});
     *out = cvi_keras_settle(k, v, rank);
 }
 
@@ -86,14 +90,16 @@ void cvi_keras_permute(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ker
 /* ---- along the spatial axes ---- */
 
 /* begin and end amounts: 1, [1, 2], [[1, 2], [3, 4]]. */
-static void read_amounts(cvi_keras *k, const json_t *v, const char *key, int n, int64_t *begin, int64_t *end) {
+static void read_amounts(cvi_keras *k, const json_t *v, const char *key, int n, int64_t *begin,
+                         int64_t *end) {
     for (int i = 0; i < n; i++) {
         const json_t *e = json_is_array(v) && n > 1 ? json_array_get(v, (size_t)i) : v;
-        const json_t *a = json_is_array(e) ? json_array_get(e, 0) : e, *b = json_is_array(e) ? json_array_get(e, 1) : e;
+        const json_t *a = json_is_array(e) ? json_array_get(e, 0) : e,
+                     *b = json_is_array(e) ? json_array_get(e, 1) : e;
         begin[i] = json_integer_value(a);
         end[i] = json_integer_value(b);
-        if (!json_is_integer(a) || !json_is_integer(b) || begin[i] < 0 || end[i] < 0 || begin[i] > INT32_MAX ||
-            end[i] > INT32_MAX) {
+        if (!json_is_integer(a) || !json_is_integer(b) || begin[i] < 0 || end[i] < 0 ||
+            begin[i] > INT32_MAX || end[i] > INT32_MAX) {
             cvi_keras_bad(k, key);
             begin[i] = end[i] = 0;
         }
@@ -107,7 +113,8 @@ static int spatial(const cvi_keras *k) {
 
 static bool check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
     if (cvi_keras_ok(k) && t->rank != rank) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d", rank, t->rank));
+        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d",
+                                  rank, t->rank));
     }
     return cvi_keras_ok(k);
 }
@@ -122,7 +129,8 @@ void cvi_keras_zero_pad(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
     }
     read_amounts(k, cvi_keras_get(k, "padding", NULL), "padding", m, pads + 2, pads + rank + 2);
     int x = cvi_keras_form(k, in[0], last);
-    int v = cvi_keras_op(k, "Pad", k->name, false, 2, (int[]){x, cvi_keras_const_ints(k, "pads", 2 * rank, pads)});
+    int v = cvi_keras_op(k, "Pad", k->name, false, 2,
+                         (int[]){x, cvi_keras_const_ints(k, "pads", 2 * rank, pads)});
     *out = cvi_keras_out(k, v, rank, last);
 }
 
@@ -185,7 +193,8 @@ void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
         return;
     }
     if (size[0] < 1 || size[1] < 1 || cvi_keras_get_bool(k, "crop_to_aspect_ratio", NULL, false) ||
-        cvi_keras_get_bool(k, "pad_to_aspect_ratio", NULL, false) || cvi_keras_get_bool(k, "antialias", NULL, false)) {
+        cvi_keras_get_bool(k, "pad_to_aspect_ratio", NULL, false) ||
+        cvi_keras_get_bool(k, "antialias", NULL, false)) {
         cvi_keras_bad(k, "height");
         return;
     }
@@ -193,7 +202,8 @@ void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
     int v = cvi_keras_op(k, "Resize", k->name, false, 4, x);
     cvi_keras_ints(k, "axes", 2, (int64_t[]){2, 3});
     set_interpolation(k, cvi_keras_get_string(k, "interpolation", NULL, "bilinear"));
-    if (cvi_keras_ok(k) && strcmp(cvi_keras_get_string(k, "interpolation", NULL, "bilinear"), "nearest") == 0) {
+    if (cvi_keras_ok(k) &&
+        strcmp(cvi_keras_get_string(k, "interpolation", NULL, "bilinear"), "nearest") == 0) {
         k->g->nodes[k->node].n_attr -= 2; /* TensorFlow takes the nearest pixel centre, halves upwards */
         cvi_keras_string(k, "coordinate_transformation_mode", "half_pixel");
         cvi_keras_string(k, "nearest_mode", "round_prefer_ceil");
@@ -205,12 +215,21 @@ void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
 
 /* Keras 3 and 2 name the class, Keras 1's Merge has a mode. */
 static const char *merge_op(const cvi_keras *k) {
-    static const char *const names[][2] = {{"Add", "Add"},         {"Subtract", "Sub"},    {"Multiply", "Mul"},
-                                           {"Average", "Mean"},    {"Maximum", "Max"},     {"Minimum", "Min"},
-                                           {"Concatenate", "Concat"}, {"sum", "Add"},      {"mul", "Mul"},
-                                           {"ave", "Mean"},        {"max", "Max"},         {"concat", "Concat"}};
-    const char *what = strcmp(k->layer->class_name, "Merge") == 0 ? cvi_keras_get_string(k, "mode", NULL, "sum")
-                                                                   : k->layer->class_name;
+    static const char *const names[][2] = {{"Add", "Add"},
+                                           {"Subtract", "Sub"},
+                                           {"Multiply", "Mul"},
+                                           {"Average", "Mean"},
+                                           {"Maximum", "Max"},
+                                           {"Minimum", "Min"},
+                                           {"Concatenate", "Concat"},
+                                           {"sum", "Add"},
+                                           {"mul", "Mul"},
+                                           {"ave", "Mean"},
+                                           {"max", "Max"},
+                                           {"concat", "Concat"}};
+    const char *what = strcmp(k->layer->class_name, "Merge") == 0
+                           ? cvi_keras_get_string(k, "mode", NULL, "sum")
+                           : k->layer->class_name;
     for (int i = 0; i < CVI_COUNT(names); i++) {
         if (strcmp(names[i][0], what) == 0) {
             return names[i][1];

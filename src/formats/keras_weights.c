@@ -51,7 +51,8 @@ static bool by_slot(const char *name, const char *layer, const char *slot) {
 }
 
 /* The first unused weight of [first, first + n) that matches; ever looser. */
-static cvi_keras_weight *search(cvi_keras_source *s, int64_t first, int64_t n, const char *layer, const char *slot) {
+static cvi_keras_weight *search(cvi_keras_source *s, int64_t first, int64_t n, const char *layer,
+                                const char *slot) {
     static const matcher matchers[] = {exactly, loosely, by_slot};
     for (int m = 0; m < CVI_COUNT(matchers); m++) {
         for (int64_t i = first; i < first + n; i++) {
@@ -80,7 +81,8 @@ static cvi_keras_weight *find(cvi_keras *k, const char *slot) {
         w = search(s, l->top->group->first, l->top->group->n, l->name, slot);
     }
     if (!w) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "the file has no weight \"%.60s\" for this layer", slot));
+        cvi_keras_set(
+            k, cvi_fail(k->err, CVS_E_FORMAT, "the file has no weight \"%.60s\" for this layer", slot));
         return NULL;
     }
     w->used = true;
@@ -90,8 +92,9 @@ static cvi_keras_weight *find(cvi_keras *k, const char *slot) {
 void cvi_keras_all_taken(cvi_keras *k) {
     const cvi_keras_group *g = cvi_keras_ok(k) && k->source ? k->layer->group : NULL;
     if (g && k->layer->kind && k->layer->kind->weighted && k->layer->calls == 1 && k->slot < g->n) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "the file has %lld weights for this layer, %d expected",
-                                  (long long)g->n, k->slot));
+        cvi_keras_set(k,
+                      cvi_fail(k->err, CVS_E_FORMAT, "the file has %lld weights for this layer, %d expected",
+                               (long long)g->n, k->slot));
     }
 }
 
@@ -99,9 +102,10 @@ void cvi_keras_all_taken(cvi_keras *k) {
 
 static cvs_status wrong_shape(cvi_keras *k, const cvi_keras_want *want, const cvs_tensor *t) {
     char got[96], wanted[96];
-    cvs_status s = cvi_fail(k->err, CVS_E_SHAPE, "the weight \"%.40s\" has shape %s, the layer's settings ask for %s",
-                            want->name, cvs_shape_text(t->rank, t->dim, got, sizeof got),
-                            cvs_shape_text(want->rank, want->dim, wanted, sizeof wanted));
+    cvs_status s =
+        cvi_fail(k->err, CVS_E_SHAPE, "the weight \"%.40s\" has shape %s, the layer's settings ask for %s",
+                 want->name, cvs_shape_text(t->rank, t->dim, got, sizeof got),
+                 cvs_shape_text(want->rank, want->dim, wanted, sizeof wanted));
     return cvi_at_attr(k->err, s, want->name);
 }
 
@@ -242,9 +246,11 @@ static cvs_status shape_only(cvi_keras *k, const cvi_keras_want *want, cvs_tenso
     int64_t count = 1;
     for (int i = 0; i < want->rank; i++) {
         v.dim[i] = want->dim[want->perm ? want->perm[i] : i];
-        if (v.dim[i] < 0 || !cvi_mul(count, v.dim[i], &count) || count > k->model->limits.max_memory_bytes / 4) {
-            return cvi_fail(k->err, CVS_E_SHAPE, "the size of the weight \"%.60s\" cannot be told: the file has no weights, "
-                                                 "and the input's shape is not fixed or too large",
+        if (v.dim[i] < 0 || !cvi_mul(count, v.dim[i], &count) ||
+            count > k->model->limits.max_memory_bytes / 4) {
+            return cvi_fail(k->err, CVS_E_SHAPE,
+                            "the size of the weight \"%.60s\" cannot be told: the file has no weights, "
+                            "and the input's shape is not fixed or too large",
                             want->name);
         }
     }

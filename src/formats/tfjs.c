@@ -39,7 +39,8 @@ static cvs_status read_dtype(manifest *m, const json_t *where, const char *name,
             return CVS_OK;
         }
     }
-    cvs_status s = cvi_fail(m->open->err, CVS_E_UNSUPPORTED, "weights of type \"%.30s\" are not supported", text);
+    cvs_status s =
+        cvi_fail(m->open->err, CVS_E_UNSUPPORTED, "weights of type \"%.30s\" are not supported", text);
     return cvi_at_attr(m->open->err, s, name);
 }
 
@@ -132,7 +133,8 @@ static cvs_status read_shards(manifest *m, const json_t *paths, const uint8_t **
         }
         cvi_file_close(&file);
     }
-    uint8_t *kept = s == CVS_OK && all.size > 0 ? cvi_arena_alloc(m->open->model->arena, (int64_t)all.size, 1) : NULL;
+    uint8_t *kept =
+        s == CVS_OK && all.size > 0 ? cvi_arena_alloc(m->open->model->arena, (int64_t)all.size, 1) : NULL;
     if (kept) {
         memcpy(kept, all.data, all.size);
         *bytes = kept;
@@ -157,9 +159,11 @@ static cvs_status read_group(manifest *m, const json_t *group) {
         int64_t need = 0, end = 0;
         *e = (entry){0};
         CVI_TRY(read_entry(m, json_array_get(weights, i), e, &name));
-        if (!cvi_mul(e->count, (int64_t)cvs_dtype_size(e->stored), &need) || !cvi_add(at, need, &end) || end > size) {
-            cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the shards have %lld bytes, this weight ends at byte %lld",
-                                    (long long)size, (long long)(need > INT64_MAX - at ? INT64_MAX : at + need));
+        if (!cvi_mul(e->count, (int64_t)cvs_dtype_size(e->stored), &need) || !cvi_add(at, need, &end) ||
+            end > size) {
+            cvs_status s =
+                cvi_fail(err, CVS_E_FORMAT, "the shards have %lld bytes, this weight ends at byte %lld",
+                         (long long)size, (long long)(need > INT64_MAX - at ? INT64_MAX : at + need));
             return cvi_at_attr(err, s, name);
         }
         e->bytes = bytes + at;
@@ -167,8 +171,9 @@ static cvs_status read_group(manifest *m, const json_t *group) {
         m->source.weight[m->source.n] = (cvi_keras_weight){.name = name, .place = m->source.n};
         m->source.n++;
     }
-    if (at < size && !cvi_model_note(m->open->model, "%lld bytes at the end of the shards belong to no weight",
-                                     (long long)(size - at))) {
+    if (at < size &&
+        !cvi_model_note(m->open->model, "%lld bytes at the end of the shards belong to no weight",
+                        (long long)(size - at))) {
         return cvi_no_memory(err, 0);
     }
     return CVS_OK;
@@ -196,7 +201,8 @@ static cvs_status load(cvi_keras_source *s, const cvi_keras_weight *w, cvs_tenso
             const void *from;
             void *to;
         } borrow = {.from = e->bytes}; /* never written through: owned is false */
-        *out = (cvs_tensor){.dtype = e->stored, .rank = e->rank, .bytes = bytes, .data = bytes ? borrow.to : NULL};
+        *out = (cvs_tensor){
+            .dtype = e->stored, .rank = e->rank, .bytes = bytes, .data = bytes ? borrow.to : NULL};
         memcpy(out->dim, e->dim, sizeof out->dim);
         return CVS_OK;
     }
@@ -225,7 +231,8 @@ static int match(const cvi_open *open) {
 }
 
 static cvs_status read_all(manifest *m, const json_t *root) {
-    const json_t *topology = json_object_get(root, "modelTopology"), *groups = json_object_get(root, "weightsManifest");
+    const json_t *topology = json_object_get(root, "modelTopology"),
+                 *groups = json_object_get(root, "weightsManifest");
     if (!json_is_object(topology)) {
         return cvi_fail(m->open->err, CVS_E_FORMAT, "this JSON file has no modelTopology");
     }
@@ -237,7 +244,8 @@ static cvs_status read_all(manifest *m, const json_t *root) {
     }
     m->source.load = load;
     m->source.context = m;
-    return cvi_keras_read_topology(m->open, topology, &m->source, cvi_json_string(root, "generatedBy", NULL), NULL);
+    return cvi_keras_read_topology(m->open, topology, &m->source, cvi_json_string(root, "generatedBy", NULL),
+                                   NULL);
 }
 
 static cvs_status read_model(cvi_open *open) {
@@ -251,8 +259,5 @@ static cvs_status read_model(cvi_open *open) {
     return s;
 }
 
-const cvi_reader cvi_reader_tfjs = {.name = "tfjs",
-                                    .title = "TensorFlow.js layers",
-                                    .suffixes = ".json",
-                                    .match = match,
-                                    .read = read_model};
+const cvi_reader cvi_reader_tfjs = {
+    .name = "tfjs", .title = "TensorFlow.js layers", .suffixes = ".json", .match = match, .read = read_model};
