@@ -239,10 +239,24 @@ static cvs_status read_json(cvi_open *open) {
     return s;
 }
 
+/* Architectures of Keras were built with the weights at once (cvi_keras_read_with_option). */
+cvs_status cvi_keras_load_weights(cvs_model *model, const char *path, cvs_error *err) {
+    (void)path;
+    bool keras = strcmp(model->format, cvi_reader_keras_h5.title) == 0 ||
+                 strcmp(model->format, cvi_reader_keras_json.title) == 0 ||
+                 strcmp(model->format, cvi_reader_tfjs.title) == 0;
+    if (keras && model->has_weights) {
+        return CVS_OK;
+    }
+    return cvi_fail(err, CVS_E_UNSUPPORTED,
+                    "weights of a Keras file fit an architecture of Keras only (JSON, .h5)");
+}
+
 const cvi_reader cvi_reader_keras_h5 = {.name = "keras-h5",
                                         .title = "Keras HDF5",
                                         .suffixes = ".h5 .hdf5 .keras",
                                         .match = match_h5,
-                                        .read = read_h5};
+                                        .read = read_h5,
+                                        .load_weights = cvi_keras_load_weights};
 const cvi_reader cvi_reader_keras_json = {
     .name = "keras-json", .title = "Keras JSON", .suffixes = ".json", .match = match_json, .read = read_json};
