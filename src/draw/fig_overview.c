@@ -147,6 +147,9 @@ static void draw_track(const overview *f, const track *t, double h) {
             cvi_path_close(page->s);
         }
         cvi_paint bars = {.fill = page->t->look[c].edge};
+        if (step > 3) {
+            bars = (cvi_paint){.fill = page->t->look[c].fill, .stroke = page->t->look[c].edge, .width = 0.6};
+        }
         cvi_path_end(page->s, &bars);
     }
     cvi_paint line_paint = {.stroke = page->t->role[CVI_LINE], .width = 0.5};

@@ -14,11 +14,11 @@ const char *cvi_page_tr(const cvi_page *page, const char *english) {
 }
 
 cvi_font cvi_font_small(const cvi_page *page) {
-    return (cvi_font){.size = 6.5, .color = page->t->role[CVI_MUTED]};
+    return (cvi_font){.size = page->o.bare ? 7.5 : 6.5, .color = page->t->role[CVI_MUTED]};
 }
 
 cvi_font cvi_font_note(const cvi_page *page) {
-    return (cvi_font){.size = 7.5, .color = page->t->role[CVI_MUTED]};
+    return (cvi_font){.size = page->o.bare ? 9.0 : 7.5, .color = page->t->role[CVI_MUTED]};
 }
 
 cvi_font cvi_font_body(const cvi_page *page) {
@@ -91,7 +91,9 @@ void cvi_page_abort(cvi_page *page) {
 
 void cvi_page_note(cvi_page *page, const char *text) {
     cvi_font note = cvi_font_note(page);
-    page->y += 10.0 * cvi_draw_text_wrap(page->s, page->left, page->y + 7.5, page->width, 10, 0, &note, text);
+    double leading = note.size * 1.35, max = fmin(page->width, note.size * 62);
+    page->y +=
+        leading * cvi_draw_text_wrap(page->s, page->left, page->y + note.size, max, leading, 0, &note, text);
 }
 
 void cvi_page_notef(cvi_page *page, const char *fmt, ...) {

@@ -83,7 +83,7 @@ void cvi_report_command(cvi_report *r, const char *verb, bool with_image, const 
 
 cvs_figure_options cvi_report_look(const cvi_report *r, bool compact) {
     return (cvs_figure_options){
-        .lang = r->o.lang, .width = 600, .bare = true, .compact = compact, .max_pixels = r->layer_pixels};
+        .lang = r->o.lang, .width = 720, .bare = true, .compact = compact, .max_pixels = r->layer_pixels};
 }
 
 cvs_status cvi_report_figure(cvi_report *r, cvs_figure *figure, const char *prefix, cvs_error *err) {
@@ -100,6 +100,18 @@ void cvi_report_chip(cvi_report *r, const cvs_layer *layer) {
     int g = layer->glyph >= 0 && layer->glyph < CVI_N_CLASSES ? layer->glyph : CVI_CLASS_UNKNOWN;
     cvi_buf_printf(&r->out, "<i class=\"chip\" style=\"background:var(--%s);border-color:var(--%s)\"></i>",
                    cvi_theme_variable(t, t->look[g].fill), cvi_theme_variable(t, t->look[g].edge));
+}
+
+const char *cvi_report_title(const cvi_report *r) {
+    const char *base = cvi_path_base(r->model_arg);
+    if (*base == '\0') { /* "folder/" */
+        return r->info.name;
+    }
+    const char *start = base;
+    if (strncmp(base, "model.", 6) == 0 && base - r->model_arg > 1) {
+        for (start = base - 1; start > r->model_arg && start[-1] != '/'; start--) {}
+    }
+    return start;
 }
 
 /* ---- frame -------------------------------------------------------------------------------------------------- */
@@ -133,7 +145,7 @@ static void put_head(cvi_report *r) {
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
         "'unsafe-inline'\">\n<meta name=\"generator\" content=\"Convscope " CVS_VERSION "\">\n<title>",
         r->o.lang == CVS_ZH ? "zh-CN" : "en");
-    cvi_report_text(r, r->info.name);
+    cvi_report_text(r, cvi_report_title(r));
     cvi_buf_puts(&r->out, " · Convscope</title>\n");
     put_style(r);
     cvi_buf_puts(&r->out, "</head>\n<body>\n<input type=\"checkbox\" class=\"flip\" id=\"flip\">\n"

@@ -33,6 +33,8 @@ void cvi_report_command(cvi_report *r, const char *verb, bool with_image, const 
 /* A figure inline; prefix makes its ids unique. Takes the figure (frees it). */
 cvs_status cvi_report_figure(cvi_report *r, cvs_figure *figure, const char *prefix, cvs_error *err);
 cvs_figure_options cvi_report_look(const cvi_report *r, bool compact);
+/* What people call the model: its file, with its folder where the file's name says nothing ("lenet/model.json"). */
+const char *cvi_report_title(const cvi_report *r);
 /* The colour chip of a layer's class. */
 void cvi_report_chip(cvi_report *r, const cvs_layer *layer);
 

@@ -65,9 +65,13 @@ void cvi_report_header(cvi_report *r) {
         "<path d=\"M19.8 14l3 3.4\" stroke=\"var(--cvs-INK)\" stroke-width=\"2.2\" "
         "stroke-linecap=\"round\"/></svg>Convscope</span>");
     cvi_buf_printf(&r->out, "<label for=\"flip\">◐ %s</label></div>\n<h1>", cvi_report_tr(r, "light / dark"));
-    cvi_report_text(r, r->info.name);
+    cvi_report_text(r, cvi_report_title(r));
     cvi_buf_puts(&r->out, "</h1>\n<p class=\"sub\">");
     cvi_report_text(r, r->model_arg);
+    if (strcmp(r->info.name, cvi_report_title(r)) != 0) {
+        cvi_buf_puts(&r->out, " · ");
+        cvi_report_text(r, r->info.name);
+    }
     if (r->info.producer != NULL && r->info.producer[0] != '\0') {
         cvi_buf_puts(&r->out, " · ");
         cvi_report_text(r, r->info.producer);
@@ -162,9 +166,15 @@ cvs_status cvi_report_prediction(cvi_report *r, cvs_error *err) {
         cvi_report_p(r, "quiet", logit_words(r, kind));
         if (r->info.preprocess != NULL && r->shown != NULL) {
             char words[256];
+            const cvs_preprocess *p = r->info.preprocess;
             cvi_buf_puts(&r->out, "<p class=\"quiet\">");
-            cvi_report_textf(r, cvi_report_tr(r, "Preprocessing (%s): %s"), r->info.preprocess->from,
-                             cvs_preprocess_text(r->info.preprocess, words, sizeof words));
+            cvi_report_textf(r, cvi_report_tr(r, "Preprocessing (%s): %s"),
+                             p->known && p->from[0] != '\0'
+                                 ? cvi_report_tr(r, p->from)
+                                 : cvi_report_tr(r, p->known
+                                                        ? "said by the model"
+                                                        : "a guess: nothing says what the network wants"),
+                             cvs_preprocess_text(p, words, sizeof words));
             cvi_buf_puts(&r->out, "</p>\n");
         }
         char rest[32];
@@ -183,6 +193,10 @@ cvs_status cvi_report_prediction(cvi_report *r, cvs_error *err) {
 /* ---- structure ------------------------------------------------------------------------------------------------- */
 
 static void put_share(cvi_report *r, int64_t part, int64_t whole) {
+    if (part == 0) {
+        cvi_buf_puts(&r->out, "<td></td>");
+        return;
+    }
     cvi_buf_printf(&r->out,
                    "<td class=\"n\">%s<span class=\"share\"><i style=\"width:%.1f%%\"></i></span></td>",
                    cvi_count(part).text, whole > 0 ? 100.0 * (double)part / (double)whole : 0.0);
@@ -221,7 +235,6 @@ cvs_status cvi_report_structure(cvi_report *r, cvs_error *err) {
                                         "blank maps"};
     cvs_figure_options look = cvi_report_look(r, false);
     cvs_figure *figure;
-    look.width = 700;
     cvi_buf_printf(&r->out, "<section id=\"structure\">\n<h2>%s</h2>\n", cvi_report_tr(r, "Structure"));
     CVI_TRY(cvs_draw_overview(&r->sum, r->linked, &look, &figure, err));
     CVI_TRY(cvi_report_figure(r, figure, "all-", err));

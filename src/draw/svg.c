@@ -49,6 +49,14 @@ static void put_color(svg *g, cvi_color c) {
     }
 }
 
+static void put_opacity(cvi_buf *out, const char *name, cvi_color c) {
+    if ((c & 0xFF) != 0xFF) {
+        cvi_buf_printf(out, " %s-opacity=\"", name);
+        put_number(out, (c & 0xFF) / 255.0);
+        cvi_buf_puts(out, "\"");
+    }
+}
+
 static void put_color_attr(svg *g, const char *name, cvi_color c) {
     if (g->options.variables) { /* var() is allowed in style, not in attributes, by older renderers */
         cvi_buf_printf(g->out, " style=\"%s:", name);
@@ -57,11 +65,7 @@ static void put_color_attr(svg *g, const char *name, cvi_color c) {
     }
     put_color(g, c);
     cvi_buf_puts(g->out, "\"");
-    if ((c & 0xFF) != 0xFF) {
-        cvi_buf_printf(g->out, " %s-opacity=\"", name);
-        put_number(g->out, (c & 0xFF) / 255.0);
-        cvi_buf_puts(g->out, "\"");
-    }
+    put_opacity(g->out, name, c);
 }
 
 /* fill, stroke and the rest of a shape's looks. */
@@ -75,6 +79,8 @@ static void put_paint(svg *g, const cvi_paint *p) {
         cvi_buf_puts(out, ";stroke:");
         put_color(g, p->stroke);
         cvi_buf_puts(out, "\"");
+        put_opacity(out, "fill", p->fill);
+        put_opacity(out, "stroke", p->stroke);
     } else if (filled) {
         put_color_attr(g, "fill", p->fill);
     }
