@@ -102,7 +102,7 @@ static cvs_status check_shape(const cvi_value *value, const cvs_tensor *t, cvs_e
         bool batch = d == 0 && value->rank >= 2 && t->dim[0] > 0;
         fits = value->rank < 0 || value->dim[d] < 0 || value->dim[d] == t->dim[d] || batch;
     }
-    if (fits && cvs_tensor_count(t) > 0) {
+    if (fits) {
         return CVS_OK;
     }
     char a[200], b[200];
