@@ -58,8 +58,8 @@ static void window_text(line *l, const cvi_opctx *ctx, const cvi_field_step *s, 
 
 static void list_text(const cvi_attr *a, char *text, size_t size) {
     size_t n = strlen(text);
-    for (int i = 0; i < a->n && i < 4 && n + 24 < size; i++) {
-        snprintf(text + n, size - n, "%s%lld", i ? "x" : " ", (long long)a->ints[i]);
+    for (int i = 0; i < a->n && i < CVS_MAX_RANK && n + 24 < size; i++) {
+        snprintf(text + n, size - n, "%s%lld", i ? "," : " ", (long long)a->ints[i]);
         n = strlen(text);
     }
 }
