@@ -15,9 +15,10 @@ typedef struct cvi_tap {
 /* Output positions that share a list of taps. A forward convolution has one phase. A transposed one with
  * stride s has s*s: the outputs whose row is y0 + i*step and whose column is x0 + j*step. */
 typedef struct cvi_phase {
-    int64_t y0, x0, rows, columns; /* in the output; rows*columns may be 0 */
-    int64_t n_taps, first_tap;     /* in plan->taps */
-    int64_t packed;                /* floats before this phase's weights */
+    int64_t y0, x0, rows, columns;        /* in the output; rows*columns may be 0 */
+    int64_t n_taps, first_tap;            /* in plan->taps */
+    int64_t low_y, high_y, low_x, high_x; /* range of the taps' dy and dx */
+    int64_t packed;                       /* floats before this phase's weights */
 } cvi_phase;
 
 struct cvi_conv_plan {

@@ -104,9 +104,10 @@ void cvi_direct_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weight
 
 /* ---- running ----------------------------------------------------------------------------------------- */
 
-/* Scratch of one worker: addresses [block][taps], then the numbers below. */
+/* Scratch of one worker: addresses [block][taps], distances [taps], then the numbers below. */
 typedef struct worker_scratch {
     const float **address;
+    int64_t *distance;
     float *tile,
         *add;    /* [rows][16]: results of a panel that must not write past its group, and its residual */
     float *bias; /* [channels rounded up to 16] of a panel, or of all channels when depthwise */
@@ -118,14 +119,17 @@ static int64_t address_count(const cvi_conv_plan *p) {
 
 int64_t cvi_direct_scratch(const cvi_conv_plan *p) {
     int64_t floats = 2 * CVI_MAX_ROWS * 16 + p->out_c + 32;
-    int64_t bytes = address_count(p) * (int64_t)sizeof(float *) + floats * (int64_t)sizeof(float);
+    int64_t bytes = address_count(p) * (int64_t)sizeof(float *) +
+                    CVI_MAX(p->most_taps, 1) * (int64_t)sizeof(int64_t) + floats * (int64_t)sizeof(float);
     return (bytes + 63) & ~(int64_t)63;
 }
 
 static worker_scratch scratch_of(const cvi_conv_plan *p, void *scratch, int worker) {
     char *at = (char *)scratch + worker * cvi_direct_scratch(p);
     worker_scratch w = {.address = (const float **)(void *)at};
-    w.tile = (float *)(void *)(at + address_count(p) * (int64_t)sizeof(float *));
+    at += address_count(p) * (int64_t)sizeof(float *);
+    w.distance = (int64_t *)(void *)at;
+    w.tile = (float *)(void *)(at + CVI_MAX(p->most_taps, 1) * (int64_t)sizeof(int64_t));
     w.add = w.tile + CVI_MAX_ROWS * 16;
     w.bias = w.add + CVI_MAX_ROWS * 16;
     return w;
@@ -161,28 +165,50 @@ static int64_t output_at(const run_job *job, int64_t line, int64_t first) {
     return ((n * p->out_h + y) * p->out_w + x) * job->out_pitch;
 }
 
-/* Addresses of every tap for M pixels from `first` on, in the order the register block reads: [tap][pixel]. */
-static void write_addresses(const run_job *job, pixels at, const float **address) {
+/* Distance in memory from the input pixel under (0,0) of the window's first position to each tap. */
+static void write_distances(const run_job *job, int64_t *distance) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_tap *taps = p->taps + job->phase->first_tap;
+    for (int64_t t = 0; t < job->phase->n_taps; t++) {
+        distance[t] = (taps[t].dy * p->in_w + taps[t].dx) * job->in_pitch;
+    }
+}
+
+static const float *tap_address(const run_job *job, const float *picture, int64_t y, int64_t x) {
+    const cvi_conv_plan *p = job->plan;
+    bool inside = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w;
+    return inside ? picture + (y * p->in_w + x) * job->in_pitch : p->zeros;
+}
+
+/* Addresses of every tap for M pixels from `first` on, in the order the register block reads: [tap][pixel]. Most
+ * pixels have all their taps inside the picture; then an address is a sum. */
+static void write_addresses(const run_job *job, pixels at, const int64_t *distance, const float **address) {
     const cvi_conv_plan *p = job->plan;
     const cvi_phase *ph = job->phase;
     const cvi_tap *taps = p->taps + ph->first_tap;
-    for (int64_t i = 0; i < at.count; i++) {
-        int64_t flat = at.first + i, row, n, y, x;
-        if (rows_join(p)) {
-            row = flat / ph->columns;
-            x = flat % ph->columns;
-        } else {
-            row = at.line;
-            x = flat;
+    bool join = rows_join(p);
+    int64_t row = join ? at.first / ph->columns : at.line, column = join ? at.first % ph->columns : at.first;
+    int64_t n = row / ph->rows, y = row % ph->rows;
+    for (int64_t i = 0; i < at.count; i++, column++) {
+        if (column == ph->columns) {
+            column = 0;
+            if (++y == ph->rows) {
+                y = 0;
+                n++;
+            }
         }
-        n = row / ph->rows;
-        y = row % ph->rows;
         const float *picture = job->io->in + n * p->in_h * p->in_w * job->in_pitch;
-        int64_t base_y = y * p->in_step_y, base_x = x * p->in_step_x;
-        for (int64_t t = 0; t < ph->n_taps; t++) {
-            int64_t iy = base_y + taps[t].dy, ix = base_x + taps[t].dx;
-            bool inside = iy >= 0 && iy < p->in_h && ix >= 0 && ix < p->in_w;
-            address[t * at.count + i] = inside ? picture + (iy * p->in_w + ix) * job->in_pitch : p->zeros;
+        int64_t iy = y * p->in_step_y, ix = column * p->in_step_x;
+        if (iy + ph->low_y >= 0 && iy + ph->high_y < p->in_h && ix + ph->low_x >= 0 &&
+            ix + ph->high_x < p->in_w) {
+            const float *pixel = picture + (iy * p->in_w + ix) * job->in_pitch;
+            for (int64_t t = 0; t < ph->n_taps; t++) {
+                address[t * at.count + i] = pixel + distance[t];
+            }
+        } else {
+            for (int64_t t = 0; t < ph->n_taps; t++) {
+                address[t * at.count + i] = tap_address(job, picture, iy + taps[t].dy, ix + taps[t].dx);
+            }
         }
     }
 }
@@ -194,46 +220,56 @@ static void copy_tile(const worker_scratch *w, int64_t count, int64_t channels, 
     }
 }
 
-/* One panel of one group for M pixels. */
-static void run_panel(const run_job *job, const worker_scratch *w, pixels at, int64_t unit,
+/* What is the same for all pixels of a chunk: one panel of one group. */
+typedef struct panel_work {
+    int64_t width, valid; /* lanes, and those that are output channels */
+    int64_t channel;      /* first output channel */
+    int64_t offset;       /* first input channel */
+    const float *weights;
+    cvi_micro *const *micro;
+    bool
+        aside; /* beside another group a panel may not write its padding lanes; alone it may (zero weights) */
+    cvi_tile tile;
+} panel_work;
+
+static panel_work panel_of(const run_job *job, const worker_scratch *w, int64_t unit) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_conv_io *io = job->io;
+    int64_t panels = panels_of(p), g = unit / panels, panel = unit % panels, first = panel * 16;
+    panel_work k = {.width = cvi_panel_width(p->group_out, panel), .offset = g * p->group_in};
+    k.valid = CVI_MIN(k.width, p->group_out - first);
+    k.channel = g * p->group_out + first;
+    k.weights =
+        p->weights + job->phase->packed + (g * padded_out(p) + first) * job->phase->n_taps * p->group_in;
+    k.micro = k.width == 16 ? p->kernels->micro16 : p->kernels->micro8;
+    k.aside = p->groups > 1 && k.valid != k.width;
+    k.tile = (cvi_tile){.bias = w->bias, .clamp = io->clamp, .lo = io->lo, .hi = io->hi};
+    for (int64_t i = 0; i < 16; i++) {
+        w->bias[i] = io->bias != NULL && i < k.valid ? io->bias[k.channel + i] : 0.0F;
+    }
+    return k;
+}
+
+/* One panel for M pixels. */
+static void run_panel(const run_job *job, const worker_scratch *w, panel_work *k, pixels at,
                       const float *const *address) {
     const cvi_conv_plan *p = job->plan;
     const cvi_conv_io *io = job->io;
-    int64_t panels = panels_of(p), g = unit / panels, panel = unit % panels;
-    int64_t width = cvi_panel_width(p->group_out, panel), channel = g * p->group_out + panel * 16;
-    int64_t valid = CVI_MIN(width, p->group_out - panel * 16);
-    const float *weights =
-        p->weights + job->phase->packed + (g * padded_out(p) + panel * 16) * job->phase->n_taps * p->group_in;
-    int64_t pitch = job->out_pitch * p->out_step_x, out = output_at(job, at.line, at.first) + channel;
-    cvi_tile tile = {.bias = w->bias,
-                     .add = io->residual != NULL ? io->residual + out : NULL,
-                     .out = io->out + out,
-                     .pitch = pitch,
-                     .clamp = io->clamp,
-                     .lo = io->lo,
-                     .hi = io->hi};
-    /* Alone in its pixel a panel may write its padding lanes (zero weights); beside another group it may not. */
-    bool aside = p->groups > 1 && valid != width;
-    if (aside) {
+    int64_t pitch = job->out_pitch * p->out_step_x, out = output_at(job, at.line, at.first) + k->channel;
+    k->tile.out = io->out + out;
+    k->tile.add = io->residual != NULL ? io->residual + out : NULL;
+    k->tile.pitch = pitch;
+    if (k->aside) {
         for (int64_t i = 0; io->residual != NULL && i < at.count; i++) {
-            memcpy(w->add + i * 16, io->residual + out + i * pitch, (size_t)valid * sizeof(float));
+            memcpy(w->add + i * 16, io->residual + out + i * pitch, (size_t)k->valid * sizeof(float));
         }
-        tile.add = io->residual != NULL ? w->add : NULL;
-        tile.out = w->tile;
-        tile.pitch = 16;
+        k->tile.add = io->residual != NULL ? w->add : NULL;
+        k->tile.out = w->tile;
+        k->tile.pitch = 16;
     }
-    cvi_micro *micro = width == 16 ? p->kernels->micro16[at.count] : p->kernels->micro8[at.count];
-    micro(job->phase->n_taps, p->group_in, address, g * p->group_in, weights, &tile);
-    if (aside) {
-        copy_tile(w, at.count, valid, io->out + out, pitch);
-    }
-}
-
-static void panel_bias(const cvi_conv_plan *p, const float *bias, int64_t unit, float *to) {
-    int64_t panels = panels_of(p), g = unit / panels, panel = unit % panels;
-    for (int64_t k = 0; k < 16; k++) {
-        int64_t in_group = panel * 16 + k;
-        to[k] = bias != NULL && in_group < p->group_out ? bias[g * p->group_out + in_group] : 0.0F;
+    k->micro[at.count](job->phase->n_taps, p->group_in, address, k->offset, k->weights, &k->tile);
+    if (k->aside) {
+        copy_tile(w, at.count, k->valid, io->out + out, pitch);
     }
 }
 
@@ -263,15 +299,16 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     int64_t begin = chunk % job->line_blocks * p->block, end = CVI_MIN(job->row_length, begin + p->block);
     int64_t taps = job->phase->n_taps, rows = p->kernels->rows;
     worker_scratch w = scratch_of(p, job->io->scratch, worker);
+    write_distances(job, w.distance);
     for (int64_t x = begin, n; x < end; x += n) {
         n = next_count(end - x, rows);
-        write_addresses(job, (pixels){x, n, line}, w.address + (x - begin) * taps);
+        write_addresses(job, (pixels){x, n, line}, w.distance, w.address + (x - begin) * taps);
     }
     for (int64_t unit = first_unit; unit < last_unit; unit++) {
-        panel_bias(p, job->io->bias, unit, w.bias);
+        panel_work k = panel_of(job, &w, unit);
         for (int64_t x = begin, n; x < end; x += n) {
             n = next_count(end - x, rows);
-            run_panel(job, &w, (pixels){x, n, line}, unit, w.address + (x - begin) * taps);
+            run_panel(job, &w, &k, (pixels){x, n, line}, w.address + (x - begin) * taps);
         }
     }
     bool padded = job->io->clamp || p->groups > 1;
@@ -287,13 +324,14 @@ static void run_depthwise_chunk(void *context, int64_t chunk, int worker) {
     int64_t line = chunk / job->line_blocks, begin = chunk % job->line_blocks * p->block;
     int64_t end = CVI_MIN(job->row_length, begin + p->block), channels = CVI_PITCH(p->in_c);
     worker_scratch w = scratch_of(p, io->scratch, worker);
+    write_distances(job, w.distance);
     memset(w.bias, 0, (size_t)channels * sizeof(float));
     if (io->bias != NULL) {
         memcpy(w.bias, io->bias, (size_t)p->in_c * sizeof(float));
     }
     for (int64_t x = begin, n; x < end; x += n) {
         n = next_count(end - x, p->kernels->rows);
-        write_addresses(job, (pixels){x, n, line}, w.address);
+        write_addresses(job, (pixels){x, n, line}, w.distance, w.address);
         int64_t out = output_at(job, line, x);
         cvi_tile tile = {.bias = w.bias,
                          .add = io->residual != NULL ? io->residual + out : NULL,

@@ -119,7 +119,15 @@ static void add_phases(cvi_conv_plan *p) {
         p->phases[p->n_phases++] = (cvi_phase){.rows = s->OH, .columns = s->OW, .n_taps = p->n_taps};
     }
     for (int64_t i = 0; i < p->n_phases; i++) {
-        p->most_taps = CVI_MAX(p->most_taps, p->phases[i].n_taps);
+        cvi_phase *ph = &p->phases[i];
+        p->most_taps = CVI_MAX(p->most_taps, ph->n_taps);
+        for (int64_t t = ph->first_tap; t < ph->first_tap + ph->n_taps; t++) {
+            bool first = t == ph->first_tap;
+            ph->low_y = first ? p->taps[t].dy : CVI_MIN(ph->low_y, p->taps[t].dy);
+            ph->high_y = first ? p->taps[t].dy : CVI_MAX(ph->high_y, p->taps[t].dy);
+            ph->low_x = first ? p->taps[t].dx : CVI_MIN(ph->low_x, p->taps[t].dx);
+            ph->high_x = first ? p->taps[t].dx : CVI_MAX(ph->high_x, p->taps[t].dx);
+        }
     }
 }
 

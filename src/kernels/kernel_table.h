@@ -29,6 +29,15 @@ typedef void cvi_micro(int64_t taps, int64_t channels, const float *const *x, in
 typedef void cvi_micro_dw(int64_t taps, int64_t channels, const float *const *x, const float *w,
                           const cvi_tile *tile);
 
+/* A rectangle of output pixels as a gradient to weights sees it: positions of y and of the x under one tap. */
+typedef struct cvi_rectangle {
+    int64_t rows, columns;
+    const float *x, *dy;                    /* at the first position */
+    int64_t x_row, x_step, dy_row, dy_step; /* floats between rows, between columns */
+} cvi_rectangle;
+/* sum[i*16 + k] += sum over positions of x[i] * dy[k], i < M, k < 16 or 8. */
+typedef void cvi_micro_outer(const cvi_rectangle *at, float *sum);
+
 /* n floats; a, b: the operation's parameters. In place is allowed. */
 typedef void cvi_map(float a, float b, int64_t n, const float *x, float *y);
 typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float *z);
@@ -45,6 +54,7 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
          (int64_t rows, int64_t columns, const float *in, int64_t ld_in, float *out, int64_t ld_out))        \
     LEAF(dot4, (int64_t n, const float *a, const float *b, int64_t ld, float *out))                          \
     LEAF(add_rows, (int64_t rows, int64_t n, const float *a, const float *b, int64_t ld, float *out))        \
+    LEAF(outer_depthwise, (const cvi_rectangle *at, int64_t channels, float *sum))                           \
     LEAF(pool_max, (int64_t count, int64_t channels, const float *const *x, const int32_t *place,            \
                     float *out, int32_t *position))                                                          \
     LEAF(pool_sum, (int64_t count, int64_t channels, const float *const *x, float scale, float *out))        \
@@ -58,12 +68,14 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
 
 struct cvi_kernels {
     const char *name;
-    int rows;                       /* register block height, 1..CVI_MAX_ROWS */
-    cvi_micro *const *micro16;      /* [M], M = 1..rows */
-    cvi_micro *const *micro8;       /* [M] */
-    cvi_micro_dw *const *depthwise; /* [M] */
-    cvi_map *const *unary;          /* [cvi_unary_op] */
-    cvi_zip *const *binary;         /* [cvi_binary_op] */
+    int rows;                        /* register block height, 1..CVI_MAX_ROWS */
+    cvi_micro *const *micro16;       /* [M], M = 1..rows */
+    cvi_micro *const *micro8;        /* [M] */
+    cvi_micro_dw *const *depthwise;  /* [M] */
+    cvi_micro_outer *const *outer16; /* [M] */
+    cvi_micro_outer *const *outer8;  /* [M] */
+    cvi_map *const *unary;           /* [cvi_unary_op] */
+    cvi_zip *const *binary;          /* [cvi_binary_op] */
 #define CVI_LEAF_FIELD(name, parameters) void(*name) parameters;
     CVI_LEAVES(CVI_LEAF_FIELD)
 #undef CVI_LEAF_FIELD

@@ -9,13 +9,6 @@
 #include "kernels/leaf.h"
 #include "kernels/leaf_simd.h"
 
-#define ROWS1(X) X(0)
-#define ROWS2(X) ROWS1(X) X(1)
-#define ROWS3(X) ROWS2(X) X(2)
-#define ROWS4(X) ROWS3(X) X(3)
-#define ROWS5(X) ROWS4(X) X(4)
-#define ROWS6(X) ROWS5(X) X(5)
-
 /* Weights come from the second-level cache: ask four cache lines (one unrolled step) ahead of use. */
 #define PREFETCH(w)                                                                                          \
     __builtin_prefetch((w) + 256);                                                                           \
@@ -52,8 +45,8 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     put(tile, (i)*tile->pitch + 8, b##i);
 
 #define MICRO16(M, ROWS)                                                                                     \
-    static void micro16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
-                            const float *w, const cvi_tile *tile) {                                          \
+    CVI_INLINE void body16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,        \
+                               const float *w, const cvi_tile *tile) {                                       \
         v8 bias0 = v8_load(tile->bias), bias1 = v8_load(tile->bias + 8);                                     \
         ROWS(START16)                                                                                        \
         for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
@@ -68,6 +61,14 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
             }                                                                                                \
         }                                                                                                    \
         ROWS(PUT16)                                                                                          \
+    }                                                                                                        \
+    static void micro16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
+                            const float *w, const cvi_tile *tile) {                                          \
+        if (channels == 3) { /* a colour picture: no loop over channels at all */                            \
+            body16_##M(taps, 3, x, offset, w, tile);                                                         \
+        } else {                                                                                             \
+            body16_##M(taps, channels, x, offset, w, tile);                                                  \
+        }                                                                                                    \
     }
 
 /* Eight channels wide: even and odd input channels have accumulators of their own, or six chains of dependent
@@ -150,13 +151,8 @@ ALL(3, ROWS3)
 ALL(4, ROWS4)
 ALL(5, ROWS5)
 ALL(6, ROWS6)
-#define BLOCKS(name)                                                                                         \
-    { NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 }
-#else
-#define BLOCKS(name)                                                                                         \
-    { NULL, name##_1, name##_2 }
 #endif
 
-cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1] = BLOCKS(micro16);
-cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1] = BLOCKS(micro8);
-cvi_micro_dw *const CVI_LEAF(depthwise)[CVI_MAX_ROWS + 1] = BLOCKS(depthwise);
+cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(micro16);
+cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(micro8);
+cvi_micro_dw *const CVI_LEAF(depthwise)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(depthwise);

@@ -142,6 +142,73 @@ static void avx2_equals_twin(void **state) {
     check_level("avx2");
 }
 
+/* dw from the formula, and the sum of the absolute products. */
+static void twin_dw(const cvi_conv_shape *s, const float *x, const float *dy, double *dw, double *size) {
+    int64_t cg = s->C / s->groups, kg = s->K / s->groups, count = s->K * cg * s->R * s->S;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t q = i % s->S, r = i / s->S % s->R, c = i / s->S / s->R % cg, k = i / s->S / s->R / cg;
+        dw[i] = size[i] = 0;
+        for (int64_t o = 0; o < s->N * s->OH * s->OW; o++) {
+            int64_t n = o / (s->OH * s->OW), oy = o / s->OW % s->OH, ox = o % s->OW;
+            int64_t iy = oy * s->stride_h - s->pad_top + r * s->dilation_h;
+            int64_t ix = ox * s->stride_w - s->pad_left + q * s->dilation_w;
+            if (iy >= 0 && iy < s->H && ix >= 0 && ix < s->W) {
+                double v = (double)x[((n * s->C + k / kg * cg + c) * s->H + iy) * s->W + ix] *
+                           (double)dy[(n * s->K + k) * s->OH * s->OW + oy * s->OW + ox];
+                dw[i] += v;
+                size[i] += fabs(v);
+            }
+        }
+    }
+}
+
+static void check_dw(uint64_t seed) {
+    cvi_conv_shape s = random_shape(seed);
+    int64_t count = s.K * (s.C / s.groups) * s.R * s.S;
+    float *x = random_floats(seed, 1, s.N * s.C * s.H * s.W),
+          *dy = random_floats(seed, 2, s.N * s.K * s.OH * s.OW);
+    float *x8 = to_nhwc8(x, s.N, s.C, s.H * s.W), *dy8 = to_nhwc8(dy, s.N, s.K, s.OH * s.OW), *first = NULL;
+    double *want = calloc((size_t)count, sizeof(double)), *size = calloc((size_t)count, sizeof(double));
+    twin_dw(&s, x, dy, want, size);
+    bool accumulate = seed % 2 == 1;
+    for (int threads = 1; threads <= 3; threads++) {
+        cvi_pool *pool = cvi_pool_new(threads);
+        float *dw = filled(count, 0.5F);
+        void *scratch = cvi_malloc((size_t)cvi_conv_dw_scratch_bytes(&s, threads));
+        cvi_conv_dw(&s, pool, x8, 0, dy8, 0, dw, accumulate, scratch);
+        cvi_free(scratch);
+        cvi_pool_free(pool);
+        if (first == NULL) {
+            first = dw;
+        } else {
+            assert_memory_equal(first, dw, (size_t)count * sizeof(float));
+            free(dw);
+        }
+    }
+    for (int64_t i = 0; i < count; i++) {
+        double right = want[i] + (accumulate ? 0.5 : 0);
+        if (!(fabs((double)first[i] - right) <= 2e-6 * (size[i] + 1))) {
+            fail_msg("shape %llu: dw[%lld] is %.9g, not %.9g", (unsigned long long)seed, (long long)i,
+                     (double)first[i], right);
+        }
+    }
+    void *all[] = {x, dy, x8, dy8, first, want, size};
+    for (int i = 0; i < CVI_COUNT(all); i++) {
+        free(all[i]);
+    }
+}
+
+static void gradient_to_weights(void **state) {
+    (void)state;
+    for (int level = 0; level < CVI_COUNT(kernel_levels); level++) {
+        if (use_level(kernel_levels[level])) {
+            for (uint64_t seed = 0; seed < 80; seed++) {
+                check_dw(seed);
+            }
+        }
+    }
+}
+
 /* Layers of real nets: more channels than one chunk holds, many chunks. */
 static void real_layers(void **state) {
     (void)state;
@@ -230,6 +297,7 @@ int main(void) {
         cmocka_unit_test(real_layers),
         cmocka_unit_test(pitches_and_borrowing),
         cmocka_unit_test(bad_shapes_are_refused),
+        cmocka_unit_test(gradient_to_weights),
     };
     return cmocka_run_group_tests_name("kernels_conv", tests, NULL, NULL);
 }
