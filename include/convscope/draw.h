@@ -148,7 +148,7 @@ typedef struct cvs_report_options {
     cvs_lang lang;
     const char *model_path, *image_path; /* as the user typed them, for the commands under the pictures */
     int top;                             /* classes shown, 0 = 10 */
-    int64_t max_pixels;                  /* of all maps together, 0 = 8,000,000: bounds the file's size */
+    int64_t max_pixels;                  /* of all maps together, 0 = 6,000,000: bounds the file's size */
     cvs_progress progress;
     void *progress_context;
 } cvs_report_options;

@@ -81,6 +81,20 @@ static void draw_windows(pooling_figure *f, crop c, double x, double y, double c
     }
 }
 
+/* Very many winners as one picture of 3 x 3 pixels per cell, the middle one marked. */
+static void draw_winner_picture(pooling_figure *f, int64_t channel, double x, double y, double cell) {
+    int64_t w = f->p.in.columns, h = f->p.in.rows;
+    cvi_color palette[256] = {0, f->page->t->role[CVI_MARK]};
+    uint8_t *out =
+        cvi_draw_image(f->page->s, x, y, cell * (double)w, cell * (double)h, 3 * w, 3 * h, 1, palette, false);
+    for (int64_t o = 0; out != NULL && o < f->p.out.rows * f->p.out.columns; o++) {
+        int64_t at = cvi_pooling_winner(&f->p, channel, o);
+        if (at >= 0) {
+            out[(at / w * 3 + 1) * 3 * w + at % w * 3 + 1] = 1;
+        }
+    }
+}
+
 /* Every winner inside the crop: a ring in a large cell, a dot in a small one. */
 static void draw_winners(pooling_figure *f, int64_t channel, crop c, double x, double y, double cell) {
     cvi_paint under = {.stroke = 0xFFFFFFFF, .width = 2.6};
@@ -164,7 +178,11 @@ static void draw_channel(pooling_figure *f, int64_t channel) {
         caption(f, x, y - 4, full_side,
                 cvi_page_tr(page, f->p.has_winners ? "input and all winners" : "input"));
         draw_cells(f, &p->in, channel, all, x, y, cell);
-        draw_winners(f, channel, all, x, y, cell);
+        if (f->p.has_winners && f->p.out.rows * f->p.out.columns > 400) {
+            draw_winner_picture(f, channel, x, y, cell);
+        } else {
+            draw_winners(f, channel, all, x, y, cell);
+        }
         cvi_paint box = {.stroke = page->t->role[CVI_ACCENT], .width = 1.2};
         cvi_draw_rect(page->s, x + (double)in.x * cell, y + (double)in.y * cell, cell * (double)in.w,
                       cell * (double)in.h, 0, &box);

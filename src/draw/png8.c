@@ -55,7 +55,7 @@ static bool deflate_rows(const uint8_t *pixels, int64_t width, int64_t height, c
     z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
     int64_t raw = (width + 1) * height;
     uint8_t *row = cvi_malloc((size_t)width + 1);
-    if (row == NULL || deflateInit(&z, 9) != Z_OK) {
+    if (row == NULL || deflateInit(&z, 7) != Z_OK) {
         cvi_free(row);
         return false;
     }

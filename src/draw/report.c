@@ -273,9 +273,9 @@ cvs_status cvs_report_html(cvs_run *run, const cvs_model *model, const cvs_tenso
     r.model_arg = r.o.model_path != NULL ? r.o.model_path : r.info.path != NULL ? r.info.path : "MODEL";
     r.image_arg = r.o.image_path != NULL ? r.o.image_path : "IMAGE";
     CVI_TRY(cvs_model_summarize(model, NULL, r.o.lang, &r.sum, err));
-    int64_t all = r.o.max_pixels > 0 ? r.o.max_pixels : 8000000;
+    int64_t all = r.o.max_pixels > 0 ? r.o.max_pixels : 6000000;
     r.deep = r.sum.n_layers > 40;
-    r.layer_pixels = CVI_MIN(CVI_MAX(all / CVI_MAX(r.sum.n_layers, 1), 20000), 1200000);
+    r.layer_pixels = CVI_MIN(CVI_MAX(all / CVI_MAX(r.sum.n_layers, 1), 10000), 1200000);
     cvs_status status = measure(&r, err);
     if (status == CVS_OK) {
         status = compose(&r, err);

@@ -6,7 +6,9 @@
 
 #include <math.h>
 
-#define GAP 3.0 /* points between tiles, about: a whole number of pixels */
+#define BAND_PIXELS 4000000 /* a sheet is cut into pictures of whole rows, so that none outgrows a painter */
+#define BAND_SIDE   8192
+#define GAP         3.0 /* points between tiles, about: a whole number of pixels */
 
 typedef struct grid {
     int64_t across, down;    /* tiles */
@@ -14,7 +16,7 @@ typedef struct grid {
     double pitch_x, pitch_y; /* points from tile to tile, label included */
     double indent; /* points left of the first tile: a row's number, or half of what a label is wider */
     int64_t up;    /* pixels per value */
-    int64_t px_w, px_h, gap; /* pixels: of a tile, between tiles */
+    int64_t px_w, px_h, gap, gap_y; /* pixels: of a tile, between tiles */
 } grid;
 
 int64_t cvi_shrink_factor(int64_t count, int64_t rows, int64_t columns, int64_t max_pixels) {
@@ -80,7 +82,9 @@ static grid lay_out(const cvi_page *page, const cvi_sheet *sheet) {
         g.tile_h *= stretch;
         g.pitch_x *= stretch;
     }
-    g.pitch_y = g.tile_h + (labels ? 1.5 + 7.5 * sheet->label_lines + 2.5 : GAP);
+    double below = labels ? 1.5 + 7.5 * sheet->label_lines + 2.5 : GAP, per_row = g.tile_h / (double)g.px_h;
+    g.gap_y = CVI_MAX(1, (int64_t)ceil(below / per_row - 1e-9));
+    g.pitch_y = g.tile_h + (double)g.gap_y * per_row;
     return g;
 }
 
@@ -171,23 +175,27 @@ static void draw_words(cvi_page *page, const cvi_sheet *sheet, const grid *g, in
     }
 }
 
-/* One picture per row of tiles: rows stay together when a browser prints, and no picture outgrows a painter. */
-static cvs_status draw_row(cvi_page *page, const cvi_sheet *sheet, const grid *g, int64_t row, uint8_t *tile,
-                           cvs_error *err) {
-    int64_t first = row * g->across, n = CVI_MIN(g->across, sheet->count - first);
-    int64_t width = n * g->px_w + (n - 1) * g->gap;
+/* Rows [row, row + rows) as one picture; moves y behind them. */
+static cvs_status draw_band(cvi_page *page, const cvi_sheet *sheet, const grid *g, int64_t row, int64_t rows,
+                            uint8_t *tile, cvs_error *err) {
+    int64_t width = g->across * g->px_w + (g->across - 1) * g->gap, step = g->px_h + g->gap_y;
+    int64_t height = (rows - 1) * step + g->px_h, wide = sheet->rgb ? 4 : 1;
     double x0 = page->left + g->indent, w = (double)width * g->tile_w / (double)g->px_w;
-    uint8_t *pixels = cvi_draw_image(page->s, x0, page->y, w, g->tile_h, width, g->px_h, sheet->rgb ? 4 : 1,
-                                     sheet->palette, false);
+    double h = (double)height * g->tile_h / (double)g->px_h;
+    uint8_t *pixels =
+        cvi_draw_image(page->s, x0, page->y, w, h, width, height, (int)wide, sheet->palette, false);
     if (pixels == NULL) {
-        return cvi_no_memory(err, (size_t)(width * g->px_h));
+        return cvi_no_memory(err, (size_t)(width * height * wide));
     }
-    for (int64_t k = 0; k < n; k++) {
-        sheet->paint(sheet->context, first + k, tile);
-        put_tile(sheet, g, tile, pixels, width * (sheet->rgb ? 4 : 1), k * (g->px_w + g->gap));
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t first = (row + r) * g->across, n = CVI_MIN(g->across, sheet->count - first);
+        for (int64_t k = 0; k < n; k++) {
+            sheet->paint(sheet->context, first + k, tile);
+            put_tile(sheet, g, tile, pixels + r * step * width * wide, width * wide, k * (g->px_w + g->gap));
+        }
+        draw_words(page, sheet, g, first, n, x0, page->y + (double)r * g->pitch_y);
     }
-    draw_words(page, sheet, g, first, n, x0, page->y);
-    page->y += g->pitch_y;
+    page->y += (double)rows * g->pitch_y;
     return CVS_OK;
 }
 
@@ -206,8 +214,10 @@ cvs_status cvi_draw_sheet(cvi_page *page, const cvi_sheet *sheet, cvs_error *err
         return cvi_no_memory(err, (size_t)bytes);
     }
     cvs_status status = CVS_OK;
-    for (int64_t row = 0; row < g.down && status == CVS_OK; row++) {
-        status = draw_row(page, sheet, &g, row, tile, err);
+    int64_t wide = g.across * (g.px_w + g.gap), tall = g.px_h + g.gap_y;
+    int64_t rows = CVI_MAX(1, CVI_MIN(BAND_PIXELS / wide, BAND_SIDE) / tall); /* of one picture */
+    for (int64_t row = 0; row < g.down && status == CVS_OK; row += rows) {
+        status = draw_band(page, sheet, &g, row, CVI_MIN(rows, g.down - row), tile, err);
     }
     cvi_free(tile);
     return status;
