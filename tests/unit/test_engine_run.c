@@ -186,6 +186,63 @@ static void shape_arithmetic_is_folded(void **state) {
     net_end(&n);
 }
 
+/* A branch: y = relu(x) or y = x + x, where x is captured. */
+static cvi_graph *branch(net *n, const char *op, int outer) {
+    cvi_graph *g = cvi_graph_new(n->model, n->g, op, &n->err);
+    assert_non_null(g);
+    int x = cvi_graph_value(g, "captured", CVS_NONE, -1, NULL, &n->err);
+    assert_true(x >= 0);
+    g->values[x].outer = outer;
+    int in[2] = {x, x};
+    int y = cvi_graph_op(g, op, strcmp(op, "Add") == 0 ? 2 : 1, in, "y", 0, NULL, &n->err);
+    assert_true(y >= 0 && cvi_graph_add_output(g, y));
+    return g;
+}
+
+/* If with a condition that is a constant, or an input (then the shape is found while running). */
+static void branches_of_if(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        bool fixed = kind < 2, condition = kind % 2;
+        net n;
+        cvi_exec *x;
+        cvs_tensor in[2] = {{0}, {.dtype = CVS_BOOL, .data = &condition, .bytes = 1}}, t;
+        net_begin(&n, CVS_F32);
+        int a = net_input(&n, "a", CVS_F32, 4, picture), c;
+        int conv = net_conv(&n, "conv", a, 3, 8, 1);
+        if (fixed) {
+            c = cvi_graph_constant(n.g, "c", &in[1], &n.err);
+        } else {
+            c = net_input(&n, "c", CVS_BOOL, 0, NULL);
+        }
+        cvi_node *node;
+        int y = net_op(&n, "If", "if", 1, &c, 2, &node);
+        cvi_graph *sub[2] = {branch(&n, "Add", conv), branch(&n, "Relu", conv)};
+        for (int k = 0; k < 2; k++) {
+            node->attr[k].name = k ? "then_branch" : "else_branch";
+            node->attr[k].kind = CVI_ATTR_GRAPH;
+            node->attr[k].graph = sub[k];
+        }
+        net_finish(&n, net_relu(&n, "last", y));
+        in[0] = net_tensor(&n, 4, picture, 21);
+        NET_OK(&n, cvi_exec_new(n.g, in, NULL, &x, &n.err));
+        assert_int_equal(cvi_exec_value(x, value(&n, "if"), &t, NULL), fixed ? CVS_OK : CVS_E_LATE);
+        for (int round = 0; round < 2; round++) {
+            NET_OK(&n, cvi_exec_forward(x, in, -1, &n.err));
+            cvs_tensor from = read(&n, x, "conv");
+            t = read(&n, x, "if");
+            for (int64_t i = 0; i < cvs_tensor_count(&from); i++) {
+                double v = cvi_get(&from, i);
+                assert_true(fabs(cvi_get(&t, i) - (condition ? fmax(v, 0) : v + v)) < 1e-6);
+            }
+            condition = fixed ? condition : !condition;
+        }
+        cvi_exec_free(x);
+        cvs_tensor_free(&in[0]);
+        net_end(&n);
+    }
+}
+
 static void overrides(void **state) {
     (void)state;
     net n;
@@ -336,6 +393,7 @@ int main(void) {
         cmocka_unit_test(only_what_is_needed),
         cmocka_unit_test(late_shapes),
         cmocka_unit_test(shape_arithmetic_is_folded),
+        cmocka_unit_test(branches_of_if),
         cmocka_unit_test(overrides),
         cmocka_unit_test(unknown_operators_stop_a_run),
         cmocka_unit_test(missing_weights_are_said),
