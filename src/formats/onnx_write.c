@@ -240,14 +240,17 @@ static cvs_status place_weight(writing *w, weight *x, int64_t at, int64_t *next)
     if (failed) {
         return cvi_no_memory(w->err, (size_t)head);
     }
-    for (int size = 1; size <= 10; size++) { /* bytes that the length itself takes */
+    for (int round = 0; round < 30; round++) {
+        int size =
+            1 +
+            round % 10; /* bytes that the length itself takes; it depends on the fill, which depends on it */
         int64_t plain = at + 1 + size + head, fill = 0;
-        if (x->offset < 0 && t->bytes > 0 && plain % align) {
-            fill = align - plain % align;
+        if (x->offset < 0 && t->bytes > 0 && (plain % align || round >= 10)) {
+            fill = align - plain % align + (round / 10) * align;
             fill += fill < 3 ? align : 0; /* the field itself takes two bytes of tag and one of length */
         }
         int64_t length = head + fill + data;
-        if (cvi_pbw_varint_size((uint64_t)length) == size) {
+        if (cvi_pbw_varint_size((uint64_t)length) == size && fill < 128) {
             x->pad = fill ? fill - 3 : -1;
             x->length = length;
             *next = at + 1 + size + length;
@@ -260,7 +263,7 @@ static cvs_status place_weight(writing *w, weight *x, int64_t at, int64_t *next)
 /* Where everything lies; the graph's length is part of its own place, so a few rounds. */
 static cvs_status place_all(writing *w) {
     int64_t start = (int64_t)(w->head.size + 1), guess = 1;
-    for (int round = 0; round < 10; round++) {
+    for (int round = 0; round < 20; round++) {
         int64_t begin = start + guess, at = begin + (int64_t)w->small.size;
         for (int i = 0; i < w->n_weights; i++) {
             CVI_TRY(place_weight(w, &w->weights[i], at, &at));
@@ -269,6 +272,14 @@ static cvs_status place_all(writing *w) {
         int64_t need = cvi_pbw_varint_size((uint64_t)w->graph_length);
         if (need == guess) {
             return CVS_OK;
+        }
+        if (need < guess) { /* it hovers at a power of 128: a little more makes it settle */
+            static const char fill[64];
+            cvi_pbw_bytes(&w->small, PAD_FIELD, fill, sizeof fill);
+            if (w->small.failed) {
+                return cvi_no_memory(w->err, w->small.size);
+            }
+            continue;
         }
         guess = need;
     }
