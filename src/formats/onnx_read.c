@@ -43,7 +43,7 @@ static int match(const cvi_open *open) {
             break;
         }
     }
-    if (unknown > known || (!graph && !version)) {
+    if (unknown > 16 * known || (!graph && !version)) {
         return 0;
     }
     return graph && version ? 90 : graph ? 60 : unknown == 0 ? 30 : 0;

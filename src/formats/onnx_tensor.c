@@ -6,6 +6,8 @@
  */
 #include "onnx.h"
 
+#include <sys/mman.h>
+
 #include <stdlib.h>
 
 #include "tensor/half.h"
@@ -266,6 +268,23 @@ static void *arena_bytes(cvi_onnx *o, int64_t count, size_t size) {
     return p;
 }
 
+/* Copies from a file in pieces and gives the file's pages back as it goes, so that weights which have to be copied are in
+ * memory once, not twice. */
+static void copy_out(const cvi_onnx *o, uint8_t *to, const uint8_t *from, size_t bytes) {
+    const size_t piece = 4 << 20, page = 4096;
+    const cvi_file *file = o->open ? o->open->file : NULL;
+    bool mapped = file && file->mapped && from >= file->data && from < file->data + file->size;
+    for (size_t at = 0; at < bytes; at += piece) {
+        size_t n = CVI_MIN(piece, bytes - at);
+        memcpy(to + at, from + at, n);
+        uintptr_t first = ((uintptr_t)(from + at) + page - 1) / page * page;
+        uintptr_t last = (uintptr_t)(from + at + n) / page * page;
+        if (mapped && first < last) { /* a page size of another machine makes this a refused wish, no more */
+            (void)madvise((void *)first, last - first, MADV_DONTNEED);
+        }
+    }
+}
+
 static cvs_status widen(cvi_onnx *o, cvs_tensor *t) {
     int64_t n = cvs_tensor_count(t);
     float *to = NULL;
@@ -317,7 +336,7 @@ static cvs_status take_numbers(cvi_onnx *o, const cvi_pb *message, const tensor_
             return CVS_E_MEMORY;
         }
         if (in_place) {
-            memcpy(to, in_place, t->bytes);
+            copy_out(o, to, in_place, t->bytes);
         } else {
             CVI_TRY(copy_typed(message, (uint32_t)field, width, size, to));
         }
