@@ -79,10 +79,9 @@ static bool make_room(cvi_arena *a, size_t bytes) {
     return true;
 }
 
-void *cvi_arena_alloc(cvi_arena *a, int64_t count, size_t size) {
-    int64_t bytes = 0, total = 0;
-    if (size > INT64_MAX || !cvi_mul(count, (int64_t)size, &bytes) ||
-        !cvi_add(bytes, PIECE_ALIGNMENT - 1, &bytes)) {
+static void *take(cvi_arena *a, int64_t bytes) {
+    int64_t total = 0;
+    if (!cvi_add(bytes, PIECE_ALIGNMENT - 1, &bytes)) {
         return NULL;
     }
     bytes = CVI_MAX(bytes / PIECE_ALIGNMENT * PIECE_ALIGNMENT, (int64_t)PIECE_ALIGNMENT);
@@ -93,8 +92,22 @@ void *cvi_arena_alloc(cvi_arena *a, int64_t count, size_t size) {
     char *p = (char *)(a->current + 1) + a->current->used;
     a->current->used += (size_t)bytes;
     a->bytes = total;
-    memset(p, 0, (size_t)bytes);
     return p;
+}
+
+void *cvi_arena_alloc(cvi_arena *a, int64_t count, size_t size) {
+    int64_t bytes = 0;
+    if (size > INT64_MAX || !cvi_mul(count, (int64_t)size, &bytes)) {
+        return NULL;
+    }
+    void *p = take(a, bytes);
+    return p == NULL ? NULL : memset(p, 0, (size_t)bytes);
+}
+
+void *cvi_arena_raw(cvi_arena *a, int64_t bytes) {
+    enum { ALIGNMENT = 64 };
+    char *p = cvi_add(bytes, ALIGNMENT, &bytes) ? take(a, bytes) : NULL;
+    return p == NULL ? NULL : p + (ALIGNMENT - (uintptr_t)p % ALIGNMENT) % ALIGNMENT;
 }
 
 char *cvi_arena_strn(cvi_arena *a, const char *s, size_t n) {

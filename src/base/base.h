@@ -85,7 +85,9 @@ cvi_arena *cvi_arena_new(int64_t max_bytes);                     /* 0 = no bound
 void cvi_arena_free(cvi_arena *a);                               /* NULL allowed */
 void cvi_arena_reset(cvi_arena *a);                              /* forgets the pieces, keeps the memory */
 void *cvi_arena_alloc(cvi_arena *a, int64_t count, size_t size); /* NULL: out of memory, bound or overflow */
-char *cvi_arena_strn(cvi_arena *a, const char *s, size_t n);     /* terminated copy */
+/* Scratch for hot loops: 64-byte aligned and not zeroed. */
+void *cvi_arena_raw(cvi_arena *a, int64_t bytes);
+char *cvi_arena_strn(cvi_arena *a, const char *s, size_t n); /* terminated copy */
 char *cvi_arena_printf(cvi_arena *a, const char *fmt, ...) CVI_PRINTF(2, 3);
 int64_t cvi_arena_bytes(const cvi_arena *a);
 

@@ -163,9 +163,7 @@ static cvs_status fill(cvi_exec *x, int n, back_call *b, cvs_error *err) {
         b->pout[k] = NULL;
         if (v >= 0) {
             CVI_TRY(cvi_exec_value(x, v, &x->call.out[k], err));
-            if (x->steps[n].widen) {
-                CVI_TRY(widen(&x->call.out[k], &b->wide[node->n_in + k], err));
-            }
+            CVI_TRY(widen(&x->call.out[k], &b->wide[node->n_in + k], err));
         }
         if (v >= 0 && x->slots[v].has_grad) {
             b->grad_out[k] = gradient_of(x, v);
@@ -174,7 +172,7 @@ static cvs_status fill(cvi_exec *x, int n, back_call *b, cvs_error *err) {
     }
     for (int k = 0; k < node->n_in; k++) {
         b->pin[k] = NULL;
-        if (node->in[k] >= 0 && x->steps[n].widen) {
+        if (node->in[k] >= 0) {
             CVI_TRY(widen(&x->call.in[k], &b->wide[k], err));
         }
         if (wants_input(x, node, k)) {

@@ -179,6 +179,7 @@ cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cv
         .aux = x->steps[n].aux,
         .training = x->options.training,
         .exact = x->options.exact,
+        .plain = x->options.plain,
         .seed = cvi_random_bits(x->options.seed, 0x6e6f6465, (uint64_t)n),
         .run_graph = cvi_exec_run_graph,
         .engine = x,
@@ -247,22 +248,26 @@ cvs_status cvi_exec_opctx(cvi_exec *x, int node, cvi_opctx *ctx, cvs_error *err)
     return CVS_OK;
 }
 
-/* Marks what depends on overridden constants: it is computed anew in every run. Fails where it decides a shape. */
-static cvs_status spread_moving(cvi_exec *x, cvs_error *err) {
+/* After constant `value` was replaced or given back: marks what depends on overridden constants, which is computed anew in
+ * every run, and forgets what was prepared from other numbers. Fails where it decides a shape. */
+static cvs_status spread_moving(cvi_exec *x, int value, cvs_error *err) {
     const cvi_graph *g = x->g;
     for (int n = 0; n < g->n_nodes; n++) {
         const cvi_node *node = &g->nodes[n];
         cvi_step *step = &x->steps[n];
-        bool moving = false;
+        bool moving = false, changed = false;
         for (int k = 0; k < node->n_in; k++) {
             bool moves = node->in[k] >= 0 && x->slots[node->in[k]].moving;
+            changed =
+                changed || node->in[k] == value ||
+                (node->in[k] >= 0 && x->slots[node->in[k]].constant && g->values[node->in[k]].producer >= 0);
             if (moves && node->def && cvi_op_role(node->def, k) == CVI_SHAPE) {
                 return cvi_fail(err, CVS_E_ARGUMENT, "%.80s cannot be replaced: its numbers decide a shape",
                                 g->values[node->in[k]].name);
             }
             moving = moving || moves;
         }
-        if (moving || step->repack) {
+        if (moving || changed || step->repack) {
             cvi_step_drop(x, n);
         }
         for (int k = 0; k < node->n_out; k++) {
@@ -292,10 +297,10 @@ cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_er
     cvi_slot *slot = &x->slots[value];
     bool was = slot->moving;
     slot->moving = t != NULL;
-    cvs_status s = was == slot->moving ? CVS_OK : spread_moving(x, err);
+    cvs_status s = was == slot->moving ? CVS_OK : spread_moving(x, value, err);
     if (s != CVS_OK) {
         slot->moving = was;
-        (void)spread_moving(x, NULL);
+        (void)spread_moving(x, value, NULL);
         return s;
     }
     x->n_moving += (int)slot->moving - (int)was;

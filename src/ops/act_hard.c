@@ -18,6 +18,10 @@ CVI_MAP_CALLS(hard_sigmoid, false, cvi_op_float(ctx, "alpha"), cvi_op_float(ctx,
 CVI_MAP_CALLS(hard_swish, false, 0, 0)
 CVI_MAP_CALLS(softsign, false, 0, 0)
 
+CVI_MAP_FAST(hard_sigmoid, CVI_U_HARDSIGMOID, cvi_op_float(ctx, "alpha"), cvi_op_float(ctx, "beta"))
+CVI_MAP_FAST(hard_swish, CVI_U_HARDSWISH, 0, 0)
+CVI_MAP_FAST(softsign, CVI_U_SOFTSIGN, 0, 0)
+
 static const cvi_op_attr hard_sigmoid_attrs[] = {
     {"alpha", CVI_ATTR_FLOAT, "0.2", "any", "slope of the middle part", "中间段的斜率"},
     {"beta", CVI_ATTR_FLOAT, "0.5", "any", "value at 0", "在 0 处的取值"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * act_prelu.c - PRelu: a leaky ReLU whose slopes are learned, one for all, one per channel or any shape that broadcasts to x.
  */
-#include "ops/typed.h"
+#include "ops/map.h"
 
 typedef struct prelu_job {
     const cvi_opctx *ctx;
@@ -69,6 +69,33 @@ static void forward_body(void *context, int64_t chunk, int worker) {
 static cvs_status prelu_forward(cvi_opctx *ctx) {
     prelu_job j = read_job(ctx);
     cvi_pool_run(ctx->pool, j.runs, forward_body, &j);
+    return CVS_OK;
+}
+
+/* One slope for all, or one per channel of a picture. */
+static bool prelu_can_fast(const cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0], *s = ctx->in[1];
+    int64_t count = cvs_tensor_count(s);
+    bool channels = s->rank >= 3 && s->dim[s->rank - 3] == count;
+    return x->dtype == CVS_F32 && s->dtype == CVS_F32 && x->rank == 4 && (count == 1 || channels);
+}
+
+static cvs_status prelu_fast(cvi_opctx *ctx) {
+    cvi_rows r = cvi_rows_of(ctx->in[0]);
+    const float *slope = ctx->in[1]->data;
+    if (cvs_tensor_count(ctx->in[1]) == 1) {
+        float *same = cvi_arena_raw(ctx->scratch, r.channels * (int64_t)sizeof *same);
+        if (same == NULL) {
+            return cvi_no_memory(ctx->err, (size_t)r.channels * sizeof *same);
+        }
+        for (int64_t c = 0; c < r.channels; c++) {
+            same[c] = slope[0];
+        }
+        slope = same;
+    }
+    if (r.rows > 0) {
+        cvi_prelu(ctx->pool, r.rows, r.channels, r.pitch, ctx->in[0]->data, slope, ctx->out[0].data);
+    }
     return CVS_OK;
 }
 
@@ -146,6 +173,9 @@ const cvi_op cvi_op_prelu = {
     .infer = prelu_infer,
     .forward = prelu_forward,
     .any_type = true,
+    .can_fast = prelu_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = prelu_fast,
     .backward = prelu_backward,
     .cost = prelu_cost,
     .text = {"Parametric ReLU", "参数化 ReLU",

@@ -23,6 +23,10 @@ CVI_MAP_CALLS(leaky, false, cvi_op_float(ctx, "alpha"), 0)
 CVI_MAP_CALLS(threshold, true, cvi_op_float(ctx, "alpha"), 0)
 CVI_MAP_CALLS(shrink, false, cvi_op_float(ctx, "lambd"), cvi_op_float(ctx, "bias"))
 
+CVI_MAP_FAST(relu, CVI_U_RELU, 0, 0)
+CVI_MAP_FAST(leaky, CVI_U_LEAKY, cvi_op_float(ctx, "alpha"), 0)
+CVI_MAP_FAST(threshold, CVI_U_THRESHOLD, cvi_op_float(ctx, "alpha"), 0)
+
 /* ---- integers: compared exactly ------------------------------------------------------------------------ */
 
 static int compare(const cvs_tensor *a, int64_t i, const cvs_tensor *b, int64_t k) {
@@ -101,6 +105,12 @@ static cvs_status clip_forward(cvi_opctx *ctx) {
     return cvi_map_forward(ctx, clip_value, p);
 }
 
+static cvs_status clip_fast(cvi_opctx *ctx) {
+    double p[2];
+    limits(ctx, p);
+    return cvi_map_fast(ctx, CVI_U_CLAMP, CVI_MIN(p[0], p[1]), p[1]);
+}
+
 /* Numbers at a limit send their gradient to that limit. */
 static void limit_gradients(const cvi_opctx *ctx, const double p[2], const cvs_tensor *g,
                             cvs_tensor *const *grad_in) {
@@ -146,6 +156,9 @@ const cvi_op cvi_op_relu = {
     .n_outputs = 1,
     .glyph = CVI_GLYPH_ACTIVATION,
     .forward = relu_forward,
+    .can_fast = cvi_map_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = relu_fast,
     .backward = rectify_backward,
     .cost = cvi_map_cost,
     .flags = CVI_OP_POINTWISE | CVI_OP_RELU,
@@ -200,7 +213,14 @@ static const cvi_op_attr shrink_attrs[] = {
 const cvi_op cvi_op_shrink = {
     .name = "Shrink",
     .since = 9,
-    CVI_MAP_COMMON(shrink),
+    .inputs = cvi_map_in,
+    .n_inputs = 1,
+    .outputs = cvi_map_out,
+    .n_outputs = 1,
+    .glyph = CVI_GLYPH_ACTIVATION,
+    .forward = shrink_forward,
+    .backward = shrink_backward,
+    .cost = cvi_map_cost,
     .attrs = shrink_attrs,
     .n_attrs = CVI_COUNT(shrink_attrs),
     .flags = CVI_OP_POINTWISE,
@@ -222,6 +242,9 @@ const cvi_op cvi_op_clip = {
     .n_outputs = 1,
     .glyph = CVI_GLYPH_ACTIVATION,
     .forward = clip_forward,
+    .can_fast = cvi_map_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = clip_fast,
     .backward = clip_backward,
     .cost = cvi_map_cost,
     .flags = CVI_OP_POINTWISE | CVI_OP_RELU,

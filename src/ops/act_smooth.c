@@ -63,6 +63,17 @@ CVI_MAP_CALLS(mish, false, 0, 0)
 CVI_MAP_CALLS(gelu, false, is_approximate(ctx) ? 1 : 0, 0)
 CVI_MAP_CALLS(error_function, false, 0, 0)
 
+CVI_MAP_FAST(sigmoid, CVI_U_SIGMOID, 0, 0)
+CVI_MAP_FAST(hyperbolic, CVI_U_TANH, 0, 0)
+CVI_MAP_FAST(softplus, CVI_U_SOFTPLUS, 0, 0)
+CVI_MAP_FAST(elu, CVI_U_ELU, cvi_op_float(ctx, "alpha"), 0)
+CVI_MAP_FAST(selu, CVI_U_SELU, cvi_op_float(ctx, "alpha"), cvi_op_float(ctx, "gamma"))
+CVI_MAP_FAST(celu, CVI_U_CELU, cvi_op_float(ctx, "alpha"), 0)
+CVI_MAP_FAST(swish, CVI_U_SILU, cvi_op_float(ctx, "alpha"), 0)
+CVI_MAP_FAST(mish, CVI_U_MISH, 0, 0)
+CVI_MAP_FAST(gelu, is_approximate(ctx) ? CVI_U_GELU_TANH : CVI_U_GELU, 0, 0)
+CVI_MAP_FAST(error_function, CVI_U_ERF, 0, 0)
+
 static cvs_status celu_infer(cvi_opctx *ctx) {
     if (cvi_op_float(ctx, "alpha") == 0) {
         return cvi_at_attr(ctx->err, cvi_fail(ctx->err, CVS_E_SHAPE, "%s must not be 0", "alpha"), "alpha");

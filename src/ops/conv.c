@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * conv.c - Conv in 1, 2 and 3 dimensions: groups, dilation, every kind of padding.
  */
-#include "ops/conv_loops.h"
+#include "ops/conv_fast.h"
 
 static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
     const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
@@ -51,6 +51,19 @@ static cvs_status conv_forward(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+static bool conv_can_fast(const cvi_opctx *ctx) {
+    cvi_opctx quiet = *ctx;
+    cvi_conv_sides s;
+    quiet.err = NULL;
+    return ctx->in[0]->rank == 4 && read_shape(&quiet, &s) == CVS_OK && cvi_conv_fits(ctx, &s);
+}
+
+static cvs_status conv_prepare(cvi_opctx *ctx, void **prepared) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    return cvi_conv_prepare(ctx, &s, false, prepared);
+}
+
 static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                 cvs_tensor *const *grad_in) {
     (void)rule;
@@ -60,8 +73,13 @@ static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
         return CVS_OK;
     }
     const void *g = grad_out[0]->data;
+    bool fast = !ctx->plain && cvi_conv_fits(ctx, &s);
     if (grad_in[0] != NULL) {
-        cvi_conv_large(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
+        if (fast) {
+            CVI_TRY(cvi_conv_fast_large(ctx, &s, g, ctx->in[1]->data, grad_in[0]->data));
+        } else {
+            cvi_conv_large(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
+        }
     }
     if (grad_in[1] != NULL) {
         cvi_conv_kernel(&s, ctx->in[0]->data, g, grad_in[1]->data, ctx->pool);
@@ -114,6 +132,11 @@ const cvi_op cvi_op_conv = {
     .glyph = CVI_GLYPH_CONV,
     .infer = conv_infer,
     .forward = conv_forward,
+    .can_fast = conv_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .prepare = conv_prepare,
+    .drop = cvi_conv_drop,
+    .fast = cvi_conv_fast,
     .backward = conv_backward,
     .cost = conv_cost,
     .field = conv_field,

@@ -2,7 +2,7 @@
  * conv_transpose.c - ConvTranspose in 1, 2 and 3 dimensions: the same sums as Conv read backwards, so its input is the small
  * side of conv_loops.h and its output the large one.
  */
-#include "ops/conv_loops.h"
+#include "ops/conv_fast.h"
 
 static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
     const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
@@ -55,6 +55,19 @@ static cvs_status transpose_forward(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+static bool transpose_can_fast(const cvi_opctx *ctx) {
+    cvi_opctx quiet = *ctx;
+    cvi_conv_sides s;
+    quiet.err = NULL;
+    return ctx->in[0]->rank == 4 && read_shape(&quiet, &s) == CVS_OK && cvi_conv_fits(ctx, &s);
+}
+
+static cvs_status transpose_prepare(cvi_opctx *ctx, void **prepared) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    return cvi_conv_prepare(ctx, &s, true, prepared);
+}
+
 static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                      cvs_tensor *const *grad_in) {
     (void)rule;
@@ -64,8 +77,13 @@ static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_te
         return CVS_OK;
     }
     const void *g = grad_out[0]->data;
+    bool fast = !ctx->plain && cvi_conv_fits(ctx, &s);
     if (grad_in[0] != NULL) {
-        cvi_conv_small(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
+        if (fast) {
+            CVI_TRY(cvi_conv_fast_small(ctx, &s, g, ctx->in[1]->data, grad_in[0]->data));
+        } else {
+            cvi_conv_small(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
+        }
     }
     if (grad_in[1] != NULL) {
         cvi_conv_kernel(&s, g, ctx->in[0]->data, grad_in[1]->data, ctx->pool);
@@ -130,6 +148,11 @@ const cvi_op cvi_op_conv_transpose = {
     .glyph = CVI_GLYPH_UPSAMPLE,
     .infer = transpose_infer,
     .forward = transpose_forward,
+    .can_fast = transpose_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .prepare = transpose_prepare,
+    .drop = cvi_conv_drop,
+    .fast = cvi_conv_fast,
     .backward = transpose_backward,
     .cost = transpose_cost,
     .field = transpose_field,

@@ -96,6 +96,21 @@ static cvs_status gemm_forward(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+static bool dense_can_fast(const cvi_opctx *ctx) {
+    return ctx->in[0]->dtype == CVS_F32 && ctx->in[1]->dtype == CVS_F32;
+}
+
+static cvs_status gemm_fast(cvi_opctx *ctx) {
+    gemm g;
+    read_gemm(ctx, &g);
+    cvi_product p = gemm_product(ctx, &g);
+    if (cvi_in(ctx, 2) != NULL && g.beta != 0) {
+        put_c(ctx, &g, CVS_F32);
+        p.add = true;
+    }
+    return cvi_product_run(ctx, &p);
+}
+
 /* gC += beta * g, summed along broadcast axes. */
 CVI_INLINE void gradient_c(const cvi_opctx *ctx, const gemm *g, const void *grad, void *gc, cvs_dtype type) {
     int64_t row, col;
@@ -134,7 +149,7 @@ static cvs_status gemm_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
             p.a = f.b, p.a_row = f.b_row, p.a_col = f.b_col;
             p.b = go, p.b_row = 1, p.b_col = g.N;
         }
-        cvi_product_plain(&p, ctx->pool);
+        CVI_TRY(cvi_product_run(ctx, &p));
     }
     if (grad_in[1] != NULL) { /* gB = op(A)' g, stored transposed when B was */
         cvi_product p = {.dtype = f.dtype, .alpha = g.alpha, .out = grad_in[1]->data, .add = true};
@@ -147,7 +162,7 @@ static cvs_status gemm_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
             p.a = go, p.a_row = 1, p.a_col = g.N;
             p.b = f.a, p.b_row = f.a_row, p.b_col = f.a_col;
         }
-        cvi_product_plain(&p, ctx->pool);
+        CVI_TRY(cvi_product_run(ctx, &p));
     }
     if (ctx->n_in > 2 && grad_in[2] != NULL) {
         CVI_TYPED(f.dtype, gradient_c, ctx, &g, go, grad_in[2]->data);
@@ -283,6 +298,21 @@ static cvs_status matmul_forward(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+/* One matrix on the right: all matrices on the left are one tall one. */
+static cvs_status matmul_fast(cvi_opctx *ctx) {
+    batch b;
+    CVI_TRY(read_batch(ctx, &b));
+    bool tall = ctx->in[1]->rank <= 2 && b.count > 0;
+    for (int64_t i = 0; i < (tall ? 1 : b.count); i++) {
+        cvi_product p = matrix(ctx, &b, i);
+        p.M = tall ? b.M * b.count : b.M;
+        p.out = (float *)ctx->out[0].data + i * b.M * b.N;
+        CVI_TRY(cvi_product_run(ctx, &p));
+        cvi_arena_reset(ctx->scratch);
+    }
+    return CVS_OK;
+}
+
 static cvs_status matmul_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                   cvs_tensor *const *grad_in) {
     (void)rule;
@@ -311,7 +341,7 @@ static cvs_status matmul_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tenso
                              .b_col = b.N,
                              .add = true};
             p.out = (char *)grad_in[0]->data + x * b.M * b.K * size;
-            cvi_product_plain(&p, ctx->pool);
+            CVI_TRY(cvi_product_run(ctx, &p));
         }
         if (grad_in[1] != NULL) {
             cvi_product p = {.dtype = f.dtype,
@@ -327,7 +357,7 @@ static cvs_status matmul_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tenso
                              .b_col = 1,
                              .add = true};
             p.out = (char *)grad_in[1]->data + y * b.K * b.N * size;
-            cvi_product_plain(&p, ctx->pool);
+            CVI_TRY(cvi_product_run(ctx, &p));
         }
     }
     return CVS_OK;
@@ -366,6 +396,9 @@ const cvi_op cvi_op_gemm = {
     .infer = gemm_infer,
     .forward = gemm_forward,
     .any_type = true,
+    .can_fast = dense_can_fast,
+    .fast_layout = CVS_PLAIN,
+    .fast = gemm_fast,
     .backward = gemm_backward,
     .cost = gemm_cost,
     .field = dense_field,
@@ -388,6 +421,9 @@ const cvi_op cvi_op_matmul = {
     .infer = matmul_infer,
     .forward = matmul_forward,
     .any_type = true,
+    .can_fast = dense_can_fast,
+    .fast_layout = CVS_PLAIN,
+    .fast = matmul_fast,
     .backward = matmul_backward,
     .cost = matmul_cost,
     .field = dense_field,

@@ -104,6 +104,27 @@ cvs_status cvi_map_backward(cvi_opctx *ctx, cvi_map_loop slope, const double *p,
     return CVS_OK;
 }
 
+cvi_rows cvi_rows_of(const cvs_tensor *t) {
+    if (t->layout == CVS_NHWC8) {
+        return (cvi_rows){t->dim[0] * t->dim[2] * t->dim[3], t->dim[1], CVI_PITCH(t->dim[1])};
+    }
+    int64_t count = cvs_tensor_count(t);
+    return (cvi_rows){1, count, count};
+}
+
+bool cvi_map_can_fast(const cvi_opctx *ctx) {
+    return ctx->in[0]->dtype == CVS_F32;
+}
+
+cvs_status cvi_map_fast(cvi_opctx *ctx, cvi_unary_op op, double a, double b) {
+    cvi_rows r = cvi_rows_of(ctx->in[0]);
+    if (r.rows > 0 && r.channels > 0) {
+        cvi_unary(ctx->pool, op, (float)a, (float)b, r.rows, r.channels, r.pitch, ctx->in[0]->data,
+                  ctx->out[0].data);
+    }
+    return CVS_OK;
+}
+
 void cvi_map_cost(const cvi_opctx *ctx, cvi_cost *cost) {
     cost->flops = cvs_tensor_count(&ctx->out[0]);
 }

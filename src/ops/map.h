@@ -5,6 +5,7 @@
 #ifndef CVI_OPS_MAP_H
 #define CVI_OPS_MAP_H
 
+#include "kernels/kernels.h"
 #include "ops/typed.h"
 
 enum { CVI_MAP_BLOCK = 256 }; /* numbers handed to one call of a loop */
@@ -40,6 +41,12 @@ typedef void (*cvi_map_loop)(const double *p, int64_t n, const double *x, double
                                 (rectifier) ? rule : CVI_GRADIENT, grad_out, grad_in);                       \
     }
 
+/* Makes name_fast() on a kernel. */
+#define CVI_MAP_FAST(name, op, p0, p1)                                                                       \
+    static cvs_status name##_fast(cvi_opctx *ctx) {                                                          \
+        return cvi_map_fast(ctx, (op), (p0), (p1));                                                          \
+    }
+
 /* Output as input 0; floating-point numbers only, or any numbers. */
 cvs_status cvi_map_infer(cvi_opctx *ctx);
 cvs_status cvi_map_infer_any(cvi_opctx *ctx);
@@ -47,15 +54,24 @@ cvs_status cvi_map_forward(cvi_opctx *ctx, cvi_map_loop value, const double *p);
 /* grad_in[0] += g * slope(x); under deconvnet max(g,0) alone, under guided max(g,0) * slope(x). */
 cvs_status cvi_map_backward(cvi_opctx *ctx, cvi_map_loop slope, const double *p, cvi_rule rule,
                             const cvs_tensor *const *grad_out, cvs_tensor *const *grad_in);
+/* float32 in any layout. */
+bool cvi_map_can_fast(const cvi_opctx *ctx);
+cvs_status cvi_map_fast(cvi_opctx *ctx, cvi_unary_op op, double a, double b);
 /* One operation a number. */
 void cvi_map_cost(const cvi_opctx *ctx, cvi_cost *cost);
 
 extern const cvi_op_io cvi_map_in[1], cvi_map_out[1];
 
+/* How a tensor lies for the kernels: rows of `channels` numbers, `pitch` apart. Plain memory is one row. */
+typedef struct cvi_rows {
+    int64_t rows, channels, pitch;
+} cvi_rows;
+cvi_rows cvi_rows_of(const cvs_tensor *t);
+
 /* Fields that every one-input activation shares. */
 #define CVI_MAP_COMMON(name_)                                                                                \
     .inputs = cvi_map_in, .n_inputs = 1, .outputs = cvi_map_out, .n_outputs = 1,                             \
     .glyph = CVI_GLYPH_ACTIVATION, .forward = name_##_forward, .backward = name_##_backward,                 \
-    .cost = cvi_map_cost
+    .can_fast = cvi_map_can_fast, .fast_layout = CVS_NHWC8, .fast = name_##_fast, .cost = cvi_map_cost
 
 #endif

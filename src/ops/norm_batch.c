@@ -5,7 +5,7 @@
  */
 #include <math.h>
 
-#include "ops/typed.h"
+#include "ops/map.h"
 
 typedef struct bn_job {
     cvs_dtype dtype;
@@ -120,6 +120,59 @@ static cvs_status bn_forward(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+/* ---- inference on float32: y = x * factor[c] + constant[c] ------------------------------------------------ */
+
+static bool bn_can_fast(const cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    bool alone = !cvi_has_out(ctx, 1) && !cvi_has_out(ctx, 2);
+    return x->dtype == CVS_F32 && (x->rank == 4 || x->rank == 2) && alone && !ctx->training &&
+           cvi_op_int(ctx, "training_mode") == 0;
+}
+
+/* prepared: factor[C] then constant[C]. */
+static cvs_status bn_prepare(cvi_opctx *ctx, void **prepared) {
+    int64_t channels = ctx->in[0]->dim[1];
+    double epsilon = cvi_op_float(ctx, "epsilon");
+    for (int k = 1; k < 5; k++) {
+        if (ctx->in[k]->data == NULL) {
+            return CVS_OK; /* no weights (the run says so when it asks for them), or no channels */
+        }
+    }
+    float *made = cvi_calloc((size_t)channels, 2 * sizeof *made);
+    if (made == NULL) {
+        return cvi_no_memory(ctx->err, (size_t)channels * 2 * sizeof *made);
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        double factor = cvi_get(ctx->in[1], c) / sqrt(cvi_get(ctx->in[4], c) + epsilon);
+        made[c] = (float)factor;
+        made[channels + c] = (float)(cvi_get(ctx->in[2], c) - cvi_get(ctx->in[3], c) * factor);
+    }
+    *prepared = made;
+    return CVS_OK;
+}
+
+static cvs_status bn_fast(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    cvi_rows r = cvi_rows_of(x);
+    if (x->layout == CVS_PLAIN) { /* rank 2 */
+        r = (cvi_rows){x->dim[0], x->dim[1], x->dim[1]};
+    }
+    double *kept = ctx->aux, epsilon = cvi_op_float(ctx, "epsilon");
+    for (int64_t c = 0; kept != NULL && c < r.channels; c++) {
+        kept[2 * c] = cvi_get(ctx->in[3], c);
+        kept[2 * c + 1] = 1 / sqrt(cvi_get(ctx->in[4], c) + epsilon);
+    }
+    const float *factor = ctx->prepared;
+    if (factor == NULL && r.channels > 0) {
+        return cvi_fail(ctx->err, CVS_E_INTERNAL, "the normalisation was not prepared");
+    }
+    if (r.rows > 0 && r.channels > 0) {
+        cvi_affine(ctx->pool, false, r.rows, r.channels, r.pitch, x->data, factor, factor + r.channels,
+                   ctx->out[0].data);
+    }
+    return CVS_OK;
+}
+
 static size_t bn_aux(const cvi_opctx *ctx) {
     return (size_t)ctx->in[0]->dim[1] * 2 * sizeof(double);
 }
@@ -229,6 +282,11 @@ const cvi_op cvi_op_batch_normalization = {
     .glyph = CVI_GLYPH_NORM,
     .infer = bn_infer,
     .forward = bn_forward,
+    .can_fast = bn_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .prepare = bn_prepare,
+    .drop = cvi_free,
+    .fast = bn_fast,
     .backward = bn_backward,
     .aux_bytes = bn_aux,
     .cost = bn_cost,

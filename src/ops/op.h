@@ -58,6 +58,7 @@ typedef struct cvi_opctx {
     void *aux; /* aux_bytes() kept from forward to backward (switches), or NULL when nobody will ask */
     bool training;
     bool exact; /* no algorithm that rounds differently from the plain loop more than summation order does */
+    bool plain; /* the caller wants the plain loops in backward too, where forms exist that round otherwise */
     uint64_t seed;
     /* Runs a subgraph attribute (If, Loop): its outputs are owned tensors for the caller. Set by the engine. */
     cvs_status (*run_graph)(const struct cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);

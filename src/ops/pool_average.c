@@ -259,6 +259,27 @@ static cvs_status global_lp_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_te
     return run_backward(ctx, &w, false, p, grad_out, grad_in);
 }
 
+/* ---- float32 pictures ------------------------------------------------------------------------------------ */
+
+static bool average_can_fast(const cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    return x->dtype == CVS_F32 && x->rank == 4 && cvs_tensor_count(x) > 0;
+}
+
+static cvs_status average_fast(cvi_opctx *ctx) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
+    cvi_avgpool(ctx->pool, &s, cvi_op_int(ctx, "count_include_pad") != 0, ctx->in[0]->data, ctx->out[0].data);
+    return CVS_OK;
+}
+
+static cvs_status global_average_fast(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    cvi_global_avgpool(ctx->pool, x->dim[0], x->dim[1], x->dim[2] * x->dim[3], x->data, ctx->out[0].data);
+    return CVS_OK;
+}
+
 /* ---- cost, field --------------------------------------------------------------------------------------------- */
 
 static void pool_cost(const cvi_opctx *ctx, cvi_cost *cost) {
@@ -320,6 +341,9 @@ const cvi_op cvi_op_average_pool = {
     .n_attrs = CVI_COUNT(average_attrs),
     .infer = pool_infer,
     .forward = average_forward,
+    .can_fast = average_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = average_fast,
     .backward = average_backward,
     .cost = pool_cost,
     .field = pool_field,
@@ -333,6 +357,9 @@ const cvi_op cvi_op_global_average_pool = {
     POOL_COMMON,
     .infer = global_infer,
     .forward = global_forward,
+    .can_fast = average_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = global_average_fast,
     .backward = global_backward,
     .cost = global_cost,
     .field = global_field,

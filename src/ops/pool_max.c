@@ -105,6 +105,76 @@ static cvs_status max_forward(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+/* ---- float32 pictures ------------------------------------------------------------------------------------ */
+
+static bool plane_fits(const cvs_tensor *x) {
+    return x->dtype == CVS_F32 && x->rank == 4 && cvi_span(x, 2, 4) <= INT32_MAX && cvs_tensor_count(x) > 0;
+}
+
+static bool max_can_fast(const cvi_opctx *ctx) {
+    return plane_fits(ctx->in[0]) && !cvi_has_out(ctx, 1);
+}
+
+/* The kernel's winners lie as its output does; ours lie plain. */
+static void spread_winners(const cvi_pool_shape *s, const int32_t *from, int64_t *to) {
+    int64_t positions = s->OH * s->OW, pitch = CVI_PITCH(s->C);
+    for (int64_t n = 0; n < s->N; n++) {
+        for (int64_t i = 0; i < positions; i++) {
+            for (int64_t c = 0; c < s->C; c++) {
+                to[(n * s->C + c) * positions + i] = from[(n * positions + i) * pitch + c];
+            }
+        }
+    }
+}
+
+static cvs_status run_fast(cvi_opctx *ctx, const cvi_pool_shape *s) {
+    int32_t *winner = NULL;
+    if (ctx->aux != NULL) {
+        int64_t bytes = s->N * s->OH * s->OW * CVI_PITCH(s->C) * (int64_t)sizeof *winner;
+        winner = cvi_arena_raw(ctx->scratch, bytes);
+        if (winner == NULL) {
+            return cvi_no_memory(ctx->err, (size_t)bytes);
+        }
+    }
+    cvi_maxpool(ctx->pool, s, ctx->in[0]->data, ctx->out[0].data, winner);
+    if (winner != NULL) {
+        spread_winners(s, winner, ctx->aux);
+    }
+    return CVS_OK;
+}
+
+static cvs_status max_fast(cvi_opctx *ctx) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
+    return run_fast(ctx, &s);
+}
+
+static bool global_can_fast(const cvi_opctx *ctx) {
+    return plane_fits(ctx->in[0]);
+}
+
+static cvs_status global_fast(cvi_opctx *ctx) {
+    const cvs_tensor *x = ctx->in[0];
+    if (ctx->aux == NULL) {
+        cvi_global_maxpool(ctx->pool, x->dim[0], x->dim[1], x->dim[2] * x->dim[3], x->data, ctx->out[0].data);
+        return CVS_OK;
+    }
+    cvi_pool_shape s = {.N = x->dim[0],
+                        .C = x->dim[1],
+                        .H = x->dim[2],
+                        .W = x->dim[3],
+                        .R = x->dim[2],
+                        .S = x->dim[3],
+                        .stride_h = 1,
+                        .stride_w = 1,
+                        .dilation_h = 1,
+                        .dilation_w = 1,
+                        .OH = 1,
+                        .OW = 1};
+    return run_fast(ctx, &s);
+}
+
 static size_t max_aux(const cvi_opctx *ctx) {
     return (size_t)cvs_tensor_count(&ctx->out[0]) * sizeof(int64_t);
 }
@@ -270,6 +340,9 @@ const cvi_op cvi_op_max_pool = {
     .infer = max_infer,
     .forward = max_forward,
     .any_type = true,
+    .can_fast = max_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = max_fast,
     .backward = max_backward,
     .aux_bytes = max_aux,
     .cost = max_cost,
@@ -293,6 +366,9 @@ const cvi_op cvi_op_global_max_pool = {
     .glyph = CVI_GLYPH_POOL,
     .infer = global_infer,
     .forward = global_forward,
+    .can_fast = global_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = global_fast,
     .backward = global_backward,
     .aux_bytes = max_aux,
     .cost = global_cost,

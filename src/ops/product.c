@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * product.c - the plain matrix product. One job = one row by up to TILE columns; the sums are held in double.
  */
+#include "kernels/kernels.h"
 #include "ops/product.h"
 
 enum { TILE = 128 };
@@ -41,4 +42,32 @@ static void product_body(void *context, int64_t chunk, int worker) {
 void cvi_product_plain(const cvi_product *p, cvi_pool *pool) {
     cvi_product copy = *p;
     cvi_pool_run(pool, p->M * ((p->N + TILE - 1) / TILE), product_body, &copy);
+}
+
+cvs_status cvi_product_run(cvi_opctx *ctx, const cvi_product *p) {
+    bool straight = (p->a_col == 1 || p->a_row == 1) && (p->b_col == 1 || p->b_row == 1);
+    if (p->dtype != CVS_F32 || ctx->plain || !straight || p->M < 1 || p->N < 1 || p->K < 1) {
+        cvi_product_plain(p, ctx->pool);
+        return CVS_OK;
+    }
+    int64_t bytes = cvi_gemm_scratch_bytes(cvi_pool_threads(ctx->pool));
+    cvi_gemm_args args = {.ta = p->a_col != 1,
+                          .tb = p->b_col != 1,
+                          .M = p->M,
+                          .N = p->N,
+                          .K = p->K,
+                          .alpha = (float)p->alpha,
+                          .A = p->a,
+                          .lda = p->a_col != 1 ? p->a_col : p->a_row,
+                          .B = p->b,
+                          .ldb = p->b_col != 1 ? p->b_col : p->b_row,
+                          .beta = p->add ? 1.0f : 0.0f,
+                          .C = p->out,
+                          .ldc = p->N,
+                          .scratch = cvi_arena_raw(ctx->scratch, bytes)};
+    if (args.scratch == NULL) {
+        return cvi_no_memory(ctx->err, (size_t)bytes);
+    }
+    cvi_gemm(ctx->pool, &args);
+    return CVS_OK;
 }

@@ -3,7 +3,7 @@
  */
 #include <math.h>
 
-#include "ops/typed.h"
+#include "ops/map.h"
 
 typedef enum { SOFT, LOG_SOFT, HARD } kind;
 
@@ -111,6 +111,36 @@ static cvs_status log_softmax_forward(cvi_opctx *ctx) {
 static cvs_status hardmax_forward(cvi_opctx *ctx) {
     return run_forward(ctx, HARD);
 }
+/* Channels of a picture, or the last axis of plain memory: either way a line is one row. */
+static bool soft_can_fast(const cvi_opctx *ctx) {
+    cvi_opctx quiet = *ctx;
+    int axis = 0;
+    quiet.err = NULL;
+    const cvs_tensor *x = ctx->in[0];
+    return x->dtype == CVS_F32 && cvi_axis(&quiet, cvi_op_int(ctx, "axis"), x->rank, &axis) == CVS_OK &&
+           axis == (x->rank == 4 ? 1 : x->rank - 1);
+}
+
+static cvs_status run_fast(cvi_opctx *ctx, bool logarithm) {
+    const cvs_tensor *x = ctx->in[0];
+    cvi_rows r = cvi_rows_of(x);
+    if (x->layout == CVS_PLAIN) {
+        r.channels = r.pitch = x->dim[x->rank - 1];
+        r.rows = r.channels > 0 ? cvs_tensor_count(x) / r.channels : 0;
+    }
+    if (r.rows > 0 && r.channels > 0) {
+        cvi_softmax(ctx->pool, logarithm, r.rows, r.channels, r.pitch, x->data, ctx->out[0].data);
+    }
+    return CVS_OK;
+}
+
+static cvs_status softmax_fast(cvi_opctx *ctx) {
+    return run_fast(ctx, false);
+}
+static cvs_status log_softmax_fast(cvi_opctx *ctx) {
+    return run_fast(ctx, true);
+}
+
 static cvs_status softmax_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                    cvs_tensor *const *grad_in) {
     (void)rule;
@@ -159,6 +189,9 @@ const cvi_op cvi_op_softmax = {
     SOFT_COMMON,
     .flags = CVI_OP_SQUASH,
     .forward = softmax_forward,
+    .can_fast = soft_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = softmax_fast,
     .backward = softmax_backward,
     .cost = soft_cost,
     .text = {"Softmax", "Softmax",
@@ -173,6 +206,9 @@ const cvi_op cvi_op_log_softmax = {
     SOFT_COMMON,
     .flags = CVI_OP_SQUASH,
     .forward = log_softmax_forward,
+    .can_fast = soft_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = log_softmax_fast,
     .backward = log_softmax_backward,
     .cost = soft_cost,
     .text = {"Log-softmax", "对数 Softmax", "The logarithm of the probabilities that softmax would give.",

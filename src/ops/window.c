@@ -224,3 +224,22 @@ void cvi_window_field(const cvi_window *w, cvi_field_step *step) {
         step->pad_begin[i] = w->begin[1 + i];
     }
 }
+
+cvi_pool_shape cvi_window_pool(const cvi_window *w, const cvs_tensor *x) {
+    return (cvi_pool_shape){.N = x->dim[0],
+                            .C = x->dim[1],
+                            .H = w->in[1],
+                            .W = w->in[2],
+                            .R = w->kernel[1],
+                            .S = w->kernel[2],
+                            .stride_h = w->stride[1],
+                            .stride_w = w->stride[2],
+                            .pad_top = w->begin[1],
+                            .pad_left = w->begin[2],
+                            .pad_bottom = w->end[1],
+                            .pad_right = w->end[2],
+                            .dilation_h = w->dilation[1],
+                            .dilation_w = w->dilation[2],
+                            .OH = w->out[1],
+                            .OW = w->out[2]};
+}

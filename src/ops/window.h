@@ -5,6 +5,7 @@
 #ifndef CVI_OPS_WINDOW_H
 #define CVI_OPS_WINDOW_H
 
+#include "kernels/kernels.h"
 #include "ops/typed.h"
 
 typedef struct cvi_window {
@@ -52,6 +53,9 @@ static inline void cvi_window_outputs(const cvi_window *w, int axis, int64_t k, 
 }
 /* The window as a receptive-field step over H and W (a 1-D operator fills W). */
 void cvi_window_field(const cvi_window *w, cvi_field_step *step);
+
+/* The window of a 2-D pool over x [N,C,H,W] as the kernels take it. */
+cvi_pool_shape cvi_window_pool(const cvi_window *w, const cvs_tensor *x);
 
 /* Rows of the attribute table that every windowed operator has. */
 #define CVI_WINDOW_ATTRS                                                                                     \

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ * conv_fast.c - bridges from the operators' plain tensors and geometry to the convolution kernels. Backward brings its plain
+ * tensors to NHWC8 first; that costs one pass over each and is small beside the sums.
+ */
+#include "ops/conv_fast.h"
+
+bool cvi_conv_fits(const cvi_opctx *ctx, const cvi_conv_sides *s) {
+    const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
+    return x->rank == 4 && x->dtype == CVS_F32 && w->dtype == CVS_F32 && s->n > 0 && s->channels > 0 &&
+           s->filters > 0 && cvi_window_in(&s->w) > 0 && cvi_window_out(&s->w) > 0;
+}
+
+static cvi_conv_shape shape_of(const cvi_conv_sides *s) {
+    const cvi_window *w = &s->w;
+    return (cvi_conv_shape){.N = s->n,
+                            .C = s->channels,
+                            .H = w->in[1],
+                            .W = w->in[2],
+                            .K = s->filters,
+                            .R = w->kernel[1],
+                            .S = w->kernel[2],
+                            .stride_h = w->stride[1],
+                            .stride_w = w->stride[2],
+                            .pad_top = w->begin[1],
+                            .pad_left = w->begin[2],
+                            .pad_bottom = w->end[1],
+                            .pad_right = w->end[2],
+                            .dilation_h = w->dilation[1],
+                            .dilation_w = w->dilation[2],
+                            .groups = s->groups,
+                            .OH = w->out[1],
+                            .OW = w->out[2]};
+}
+
+static cvs_status make_plan(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, const float *kernel,
+                            cvi_conv_plan **plan) {
+    cvi_conv_shape shape = shape_of(s);
+    cvi_conv_options options = {.exact = ctx->exact};
+    CVI_TRY(
+        cvi_conv_plan_new(&shape, large ? CVI_CONV_TRANSPOSED : CVI_CONV_FORWARD, &options, plan, ctx->err));
+    cvs_status status = cvi_conv_pack(*plan, ctx->pool, kernel, ctx->err);
+    if (status != CVS_OK) {
+        cvi_conv_plan_free(*plan);
+        *plan = NULL;
+    }
+    return status;
+}
+
+cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, void **prepared) {
+    cvi_conv_plan *plan = NULL;
+    if (ctx->in[1]->data == NULL) {
+        return CVS_OK; /* a model without weights: the run says so when it asks for them */
+    }
+    CVI_TRY(make_plan(ctx, s, large, ctx->in[1]->data, &plan));
+    *prepared = plan;
+    return CVS_OK;
+}
+
+void cvi_conv_drop(void *prepared) {
+    cvi_conv_plan_free(prepared);
+}
+
+static cvs_status run_plan(cvi_opctx *ctx, const cvi_conv_plan *plan, const float *in, float *out,
+                           const float *bias) {
+    int64_t bytes = cvi_conv_scratch_bytes(plan, cvi_pool_threads(ctx->pool));
+    cvi_conv_io io = {.in = in, .out = out, .bias = bias, .scratch = cvi_arena_raw(ctx->scratch, bytes)};
+    if (io.scratch == NULL) {
+        return cvi_no_memory(ctx->err, (size_t)bytes);
+    }
+    cvi_conv_run(plan, ctx->pool, &io);
+    return CVS_OK;
+}
+
+cvs_status cvi_conv_fast(cvi_opctx *ctx) {
+    const cvs_tensor *bias = cvi_in(ctx, 2);
+    if (ctx->prepared == NULL) {
+        return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
+    }
+    return run_plan(ctx, ctx->prepared, ctx->in[0]->data, ctx->out[0].data, bias == NULL ? NULL : bias->data);
+}
+
+/* ---- backward --------------------------------------------------------------------------------------------- */
+
+/* Scratch for one side in NHWC8. */
+static float *side(cvi_opctx *ctx, int64_t n, int64_t channels, int64_t pixels) {
+    int64_t bytes = n * pixels * CVI_PITCH(channels) * (int64_t)sizeof(float);
+    float *p = cvi_arena_raw(ctx->scratch, bytes);
+    if (p == NULL) {
+        cvi_no_memory(ctx->err, (size_t)bytes);
+    }
+    return p;
+}
+
+static const float *pack_side(cvi_opctx *ctx, int64_t n, int64_t channels, int64_t pixels,
+                              const void *plain) {
+    float *p = side(ctx, n, channels, pixels);
+    if (p != NULL) {
+        cvi_to_nhwc8(ctx->pool, n, channels, pixels, plain, p);
+    }
+    return p;
+}
+
+typedef struct add_job {
+    int64_t channels, pixels;
+    const float *from; /* NHWC8 */
+    float *to;         /* plain */
+} add_job;
+
+/* One plane: to += from. */
+static void add_plane(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    const add_job *j = context;
+    int64_t n = chunk / j->channels, c = chunk % j->channels, pitch = CVI_PITCH(j->channels);
+    const float *from = j->from + n * j->pixels * pitch + c;
+    float *to = j->to + chunk * j->pixels;
+    for (int64_t i = 0; i < j->pixels; i++) {
+        to[i] += from[i * pitch];
+    }
+}
+
+/* out += plan(in), sides given as (channels, pixels). */
+static cvs_status run_plain(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, const void *in,
+                            const void *kernel, void *out) {
+    int64_t big = cvi_window_in(&s->w), little = cvi_window_out(&s->w);
+    int64_t from = large ? s->filters : s->channels, to = large ? s->channels : s->filters;
+    const float *packed = pack_side(ctx, s->n, from, large ? little : big, in);
+    float *made = packed == NULL ? NULL : side(ctx, s->n, to, large ? big : little);
+    if (made == NULL) {
+        return CVS_E_MEMORY;
+    }
+    cvi_conv_plan *plan = NULL;
+    CVI_TRY(make_plan(ctx, s, large, kernel, &plan));
+    cvs_status status = run_plan(ctx, plan, packed, made, NULL);
+    cvi_conv_plan_free(plan);
+    if (status == CVS_OK) {
+        add_job j = {to, large ? big : little, made, out};
+        cvi_pool_run(ctx->pool, s->n * to, add_plane, &j);
+    }
+    return status;
+}
+
+cvs_status cvi_conv_fast_small(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *kernel,
+                               void *out) {
+    return run_plain(ctx, s, false, large, kernel, out);
+}
+
+cvs_status cvi_conv_fast_large(cvi_opctx *ctx, const cvi_conv_sides *s, const void *small, const void *kernel,
+                               void *out) {
+    return run_plain(ctx, s, true, small, kernel, out);
+}

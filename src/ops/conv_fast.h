@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * conv_fast.h (internal) - Conv and ConvTranspose of float32 pictures on the kernels, forward and backward.
+ */
+#ifndef CVI_CONV_FAST_H
+#define CVI_CONV_FAST_H
+
+#include "ops/conv_loops.h"
+
+/* Whether the kernels can take these sides; the tensors are in[0] (the data) and in[1] (the weights) of a Conv or ConvTranspose. */
+bool cvi_conv_fits(const cvi_opctx *ctx, const cvi_conv_sides *s);
+/* A plan with packed weights in *prepared, for output = small side (Conv) or large side (ConvTranspose). */
+cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, void **prepared);
+void cvi_conv_drop(void *prepared);
+/* Runs it on NHWC8 tensors. */
+cvs_status cvi_conv_fast(cvi_opctx *ctx);
+
+/* Two of the sums of conv_loops.h on plain float32 memory through the kernels, always added to `out`. */
+cvs_status cvi_conv_fast_small(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *kernel,
+                               void *out);
+cvs_status cvi_conv_fast_large(cvi_opctx *ctx, const cvi_conv_sides *s, const void *small, const void *kernel,
+                               void *out);
+
+#endif
