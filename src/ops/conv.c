@@ -82,7 +82,11 @@ static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
         }
     }
     if (grad_in[1] != NULL) {
-        cvi_conv_kernel(&s, ctx->in[0]->data, g, grad_in[1]->data, ctx->pool);
+        if (fast) {
+            CVI_TRY(cvi_conv_fast_kernel(ctx, &s, ctx->in[0]->data, g, grad_in[1]->data));
+        } else {
+            cvi_conv_kernel(&s, ctx->in[0]->data, g, grad_in[1]->data, ctx->pool);
+        }
     }
     if (ctx->n_in > 2 && grad_in[2] != NULL) {
         cvi_conv_sum_bias(s.dtype, s.n, s.filters, cvi_window_out(&s.w), g, grad_in[2]->data, ctx->pool);

@@ -148,3 +148,17 @@ cvs_status cvi_conv_fast_large(cvi_opctx *ctx, const cvi_conv_sides *s, const vo
                                void *out) {
     return run_plain(ctx, s, true, small, kernel, out);
 }
+
+cvs_status cvi_conv_fast_kernel(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *small,
+                                void *gkernel) {
+    cvi_conv_shape shape = shape_of(s);
+    const float *x = pack_side(ctx, s->n, s->channels, cvi_window_in(&s->w), large);
+    const float *y = x == NULL ? NULL : pack_side(ctx, s->n, s->filters, cvi_window_out(&s->w), small);
+    int64_t bytes = cvi_conv_dw_scratch_bytes(&shape, cvi_pool_threads(ctx->pool));
+    void *scratch = y == NULL ? NULL : cvi_arena_raw(ctx->scratch, bytes);
+    if (scratch == NULL) {
+        return y == NULL ? CVS_E_MEMORY : cvi_no_memory(ctx->err, (size_t)bytes);
+    }
+    cvi_conv_dw(&shape, ctx->pool, x, 0, y, 0, gkernel, true, scratch);
+    return CVS_OK;
+}

@@ -14,10 +14,12 @@ void cvi_conv_drop(void *prepared);
 /* Runs it on NHWC8 tensors. */
 cvs_status cvi_conv_fast(cvi_opctx *ctx);
 
-/* Two of the sums of conv_loops.h on plain float32 memory through the kernels, always added to `out`. */
+/* The three sums of conv_loops.h on plain float32 memory through the kernels, always added to `out`. */
 cvs_status cvi_conv_fast_small(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *kernel,
                                void *out);
 cvs_status cvi_conv_fast_large(cvi_opctx *ctx, const cvi_conv_sides *s, const void *small, const void *kernel,
                                void *out);
+cvs_status cvi_conv_fast_kernel(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *small,
+                                void *gkernel);
 
 #endif

@@ -86,7 +86,11 @@ static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_te
         }
     }
     if (grad_in[1] != NULL) {
-        cvi_conv_kernel(&s, g, ctx->in[0]->data, grad_in[1]->data, ctx->pool);
+        if (fast) {
+            CVI_TRY(cvi_conv_fast_kernel(ctx, &s, g, ctx->in[0]->data, grad_in[1]->data));
+        } else {
+            cvi_conv_kernel(&s, g, ctx->in[0]->data, grad_in[1]->data, ctx->pool);
+        }
     }
     if (ctx->n_in > 2 && grad_in[2] != NULL) {
         cvi_conv_sum_bias(s.dtype, s.n, s.channels, cvi_window_in(&s.w), g, grad_in[2]->data, ctx->pool);
