@@ -99,7 +99,9 @@ struct cvi_keras {
 
 /* ---- keras_build.c: values, nodes, weights ---- */
 bool cvi_keras_ok(const cvi_keras *k);
-void cvi_keras_set(cvi_keras *k, cvs_status s); /* locates and keeps a failure */
+void cvi_keras_keep(cvi_keras *k, cvs_status s);
+/* Locates and keeps the failure that `call` answers; after an earlier one `call` is not even made, so that the first stays. */
+#define cvi_keras_set(k, call) (cvi_keras_ok(k) ? cvi_keras_keep((k), (call)) : (void)0)
 /* "<name>/<part>", in the arena. */
 const char *cvi_keras_part(cvi_keras *k, const char *part);
 /* A node with one output; attributes follow by the calls below. */
@@ -139,6 +141,8 @@ typedef struct cvi_keras_want {
 int cvi_keras_take(cvi_keras *k, const cvi_keras_want *want);
 /* Fails unless all stored weights of the layer were taken. */
 void cvi_keras_all_taken(cvi_keras *k);
+/* Marks weights of the layer that are not needed. */
+void cvi_keras_skip_rest(cvi_keras *k);
 /* A constant of n equal numbers. */
 int cvi_keras_fill(cvi_keras *k, const char *part, int64_t n, float v);
 

@@ -9,8 +9,8 @@ bool cvi_keras_ok(const cvi_keras *k) {
     return k->status == CVS_OK;
 }
 
-void cvi_keras_set(cvi_keras *k, cvs_status s) {
-    if (k->status == CVS_OK && s != CVS_OK) {
+void cvi_keras_keep(cvi_keras *k, cvs_status s) {
+    if (s != CVS_OK) {
         k->status = k->layer ? cvi_at_node(k->err, s, k->layer->path, k->layer->class_name) : s;
     }
 }

@@ -201,6 +201,6 @@ void cvi_keras_normalization(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     v = cvi_keras_op(k, "Div", k->name, false, 2,
                      (int[]){v, along_channels(k, t, "deviations", nv, deviation)});
     note_pixels(k, t);
-    k->slot = KERAS_MAX_SLOTS; /* the stored count of samples is not needed */
+    cvi_keras_skip_rest(k); /* the stored count of samples is not needed */
     *out = cvi_keras_out(k, v, t->rank, t->moved);
 }

@@ -98,6 +98,14 @@ void cvi_keras_all_taken(cvi_keras *k) {
     }
 }
 
+void cvi_keras_skip_rest(cvi_keras *k) {
+    const cvi_keras_group *g = k->source ? k->layer->group : NULL;
+    for (int64_t i = k->slot; g && i < g->n; i++) {
+        k->source->weight[g->first + i].used = true;
+    }
+    k->slot = KERAS_MAX_SLOTS;
+}
+
 /* ---- turning ---- */
 
 static cvs_status wrong_shape(cvi_keras *k, const cvi_keras_want *want, const cvs_tensor *t) {

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Writes tests/data/keras/*: small models saved by Keras itself (.h5), their inputs and every layer's output as Keras computes
+# it, so that the unit test needs no Keras. Run it with Keras 2 (pip install tensorflow-cpu==2.15.1) and with Keras 3
+# (pip install keras jax, KERAS_BACKEND=jax); each writes its own files. With --all DIR it writes every model with every layer
+# to DIR; without, the few that are committed to the source tree.
+import argparse
+import json
+import os
+
+import numpy as np
+
+try:
+    from tensorflow import keras
+except ImportError:
+    import keras
+
+L = keras.layers
+THREE = getattr(keras, "__version__", "2").startswith("3")
+TAG = "k3" if THREE else "k2"
+rng = np.random.default_rng(3)
+
+
+def sequential():
+    return keras.Sequential([
+        keras.Input((9, 8, 3)), L.Conv2D(4, 3, strides=2, padding="same", activation="relu"), L.BatchNormalization(),
+        L.MaxPooling2D(2, padding="same"), L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, activation="relu"),
+        L.SeparableConv2D(6, (3, 2), padding="same", depth_multiplier=2, activation="tanh"), L.Dropout(0.3),
+        L.AveragePooling2D((2, 1), strides=1, padding="same"), L.Flatten(), L.Dense(5, activation="softmax")], name="seq")
+
+
+def branches():
+    x = keras.Input((8, 6, 3), name="picture")
+    a = L.Conv2D(4, (3, 1), dilation_rate=(2, 1), padding="same", use_bias=False)(x)
+    b = L.Conv2D(4, 1, activation="relu6" if not THREE else "relu6")(x)
+    s = L.Add()([a, b, a])
+    s = L.Subtract()([s, b])
+    m = L.Multiply()([s, L.Dense(4, activation="sigmoid")(L.Reshape((1, 1, 4))(L.GlobalAveragePooling2D()(s)))])
+    m = L.Multiply()([m, L.GlobalMaxPooling2D()(m)])
+    c = L.Concatenate()([L.Maximum()([m, b]), L.Minimum()([m, b, a]), L.Average()([a, b])])
+    c = L.Concatenate(axis=1)([c, c])
+    u = L.UpSampling2D((2, 3))(c)
+    v = L.UpSampling2D(2, interpolation="bilinear")(c)
+    v = L.ZeroPadding2D(((1, 0), (2, 1)))(v)
+    v = L.Cropping2D(((0, 1), (1, 0)))(v)
+    o1 = L.GlobalMaxPooling2D(keepdims=True)(u)
+    o2 = L.Dense(3, name="scores")(L.Flatten()(L.GlobalAveragePooling2D(keepdims=True)(v)))
+    return keras.Model(x, [o2, o1], name="branches")
+
+
+def transposed():
+    x = keras.Input((5, 4, 3))
+    outs = []
+    for i, (k, s, p) in enumerate([(3, 2, "same"), (3, 2, "valid"), (2, 2, "same"), (1, 3, "valid"), (4, 3, "same"), (1, 2, "same")]):
+        outs.append(L.Conv2DTranspose(2, k, strides=s, padding=p, name="up_%d" % i, activation="relu")(x))
+    outs.append(L.Conv2DTranspose(2, 3, strides=2, padding="same", output_padding=0, name="up_op")(x))
+    outs.append(L.Conv2DTranspose(2, 3, strides=2, padding="valid", output_padding=1, name="up_op1")(x))
+    return keras.Model(x, outs)
+
+
+def shared():
+    i = keras.Input((6, 6, 3), name="inner_in")
+    y = L.Conv2D(4, 3, name="inner_conv", activation="relu")(i)
+    y = L.BatchNormalization(name="inner_bn")(y)
+    y = L.Conv2D(2, 1, name="inner_last")(y)
+    inner = keras.Model(i, y, name="inner")
+    tail = keras.Sequential([keras.Input((4, 4, 2)), L.Conv2D(3, 2, name="tail_conv"), L.BatchNormalization(name="tail_bn"), L.Flatten(name="tail_flat")], name="tail")
+    tail.trainable = False
+    a, b = keras.Input((6, 6, 3), name="left"), keras.Input((6, 6, 3), name="right")
+    conv = L.Conv2D(3, 1, name="both")
+    p, q = inner(conv(a)), inner(conv(b))
+    d = L.Dense(2, name="out", activation="softmax")(L.Concatenate()([tail(p), tail(q)]))
+    return keras.Model([a, b], d)
+
+
+def stacked():
+    base = keras.Sequential([keras.Input((6, 6, 3)), L.Conv2D(4, 3, name="c1"), L.BatchNormalization(name="b1"), L.Conv2D(2, 1, name="c2")], name="base")
+    base.trainable = False
+    model = keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(3)], name="stacked")
+    model.build((None, 6, 6, 3))
+    return model
+
+
+def activations():
+    x = keras.Input((4, 3, 2))
+    y = L.Conv2D(3, 1)(x)
+    outs = []
+    names = ["relu", "sigmoid", "tanh", "softmax", "elu", "selu", "softplus", "softsign", "exponential", "hard_sigmoid", "swish", "gelu", "linear"]
+    names += ["relu6", "leaky_relu", "mish", "silu", "hard_silu", "log_softmax"] if THREE else []
+    for n in names:
+        outs.append(L.Activation(n, name="a_" + n)(y))
+    slope = dict(negative_slope=0.3) if THREE else dict(alpha=0.3)
+    outs += [L.PReLU(shared_axes=[1, 2], name="prelu_s", alpha_initializer="ones")(y), L.PReLU(name="prelu")(y), L.LeakyReLU(name="leaky", **slope)(y),
+             L.ELU(alpha=0.5, name="elu_l")(y), L.ReLU(max_value=0.5, name="relu_m")(y), L.ReLU(negative_slope=0.1, name="relu_n")(y),
+             L.ReLU(max_value=0.4, negative_slope=0.1, name="relu_mn")(y), L.ReLU(threshold=0.2, name="relu_t")(y), L.Softmax(name="soft_l")(y),
+             L.Softmax(axis=1, name="soft_1")(y), L.Dense(2, activation="gelu", name="dense_high")(y)]
+    if not THREE:
+        outs.append(L.ThresholdedReLU(theta=0.3, name="thr")(y))
+    return keras.Model(x, outs)
+
+
+def norms():
+    x = keras.Input((6, 5, 4))
+    n = L.Normalization(name="normalize")
+    n.adapt(rng.standard_normal((50, 6, 5, 4)).astype("f4") * 3 + 1)
+    y = L.Rescaling(1.0 / 4, offset=-0.5, name="rescale")(x)
+    y = n(y)
+    y = L.Normalization(mean=[0.1, 0.2, 0.3, 0.4], variance=[1.0, 2.0, 3.0, 4.0], name="fixed")(y)
+    outs = [L.LayerNormalization(name="ln")(y), L.BatchNormalization(scale=False, name="bn_s")(y), L.BatchNormalization(center=False, scale=False, name="bn_n")(y),
+            L.LayerNormalization(center=False, name="ln_c")(y), L.Resizing(9, 7, name="res")(y), L.Resizing(3, 4, interpolation="nearest", name="res_n")(y),
+            L.GroupNormalization(groups=2, name="gn")(y), L.GaussianNoise(0.1, name="noise")(y), L.SpatialDropout2D(0.2, name="sd")(y),
+            L.Dense(3, name="dense4")(y), L.Permute((3, 1, 2), name="perm")(y), L.Permute((2, 1, 3), name="perm2")(y), L.Reshape((5, 3, 8), name="resh")(y),
+            L.Reshape((-1, 4), name="resh3")(y), L.Flatten(name="flat")(y), L.RandomFlip(name="flip")(y), L.LayerNormalization(axis=-1, name="ln3")(L.Reshape((30, 4), name="resh4")(y))]
+    return keras.Model(x, outs)
+
+
+def sequence():
+    x = keras.Input((12, 3))
+    y = L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu")(x)
+    y = L.BatchNormalization()(y)
+    z = L.MaxPooling1D(2)(y)
+    z = L.Conv1D(5, 2, strides=2, padding="same")(z)
+    z = L.SeparableConv1D(4, 3, padding="same")(z)
+    t = L.TimeDistributed(L.Dense(3, activation="relu", name="in_td"), name="td")(z)
+    outs = [L.GlobalAveragePooling1D()(z), L.GlobalMaxPooling1D()(y), t, L.Dense(2, name="d3", activation="softmax")(z), L.Flatten()(y), L.UpSampling1D(2)(z),
+            L.ZeroPadding1D(1)(z), L.Cropping1D((1, 0))(z), L.Permute((2, 1))(z), L.AveragePooling1D(2, padding="same")(z), L.Concatenate(axis=1)([z, z]), L.Softmax(axis=1)(z)]
+    return keras.Model(x, outs)
+
+
+def volume():
+    x = keras.Input((4, 5, 6, 2))
+    y = L.Conv3D(3, 2, padding="same", strides=(1, 2, 2), activation="relu")(x)
+    z = L.MaxPooling3D((2, 1, 2))(y)
+    return keras.Model(x, [L.GlobalAveragePooling3D()(z), L.Flatten()(z), L.UpSampling3D((1, 2, 1))(z), L.ZeroPadding3D(1)(z)])
+
+
+def opaque():
+    x = keras.Input((4, 4, 3))
+    y = L.Lambda(lambda t: t * 2, name="doubled")(L.Conv2D(2, 1, name="before")(x))
+    return keras.Model(x, L.Dense(2)(L.Flatten()(y)))
+
+
+def channels_first():
+    x = keras.Input((3, 8, 6))
+    f = dict(data_format="channels_first")
+    y = L.Conv2D(4, 3, padding="same", activation="relu", **f)(x)
+    y = L.BatchNormalization(axis=1)(y)
+    y = L.MaxPooling2D(2, **f)(y)
+    y = L.SeparableConv2D(5, 2, **f)(y)
+    y = L.ZeroPadding2D(1, **f)(y)
+    return keras.Model(x, [L.GlobalAveragePooling2D(**f)(y), L.Dense(3)(L.Flatten(**f)(y)), L.Softmax(axis=1)(y), L.Concatenate(axis=1)([y, y])])
+
+
+def small_vgg():
+    return keras.Sequential([keras.Input((12, 12, 1)), L.Rescaling(1 / 255.0), L.Conv2D(4, 3, activation="relu", padding="same"), L.MaxPooling2D(),
+                             L.Conv2D(6, 3, groups=2, activation="relu"), L.Flatten(), L.Dropout(0.5), L.Dense(1, activation="sigmoid")])
+
+
+MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque]
+COMMITTED = {"k2": ["sequential", "shared", "branches", "sequence"],
+             "k3": ["shared", "activations", "channels_first", "norms", "opaque"]}[TAG]
+
+
+def randomise(model):
+    adapted = {id(w) for l in model.layers if isinstance(l, L.Normalization) for w in l.weights}
+    for w in model.weights:
+        name = getattr(w, "path", w.name)
+        if id(w) in adapted or "seed" in name:
+            continue
+        v = rng.standard_normal(w.shape).astype("f4") * 0.5
+        w.assign(np.abs(v) + 0.5 if "variance" in name else v)
+
+
+def write(make, folder, layers):
+    model = make()
+    randomise(model)
+    base = os.path.join(folder, "%s_%s" % (TAG, make.__name__))
+    model.save(base + ".h5")
+    inputs = [rng.standard_normal([2] + list(i.shape)[1:]).astype("f4") for i in model.inputs]
+    for i, x in enumerate(inputs):
+        np.save("%s.in%d.npy" % (base, i), x)
+    if make is opaque:
+        return
+    outs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    outs = outs if isinstance(outs, list) else [outs]
+    np.save(base + ".out.npy", np.concatenate([np.asarray(y, "f4").reshape(-1) for y in outs]))
+    if layers:
+        os.makedirs(base + ".act", exist_ok=True)
+        for l in model.layers:
+            try:
+                y = keras.Model(model.inputs, l.output).predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+            except Exception as e:
+                print("no activation of", l.name, type(e).__name__)
+                continue
+            if not isinstance(y, list):
+                np.save("%s.act/%s.npy" % (base, l.name), np.asarray(y, "f4"))
+
+
+def quantise(w, kind):
+    """What TensorFlow.js's converter does to a weight: bytes, manifest entry, and the value that comes back."""
+    if kind == "float16":
+        return w.astype("<f2").tobytes(), {"dtype": "float16", "original_dtype": "float32"}, w.astype("f2").astype("f4")
+    if kind in ("uint8", "uint16"):
+        top = 255 if kind == "uint8" else 65535
+        low, scale = float(w.min()), float(w.max() - w.min()) / top or 1.0
+        q = np.round((w - low) / scale).astype("<u1" if kind == "uint8" else "<u2")
+        return q.tobytes(), {"dtype": kind, "scale": scale, "min": low, "original_dtype": "float32"}, (q * scale + low).astype("f4")
+    return w.astype("<f4").tobytes(), None, w
+
+
+def write_tfjs(folder, kind, shard):
+    """A layers model in the form of TensorFlow.js's converter, weights of Keras 2 quantised and cut into shards."""
+    rng_model = keras.Sequential([keras.Input((7, 6, 2)), L.Conv2D(3, 3, activation="relu", name="conv"), L.BatchNormalization(name="norm"),
+                                  L.MaxPooling2D(2, padding="same", name="pool"), L.Flatten(name="flat"), L.Dense(4, activation="softmax", name="out")], name="net")
+    randomise(rng_model)
+    data, entries, values = b"", [], []
+    for w in rng_model.weights:
+        raw, q, value = quantise(w.numpy(), kind)
+        data += raw
+        values.append(value)
+        entries.append(dict({"name": w.name.split(":")[0], "shape": list(w.shape), "dtype": "float32"}, **({"quantization": q} if q else {})))
+    rng_model.set_weights(values)
+    n = (len(data) + shard - 1) // shard
+    paths = ["group1-shard%dof%d.bin" % (i + 1, n) for i in range(n)]
+    out = os.path.join(folder, "tfjs_" + kind)
+    os.makedirs(out, exist_ok=True)
+    for i, path in enumerate(paths):
+        with open(os.path.join(out, path), "wb") as f:
+            f.write(data[i * shard:(i + 1) * shard])
+    topology = {"keras_version": keras.__version__ if THREE else "2.15.0", "backend": "tensorflow", "model_config": json.loads(rng_model.to_json())}
+    with open(os.path.join(out, "model.json"), "w") as f:
+        json.dump({"format": "layers-model", "generatedBy": "keras v2.15.0", "convertedBy": "tools/make_keras_fixtures.py",
+                   "modelTopology": topology, "weightsManifest": [{"paths": paths, "weights": entries}]}, f)
+    x = rng.standard_normal((2, 7, 6, 2)).astype("f4")
+    np.save(os.path.join(out, "in0.npy"), x)
+    np.save(os.path.join(out, "out.npy"), rng_model.predict(x, verbose=0).reshape(-1))
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--all", metavar="DIR")
+    a = p.parse_args()
+    folder = a.all or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "keras")
+    os.makedirs(folder, exist_ok=True)
+    models = MODELS + ([channels_first] if THREE else [])
+    for make in models:
+        if a.all or make.__name__ in COMMITTED:
+            write(make, folder, bool(a.all))
+            print(TAG, make.__name__)
+    for kind, shard in (("float32", 1 << 20), ("float16", 500), ("uint8", 100), ("uint16", 64)) if not THREE else ():
+        write_tfjs(folder, kind, shard)
+
+
+if __name__ == "__main__":
+    main()
