@@ -128,7 +128,9 @@ static int bench_layer(const layer *l, cvi_pool *pool, const cvi_conv_options *o
           *bias = noise(s.K);
     float *y = noise(out * out * CVI_PITCH(s.K));
     void *scratch = cvi_malloc((size_t)cvi_conv_scratch_bytes(plan, cvi_pool_threads(pool)) + 1);
+    double packing = now();
     cvi_conv_pack(plan, pool, w, NULL);
+    packing = now() - packing;
     cvi_conv_io io = {
         .in = x, .out = y, .bias = bias, .clamp = true, .lo = 0, .hi = 1e30F, .scratch = scratch};
     double gflop = 2e-9 * (double)(out * out * s.K * s.C / s.groups * s.R * s.S), times[201];
@@ -142,10 +144,11 @@ static int bench_layer(const layer *l, cvi_pool *pool, const cvi_conv_options *o
     qsort(times, (size_t)repeats, sizeof *times, ascending);
     static const char *const names[] = {"auto", "direct", "depthwise", "f2x2", "f4x4"};
     printf("%-10s %4dx%-3d -> %4d %dx%d/%d g%-3d %-9s best %8.3f ms median %8.3f ms %7.1f GFLOP/s %4.0f%% of "
-           "peak (median %.0f%%)\n",
+           "peak "
+           "(median %.0f%%), packing %.2f ms\n",
            l->net, l->C, l->H, l->K, l->R, l->R, l->stride, l->groups, names[cvi_conv_plan_algorithm(plan)],
            times[0] * 1e3, times[repeats / 2] * 1e3, gflop / times[0], gflop / times[0] / peak * 100,
-           gflop / times[repeats / 2] / peak * 100);
+           gflop / times[repeats / 2] / peak * 100, packing * 1e3);
     fflush(stdout);
     *total += times[0] * l->count;
     cvi_conv_plan_free(plan);

@@ -67,7 +67,7 @@ typedef struct cvi_conv_io {
     const float *residual; /* shape and pitch of out (may be out itself: accumulate), or NULL */
     bool clamp;            /* limit to [lo,hi]; NaN stays NaN */
     float lo, hi;
-    void *scratch; /* cvi_conv_scratch_bytes(), 64-byte aligned; not shared by concurrent runs */
+    void *scratch; /* cvi_conv_scratch_bytes(), 16-byte aligned; not shared by concurrent runs */
 } cvi_conv_io;
 
 /* A plan: algorithm and packed weights for one shape. Immutable while running, so any number of runs (each
@@ -114,7 +114,7 @@ typedef struct cvi_gemm_args {
     float *C;
     int64_t ldc;
     const float *bias;
-    void *scratch; /* cvi_gemm_scratch_bytes(threads), 64-byte aligned */
+    void *scratch; /* cvi_gemm_scratch_bytes(threads), 16-byte aligned */
 } cvi_gemm_args;
 int64_t cvi_gemm_scratch_bytes(int threads);
 void cvi_gemm(cvi_pool *pool, const cvi_gemm_args *args);

@@ -115,11 +115,11 @@ static void check_problem(uint64_t seed, cvi_conv_shape shape, cvi_conv_kind kin
     cvi_conv_plan_free(plan);
 }
 
-static void check_level(const char *level) {
+static void check_level(const char *level, uint64_t shapes) {
     if (!use_level(level)) {
         return;
     }
-    for (uint64_t seed = 0; seed < SHAPES; seed++) {
+    for (uint64_t seed = 0; seed < shapes; seed++) {
         cvi_conv_shape shape = random_shape(seed);
         check_problem(seed, shape, CVI_CONV_FORWARD, CVI_CONV_AUTO);
         check_problem(seed, shape, CVI_CONV_TRANSPOSED, CVI_CONV_AUTO);
@@ -134,12 +134,12 @@ static void check_level(const char *level) {
 
 static void portable_equals_twin(void **state) {
     (void)state;
-    check_level("portable");
+    check_level("portable", SHAPES / 3); /* slower, and the same logic around the inner loops */
 }
 
 static void avx2_equals_twin(void **state) {
     (void)state;
-    check_level("avx2");
+    check_level("avx2", SHAPES);
 }
 
 /* dw from the formula, and the sum of the absolute products. */
@@ -290,6 +290,91 @@ static void bad_shapes_are_refused(void **state) {
     assert_null(plan);
 }
 
+/* "exact" forbids Winograd; without it the large 3x3 layer uses it. A wish that does not fit is ignored. */
+static void choices(void **state) {
+    (void)state;
+    unsetenv("CONVSCOPE_CPU");
+    cvi_conv_shape s = {1, 64, 28, 28, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 28, 28};
+    const cvi_conv_options exact = {.exact = true}, wish = {.algorithm = CVI_CONV_WINOGRAD4};
+    const cvi_conv_options both = {.exact = true, .algorithm = CVI_CONV_WINOGRAD4};
+    const struct {
+        const cvi_conv_options *options;
+        int64_t stride;
+        cvi_conv_algorithm want;
+    } cases[] = {{NULL, 1, CVI_CONV_WINOGRAD4},
+                 {&exact, 1, CVI_CONV_DIRECT},
+                 {&both, 1, CVI_CONV_DIRECT},
+                 {&wish, 2, CVI_CONV_DIRECT}};
+    for (int i = 0; i < CVI_COUNT(cases); i++) {
+        cvi_conv_plan *plan = NULL;
+        s.stride_h = s.stride_w = cases[i].stride;
+        s.OH = s.OW = 28 / cases[i].stride;
+        assert_int_equal(cvi_conv_plan_new(&s, CVI_CONV_FORWARD, cases[i].options, &plan, NULL), CVS_OK);
+        assert_int_equal(cvi_conv_plan_algorithm(plan), cases[i].want);
+        assert_false(cvi_conv_packed(plan));
+        cvi_conv_plan_free(plan);
+    }
+}
+
+/* A NaN in the picture reaches every output that sees it, through bias and clamp. */
+static void nan_propagates(void **state) {
+    (void)state;
+    for (int level = 0; level < CVI_COUNT(kernel_levels); level++) {
+        if (!use_level(kernel_levels[level])) {
+            continue;
+        }
+        cvi_conv_shape s = {1, 8, 6, 6, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6};
+        const cvi_conv_options options = {.exact = true};
+        problem p = {.shape = s, .kind = CVI_CONV_FORWARD};
+        cvi_conv_plan *plan = NULL;
+        assert_int_equal(cvi_conv_plan_new(&s, CVI_CONV_FORWARD, &options, &plan, NULL), CVS_OK);
+        make_problem(&p, 3);
+        p.packed_in[(2 * 6 + 3) * 8 + 1] = NAN; /* row 2, column 3 */
+        assert_int_equal(cvi_conv_pack(plan, NULL, p.weights, NULL), CVS_OK);
+        float *out = run_threads(&p, plan, 2, (cvi_conv_io){.bias = p.bias, .clamp = true, .lo = 0, .hi = 6});
+        for (int64_t i = 0; i < 36 * 8; i++) {
+            int64_t y = i / 8 / 6, x = i / 8 % 6;
+            bool sees = y >= 1 && y <= 3 && x >= 2 && x <= 4;
+            assert_true(isnan(out[i]) == sees);
+        }
+        free(out);
+        free_problem(&p);
+        cvi_conv_plan_free(plan);
+    }
+}
+
+static bool fail_at(void *context, size_t bytes) {
+    (void)bytes;
+    return --*(int *)context == 0;
+}
+
+/* Whichever allocation fails, planning and packing say so and leave nothing behind. */
+static void failing_allocations(void **state) {
+    (void)state;
+    unsetenv("CONVSCOPE_CPU");
+    const cvi_conv_shape s = {1, 16, 9, 9, 24, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 5, 5};
+    float *weights = random_floats(1, 1, 16 * 24 * 9);
+    int failed = 0;
+    for (int k = 1; k < 20; k++) {
+        int left = k;
+        cvi_hooks hooks = {.fail_alloc = fail_at, .context = &left};
+        cvi_conv_plan *plan = NULL;
+        cvs_error err = {0};
+        cvi_set_hooks(&hooks);
+        cvs_status status = cvi_conv_plan_new(&s, CVI_CONV_TRANSPOSED, NULL, &plan, &err);
+        if (status == CVS_OK) {
+            status = cvi_conv_pack(plan, NULL, weights, &err);
+            assert_true(cvi_conv_packed(plan) == (status == CVS_OK));
+        }
+        cvi_set_hooks(NULL);
+        cvi_conv_plan_free(plan);
+        assert_true(status == CVS_OK || (status == CVS_E_MEMORY && err.message[0] != '\0'));
+        failed += status != CVS_OK ? 1 : 0;
+    }
+    assert_true(failed >= 4 && failed < 19);
+    free(weights);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(portable_equals_twin),
@@ -298,6 +383,9 @@ int main(void) {
         cmocka_unit_test(pitches_and_borrowing),
         cmocka_unit_test(bad_shapes_are_refused),
         cmocka_unit_test(gradient_to_weights),
+        cmocka_unit_test(choices),
+        cmocka_unit_test(nan_propagates),
+        cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests_name("kernels_conv", tests, NULL, NULL);
 }
