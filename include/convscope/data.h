@@ -70,12 +70,15 @@ typedef struct cvs_data_info {
     int64_t count;
     int n_classes;
     const char *const *classes;
-    int channels;          /* 1 or 3 */
-    int64_t height, width; /* of every picture; 0 = they differ */
-    bool has_masks;        /* where the object is, is known */
-    uint64_t fingerprint;  /* of content and order: the same data, the same number */
+    const char *const *classes_zh; /* the same in Chinese where they are known, else NULL */
+    int channels;                  /* 1 or 3 */
+    int64_t height, width;         /* of every picture; 0 = they differ, or are known only by reading them */
+    bool has_masks;                /* where the object is, is known */
+    uint64_t fingerprint;          /* of content and order: the same data, the same number */
 } cvs_data_info;
 void cvs_data_describe(const cvs_data *data, cvs_data_info *out);
+/* One line of help for each kind of spec, i from 0; NULL beyond the last. Borrowed, static. */
+const char *cvs_data_source(int i, cvs_lang lang);
 /* Picture i: uint8 [H,W,channels], owned by the caller; its class; and, where masks are known and mask is not NULL, uint8 [H,W]
  * with 255 on the object, owned. */
 cvs_status cvs_data_get(const cvs_data *data, int64_t i, cvs_tensor *picture, int *label, cvs_tensor *mask,

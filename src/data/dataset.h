@@ -10,7 +10,7 @@
 typedef struct cvi_source {
     const char *name;    /* "mnist" of "mnist:DIR" */
     const char *en, *zh; /* one line for help */
-    /* Opens `where` (the text after the colon): fills data->info and data->self. */
+    /* Opens `where` (the text after the colon): fills data->info and data->self. On failure close() is called too. */
     cvs_status (*open)(cvs_data *data, const char *where, const cvs_data_options *options, cvs_error *err);
     /* Reads picture i in [0, info.count). Thread safe. mask may be NULL. */
     cvs_status (*get)(const cvs_data *data, int64_t i, cvs_tensor *picture, int *label, cvs_tensor *mask,
@@ -27,5 +27,31 @@ struct cvs_data {
 
 extern const cvi_source *const cvi_sources[];
 extern const int cvi_n_sources;
+
+/* ---- what sources share (pick.c) --------------------------------------------------------------------- */
+
+/* Which of n labelled pictures belong to the set, in rising order: where `own_split` is false a share of every class
+ * (options->holdout, the same pictures for the same seed) is kept for CVS_TEST; then options->limit is divided evenly over
+ * the classes, and a class that has fewer leaves its rest to the others. *out is owned (cvi_free). */
+cvs_status cvi_pick(const int *label, int64_t n, int n_classes, bool own_split,
+                    const cvs_data_options *options, int64_t **out, int64_t *count, cvs_error *err);
+
+/* FNV-1a of bytes, continued from `hash` (start with CVI_HASH_START). */
+#define CVI_HASH_START 0xCBF29CE484222325u
+uint64_t cvi_hash(uint64_t hash, const void *data, size_t n);
+uint64_t cvi_hash_number(uint64_t hash, uint64_t number);
+
+/* ---- idx files (idx.c) ------------------------------------------------------------------------------- */
+
+typedef struct cvi_idx {
+    int rank; /* 1 to 4 */
+    int64_t dim[4];
+    uint8_t *data; /* unsigned bytes, row-major, owned */
+    int64_t bytes;
+} cvi_idx;
+
+/* Reads an idx file of unsigned bytes, plain or gzipped (told by content), of the given rank. */
+cvs_status cvi_idx_read(const char *path, int rank, const cvs_limits *limits, cvi_idx *out, cvs_error *err);
+void cvi_idx_free(cvi_idx *idx); /* zeroed allowed */
 
 #endif
