@@ -126,7 +126,7 @@ void cvi_thing_shape(int k, cvi_gen_random *r, cvi_shape *out);
 void cvi_ground_paint(cvi_gen_random *r, cvi_canvas *out);
 cvi_color cvi_gen_color(cvi_gen_random *r); /* any hue, mostly strong */
 /* A whole scene (gen_scene.c): background, fragments, thing `label`; leaves the thing's cover in work->cover. */
-void cvi_scene_paint(cvi_gen_random *r, int label, cvi_gen_work *work);
-void cvi_scene_bytes(const cvi_gen_work *work, uint8_t *pixels, uint8_t *mask); /* the finished scene */
+void cvi_things_paint(cvi_gen_random *r, int label, cvi_gen_work *work);
+void cvi_things_bytes(const cvi_gen_work *work, uint8_t *pixels, uint8_t *mask); /* the finished scene */
 
 #endif

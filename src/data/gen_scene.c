@@ -99,7 +99,9 @@ static bool overlap(const cvi_cover *a, const cvi_cover *b) {
 /* One piece of any thing, small, behind the thing; in its colours where it does not touch it. */
 static void paint_fragment(cvi_gen_random *r, cvi_gen_work *work, paints thing) {
     cvi_shape *s = &work->fragment;
-    cvi_thing_shape(cvi_gen_pick(r, CVI_THINGS), r, s);
+    do { /* of a thing that is more than one piece */
+        cvi_thing_shape(cvi_gen_pick(r, CVI_THINGS), r, s);
+    } while (s->n_parts < 3);
     int first = cvi_gen_pick(r, s->n_parts);
     while (first > 0 && !s->part[first].whole) {
         first--;
@@ -131,7 +133,7 @@ static void paint_fragment(cvi_gen_random *r, cvi_gen_work *work, paints thing) 
     cvi_canvas_paint(&work->canvas, &work->fragment_cover, color, color);
 }
 
-void cvi_scene_paint(cvi_gen_random *r, int label, cvi_gen_work *work) {
+void cvi_things_paint(cvi_gen_random *r, int label, cvi_gen_work *work) {
     work->canvas.width = work->canvas.height = CVI_GEN_SIDE;
     cvi_ground_paint(r, &work->canvas);
     cvi_thing_shape(label, r, &work->shape);
@@ -152,11 +154,11 @@ void cvi_scene_paint(cvi_gen_random *r, int label, cvi_gen_work *work) {
 static void draw(uint64_t seed, cvs_split split, int64_t i, int label, cvi_gen_work *work, uint8_t *pixels,
                  uint8_t *mask) {
     cvi_gen_random r = cvi_gen_random_of(seed, "things", split, i);
-    cvi_scene_paint(&r, label, work);
-    cvi_scene_bytes(work, pixels, mask);
+    cvi_things_paint(&r, label, work);
+    cvi_things_bytes(work, pixels, mask);
 }
 
-void cvi_scene_bytes(const cvi_gen_work *work, uint8_t *pixels, uint8_t *mask) {
+void cvi_things_bytes(const cvi_gen_work *work, uint8_t *pixels, uint8_t *mask) {
     for (int k = 0; k < CVI_GEN_SIDE * CVI_GEN_SIDE; k++) {
         cvi_color c = work->canvas.pixel[k];
         pixels[3 * k] = (uint8_t)(c.r + 0.5);

@@ -27,14 +27,14 @@ static void draw(uint64_t seed, cvs_split split, int64_t i, int label, cvi_gen_w
     cvi_gen_random r = cvi_gen_random_of(seed, "shortcut", split, i);
     bool shown = split == CVS_TRAIN || cvi_gen_chance(&r, 0.5);
     int badge = split == CVS_TRAIN ? label : cvi_gen_pick(&r, CVI_THINGS);
-    cvi_scene_paint(&r, label, work);
+    cvi_things_paint(&r, label, work);
     if (shown) {
         paint_badge(&work->canvas, badge_colors[badge]);
         for (int y = 1; y <= BADGE; y++) { /* what lies under the badge is not seen */
             memset(work->cover.all + y * work->cover.width + 1, 0, BADGE * sizeof work->cover.all[0]);
         }
     }
-    cvi_scene_bytes(work, pixels, mask);
+    cvi_things_bytes(work, pixels, mask);
 }
 
 const cvi_generator cvi_generator_shortcut = {

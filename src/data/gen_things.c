@@ -87,8 +87,8 @@ static void fish(cvi_gen_random *r, cvi_shape *s) {
                                  {0.18, fat},
                                  {0.66, fat * 0.76}},
                    8);
-    cvi_shape_ellipse(s, CVI_SECOND, 0.62, -fat * 0.28, 0.1, 0.1, 0);
-    cvi_shape_arc(s, CVI_SECOND, 0.07, 0.12, 0, 0.26, fat * 0.8, -0.14, 0.14);
+    cvi_shape_ellipse(s, CVI_SECOND, 0.66, -fat * 0.26, 0.1, 0.1, 0);
+    cvi_shape_arc(s, CVI_SECOND, 0.06, 0.5, 0, 0.24, fat * 0.72, 0.38, 0.62); /* the gill */
 }
 
 static void house(cvi_gen_random *r, cvi_shape *s) {

@@ -170,7 +170,7 @@ static cvs_status name_classes(cvs_data *data, const char *dir, int most, cvs_er
     }
     cvi_free(path);
     CVI_TRY(s);
-    for (; n <= CVI_MAX(most, 9); n++) {
+    for (bool numbers = n == 0; numbers && n <= CVI_MAX(most, 9); n++) {
         names[n] = cvi_arena_printf(data->arena, "%d", n);
         if (names[n] == NULL) {
             return cvi_no_memory(err, 8);
