@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ * test_ops_heads.c - losses, quantised operators, grid sampling, unpooling, boxes: small cases by hand, gradients by finite
+ * differences, sentences for wrong input. (The backend tests of ONNX judge them at large.)
+ */
+#include "op_harness.h"
+
+#define D(...) ((const int64_t[]){__VA_ARGS__})
+#define V(...) ((const double[]){__VA_ARGS__})
+
+static void cross_entropy(void **state) {
+    (void)state;
+    static const char *const reductions[] = {"none", "sum", "mean"};
+    for (int i = 0; i < 6; i++) {
+        oph h;
+        oph_begin(&h, i < 3 ? "SoftmaxCrossEntropyLoss" : "NegativeLogLikelihoodLoss");
+        h.node.n_out = i < 3 ? 2 : 1;
+        oph_string(&h, "reduction", reductions[i % 3]);
+        oph_int(&h, "ignore_index", -5);
+        oph_random(&h, 0, CVS_F64, 3, D(2, 4, 3));
+        oph_values(&h, 1, CVS_I64, 2, D(2, 3), V(0, 3, -5, 1, 1, 2));
+        oph_values(&h, 2, CVS_F64, 1, D(4), V(1, 0.5, 2, 0.25));
+        oph_check_gradients_of(&h, 1);
+        oph_end(&h);
+    }
+    oph h;
+    oph_begin(&h, "SoftmaxCrossEntropyLoss");
+    oph_values(&h, 0, CVS_F32, 2, D(2, 2), V(0, 0, 1000, 0));
+    oph_values(&h, 1, CVS_I32, 1, D(2), V(1, 0));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0.34657359), 1e-6, 0); /* (ln 2 + 0) / 2 */
+    oph_values(&h, 1, CVS_I32, 1, D(2), V(1, 2));
+    assert_int_equal(oph_try(&h, false), CVS_E_ARGUMENT);
+    assert_non_null(strstr(h.err.message, "label 2 at place 1 is none of the 2 classes"));
+    oph_values(&h, 1, CVS_I32, 1, D(3), V(1, 1, 1));
+    oph_expect_error(&h, CVS_E_SHAPE, "scores of shape 2x2 and labels of shape 3");
+    oph_end(&h);
+}
+
+static void quantised_and_back(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "QuantizeLinear");
+    oph_values(&h, 0, CVS_F32, 1, D(6), V(0, 2, 3, 1000, -254, -1000));
+    oph_values(&h, 1, CVS_F32, 0, NULL, V(2));
+    oph_values(&h, 2, CVS_U8, 0, NULL, V(128));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(128, 129, 130, 255, 1, 0), 0, 0);
+    oph_values(&h, 1, CVS_F32, 1, D(2), V(2, 3));
+    oph_expect_error(&h, CVS_E_SHAPE, "2 scales, but 1 zero points");
+    oph_end(&h);
+    oph_begin(&h, "DequantizeLinear");
+    oph_int(&h, "axis", 0);
+    oph_values(&h, 0, CVS_I8, 2, D(2, 2), V(-3, 4, 5, 6));
+    oph_values(&h, 1, CVS_F32, 1, D(2), V(0.5, 2));
+    oph_values(&h, 2, CVS_I8, 1, D(2), V(1, 0));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(-2, 1.5, 10, 12), 0, 0);
+    h.attr[0].i = 7;
+    oph_expect_error(&h, CVS_E_SHAPE, "axis 7 is outside of rank 2");
+    oph_end(&h);
+    oph_begin(&h, "DynamicQuantizeLinear");
+    h.node.n_out = 3;
+    oph_values(&h, 0, CVS_F32, 1, D(3), V(-1, 0, 1.55));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0, 100, 255), 0, 0);
+    oph_expect_near(&h.output[1], V(0.01), 1e-6, 0);
+    oph_expect_near(&h.output[2], V(100), 0, 0);
+    oph_end(&h);
+}
+
+static void integer_products(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "MatMulInteger");
+    oph_values(&h, 0, CVS_U8, 2, D(2, 2), V(11, 7, 3, 10));
+    oph_values(&h, 1, CVS_U8, 2, D(2, 1), V(1, 4));
+    oph_values(&h, 2, CVS_U8, 0, NULL, V(12));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(-21, -17), 0, 0);
+    oph_values(&h, 1, CVS_U8, 2, D(3, 1), V(1, 4, 5));
+    oph_expect_error(&h, CVS_E_SHAPE, "do not fit");
+    oph_end(&h);
+    oph_begin(&h, "ConvInteger");
+    oph_values(&h, 0, CVS_U8, 4, D(1, 1, 3, 3), V(2, 3, 4, 5, 6, 7, 8, 9, 10));
+    oph_values(&h, 1, CVS_U8, 4, D(1, 1, 2, 2), V(1, 1, 1, 1));
+    oph_values(&h, 2, CVS_U8, 0, NULL, V(1));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(12, 16, 24, 28), 0, 0);
+    oph_end(&h);
+    oph_begin(&h, "QLinearMatMul");
+    oph_values(&h, 0, CVS_U8, 2, D(1, 2), V(3, 5));
+    oph_values(&h, 1, CVS_F32, 0, NULL, V(0.5));
+    oph_values(&h, 2, CVS_U8, 0, NULL, V(1));
+    oph_values(&h, 3, CVS_U8, 2, D(2, 2), V(2, 4, 6, 200));
+    oph_values(&h, 4, CVS_F32, 1, D(2), V(0.25, 1)); /* per column */
+    oph_values(&h, 5, CVS_U8, 0, NULL, V(0));
+    oph_values(&h, 6, CVS_F32, 0, NULL, V(0.5));
+    oph_values(&h, 7, CVS_U8, 0, NULL, V(10));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(17, 255), 0, 0); /* 28/4 + 10; 808 + 10 */
+    oph_values(&h, 7, CVS_F32, 0, NULL, V(10));
+    oph_expect_error(&h, CVS_E_UNSUPPORTED, "zero point");
+    oph_end(&h);
+    oph_begin(&h, "QLinearConv");
+    oph_values(&h, 0, CVS_U8, 4, D(1, 1, 1, 2), V(4, 6));
+    oph_values(&h, 1, CVS_F32, 0, NULL, V(1));
+    oph_values(&h, 2, CVS_U8, 0, NULL, V(2));
+    oph_values(&h, 3, CVS_I8, 4, D(2, 1, 1, 1), V(3, -1));
+    oph_values(&h, 4, CVS_F32, 1, D(2), V(0.5, 1)); /* per filter */
+    oph_values(&h, 5, CVS_I8, 0, NULL, V(0));
+    oph_values(&h, 6, CVS_F32, 0, NULL, V(1));
+    oph_values(&h, 7, CVS_U8, 0, NULL, V(10));
+    oph_values(&h, 8, CVS_I32, 1, D(2), V(4, 0));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(15, 18, 8, 6), 0, 0);
+    oph_end(&h);
+}
+
+static void sampled_by_a_grid(void **state) {
+    (void)state;
+    static const char *const modes[] = {"linear", "cubic", "nearest"}, *const pads[] = {"zeros", "border",
+                                                                                        "reflection"};
+    for (int i = 0; i < 18; i++) {
+        oph h;
+        oph_begin(&h, "GridSample");
+        oph_string(&h, "mode", modes[i % 3]);
+        oph_string(&h, "padding_mode", pads[i / 3 % 3]);
+        oph_int(&h, "align_corners", i / 9);
+        oph_random(&h, 0, CVS_F64, 4, D(2, 2, 4, 3));
+        oph_random(&h, 1, CVS_F64, 4, D(2, 2, 3, 2));
+        oph_range(&h, 1, -1.6, 1.6);
+        oph_check_gradients(&h);
+        oph_end(&h);
+    }
+    oph h;
+    oph_begin(&h, "GridSample"); /* centre of four pixels; a pixel; outside */
+    oph_values(&h, 0, CVS_F32, 4, D(1, 1, 2, 2), V(1, 2, 3, 4));
+    oph_values(&h, 1, CVS_F32, 4, D(1, 1, 3, 2), V(0, 0, 0.5, -0.5, 5, 5));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(2.5, 2, 0), 1e-6, 0);
+    oph_values(&h, 1, CVS_F32, 4, D(1, 1, 2, 3), V(0, 0, 0, 0, 0, 0));
+    oph_expect_error(&h, CVS_E_SHAPE, "a grid of shape 1x1x2x3");
+    oph_end(&h);
+}
+
+static void unpooled(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "MaxUnpool");
+    oph_ints(&h, "kernel_shape", 2, D(2, 2));
+    oph_ints(&h, "strides", 2, D(2, 2));
+    oph_values(&h, 0, CVS_F64, 4, D(1, 1, 1, 2), V(5, 6));
+    oph_values(&h, 1, CVS_I64, 4, D(1, 1, 1, 2), V(1, 6));
+    oph_run(&h);
+    oph_expect_shape(&h, 0, 4, D(1, 1, 2, 4));
+    oph_expect_near(&h.output[0], V(0, 5, 0, 0, 0, 0, 6, 0), 0, 0);
+    oph_check_gradients_of(&h, 1);
+    oph_values(&h, 1, CVS_I64, 4, D(1, 1, 1, 2), V(1, 8));
+    assert_int_equal(oph_try(&h, false), CVS_E_ARGUMENT);
+    assert_non_null(strstr(h.err.message, "index 8"));
+    oph_values(&h, 2, CVS_I64, 1, D(4), V(1, 1, 2, 3));
+    oph_expect_error(&h, CVS_E_SHAPE, "output_shape is 1x1x2x3, but the windows need at least 1x1x2x4");
+    oph_end(&h);
+}
+
+static void regions(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        oph h;
+        oph_begin(&h, "RoiAlign");
+        oph_string(&h, "mode", i % 2 ? "max" : "avg");
+        oph_string(&h, "coordinate_transformation_mode", i / 2 ? "output_half_pixel" : "half_pixel");
+        oph_int(&h, "output_height", 2);
+        oph_int(&h, "output_width", 3);
+        oph_random(&h, 0, CVS_F64, 4, D(2, 2, 6, 5));
+        oph_values(&h, 1, CVS_F64, 2, D(2, 4), V(0.3, 0.2, 3.9, 4.7, -1, 1, 9, 3));
+        oph_values(&h, 2, CVS_I64, 1, D(2), V(1, 0));
+        oph_check_gradients_of(&h, 1);
+        oph_values(&h, 2, CVS_I64, 1, D(2), V(1, 2));
+        assert_int_equal(oph_try(&h, false), CVS_E_ARGUMENT);
+        assert_non_null(strstr(h.err.message, "index 2 is outside"));
+        oph_values(&h, 1, CVS_F64, 2, D(2, 4), V(0, 0, 1e9, 1e9, 0, 0, 1, 1));
+        assert_int_equal(oph_try(&h, false), CVS_E_LIMIT);
+        oph_end(&h);
+    }
+    oph h;
+    oph_begin(&h, "RoiAlign"); /* one cell over one pixel */
+    oph_int(&h, "sampling_ratio", 1);
+    oph_values(&h, 0, CVS_F32, 4, D(1, 1, 2, 2), V(1, 2, 3, 4));
+    oph_values(&h, 1, CVS_F32, 2, D(1, 4), V(0, 0, 2, 2));
+    oph_values(&h, 2, CVS_I64, 1, D(1), V(0));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(2.5), 1e-6, 0);
+    oph_end(&h);
+}
+
+static void suppressed(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "NonMaxSuppression");
+    oph_values(&h, 0, CVS_F32, 3, D(1, 4, 4), V(0, 0, 1, 1, 0, 0.1, 1, 1.1, 0, 10, 1, 11, 3, 3, 2, 2));
+    oph_values(&h, 1, CVS_F32, 3, D(1, 1, 4), V(0.9, 0.95, 0.5, 0.2));
+    oph_values(&h, 2, CVS_I64, 1, D(1), V(3));
+    oph_values(&h, 3, CVS_F32, 1, D(1), V(0.5));
+    oph_values(&h, 4, CVS_F32, 1, D(1), V(0.3));
+    oph_run(&h);
+    oph_expect_shape(&h, 0, 2, D(2, 3));
+    oph_expect_near(&h.output[0], V(0, 0, 1, 0, 0, 2), 0, 0);
+    oph_values(&h, 1, CVS_F32, 3, D(1, 1, 3), V(0.9, 0.95, 0.5));
+    oph_expect_error(&h, CVS_E_SHAPE, "boxes of shape 1x4x4 and scores of shape 1x1x3");
+    oph_end(&h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cross_entropy),    cmocka_unit_test(quantised_and_back),
+        cmocka_unit_test(integer_products), cmocka_unit_test(sampled_by_a_grid),
+        cmocka_unit_test(unpooled),         cmocka_unit_test(regions),
+        cmocka_unit_test(suppressed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
