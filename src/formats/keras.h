@@ -89,6 +89,7 @@ struct cvi_keras {
     bool theano;            /* kernels of convolutions are stored rotated */
     bool first;             /* channels_first unless a layer says otherwise */
     cvi_keras_layer *layer; /* being built */
+    const json_t *call;     /* its call in a functional model's inbound_nodes, or NULL */
     const char *name;       /* of its value */
     int node, slot;         /* last node made, next weight of the layer */
     int calls;
@@ -160,9 +161,8 @@ void cvi_keras_bad(cvi_keras *k, const char *key); /* "setting ... is not unders
 
 /* ---- layers ---- */
 const cvi_keras_class *cvi_keras_find_class(const char *name);
-/* Applies an activation given as in a config (string, object or null) to t; the result bears `name`. */
-void cvi_keras_activate(cvi_keras *k, cvi_keras_tensor *t, const json_t *activation, const char *name,
-                        cvi_keras_tensor *out);
+/* Applies an activation given as in a config (string, object or null) to t; the result bears the layer's name. */
+void cvi_keras_activate(cvi_keras *k, cvi_keras_tensor *t, const json_t *activation, cvi_keras_tensor *out);
 bool cvi_keras_has_activation(const cvi_keras *k);
 /* A node that only opens and draws. */
 void cvi_keras_opaque(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
@@ -177,6 +177,7 @@ void cvi_keras_global_pool(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi
 void cvi_keras_batch_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_layer_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_group_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_layer_scale(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_normalization(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_rescaling(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_prelu(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
@@ -192,6 +193,13 @@ void cvi_keras_crop(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
 void cvi_keras_upsample(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_merge(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+/* An arithmetic operation that was applied to tensors without a layer (x + 3, tf.nn.relu); others become opaque. */
+void cvi_keras_operation(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+/* Whether the call has the form of an operation, add(x, y), and not of a layer, Add([x, y]). */
+bool cvi_keras_is_operation(const cvi_keras *k);
+/* Applies the activation of that name (any spelling); false: there is none. */
+bool cvi_keras_activate_named(cvi_keras *k, cvi_keras_tensor *t, const char *what, const json_t *config,
+                              cvi_keras_tensor *out);
 void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 
 /* ---- keras_net.c: the whole ---- */

@@ -188,8 +188,8 @@ static const struct {
             {"gelu", gelu},
             {"thresholdedrelu", thresholded}};
 
-static void apply(cvi_keras *k, cvi_keras_tensor *t, const char *what, const json_t *config, const char *name,
-                  cvi_keras_tensor *out) {
+bool cvi_keras_activate_named(cvi_keras *k, cvi_keras_tensor *t, const char *what, const json_t *config,
+                              cvi_keras_tensor *out) {
     char plain[40];
     size_t n = 0;
     const char *after = strrchr(what, '>'); /* "Custom>swish" */
@@ -199,16 +199,25 @@ static void apply(cvi_keras *k, cvi_keras_tensor *t, const char *what, const jso
         }
     }
     plain[n] = 0;
-    use u = {.k = k, .t = t, .config = config, .name = name, .x = cvi_keras_value(t)};
+    use u = {.k = k, .t = t, .config = config, .name = k->name, .x = cvi_keras_value(t)};
     for (int i = 0; i < CVI_COUNT(rows); i++) {
         if (strcmp(rows[i].name, plain) == 0) {
             *out = cvi_keras_out(k, rows[i].make(&u), t->rank, t->moved);
-            return;
+            return true;
         }
     }
+    return false;
+}
+
+static void apply(cvi_keras *k, cvi_keras_tensor *t, const char *what, const json_t *config,
+                  cvi_keras_tensor *out) {
+    if (cvi_keras_activate_named(k, t, what, config, out)) {
+        return;
+    }
     char op[80];
+    int x = cvi_keras_value(t);
     snprintf(op, sizeof op, "keras::%.60s", *what ? what : "activation");
-    *out = cvi_keras_out(k, cvi_keras_op(k, op, name, false, 1, &u.x), t->rank, t->moved);
+    *out = cvi_keras_out(k, cvi_keras_op(k, op, k->name, false, 1, &x), t->rank, t->moved);
     if (cvi_keras_ok(k)) {
         k->g->nodes[k->node].note = "unknown activation: drawn, not executed";
     }
@@ -235,21 +244,20 @@ bool cvi_keras_has_activation(const cvi_keras *k) {
     return a && strcmp(resolve(a, &config), "linear") != 0;
 }
 
-void cvi_keras_activate(cvi_keras *k, cvi_keras_tensor *t, const json_t *activation, const char *name,
-                        cvi_keras_tensor *out) {
+void cvi_keras_activate(cvi_keras *k, cvi_keras_tensor *t, const json_t *activation, cvi_keras_tensor *out) {
     const json_t *config = NULL;
     const char *what = resolve(activation, &config);
-    apply(k, t, what, config, name, out);
+    apply(k, t, what, config, out);
 }
 
 void cvi_keras_activation(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    cvi_keras_activate(k, in[0], cvi_keras_get(k, "activation", NULL), k->name, out);
+    cvi_keras_activate(k, in[0], cvi_keras_get(k, "activation", NULL), out);
 }
 
 void cvi_keras_activation_class(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    apply(k, in[0], k->layer->class_name, k->layer->config, k->name, out);
+    apply(k, in[0], k->layer->class_name, k->layer->config, out);
 }
 
 /* alpha has the input's axes without the batch, 1 where shared. */

@@ -91,7 +91,7 @@ static int conv_node(cvi_keras *k, const window *w, const char *name, int x, int
 static void finish(cvi_keras *k, int v, int rank, bool moved, cvi_keras_tensor *out) {
     cvi_keras_tensor t = cvi_keras_out(k, v, rank, moved);
     if (cvi_keras_has_activation(k)) {
-        cvi_keras_activate(k, &t, cvi_keras_get(k, "activation", NULL), k->name, out);
+        cvi_keras_activate(k, &t, cvi_keras_get(k, "activation", NULL), out);
     } else {
         *out = t;
     }
@@ -270,7 +270,7 @@ void cvi_keras_dense(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras
     cvi_keras_tensor t = cvi_keras_settle(k, v, rank);
     k->name = own;
     if (cvi_keras_has_activation(k)) {
-        cvi_keras_activate(k, &t, cvi_keras_get(k, "activation", NULL), own, out);
+        cvi_keras_activate(k, &t, cvi_keras_get(k, "activation", NULL), out);
     } else {
         *out = t;
     }

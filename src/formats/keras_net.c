@@ -57,7 +57,8 @@ static cvi_keras_tensor make_input(cvi_keras *k, const char *name, const json_t 
 
 /* ---- one call ---- */
 
-static void call_layer(cvi_keras *k, cvi_keras_layer *l, cvi_keras_tensor **in, int n, result *out) {
+static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi_keras_tensor **in, int n,
+                       result *out) {
     if (!cvi_keras_ok(k)) {
         return;
     }
@@ -81,14 +82,15 @@ static void call_layer(cvi_keras *k, cvi_keras_layer *l, cvi_keras_tensor **in, 
     }
     *out->tensor = (cvi_keras_tensor){.form = {-1, -1}, .rank = 1};
     k->layer = l;
+    k->call = call;
     k->slot = 0;
     if (n < 1) {
         cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "this layer has no input"));
-    } else if (l->kind) {
+    } else if (l->kind && !cvi_keras_is_operation(k)) {
         l->kind->make(k, (cvi_keras_tensor *const *)in, n, out->tensor);
         cvi_keras_all_taken(k);
     } else {
-        cvi_keras_opaque(k, in, n, out->tensor);
+        cvi_keras_operation(k, in, n, out->tensor);
     }
     k->layer = NULL;
 }
@@ -102,7 +104,7 @@ static void run_sequential(cvi_keras *k, cvi_keras_net *net, cvi_keras_tensor **
             continue;
         }
         result r = {0};
-        call_layer(k, &net->layer[i], &now, 1, &r);
+        call_layer(k, &net->layer[i], NULL, &now, 1, &r);
         if (cvi_keras_ok(k) && r.n < 1) {
             cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "a model inside the model has no output"));
         }
@@ -216,7 +218,10 @@ static void do_call(cvi_keras *k, program *p, int call) {
         in[i] = tensor_of(k, p, &p->refs[call].ref[i]);
     }
     if (cvi_keras_ok(k)) {
-        call_layer(k, &p->net->layer[p->layer[call]], in, n, &p->results[call]);
+        cvi_keras_layer *l = &p->net->layer[p->layer[call]];
+        const json_t *nodes = json_object_get(l->json, "inbound_nodes");
+        call_layer(k, l, json_array_get(nodes, (size_t)(call - p->first[p->layer[call]])), in, n,
+                   &p->results[call]);
         p->done[call] = true;
     }
 }

@@ -93,6 +93,19 @@ void cvi_keras_group_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     *out = cvi_keras_out(k, v, t->rank, moved);
 }
 
+/* ConvNeXt's LayerScale (a class of keras.applications): x * gamma along the last axis. */
+void cvi_keras_layer_scale(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    (void)n;
+    cvi_keras_tensor *t = in[0];
+    int64_t c = k->source ? -1 : cvi_keras_dim(k, t, -1);
+    cvi_keras_want want = {.name = "gamma", .rank = 1, .dim = {c}, .out_rank = t->moved ? t->rank - 1 : 1};
+    for (int i = 0; i < want.out_rank; i++) {
+        want.out_dim[i] = i == 0 ? -1 : 1;
+    }
+    int x[2] = {cvi_keras_value(t), cvi_keras_take(k, &want)};
+    *out = cvi_keras_out(k, cvi_keras_op(k, "Mul", k->name, false, 2, x), t->rank, t->moved);
+}
+
 /* ---- preprocessing layers ---- */
 
 /* A layer right behind the input that scales pixels: pictures then go in as 0..255. */

@@ -140,6 +140,9 @@ static bool is_triple(const json_t *v) {
 
 static void add_ref(cvi_keras *k, const cvi_keras_net *net, const json_t *triple, cvi_keras_refs *out) {
     const char *name = json_string_value(json_array_get(triple, 0));
+    if (strcmp(name, "_CONSTANT_VALUE") == 0) {
+        return;
+    }
     int layer = find_layer(net, name);
     if (layer < 0) {
         cvi_keras_set(
