@@ -166,7 +166,8 @@ static cvs_status draw_rows(filters *f, cvs_error *err) {
         cvi_tile tile = {0};
         describe(f, place, &tile);
         cvi_group_begin(page->s, NULL, tile.tooltip, NULL);
-        uint8_t *out = cvi_draw_image(page->s, x0, page->y, (double)width * per_pixel, tall, width, cell_h, 1,
+        double top = page->y + (row_pitch - tall) / 2, base = page->y + row_pitch / 2 + 2.2;
+        uint8_t *out = cvi_draw_image(page->s, x0, top, (double)width * per_pixel, tall, width, cell_h, 1,
                                       palette, false);
         if (out == NULL) {
             return cvi_no_memory(err, (size_t)(width * cell_h));
@@ -183,9 +184,8 @@ static cvs_status draw_rows(filters *f, cvs_error *err) {
         cvi_font small = cvi_font_small(page);
         small.size = CVI_MIN_TEXT;
         small.anchor = CVI_END;
-        cvi_draw_textf(page->s, page->left + 20, page->y + tall / 2 + 2.2, &small, "%lld",
-                       (long long)f->order[place]);
-        draw_row_words(f, place, x_words, page->y + tall / 2 + 2.2);
+        cvi_draw_textf(page->s, page->left + 20, base, &small, "%lld", (long long)f->order[place]);
+        draw_row_words(f, place, x_words, base);
         cvi_group_end(page->s);
         page->y += row_pitch;
     }

@@ -146,7 +146,11 @@ static const char *class_name(const maps_figure *f, int64_t i) {
 /* One bar with its number, name and value. x0 is where zero is, `per` points per unit. */
 static void draw_bar(maps_figure *f, int64_t i, double left, double y, double column) {
     cvi_page *page = f->page;
-    double v = (double)f->m.data[i], number_w = 22, value_w = 38;
+    double v = (double)f->m.data[i],
+           number_w = 8 + 4.8 * (f->m.maps > 9999  ? 5
+                                 : f->m.maps > 999 ? 4
+                                                   : 3),
+           value_w = 38;
     const char *name = class_name(f, i);
     double name_w = name != NULL ? fmin(120.0, column * 0.35) : 0.0;
     double bar_left = left + number_w + name_w + 4, bar_w = column - number_w - name_w - value_w - 8;

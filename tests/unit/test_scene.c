@@ -12,6 +12,7 @@
 
 #include "draw/scene.h"
 #include "draw/text_width.h"
+#include "markup.h"
 
 static const cvi_font plain = {.size = 10, .color = 0x000000FF};
 
@@ -214,43 +215,6 @@ static cvi_scene *everything(void) {
     uint8_t *q = cvi_draw_image(s, 150, 50, 40, 40, 2, 2, 3, NULL, true);
     memset(q, 200, 12);
     return s;
-}
-
-/* Tags nest, attributes are quoted, nothing is raw: enough of XML to fail on a writer's mistake. */
-static void assert_well_formed(const char *x) {
-    char stack[64][16];
-    int depth = 0;
-    if (strncmp(x, "<?xml", 5) == 0) {
-        x = strstr(x, "?>") + 2;
-    }
-    while (*x != '\0') {
-        if (*x == '&') {
-            assert_true(strcspn(x, ";") < 8);
-        }
-        if (*x != '<') {
-            x++;
-            continue;
-        }
-        bool closing = x[1] == '/';
-        size_t n = strcspn(x + 1 + closing, " />\n");
-        assert_in_range(n, 1, 15);
-        char name[16] = "";
-        memcpy(name, x + 1 + closing, n);
-        bool quoted = false, empty = false;
-        for (x++; quoted || *x != '>'; x++) {
-            assert_true(*x != '\0' && *x != '<');
-            quoted ^= *x == '"';
-            empty = *x == '/';
-        }
-        if (closing) {
-            assert_true(depth > 0);
-            assert_string_equal(stack[--depth], name);
-        } else if (!empty) {
-            assert_true(depth < 64);
-            memcpy(stack[depth++], name, sizeof name);
-        }
-    }
-    assert_int_equal(depth, 0);
 }
 
 static void svg_is_well_formed_and_repeatable(void **state) {
