@@ -86,6 +86,9 @@ typedef cvs_status cli_layer_draw(cli *c, const cvs_model *model, cvs_run *run, 
 /* The whole command MODEL IMAGE --layer L -o F: opens, runs, draws, writes; returns the exit code. */
 int cli_layer_figure(cli *c, cli_layer_draw *draw);
 
+/* Draws an explanation over the picture. */
+cvs_status cli_draw_explanation(cli *c, const cvs_model *model, const cvs_tensor *shown, const cvs_explanation *e, const char *path);
+
 typedef struct cli_report {
     const char *model, *image;
     char *html; /* owned, cvs_free */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * method.h (internal) - one explanation method per file, one line in methods.def.
+ * method.h (internal) - one explanation method per file, one line in methods.def. explain.c asks the question (which sample, which
+ * scalar, which layer); a method answers with a raw map.
  */
 #ifndef CVI_METHOD_H
 #define CVI_METHOD_H
@@ -7,17 +8,16 @@
 #include "convscope/explain.h"
 #include "engine/engine.h"
 
-/* What a method works with; made by explain.c. All values and tensors are of one sample, batch 1. */
+/* What a method works with. The exec has run forward; only `sample` of its batch is explained. */
 typedef struct cvi_question {
     const cvs_model *model;
-    cvi_exec *exec;           /* after forward of the sample, aux kept */
-    const cvs_tensor *inputs; /* what went in, [1,C,H,W] */
-    int n_inputs;
-    int target_value; /* value of the graph that the target is an element of */
-    int target_index;
-    int layer_value; /* -1 unless the method needs a layer */
+    cvi_exec *exec;
+    int64_t sample;          /* in the exec's batch */
+    int input_value;         /* the picture: the graph's first input */
+    int target_value;        /* the value whose element is explained: logits, or the output for a probability */
+    cvs_tensor seed;         /* d target / d target_value, zero but for this sample; owned */
+    int layer_value;         /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
-    cvi_pool *pool;
     cvs_error *err;
 } cvi_question;
 
@@ -29,13 +29,22 @@ typedef struct cvi_method {
     const char *source;                    /* paper of the formula */
     cvs_map_kind kind;
     bool needs_layer;
+    /* Fills out->map (owned) and, where it has them, votes. */
     cvs_status (*run)(cvi_question *q, cvs_explanation *out);
 } cvi_method;
 
 extern const cvi_method *const cvi_methods[];
 extern const int cvi_n_methods;
 
-/* d target / d value under a rule, for the question's target: fills out with a borrowed view. */
+/* d target / d value under a rule for the question's sample: a view [1, ...], borrowed until the next backward. */
 cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_tensor *out);
+/* The value itself for the question's sample: a view [1, ...], borrowed. */
+cvs_status cvi_question_value(cvi_question *q, int value, cvs_tensor *out);
+/* Gradient and value of the layer; a sentence unless they are feature maps [1,K,h,w]. */
+cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient);
+/* Shared end of the CAM family: map = sum over channels of parts [K,h*w] (double), votes per channel, ReLU unless signed.
+ * weight may be NULL. */
+cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels, int64_t h, int64_t w,
+                          cvs_explanation *out);
 
 #endif

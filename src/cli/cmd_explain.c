@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_explain.c - convscope explain MODEL IMAGE --method M: why this class; the raw map as .npy and a picture.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"--method", "NAME|list", "gradient, gradcam, ... (list: all of them)", "方法：gradient、gradcam 等（list 列出全部）"},
+    {"--target", "INDEX|NAME|top", "the class to explain (top)", "要解释的类别（top：预测的类别）"},
+    {"--output", "logit|prob", "explain the logit or the probability (logit)", "解释 logit 还是概率（logit）"},
+    {"--layer", "L", "for methods that look at a layer: name, number, last-conv (last-conv)", "针对某一层的方法：名称、编号或 last-conv（last-conv）"},
+    {"--signed", NULL, "keep negative parts of class activation maps", "保留类激活热图的负值部分"},
+    {"--sample", "N", "which sample of a .npy with several (0)", ".npy 含多个样本时选择哪一个（0）"},
+    {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution", "热图原始数值：不缩放，保持其自身分辨率"},
+    {"--votes", "FILE.csv", "what every feature map said: channel, value, share, weight", "每张特征图的投票：通道、数值、占比、权重"},
+};
+
+static int list_methods(const cli *c) {
+    for (int i = 0; i < cvs_method_count(); i++) {
+        cvs_method_info m;
+        if (cvs_method_describe(i, c->lang, &m, NULL) == CVS_OK) {
+            cli_pad(stdout, m.name, 24, false);
+            printf("%s\n", m.sentence);
+        }
+    }
+    return 0;
+}
+
+static cvs_status write_votes(cli *c, const cvs_explanation *e, const char *path) {
+    char line[160];
+    size_t size = 64 + (size_t)e->n_votes * 120, at;
+    char *text = malloc(size);
+    if (!text) {
+        return c->err.code = CVS_E_MEMORY;
+    }
+    at = (size_t)snprintf(text, size, "channel,value,share,weight\n");
+    for (int i = 0; i < e->n_votes; i++) {
+        int n = snprintf(line, sizeof line, "%d,%.9g,%.9g,%.9g\n", e->votes[i].channel, e->votes[i].value, e->votes[i].share,
+                         e->votes[i].weight);
+        memcpy(text + at, line, (size_t)n);
+        at += (size_t)n;
+    }
+    cvs_status s = cvs_file_write(path, text, at, &c->err);
+    free(text);
+    return s;
+}
+
+static cvs_status write_results(cli *c, const cvs_model *model, const cvs_tensor *shown, const cvs_explanation *e) {
+    const char *raw = cli_value(c, "--raw"), *votes = cli_value(c, "--votes"), *picture = cli_value(c, "-o");
+    cvs_status s = CVS_OK;
+    if (raw) {
+        cvs_tensor t = {0};
+        s = cvs_explanation_file(e, cli_value(c, "--layout"), &t, &c->err);
+        if (s == CVS_OK) {
+            s = cvs_npy_write(raw, &t, &c->err);
+        }
+        cvs_tensor_free(&t);
+    }
+    if (s == CVS_OK && votes) {
+        s = write_votes(c, e, votes);
+    }
+    if (s == CVS_OK && picture) {
+        s = cli_draw_explanation(c, model, shown, e, picture);
+    }
+    if (s == CVS_OK) {
+        cli_say(c, "%s", e->caption);
+    }
+    return s;
+}
+
+static bool check(cli *c, cvs_explain_options *o) {
+    const char *output = cli_value(c, "--output");
+    if (!cli_value(c, "-o") && !cli_value(c, "--raw") && !cli_value(c, "--votes")) {
+        cli_usage(c, CLI_T(c, "convscope explain needs -o FILE or --raw FILE.npy", "convscope explain 需要 -o FILE 或 --raw FILE.npy"));
+        return false;
+    }
+    if (output && strcmp(output, "logit") != 0 && strcmp(output, "prob") != 0) {
+        cli_usage(c, CLI_T(c, "--output is logit or prob", "--output 只能是 logit 或 prob"));
+        return false;
+    }
+    o->target.probability = output && output[0] == 'p';
+    return cli_int(c, "--sample", 0, INT64_MAX, 0, &o->sample);
+}
+
+static cvs_status check_places(cli *c) {
+    static const char *const names[] = {"--raw", "--votes"};
+    for (int i = 0; i < 2; i++) {
+        const char *path = cli_value(c, names[i]);
+        cvs_status s = path ? cvs_output_check(path, &c->err) : CVS_OK;
+        if (s != CVS_OK) {
+            return s;
+        }
+    }
+    return cli_value(c, "-o") ? cvs_figure_check_path(cli_value(c, "-o"), &c->err) : CVS_OK;
+}
+
+static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explain_options *o) {
+    cvs_model *model = NULL;
+    cvs_run *run = NULL;
+    cvs_tensor shown = {0};
+    cvs_explanation e = {0};
+    bool probability = o->target.probability;
+    cvs_status s = check_places(c);
+    if (s == CVS_OK) {
+        s = cli_open(c, c->args[0], false, &model);
+    }
+    if (s == CVS_OK) {
+        s = cvs_target_parse(model, cli_value(c, "--target"), &o->target, &c->err);
+        o->target.probability = probability;
+    }
+    if (s == CVS_OK) {
+        s = cvs_run_new(model, run_options, &run, &c->err);
+    }
+    if (s == CVS_OK) {
+        s = cli_run_file(c, model, run, c->args[1], &shown);
+    }
+    if (s == CVS_OK) {
+        s = cvs_explain(run, o, &e, &c->err);
+    }
+    if (s == CVS_OK) {
+        s = write_results(c, model, shown.data ? &shown : NULL, &e);
+    }
+    cvs_explanation_free(&e);
+    cvs_tensor_free(&shown);
+    cvs_run_free(run);
+    cvs_model_free(model);
+    return s;
+}
+
+static int run(cli *c) {
+    const char *method = cli_value(c, "--method");
+    if (method && strcmp(method, "list") == 0) {
+        return list_methods(c);
+    }
+    if (!method || c->n_args != 2) {
+        return cli_usage(c, CLI_T(c, "convscope explain needs MODEL, IMAGE and --method NAME (--method list shows them)",
+                                  "convscope explain 需要 MODEL、IMAGE 与 --method NAME（--method list 可列出）"));
+    }
+    cvs_run_options run_options;
+    cvs_explain_options o = {.method = method, .layer = cli_value(c, "--layer"), .signed_map = cli_flag(c, "--signed"), .lang = c->lang};
+    if (!check(c, &o) || !cli_run_options(c, &run_options)) {
+        return cvs_status_exit(CVS_E_ARGUMENT);
+    }
+    return explain(c, &run_options, &o) == CVS_OK ? 0 : cli_fail(c);
+}
+
+const cli_command cli_command_explain = {
+    .name = "explain",
+    .args = "MODEL IMAGE --method M -o FILE",
+    .en = "why this class: attribution maps and the votes of the feature maps",
+    .zh = "为什么是这个类别：归因图与各特征图的投票",
+    .min_args = 0,
+    .max_args = 2,
+    .groups = CLI_MODEL | CLI_INPUT | CLI_RUN | CLI_FIGURE,
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .run = run,
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ * cam.c - what the class activation maps share: summing the parts, the final ReLU, the votes of the feature maps.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "explain/method.h"
+
+static int stronger(const void *a, const void *b) {
+    const cvs_vote *x = a, *y = b;
+    double p = fabs(x->value), q = fabs(y->value);
+    return p > q ? -1 : p < q ? 1 : x->channel - y->channel;
+}
+
+cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels, int64_t h, int64_t w,
+                          cvs_explanation *out) {
+    int64_t dim[4] = {1, 1, h, w}, area = h * w;
+    if (channels > INT32_MAX) {
+        return cvi_fail(q->err, CVS_E_LIMIT, "%lld feature maps are too many", (long long)channels);
+    }
+    CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, 4, dim, q->err));
+    out->votes = cvi_calloc((size_t)CVI_MAX(channels, 1), sizeof *out->votes);
+    if (!out->votes) {
+        return cvi_no_memory(q->err, (size_t)channels * sizeof *out->votes);
+    }
+    out->n_votes = (int)channels;
+    double all = 0.0;
+    for (int64_t k = 0; k < channels; k++) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < area; i++) {
+            sum += parts[k * area + i];
+        }
+        out->votes[k] = (cvs_vote){.channel = (int)k, .value = sum, .weight = weight ? weight[k] : 0.0};
+        all += fabs(sum);
+    }
+    float *map = out->map.data;
+    for (int64_t i = 0; i < area; i++) {
+        double sum = 0.0;
+        for (int64_t k = 0; k < channels; k++) {
+            sum += parts[k * area + i];
+        }
+        map[i] = (float)(q->options->signed_map ? sum : fmax(sum, 0.0));
+    }
+    for (int64_t k = 0; k < channels; k++) {
+        out->votes[k].share = all > 0.0 ? fabs(out->votes[k].value) / all : 0.0;
+    }
+    qsort(out->votes, (size_t)channels, sizeof *out->votes, stronger);
+    return CVS_OK;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT
+ * explain.c - asks a method a question about the last run: which sample, which scalar, which layer; writes the caption.
+ */
+#include <math.h>
+
+#include "engine/run_state.h"
+#include "explain/method.h"
+
+#define CVI_METHOD(name) extern const cvi_method cvi_method_##name;
+#include "methods.def"
+#undef CVI_METHOD
+
+const cvi_method *const cvi_methods[] = {
+#define CVI_METHOD(name) &cvi_method_##name,
+#include "methods.def"
+#undef CVI_METHOD
+};
+const int cvi_n_methods = CVI_COUNT(cvi_methods);
+
+int cvs_method_count(void) {
+    return cvi_n_methods;
+}
+
+cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_error *err) {
+    if (i < 0 || i >= cvi_n_methods) {
+        return cvi_fail(err, CVS_E_ARGUMENT, "there is no method number %d, there are %d", i, cvi_n_methods);
+    }
+    const cvi_method *m = cvi_methods[i];
+    bool zh = lang == CVS_ZH;
+    *out = (cvs_method_info){.name = m->name,
+                             .title = zh ? m->title_zh : m->title_en,
+                             .sentence = zh ? m->sentence_zh : m->sentence_en,
+                             .caveat = zh ? m->caveat_zh : m->caveat_en,
+                             .kind = m->kind,
+                             .needs_layer = m->needs_layer};
+    return CVS_OK;
+}
+
+static cvs_status find_method(const char *name, const cvi_method **out, cvs_error *err) {
+    char list[400] = "";
+    size_t at = 0;
+    for (int i = 0; i < cvi_n_methods; i++) {
+        if (strcmp(cvi_methods[i]->name, name ? name : "") == 0) {
+            *out = cvi_methods[i];
+            return CVS_OK;
+        }
+        int n = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", cvi_methods[i]->name);
+        at = CVI_MIN(at + (size_t)n, sizeof list - 1);
+    }
+    return cvi_fail(err, CVS_E_NOT_FOUND, "there is no method \"%.60s\"; methods: %.300s", name ? name : "", list);
+}
+
+/* ---- the target ------------------------------------------------------------------------------------- */
+
+/* Scores of the question's sample: values and how many. One sigmoid unit counts as two classes. */
+typedef struct score_view {
+    cvs_tensor t;
+    int64_t first, count;
+    bool two;
+    cvs_logit_kind kind;
+} score_view;
+
+static cvs_status scores_of(cvi_question *q, score_view *s) {
+    const cvi_graph *g = q->model->graph;
+    if (g->n_outputs < 1) {
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the model has no output to explain");
+    }
+    q->target_value = cvi_graph_logit(g, 0, &s->kind);
+    CVI_TRY(cvi_exec_value(q->exec, q->target_value, &s->t, q->err));
+    int64_t count = cvs_tensor_count(&s->t), samples = s->t.rank >= 2 ? s->t.dim[0] : 1;
+    int wide = 0;
+    for (int i = s->t.rank >= 2 ? 1 : 0; i < s->t.rank; i++) {
+        wide += s->t.dim[i] > 1;
+    }
+    if (count < 1 || samples < 1 || wide > 1 || s->t.dtype != CVS_F32) {
+        char text[200];
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the output has the shape %s: a class to explain needs one score per class",
+                        cvs_shape_text(s->t.rank, s->t.dim, text, sizeof text));
+    }
+    s->count = count / samples;
+    s->first = CVI_MIN(q->sample, samples - 1) * s->count;
+    s->two = s->count == 1 && s->kind == CVS_LOGIT_BEFORE_SIGMOID;
+    return CVS_OK;
+}
+
+static double logit_at(const score_view *s, int64_t i) {
+    double z = cvi_get(&s->t, s->first + (s->two ? 0 : i));
+    return s->two && i == 0 ? -z : z;
+}
+
+static double probability_at(const score_view *s, int64_t i) {
+    if (s->kind == CVS_LOGIT_BEFORE_SIGMOID) {
+        return 1.0 / (1.0 + exp(-logit_at(s, i)));
+    }
+    double highest = logit_at(s, 0), sum = 0.0;
+    for (int64_t k = 1; k < s->count; k++) {
+        highest = fmax(highest, logit_at(s, k));
+    }
+    for (int64_t k = 0; k < s->count; k++) {
+        sum += exp(logit_at(s, k) - highest);
+    }
+    return exp(logit_at(s, i) - highest) / sum;
+}
+
+/* The seed: 1 at the logit; for a probability, d p / d logits (softmax: p_i (1[i=k] - p_k); sigmoid: p (1 - p)). */
+static cvs_status make_seed(cvi_question *q, const score_view *s, int64_t index, bool probability) {
+    CVI_TRY(cvs_tensor_new(&q->seed, CVS_F32, s->t.rank, s->t.dim, q->err));
+    float *seed = (float *)q->seed.data + s->first;
+    if (s->two) {
+        double sign = index == 0 ? -1.0 : 1.0, p = probability_at(s, index);
+        seed[0] = (float)(sign * (probability ? p * (1.0 - p) : 1.0));
+        return CVS_OK;
+    }
+    double p = probability ? probability_at(s, index) : 1.0;
+    if (!probability) {
+        seed[index] = 1.0f;
+    } else if (s->kind == CVS_LOGIT_BEFORE_SIGMOID) {
+        seed[index] = (float)(p * (1.0 - p));
+    } else {
+        for (int64_t k = 0; k < s->count; k++) {
+            seed[k] = (float)(p * ((k == index ? 1.0 : 0.0) - probability_at(s, k)));
+        }
+    }
+    return CVS_OK;
+}
+
+static cvs_status ask_target(cvi_question *q, cvs_explanation *out) {
+    score_view s;
+    CVI_TRY(scores_of(q, &s));
+    int64_t classes = s.two ? 2 : s.count, index = q->options->target.index;
+    if (index < 0) {
+        index = 0;
+        for (int64_t i = 1; i < classes; i++) {
+            index = logit_at(&s, i) > logit_at(&s, index) ? i : index;
+        }
+    }
+    if (index >= classes) {
+        return cvi_fail(q->err, CVS_E_NOT_FOUND, "there is no class %lld, the model has %lld, counted from 0", (long long)index,
+                        (long long)classes);
+    }
+    bool probability = q->options->target.probability;
+    out->target_index = (int)index;
+    out->probability = probability;
+    out->target_value = probability ? probability_at(&s, index) : logit_at(&s, index);
+    snprintf(out->target_name, sizeof out->target_name, "%.100s", index < q->model->n_classes ? q->model->classes[index] : "");
+    return make_seed(q, &s, index, probability);
+}
+
+/* ---- gradients for the methods ---------------------------------------------------------------------- */
+
+/* A view of one sample along the first dimension; a value without that batch dimension is taken whole. */
+static void one_sample(const cvi_question *q, cvs_tensor *t) {
+    if (t->rank < 2 || t->dim[0] <= 1) {
+        return;
+    }
+    size_t bytes = t->bytes / (size_t)t->dim[0];
+    t->data = (char *)t->data + (size_t)CVI_MIN(q->sample, t->dim[0] - 1) * bytes;
+    t->bytes = bytes;
+    t->dim[0] = 1;
+    t->owned = false;
+}
+
+cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_tensor *out) {
+    CVI_TRY(cvi_exec_backward(q->exec, rule, &q->target_value, &q->seed, 1, &value, 1, q->err));
+    CVI_TRY(cvi_exec_gradient(q->exec, value, out, q->err));
+    one_sample(q, out);
+    return CVS_OK;
+}
+
+cvs_status cvi_question_value(cvi_question *q, int value, cvs_tensor *out) {
+    CVI_TRY(cvi_exec_value(q->exec, value, out, q->err));
+    one_sample(q, out);
+    return CVS_OK;
+}
+
+cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient) {
+    CVI_TRY(cvi_question_gradient(q, CVI_GRADIENT, q->layer_value, gradient));
+    CVI_TRY(cvi_question_value(q, q->layer_value, activation));
+    if (activation->rank != 4 || activation->dtype != CVS_F32) {
+        char text[200];
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "layer %.80s has the shape %s: feature maps [N,C,H,W] are needed; last-conv has them",
+                        q->model->graph->values[q->layer_value].name,
+                        cvs_shape_text(activation->rank, activation->dim, text, sizeof text));
+    }
+    return CVS_OK;
+}
+
+/* ---- the question ------------------------------------------------------------------------------------- */
+
+static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explanation *out) {
+    cvs_lang lang = q->options->lang;
+    bool zh = lang == CVS_ZH;
+    char target[200], layer[200] = "", kind[80];
+    if (out->target_name[0]) {
+        snprintf(target, sizeof target, "%s (%d)", out->target_name, out->target_index);
+    } else {
+        snprintf(target, sizeof target, "%d", out->target_index);
+    }
+    if (m->needs_layer) {
+        snprintf(layer, sizeof layer, cvi_tr(lang, "; layer %s"), out->layer);
+    }
+    snprintf(kind, sizeof kind, "%s", cvi_tr(lang, out->probability ? "probability" : "logit"));
+    snprintf(out->caption, sizeof out->caption, cvi_tr(lang, "%s of class %s, %s %.4g%s. Not scaled, %s; Convscope %s. %s"),
+             zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer,
+             cvi_tr(lang, out->kind == CVS_MAP_PIXELS || q->options->signed_map ? "signed" : "negative parts removed"), CVS_VERSION,
+             zh ? m->caveat_zh : m->caveat_en);
+}
+
+static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out) {
+    const cvi_graph *g = q->model->graph;
+    if (g->n_inputs < 1) {
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the model has no input");
+    }
+    q->input_value = g->inputs[0];
+    q->layer_value = -1;
+    CVI_TRY(ask_target(q, out));
+    if (m->needs_layer) {
+        CVI_TRY(cvi_ops_find_layer(g, q->options->layer ? q->options->layer : "last-conv", &q->layer_value, q->err));
+        snprintf(out->layer, sizeof out->layer, "%.120s", g->values[q->layer_value].name);
+    }
+    out->kind = m->kind;
+    snprintf(out->method, sizeof out->method, "%s", m->name);
+    out->channels_last = g->values[q->input_value].file_layout == CVI_FILE_LAST;
+    CVI_TRY(m->run(q, out));
+    write_caption(q, m, out);
+    return CVS_OK;
+}
+
+/* The pass of a fixed-batch model that held the sample: inputs as views of what the run kept, run again on their own. */
+static cvs_status ask_again(cvs_run *run, cvi_question *q, const cvi_method *m, cvs_explanation *out) {
+    const cvi_graph *g = run->model->graph;
+    cvs_tensor inputs[8];
+    if (g->n_inputs > CVI_COUNT(inputs)) {
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "a model of %d inputs with a fixed batch is not explained", g->n_inputs);
+    }
+    int64_t batch = CVI_MAX(run->planned[0].dim[0], 1), total = run->inputs[0].dim[0];
+    int64_t start = CVI_MAX(0, CVI_MIN(q->sample / batch * batch, total - batch));
+    for (int i = 0; i < g->n_inputs; i++) {
+        inputs[i] = run->inputs[i];
+        inputs[i].owned = false;
+        inputs[i].bytes = inputs[i].bytes / (size_t)total * (size_t)batch;
+        inputs[i].data = (char *)inputs[i].data + inputs[i].bytes / (size_t)batch * (size_t)start;
+        inputs[i].dim[0] = batch;
+    }
+    cvi_exec_options options = {.pool = run->pool, .exact = run->options.exact, .plain = run->options.plain, .keep_aux = true,
+                                .max_bytes = run->options.limits.max_memory_bytes};
+    q->sample -= start;
+    CVI_TRY(cvi_exec_new(g, inputs, &options, &q->exec, q->err));
+    cvs_status s = cvi_exec_forward(q->exec, inputs, -1, q->err);
+    if (s == CVS_OK) {
+        s = ask(q, m, out);
+    }
+    cvi_exec_free(q->exec);
+    return s;
+}
+
+cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out, cvs_error *err) {
+    const cvi_method *m = NULL;
+    *out = (cvs_explanation){0};
+    CVI_TRY(find_method(options->method, &m, err));
+    if (!run->ran) {
+        return cvi_fail(err, CVS_E_ARGUMENT, "nothing has been run yet: an explanation needs an input");
+    }
+    int64_t samples = run->inputs[0].rank > 0 ? run->inputs[0].dim[0] : 1;
+    if (options->sample < 0 || options->sample >= samples) {
+        return cvi_fail(err, CVS_E_ARGUMENT, "there is no sample %lld, the run had %lld", (long long)options->sample,
+                        (long long)samples);
+    }
+    cvi_question q = {.model = run->model, .exec = run->exec, .sample = options->sample, .options = options, .err = err};
+    cvs_status s = run->joined ? ask_again(run, &q, m, out) : ask(&q, m, out);
+    cvs_tensor_free(&q.seed);
+    if (s != CVS_OK) {
+        cvs_explanation_free(out);
+    }
+    return s;
+}
+
+void cvs_explanation_free(cvs_explanation *e) {
+    if (e) {
+        cvs_tensor_free(&e->map);
+        cvi_free(e->votes);
+        *e = (cvs_explanation){0};
+    }
+}
+
+cvs_status cvs_explanation_file(const cvs_explanation *e, const char *layout, cvs_tensor *out, cvs_error *err) {
+    bool last = e->channels_last;
+    if (layout) {
+        if (strcmp(layout, "nchw") != 0 && strcmp(layout, "nhwc") != 0) {
+            return cvi_fail(err, CVS_E_ARGUMENT, "layout is \"%.40s\", nchw or nhwc expected", layout);
+        }
+        last = strcmp(layout, "nhwc") == 0;
+    }
+    int perm[CVS_MAX_RANK];
+    for (int i = 0; i < e->map.rank; i++) {
+        perm[i] = i;
+    }
+    if (e->kind == CVS_MAP_PIXELS && last && e->map.rank >= 3) {
+        for (int i = 1; i < e->map.rank; i++) {
+            perm[i] = i + 1 < e->map.rank ? i + 1 : 1;
+        }
+    }
+    CVI_TRY(cvs_tensor_permute(&e->map, perm, out, err));
+    if (e->kind != CVS_MAP_PIXELS && out->rank == 4) { /* one map: rows and columns */
+        out->dim[0] = out->dim[2];
+        out->dim[1] = out->dim[3];
+        out->rank = 2;
+    }
+    return CVS_OK;
+}
