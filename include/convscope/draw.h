@@ -14,6 +14,7 @@
 #ifndef CONVSCOPE_DRAW_H
 #define CONVSCOPE_DRAW_H
 
+#include "explain.h"
 #include "run.h"
 
 #ifdef __cplusplus
@@ -142,6 +143,17 @@ cvs_status cvs_layer_pooling(cvs_run *run, const cvs_model *model, int layer, co
  * to layer i. Columns link to "#L<index>". */
 cvs_status cvs_draw_overview(const cvs_summary *summary, const bool *linked,
                              const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
+/* ---- why ------------------------------------------------------------------------------------------------- */
+typedef struct cvs_attribution_data {
+    const cvs_explanation *why;
+    const char *title;         /* the method's, in the figure's language */
+    const cvs_tensor *picture; /* uint8 [H,W,3] that the network saw, or NULL */
+    const cvs_tensor *maps;    /* float32 [1,K,h,w] of the layer, for the votes, or NULL */
+} cvs_attribution_data;
+/* The picture, the map over it, the map itself with a legend, the strongest votes, the caption. */
+cvs_status cvs_draw_attribution(const cvs_attribution_data *data, const cvs_figure_options *options,
+                                cvs_figure **out, cvs_error *err);
 
 /* ---- the report ------------------------------------------------------------------------------------------ */
 typedef struct cvs_report_options {

@@ -87,7 +87,8 @@ typedef cvs_status cli_layer_draw(cli *c, const cvs_model *model, cvs_run *run, 
 int cli_layer_figure(cli *c, cli_layer_draw *draw);
 
 /* Draws an explanation over the picture. */
-cvs_status cli_draw_explanation(cli *c, const cvs_model *model, const cvs_tensor *shown, const cvs_explanation *e, const char *path);
+cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, const cvs_tensor *shown,
+                                const cvs_explanation *e, const char *path);
 
 typedef struct cli_report {
     const char *model, *image;

@@ -7,14 +7,19 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"--method", "NAME|list", "gradient, gradcam, ... (list: all of them)", "方法：gradient、gradcam 等（list 列出全部）"},
+    {"--method", "NAME|list", "gradient, gradcam, ... (list: all of them)",
+     "方法：gradient、gradcam 等（list 列出全部）"},
     {"--target", "INDEX|NAME|top", "the class to explain (top)", "要解释的类别（top：预测的类别）"},
-    {"--output", "logit|prob", "explain the logit or the probability (logit)", "解释 logit 还是概率（logit）"},
-    {"--layer", "L", "for methods that look at a layer: name, number, last-conv (last-conv)", "针对某一层的方法：名称、编号或 last-conv（last-conv）"},
+    {"--output", "logit|prob", "explain the logit or the probability (logit)",
+     "解释 logit 还是概率（logit）"},
+    {"--layer", "L", "for methods that look at a layer: name, number, last-conv (last-conv)",
+     "针对某一层的方法：名称、编号或 last-conv（last-conv）"},
     {"--signed", NULL, "keep negative parts of class activation maps", "保留类激活热图的负值部分"},
     {"--sample", "N", "which sample of a .npy with several (0)", ".npy 含多个样本时选择哪一个（0）"},
-    {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution", "热图原始数值：不缩放，保持其自身分辨率"},
-    {"--votes", "FILE.csv", "what every feature map said: channel, value, share, weight", "每张特征图的投票：通道、数值、占比、权重"},
+    {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution",
+     "热图原始数值：不缩放，保持其自身分辨率"},
+    {"--votes", "FILE.csv", "what every feature map said: channel, value, share, weight",
+     "每张特征图的投票：通道、数值、占比、权重"},
 };
 
 static int list_methods(const cli *c) {
@@ -37,8 +42,8 @@ static cvs_status write_votes(cli *c, const cvs_explanation *e, const char *path
     }
     at = (size_t)snprintf(text, size, "channel,value,share,weight\n");
     for (int i = 0; i < e->n_votes; i++) {
-        int n = snprintf(line, sizeof line, "%d,%.9g,%.9g,%.9g\n", e->votes[i].channel, e->votes[i].value, e->votes[i].share,
-                         e->votes[i].weight);
+        int n = snprintf(line, sizeof line, "%d,%.9g,%.9g,%.9g\n", e->votes[i].channel, e->votes[i].value,
+                         e->votes[i].share, e->votes[i].weight);
         memcpy(text + at, line, (size_t)n);
         at += (size_t)n;
     }
@@ -47,7 +52,8 @@ static cvs_status write_votes(cli *c, const cvs_explanation *e, const char *path
     return s;
 }
 
-static cvs_status write_results(cli *c, const cvs_model *model, const cvs_tensor *shown, const cvs_explanation *e) {
+static cvs_status write_results(cli *c, const cvs_model *model, cvs_run *run, const cvs_tensor *shown,
+                                const cvs_explanation *e) {
     const char *raw = cli_value(c, "--raw"), *votes = cli_value(c, "--votes"), *picture = cli_value(c, "-o");
     cvs_status s = CVS_OK;
     if (raw) {
@@ -62,7 +68,7 @@ static cvs_status write_results(cli *c, const cvs_model *model, const cvs_tensor
         s = write_votes(c, e, votes);
     }
     if (s == CVS_OK && picture) {
-        s = cli_draw_explanation(c, model, shown, e, picture);
+        s = cli_draw_explanation(c, model, run, shown, e, picture);
     }
     if (s == CVS_OK) {
         cli_say(c, "%s", e->caption);
@@ -73,7 +79,8 @@ static cvs_status write_results(cli *c, const cvs_model *model, const cvs_tensor
 static bool check(cli *c, cvs_explain_options *o) {
     const char *output = cli_value(c, "--output");
     if (!cli_value(c, "-o") && !cli_value(c, "--raw") && !cli_value(c, "--votes")) {
-        cli_usage(c, CLI_T(c, "convscope explain needs -o FILE or --raw FILE.npy", "convscope explain 需要 -o FILE 或 --raw FILE.npy"));
+        cli_usage(c, CLI_T(c, "convscope explain needs -o FILE or --raw FILE.npy",
+                           "convscope explain 需要 -o FILE 或 --raw FILE.npy"));
         return false;
     }
     if (output && strcmp(output, "logit") != 0 && strcmp(output, "prob") != 0) {
@@ -120,7 +127,7 @@ static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explai
         s = cvs_explain(run, o, &e, &c->err);
     }
     if (s == CVS_OK) {
-        s = write_results(c, model, shown.data ? &shown : NULL, &e);
+        s = write_results(c, model, run, shown.data ? &shown : NULL, &e);
     }
     cvs_explanation_free(&e);
     cvs_tensor_free(&shown);
@@ -135,11 +142,15 @@ static int run(cli *c) {
         return list_methods(c);
     }
     if (!method || c->n_args != 2) {
-        return cli_usage(c, CLI_T(c, "convscope explain needs MODEL, IMAGE and --method NAME (--method list shows them)",
-                                  "convscope explain 需要 MODEL、IMAGE 与 --method NAME（--method list 可列出）"));
+        return cli_usage(
+            c, CLI_T(c, "convscope explain needs MODEL, IMAGE and --method NAME (--method list shows them)",
+                     "convscope explain 需要 MODEL、IMAGE 与 --method NAME（--method list 可列出）"));
     }
     cvs_run_options run_options;
-    cvs_explain_options o = {.method = method, .layer = cli_value(c, "--layer"), .signed_map = cli_flag(c, "--signed"), .lang = c->lang};
+    cvs_explain_options o = {.method = method,
+                             .layer = cli_value(c, "--layer"),
+                             .signed_map = cli_flag(c, "--signed"),
+                             .lang = c->lang};
     if (!check(c, &o) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }

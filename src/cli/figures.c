@@ -117,3 +117,32 @@ int cli_layer_figure(cli *c, cli_layer_draw *draw) {
     cvs_model_free(model);
     return s == CVS_OK ? 0 : c->err.code == CVS_OK ? cvs_status_exit(s) : cli_fail(c);
 }
+
+cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, const cvs_tensor *shown,
+                                const cvs_explanation *e, const char *path) {
+    cli_figure figure = {.path = path};
+    cvs_attribution_data data = {.why = e, .picture = shown, .title = e->method};
+    cvs_tensor maps = {0};
+    int layer;
+    const char *theme = cli_value(c, "--theme");
+    figure.options.lang = c->lang;
+    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
+    for (int i = 0; i < cvs_method_count(); i++) {
+        cvs_method_info m;
+        if (cvs_method_describe(i, c->lang, &m, NULL) == CVS_OK && strcmp(m.name, e->method) == 0) {
+            data.title = m.title;
+        }
+    }
+    if (e->n_votes > 0 && cvs_model_find_layer(model, e->layer, &layer, NULL) == CVS_OK &&
+        cvs_run_layer(run, layer, &maps, NULL) == CVS_OK) {
+        data.maps = &maps;
+    }
+    cli_figure_titles(c, model, &figure);
+    cvs_figure *picture = NULL;
+    cvs_status s = cvs_draw_attribution(&data, &figure.options, &picture, &c->err);
+    if (s == CVS_OK) {
+        s = cvs_figure_write(picture, path, 0, &c->err);
+    }
+    cvs_figure_free(picture);
+    return s;
+}

@@ -12,8 +12,8 @@ static int stronger(const void *a, const void *b) {
     return p > q ? -1 : p < q ? 1 : x->channel - y->channel;
 }
 
-cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels, int64_t h, int64_t w,
-                          cvs_explanation *out) {
+cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels,
+                          int64_t h, int64_t w, cvs_explanation *out) {
     int64_t dim[4] = {1, 1, h, w}, area = h * w;
     if (channels > INT32_MAX) {
         return cvi_fail(q->err, CVS_E_LIMIT, "%lld feature maps are too many", (long long)channels);

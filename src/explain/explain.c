@@ -47,7 +47,8 @@ static cvs_status find_method(const char *name, const cvi_method **out, cvs_erro
         int n = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", cvi_methods[i]->name);
         at = CVI_MIN(at + (size_t)n, sizeof list - 1);
     }
-    return cvi_fail(err, CVS_E_NOT_FOUND, "there is no method \"%.60s\"; methods: %.300s", name ? name : "", list);
+    return cvi_fail(err, CVS_E_NOT_FOUND, "there is no method \"%.60s\"; methods: %.300s", name ? name : "",
+                    list);
 }
 
 /* ---- the target ------------------------------------------------------------------------------------- */
@@ -74,7 +75,8 @@ static cvs_status scores_of(cvi_question *q, score_view *s) {
     }
     if (count < 1 || samples < 1 || wide > 1 || s->t.dtype != CVS_F32) {
         char text[200];
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the output has the shape %s: a class to explain needs one score per class",
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
+                        "the output has the shape %s: a class to explain needs one score per class",
                         cvs_shape_text(s->t.rank, s->t.dim, text, sizeof text));
     }
     s->count = count / samples;
@@ -135,14 +137,15 @@ static cvs_status ask_target(cvi_question *q, cvs_explanation *out) {
         }
     }
     if (index >= classes) {
-        return cvi_fail(q->err, CVS_E_NOT_FOUND, "there is no class %lld, the model has %lld, counted from 0", (long long)index,
-                        (long long)classes);
+        return cvi_fail(q->err, CVS_E_NOT_FOUND, "there is no class %lld, the model has %lld, counted from 0",
+                        (long long)index, (long long)classes);
     }
     bool probability = q->options->target.probability;
     out->target_index = (int)index;
     out->probability = probability;
     out->target_value = probability ? probability_at(&s, index) : logit_at(&s, index);
-    snprintf(out->target_name, sizeof out->target_name, "%.100s", index < q->model->n_classes ? q->model->classes[index] : "");
+    snprintf(out->target_name, sizeof out->target_name, "%.100s",
+             index < q->model->n_classes ? q->model->classes[index] : "");
     return make_seed(q, &s, index, probability);
 }
 
@@ -178,7 +181,8 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
     CVI_TRY(cvi_question_value(q, q->layer_value, activation));
     if (activation->rank != 4 || activation->dtype != CVS_F32) {
         char text[200];
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "layer %.80s has the shape %s: feature maps [N,C,H,W] are needed; last-conv has them",
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
+                        "layer %.80s has the shape %s: feature maps [N,C,H,W] are needed; last-conv has them",
                         q->model->graph->values[q->layer_value].name,
                         cvs_shape_text(activation->rank, activation->dim, text, sizeof text));
     }
@@ -200,10 +204,12 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
         snprintf(layer, sizeof layer, cvi_tr(lang, "; layer %s"), out->layer);
     }
     snprintf(kind, sizeof kind, "%s", cvi_tr(lang, out->probability ? "probability" : "logit"));
-    snprintf(out->caption, sizeof out->caption, cvi_tr(lang, "%s of class %s, %s %.4g%s. Not scaled, %s; Convscope %s. %s"),
+    snprintf(out->caption, sizeof out->caption,
+             cvi_tr(lang, "%s of class %s, %s %.4g%s. Not scaled, %s; Convscope %s. %s"),
              zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer,
-             cvi_tr(lang, out->kind == CVS_MAP_PIXELS || q->options->signed_map ? "signed" : "negative parts removed"), CVS_VERSION,
-             zh ? m->caveat_zh : m->caveat_en);
+             cvi_tr(lang, out->kind == CVS_MAP_PIXELS || q->options->signed_map ? "signed"
+                                                                                : "negative parts removed"),
+             CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
 }
 
 static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out) {
@@ -215,7 +221,8 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     q->layer_value = -1;
     CVI_TRY(ask_target(q, out));
     if (m->needs_layer) {
-        CVI_TRY(cvi_ops_find_layer(g, q->options->layer ? q->options->layer : "last-conv", &q->layer_value, q->err));
+        CVI_TRY(cvi_ops_find_layer(g, q->options->layer ? q->options->layer : "last-conv", &q->layer_value,
+                                   q->err));
         snprintf(out->layer, sizeof out->layer, "%.120s", g->values[q->layer_value].name);
     }
     out->kind = m->kind;
@@ -231,7 +238,8 @@ static cvs_status ask_again(cvs_run *run, cvi_question *q, const cvi_method *m, 
     const cvi_graph *g = run->model->graph;
     cvs_tensor inputs[8];
     if (g->n_inputs > CVI_COUNT(inputs)) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "a model of %d inputs with a fixed batch is not explained", g->n_inputs);
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "a model of %d inputs with a fixed batch is not explained",
+                        g->n_inputs);
     }
     int64_t batch = CVI_MAX(run->planned[0].dim[0], 1), total = run->inputs[0].dim[0];
     int64_t start = CVI_MAX(0, CVI_MIN(q->sample / batch * batch, total - batch));
@@ -242,7 +250,10 @@ static cvs_status ask_again(cvs_run *run, cvi_question *q, const cvi_method *m, 
         inputs[i].data = (char *)inputs[i].data + inputs[i].bytes / (size_t)batch * (size_t)start;
         inputs[i].dim[0] = batch;
     }
-    cvi_exec_options options = {.pool = run->pool, .exact = run->options.exact, .plain = run->options.plain, .keep_aux = true,
+    cvi_exec_options options = {.pool = run->pool,
+                                .exact = run->options.exact,
+                                .plain = run->options.plain,
+                                .keep_aux = true,
                                 .max_bytes = run->options.limits.max_memory_bytes};
     q->sample -= start;
     CVI_TRY(cvi_exec_new(g, inputs, &options, &q->exec, q->err));
@@ -254,7 +265,8 @@ static cvs_status ask_again(cvs_run *run, cvi_question *q, const cvi_method *m, 
     return s;
 }
 
-cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out, cvs_error *err) {
+cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out,
+                       cvs_error *err) {
     const cvi_method *m = NULL;
     *out = (cvs_explanation){0};
     CVI_TRY(find_method(options->method, &m, err));
@@ -263,10 +275,11 @@ cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_exp
     }
     int64_t samples = run->inputs[0].rank > 0 ? run->inputs[0].dim[0] : 1;
     if (options->sample < 0 || options->sample >= samples) {
-        return cvi_fail(err, CVS_E_ARGUMENT, "there is no sample %lld, the run had %lld", (long long)options->sample,
-                        (long long)samples);
+        return cvi_fail(err, CVS_E_ARGUMENT, "there is no sample %lld, the run had %lld",
+                        (long long)options->sample, (long long)samples);
     }
-    cvi_question q = {.model = run->model, .exec = run->exec, .sample = options->sample, .options = options, .err = err};
+    cvi_question q = {
+        .model = run->model, .exec = run->exec, .sample = options->sample, .options = options, .err = err};
     cvs_status s = run->joined ? ask_again(run, &q, m, out) : ask(&q, m, out);
     cvs_tensor_free(&q.seed);
     if (s != CVS_OK) {
@@ -283,7 +296,8 @@ void cvs_explanation_free(cvs_explanation *e) {
     }
 }
 
-cvs_status cvs_explanation_file(const cvs_explanation *e, const char *layout, cvs_tensor *out, cvs_error *err) {
+cvs_status cvs_explanation_file(const cvs_explanation *e, const char *layout, cvs_tensor *out,
+                                cvs_error *err) {
     bool last = e->channels_last;
     if (layout) {
         if (strcmp(layout, "nchw") != 0 && strcmp(layout, "nhwc") != 0) {

@@ -40,7 +40,8 @@ const cvi_method cvi_method_gradcam = {
     .title_zh = "Grad-CAM",
     .sentence_en = "Where in the picture the feature maps of a layer spoke for the target.",
     .sentence_zh = "某一层的特征图在图片的哪些位置支持了目标。",
-    .caveat_en = "Coarse: it has the layer's resolution, and averaging the gradient can hide what a map does in places.",
+    .caveat_en = "Coarse: it has the layer's resolution, and averaging the gradient can hide what a map does "
+                 "in places.",
     .caveat_zh = "较粗略：分辨率与该层相同，而且对梯度取平均可能掩盖某张特征图在局部的作用。",
     .source = "Selvaraju et al. 2017, arXiv:1610.02391",
     .kind = CVS_MAP_LAYER,

@@ -12,11 +12,11 @@
 typedef struct cvi_question {
     const cvs_model *model;
     cvi_exec *exec;
-    int64_t sample;          /* in the exec's batch */
-    int input_value;         /* the picture: the graph's first input */
-    int target_value;        /* the value whose element is explained: logits, or the output for a probability */
-    cvs_tensor seed;         /* d target / d target_value, zero but for this sample; owned */
-    int layer_value;         /* -1 unless the method needs a layer */
+    int64_t sample;   /* in the exec's batch */
+    int input_value;  /* the picture: the graph's first input */
+    int target_value; /* the value whose element is explained: logits, or the output for a probability */
+    cvs_tensor seed;  /* d target / d target_value, zero but for this sample; owned */
+    int layer_value;  /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
     cvs_error *err;
 } cvi_question;
@@ -44,7 +44,7 @@ cvs_status cvi_question_value(cvi_question *q, int value, cvs_tensor *out);
 cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient);
 /* Shared end of the CAM family: map = sum over channels of parts [K,h*w] (double), votes per channel, ReLU unless signed.
  * weight may be NULL. */
-cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels, int64_t h, int64_t w,
-                          cvs_explanation *out);
+cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels,
+                          int64_t h, int64_t w, cvs_explanation *out);
 
 #endif

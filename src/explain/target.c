@@ -55,8 +55,10 @@ cvs_status cvs_target_parse(const cvs_model *model, const char *text, cvs_target
         }
     }
     if (model->n_classes == 0) {
-        return cvi_fail(err, CVS_E_NOT_FOUND, "no class names are known for this model, so \"%.60s\" is none; give a number or --classes FILE",
-                        text);
+        return cvi_fail(
+            err, CVS_E_NOT_FOUND,
+            "no class names are known for this model, so \"%.60s\" is none; give a number or --classes FILE",
+            text);
     }
     char near[220];
     near_names(model, text, near, sizeof near);
