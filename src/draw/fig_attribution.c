@@ -139,7 +139,10 @@ static void draw_votes(attribution *a) {
     cvi_page *page = a->page;
     const cvs_explanation *e = a->d->why;
     const cvs_tensor *maps = a->d->maps;
-    int n = CVI_MIN(VOTES, e->n_votes);
+    int n = 0;
+    while (n < VOTES && n < e->n_votes && e->votes[n].value != 0.0) {
+        n++;
+    }
     double side = (page->width - (VOTES - 1) * 8.0) / VOTES, x = page->left, top;
     if (n == 0 || !maps || !maps->data || maps->rank != 4 || maps->dtype != CVS_F32 ||
         maps->dim[1] < e->n_votes) {
