@@ -120,13 +120,11 @@ static cvs_status look(cvs_run *run, int n, cvs_tensor *input, cvs_tensor *outpu
 cvs_status cvs_run_pooling(cvs_run *run, int layer, cvs_tensor *input, cvs_tensor *output,
                            cvs_tensor *switches, cvs_window *window, cvs_error *err) {
     const cvi_graph *g = run->model->graph;
-    int v = cvi_graph_layer(g, layer);
+    int v = cvi_run_layer_value(run, layer, err);
     *input = *output = *switches = (cvs_tensor){0};
     *window = (cvs_window){0};
     if (v < 0) {
-        return cvi_fail(err, CVS_E_NOT_FOUND,
-                        "there is no layer number %d: the model has %d layers, counted from 0", layer,
-                        cvi_graph_n_layers(g));
+        return CVS_E_NOT_FOUND;
     }
     int n = pooling_node(g, v);
     if (n < 0) {

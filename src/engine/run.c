@@ -2,6 +2,7 @@
  * run.c - cvs_run: inputs for a model, one exec for the last shapes, a model with a fixed batch run pass by pass with its
  * results joined, and the values of layers.
  */
+#include "engine/groups.h"
 #include "engine/plan.h"
 #include "engine/run_state.h"
 
@@ -41,9 +42,20 @@ cvs_status cvs_run_new(const cvs_model *model, const cvs_run_options *options, c
     run->part = cvi_calloc(n, sizeof *run->part);
     run->planned = cvi_calloc(n, sizeof *run->planned);
     run->pool = cvi_pool_new(o.threads);
-    if (!run->inputs || !run->part || !run->planned || !run->pool) {
+    cvi_groups groups;
+    cvs_status s = cvi_groups_make(model->graph, &groups, err);
+    if (s == CVS_OK) { /* finding a layer by its number in the graph takes a walk each time */
+        run->layers = groups.value;
+        run->n_layers = groups.n_layers;
+        groups.value = NULL;
+        cvi_groups_free(&groups);
+    }
+    if (s == CVS_OK && (!run->inputs || !run->part || !run->planned || !run->pool)) {
+        s = cvi_no_memory(err, n * sizeof *run->inputs);
+    }
+    if (s != CVS_OK) {
         cvs_run_free(run);
-        return cvi_no_memory(err, n * sizeof *run->inputs);
+        return s;
     }
     *out = run;
     return CVS_OK;
@@ -81,6 +93,7 @@ void cvs_run_free(cvs_run *run) {
     cvi_free(run->inputs);
     cvi_free(run->part);
     cvi_free(run->planned);
+    cvi_free(run->layers);
     cvi_pool_free(run->pool);
     cvi_free(run);
 }
@@ -296,15 +309,19 @@ cvs_status cvi_run_value(cvs_run *run, int value, cvs_tensor *out, cvs_error *er
     return s;
 }
 
-cvs_status cvs_run_layer(cvs_run *run, int layer, cvs_tensor *out, cvs_error *err) {
-    int v = cvi_graph_layer(run->model->graph, layer);
-    *out = (cvs_tensor){0};
-    if (v < 0) {
-        return cvi_fail(err, CVS_E_NOT_FOUND,
-                        "there is no layer number %d: the model has %d layers, counted from 0", layer,
-                        cvi_graph_n_layers(run->model->graph));
+int cvi_run_layer_value(const cvs_run *run, int layer, cvs_error *err) {
+    if (layer < 0 || layer >= run->n_layers) {
+        cvi_fail(err, CVS_E_NOT_FOUND, "there is no layer number %d: the model has %d layers, counted from 0",
+                 layer, run->n_layers);
+        return -1;
     }
-    return cvi_run_value(run, v, out, err);
+    return run->layers[layer];
+}
+
+cvs_status cvs_run_layer(cvs_run *run, int layer, cvs_tensor *out, cvs_error *err) {
+    int v = cvi_run_layer_value(run, layer, err);
+    *out = (cvs_tensor){0};
+    return v < 0 ? CVS_E_NOT_FOUND : cvi_run_value(run, v, out, err);
 }
 
 cvs_status cvs_run_input(cvs_run *run, int i, cvs_tensor *out, cvs_error *err) {
@@ -331,7 +348,7 @@ cvs_status cvs_run_layer_file(cvs_run *run, int layer, const char *layout, cvs_t
     bool last = false;
     *out = (cvs_tensor){0};
     CVI_TRY(cvs_run_layer(run, layer, &t, err));
-    const cvi_value *value = &run->model->graph->values[cvi_graph_layer(run->model->graph, layer)];
+    const cvi_value *value = &run->model->graph->values[run->layers[layer]];
     CVI_TRY(cvi_layout_last(layout, value->file_layout, &last, err));
     int perm[CVS_MAX_RANK];
     for (int i = 0; i < t.rank; i++) {

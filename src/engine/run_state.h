@@ -17,9 +17,13 @@ struct cvs_run {
     cvs_tensor *planned; /* shapes of the exec's inputs */
     cvs_tensor *joined;  /* per value, owned; NULL unless several passes were joined */
     bool *joins;         /* per value: depends on an input, so it has a part of the batch */
+    int *layers;         /* per layer: its value */
+    int n_layers;
     bool ran;
 };
 
+/* The value of a layer, or -1 and a sentence. */
+int cvi_run_layer_value(const cvs_run *run, int layer, cvs_error *err);
 /* A value of the last run, CVS_PLAIN, borrowed; a sentence when it was not computed. */
 cvs_status cvi_run_value(cvs_run *run, int value, cvs_tensor *out, cvs_error *err);
 /* Takes ownership of the inputs [n graph inputs], one per graph input in graph order and type, and runs. */

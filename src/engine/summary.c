@@ -18,6 +18,7 @@ typedef struct survey {
     cvi_groups groups;
     cvi_field *field;
     bool *counted; /* per value: its parameters are in the sums */
+    bool *outputs; /* per value: the graph gives it out */
     cvs_lang lang;
     cvs_summary *out;
     char *titles;
@@ -166,9 +167,7 @@ static void fill_layer(survey *s, int l) {
     out->is_dense = op && op->glyph == CVI_GLYPH_DENSE;
     out->has_filters = out->is_conv || (out->is_dense && out->params > 0);
     out->runnable = op && (op->forward || op->fast);
-    for (int i = 0; i < s->g->n_outputs; i++) {
-        out->is_output = out->is_output || s->g->outputs[i] == v;
-    }
+    out->is_output = s->outputs[v];
     if (op && cvi_exec_opctx(s->x, s->groups.main[l], &ctx, NULL) == CVS_OK) {
         cvi_settings_text(&ctx, s->lang, out->settings, sizeof out->settings);
     }
@@ -183,12 +182,16 @@ static cvs_status make_survey(survey *s, cvs_error *err) {
     int n = s->groups.n_layers;
     s->field = cvi_calloc(values, sizeof *s->field);
     s->counted = cvi_calloc(values, sizeof *s->counted);
+    s->outputs = cvi_calloc(values, sizeof *s->outputs);
     s->out->layers = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof *s->out->layers + TITLE_BYTES);
-    if (!s->field || !s->counted || !s->out->layers) {
+    if (!s->field || !s->counted || !s->outputs || !s->out->layers) {
         return cvi_no_memory(err, values * sizeof *s->field);
     }
     s->titles = (char *)(s->out->layers + n); /* in the same piece, so that one free frees all */
     s->out->n_layers = n;
+    for (int i = 0; i < s->g->n_outputs; i++) {
+        s->outputs[s->g->outputs[i]] = true;
+    }
     return CVS_OK;
 }
 
@@ -225,6 +228,7 @@ cvs_status cvs_model_summarize(const cvs_model *model, const cvs_run_options *op
     cvi_groups_free(&s.groups);
     cvi_free(s.field);
     cvi_free(s.counted);
+    cvi_free(s.outputs);
     if (status != CVS_OK) {
         cvs_summary_free(out);
     }
