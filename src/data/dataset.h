@@ -52,6 +52,9 @@ typedef struct cvi_idx {
 
 /* Reads an idx file of unsigned bytes, plain or gzipped (told by content), of the given rank. */
 cvs_status cvi_idx_read(const char *path, int rank, const cvs_limits *limits, cvi_idx *out, cvs_error *err);
+/* The same from memory. */
+cvs_status cvi_idx_decode(const uint8_t *data, size_t size, int rank, const cvs_limits *limits, cvi_idx *out,
+                          cvs_error *err);
 void cvi_idx_free(cvi_idx *idx); /* zeroed allowed */
 
 #endif

@@ -131,6 +131,7 @@ static const style *choose(int digit, cvi_gen_random *r) {
 
 static void draw_shape(const style *s, cvi_gen_random *r, double width, cvi_shape *out) {
     out->n_points = out->n_parts = 0;
+    out->full = false;
     for (int k = 0; k < MAX_STROKES && s->stroke[k].pen != END; k++) {
         const stroke *t = &s->stroke[k];
         cvi_point p[MAX_POINTS];

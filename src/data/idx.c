@@ -30,8 +30,8 @@ static void zlib_free(void *opaque, void *p) {
     cvi_free(p);
 }
 
-static cvs_status source_open(source *s, const cvi_file *file, cvs_error *err) {
-    *s = (source){.data = file->data, .size = file->size};
+static cvs_status source_open(source *s, const uint8_t *data, size_t size, cvs_error *err) {
+    *s = (source){.data = data, .size = size};
     s->gzip = s->size >= 2 && s->data[0] == 0x1F && s->data[1] == 0x8B;
     if (s->gzip) {
         s->z.zalloc = zlib_alloc;
@@ -174,13 +174,12 @@ static cvs_status read_body(source *s, cvi_idx *idx, cvs_error *err) {
     return CVS_OK;
 }
 
-cvs_status cvi_idx_read(const char *path, int rank, const cvs_limits *limits, cvi_idx *out, cvs_error *err) {
+cvs_status cvi_idx_decode(const uint8_t *data, size_t size, int rank, const cvs_limits *limits, cvi_idx *out,
+                          cvs_error *err) {
     *out = (cvi_idx){0};
     cvs_limits l = cvs_limits_default(limits);
-    cvi_file file;
-    CVI_TRY(cvi_file_read(path, &l, &file, err));
     source in;
-    cvs_status s = source_open(&in, &file, err);
+    cvs_status s = source_open(&in, data, size, err);
     if (s == CVS_OK) {
         s = read_header(&in, rank, out, err);
     }
@@ -191,10 +190,18 @@ cvs_status cvi_idx_read(const char *path, int rank, const cvs_limits *limits, cv
         s = read_body(&in, out, err);
     }
     source_close(&in);
-    cvi_file_close(&file);
     if (s != CVS_OK) {
         cvi_idx_free(out);
     }
+    return s;
+}
+
+cvs_status cvi_idx_read(const char *path, int rank, const cvs_limits *limits, cvi_idx *out, cvs_error *err) {
+    *out = (cvi_idx){0};
+    cvi_file file;
+    CVI_TRY(cvi_file_read(path, limits, &file, err));
+    cvs_status s = cvi_idx_decode(file.data, file.size, rank, limits, out, err);
+    cvi_file_close(&file);
     return cvi_at_file(err, s, path);
 }
 
