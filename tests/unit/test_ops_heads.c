@@ -211,12 +211,129 @@ static void suppressed(void **state) {
     oph_end(&h);
 }
 
+static void warped(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "AffineGrid");
+    oph_values(&h, 0, CVS_F64, 3, D(1, 2, 3), V(1, 0, 0.5, 0, 2, 0));
+    oph_values(&h, 1, CVS_I64, 1, D(4), V(1, 1, 1, 2));
+    oph_run(&h);
+    oph_expect_shape(&h, 0, 4, D(1, 1, 2, 2));
+    oph_expect_near(&h.output[0], V(0, 0, 1, 0), 1e-12, 0);
+    oph_int(&h, "align_corners", 1);
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(-0.5, 0, 1.5, 0), 1e-12, 0);
+    oph_random(&h, 0, CVS_F64, 3, D(2, 3, 4));
+    oph_values(&h, 1, CVS_I64, 1, D(5), V(2, 1, 2, 3, 2));
+    oph_check_gradients_of(&h, 1);
+    oph_values(&h, 1, CVS_I64, 1, D(4), V(2, 1, 2, 3));
+    oph_expect_error(&h, CVS_E_SHAPE, "matrices of shape 2x3x4 do not fit a picture of shape 2x1x2x3");
+    oph_end(&h);
+    oph_begin(&h, "CenterCropPad");
+    oph_values(&h, 0, CVS_F64, 2, D(2, 3), V(1, 2, 3, 4, 5, 6));
+    oph_values(&h, 1, CVS_I64, 1, D(2), V(1, 6));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0, 1, 2, 3, 0, 0), 0, 0);
+    oph_check_gradients_of(&h, 1);
+    oph_values(&h, 1, CVS_I64, 1, D(1), V(1));
+    oph_expect_error(&h, CVS_E_SHAPE, "1 numbers, but 2 are needed");
+    oph_end(&h);
+}
+
+static void deformed(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "DeformConv");
+    oph_int(&h, "group", 2);
+    oph_int(&h, "offset_group", 2);
+    oph_ints(&h, "pads", 4, D(1, 0, 1, 1));
+    oph_ints(&h, "strides", 2, D(2, 1));
+    oph_random(&h, 0, CVS_F64, 4, D(2, 4, 5, 4));
+    oph_random(&h, 1, CVS_F64, 4, D(2, 2, 2, 3));
+    oph_random(&h, 2, CVS_F64, 4, D(2, 24, 3, 3));
+    oph_random(&h, 3, CVS_F64, 1, D(2));
+    oph_random(&h, 4, CVS_F64, 4, D(2, 12, 3, 3));
+    oph_check_gradients(&h);
+    oph_random(&h, 2, CVS_F64, 4, D(2, 12, 3, 3));
+    oph_expect_error(&h, CVS_E_SHAPE, "input 2 has shape 2x12x3x3, but 2 x 24 x 3 x 3 is needed");
+    oph_end(&h);
+    /* Without offsets and mask it is the convolution. */
+    oph c;
+    oph_begin(&h, "DeformConv");
+    oph_begin(&c, "Conv");
+    for (int k = 0; k < 2; k++) {
+        oph *o = k ? &c : &h;
+        oph_ints(o, "pads", 4, D(1, 1, 1, 1));
+        oph_ints(o, "dilations", 2, D(2, 1));
+        oph_random(o, 0, CVS_F64, 4, D(1, 3, 6, 5));
+        oph_random(o, 1, CVS_F64, 4, D(4, 3, 3, 3));
+    }
+    oph_run(&c);
+    oph_input(&h, 2, CVS_F64, 4, D(1, 18, c.output[0].dim[2], c.output[0].dim[3]));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], c.output[0].data, 1e-12, 1e-12);
+    oph_end(&c);
+    oph_end(&h);
+}
+
+/* One step by hand: x = 1, g = 0.5, state 0.25. */
+static void training_steps(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "ai.onnx.preview.training::Momentum");
+    h.node.n_out = 2;
+    oph_float(&h, "alpha", 0.9);
+    oph_float(&h, "beta", 0.5);
+    oph_float(&h, "norm_coefficient", 0.1);
+    oph_string(&h, "mode", "standard");
+    oph_values(&h, 0, CVS_F32, 0, NULL, V(0.1));
+    oph_values(&h, 1, CVS_I64, 0, NULL, V(3));
+    oph_values(&h, 2, CVS_F32, 1, D(1), V(1));
+    oph_values(&h, 3, CVS_F32, 1, D(1), V(0.5));
+    oph_values(&h, 4, CVS_F32, 1, D(1), V(0.25));
+    oph_run(&h); /* g = 0.6, v = 0.225 + 0.3 */
+    oph_expect_near(&h.output[1], V(0.525), 1e-6, 0);
+    oph_expect_near(&h.output[0], V(0.9475), 1e-6, 0);
+    h.attr[3].s = "nesterov"; /* x -= 0.1 (0.6 + 0.9 v) */
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0.89275), 1e-6, 0);
+    oph_values(&h, 3, CVS_F32, 1, D(2), V(0.5, 1));
+    oph_expect_error(&h, CVS_E_SHAPE, "input 3 has shape 2, but its parameter 1");
+    oph_end(&h);
+    oph_begin(&h, "ai.onnx.preview.training::Adagrad");
+    h.node.n_out = 2;
+    oph_float(&h, "decay_factor", 0.5);
+    oph_values(&h, 0, CVS_F64, 0, NULL, V(0.1));
+    oph_values(&h, 1, CVS_I64, 0, NULL, V(2));
+    oph_values(&h, 2, CVS_F64, 1, D(1), V(1));
+    oph_values(&h, 3, CVS_F64, 1, D(1), V(0.5));
+    oph_values(&h, 4, CVS_F64, 1, D(1), V(0.25));
+    oph_run(&h); /* h = 0.5, x -= 0.05 * 0.5 / sqrt(0.5) */
+    oph_expect_near(&h.output[1], V(0.5), 1e-12, 0);
+    oph_expect_near(&h.output[0], V(0.964644661), 1e-6, 0);
+    oph_end(&h);
+    oph_begin(&h, "ai.onnx.preview.training::Adam");
+    h.node.n_out = 3;
+    oph_values(&h, 0, CVS_F64, 0, NULL, V(0.1));
+    oph_values(&h, 1, CVS_I64, 0, NULL, V(1));
+    oph_values(&h, 2, CVS_F64, 1, D(1), V(1));
+    oph_values(&h, 3, CVS_F64, 1, D(1), V(0.5));
+    oph_values(&h, 4, CVS_F64, 1, D(1), V(0));
+    oph_values(&h, 5, CVS_F64, 1, D(1), V(0));
+    oph_run(&h); /* the first step is the rate itself */
+    oph_expect_near(&h.output[0], V(0.9), 1e-4, 0);
+    h.node.n_out = 2;
+    oph_expect_error(&h, CVS_E_FORMAT, "6 inputs and 2 outputs");
+    oph_end(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cross_entropy),    cmocka_unit_test(quantised_and_back),
         cmocka_unit_test(integer_products), cmocka_unit_test(sampled_by_a_grid),
         cmocka_unit_test(unpooled),         cmocka_unit_test(regions),
-        cmocka_unit_test(suppressed),
+        cmocka_unit_test(suppressed),       cmocka_unit_test(warped),
+        cmocka_unit_test(deformed),         cmocka_unit_test(training_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
