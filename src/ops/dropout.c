@@ -45,14 +45,19 @@ static cvs_status read_ratio(const cvi_opctx *ctx, double *ratio) {
     return CVS_OK;
 }
 
-static inline bool keeps(const drop_job *j, int64_t i) {
-    return j->ratio == 0 || cvi_random_uniform(j->seed, PURPOSE, (uint64_t)i) >= j->ratio;
+/* Two numbers share one draw of 64 bits: the low half decides the even one. */
+static inline bool keeps(const drop_job *j, uint64_t bits, int64_t i) {
+    return (double)(i % 2 == 0 ? bits & UINT32_MAX : bits >> 32) >= j->ratio * 4294967296.0;
 }
 
 CVI_INLINE void drop_chunk(const drop_job *j, int64_t chunk, cvs_dtype type) {
     double scale = 1 / (1 - j->ratio);
+    uint64_t bits = 0;
     for (int64_t i = chunk * CHUNK; i < CVI_MIN((chunk + 1) * CHUNK, j->count); i++) {
-        bool keep = keeps(j, i);
+        if (j->ratio > 0 && i % 2 == 0) { /* chunks begin at even numbers */
+            bits = cvi_random_bits(j->seed, PURPOSE, (uint64_t)i / 2);
+        }
+        bool keep = j->ratio == 0 || keeps(j, bits, i);
         double v = keep ? cvi_load(j->x, i, type) * scale : 0;
         cvi_store(j->out, i, j->add ? v + cvi_load(j->out, i, type) : v, type);
         if (j->mask != NULL) {
