@@ -394,7 +394,8 @@ static cvs_status draw_content(filters *f, double *values, cvs_error *err) {
     CVI_TRY(set_order(f, err));
     char kernel_size[64] = "";
     if (f->r * f->s > 1) {
-        snprintf(kernel_size, sizeof kernel_size, "%lld x %lld, ", (long long)f->r, (long long)f->s);
+        snprintf(kernel_size, sizeof kernel_size, cvi_page_tr(page, "%lld x %lld, "), (long long)f->r,
+                 (long long)f->s);
     }
     cvi_page_notef(page, cvi_page_tr(page, "%s kernels, %sover %s input channels each; all are shown, %s."),
                    cvi_count(f->k).text, kernel_size, cvi_count(f->c).text,
