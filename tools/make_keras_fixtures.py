@@ -236,6 +236,52 @@ def write_tfjs(folder, kind, shard):
     np.save(os.path.join(out, "out.npy"), rng_model.predict(x, verbose=0).reshape(-1))
 
 
+def write_weights_apart(folder):
+    """Architecture as JSON, weights as Keras 3's own "weights.h5"."""
+    model = stacked()
+    randomise(model)
+    base = os.path.join(folder, "k3_stacked")
+    model.save_weights(base + ".weights.h5")
+    with open(base + ".json", "w") as f:
+        f.write(model.to_json())
+    x = rng.standard_normal((2, 6, 6, 3)).astype("f4")
+    np.save(base + ".in0.npy", x)
+    np.save(base + ".out.npy", np.asarray(model.predict(x, verbose=0), "f4").reshape(-1))
+
+
+def write_keras1(folder):
+    """A file as Keras 1 wrote it on Theano: channels first, kernels [O,I,h,w] rotated, flattened in channel, row, column order.
+    Keras 2 computes what it should give, with channels last and a Permute."""
+    import h5py
+    model = keras.Sequential([keras.Input((8, 7, 2)), L.Conv2D(3, (3, 2), activation="relu", padding="valid"), L.MaxPooling2D(2), L.Permute((3, 1, 2)),
+                              L.Flatten(), L.Dense(4, activation="softmax")])
+    randomise(model)
+    kernel, bias, dense, dense_bias = model.get_weights()
+    config = {"class_name": "Sequential", "config": [
+        {"class_name": "Convolution2D", "config": {"name": "convolution2d_1", "batch_input_shape": [None, 2, 8, 7], "nb_filter": 3, "nb_row": 3, "nb_col": 2,
+                                                   "border_mode": "valid", "subsample": [1, 1], "dim_ordering": "th", "bias": True, "activation": "relu"}},
+        {"class_name": "MaxPooling2D", "config": {"name": "maxpooling2d_1", "pool_size": [2, 2], "strides": [2, 2], "border_mode": "valid", "dim_ordering": "th"}},
+        {"class_name": "Dropout", "config": {"name": "dropout_1", "p": 0.5}}, {"class_name": "Flatten", "config": {"name": "flatten_1"}},
+        {"class_name": "Dense", "config": {"name": "dense_1", "output_dim": 4, "activation": "softmax", "bias": True}}]}
+    base = os.path.join(folder, "k1_theano")
+    groups = {"convolution2d_1": [("convolution2d_1_W", kernel[::-1, ::-1].transpose(3, 2, 0, 1)), ("convolution2d_1_b", bias)], "maxpooling2d_1": [],
+              "dropout_1": [], "flatten_1": [], "dense_1": [("dense_1_W", dense), ("dense_1_b", dense_bias)]}
+    with h5py.File(base + ".h5", "w") as f:
+        f.attrs["model_config"] = json.dumps(config).encode()
+        f.attrs["keras_version"] = b"1.2.2"
+        f.attrs["backend"] = b"theano"
+        m = f.create_group("model_weights")
+        m.attrs["layer_names"] = [n.encode() for n in groups]
+        for name, weights in groups.items():
+            g = m.create_group(name)
+            g.attrs["weight_names"] = [n.encode() for n, _ in weights]
+            for n, w in weights:
+                g[n] = w
+    x = rng.standard_normal((2, 8, 7, 2)).astype("f4")
+    np.save(base + ".in0.npy", np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    np.save(base + ".out.npy", np.asarray(model.predict(x, verbose=0), "f4").reshape(-1))
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--all", metavar="DIR")
@@ -249,6 +295,7 @@ def main():
             print(TAG, make.__name__)
     for kind, shard in (("float32", 1 << 20), ("float16", 500), ("uint8", 100), ("uint16", 64)) if not THREE else ():
         write_tfjs(folder, kind, shard)
+    (write_weights_apart if THREE else write_keras1)(folder)
 
 
 if __name__ == "__main__":

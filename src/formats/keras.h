@@ -38,7 +38,9 @@ typedef struct cvi_keras_weight {
 
 /* The weights of one group, consecutive in the list. */
 typedef struct cvi_keras_group {
-    const char *name;
+    const char *
+        name; /* of the layer; in the order of Keras 3 ("by path") with the models around it: "outer/inner" */
+    const char *counted; /* by path only: the same by class and number, "functional/conv2d_1" */
     int64_t first, n;
 } cvi_keras_group;
 
@@ -48,7 +50,8 @@ struct cvi_keras_source {
     int64_t n;
     cvi_keras_group *group; /* in file order; n_groups 0: no groups, weights are found by name */
     int64_t n_groups;
-    const cvi_keras_group **by_name; /* groups sorted by name */
+    const cvi_keras_group **by_name; /* groups sorted by name, or by counted name */
+    bool by_path;                    /* every layer of a nested model has its own group (Keras 3) */
     cvs_status (*load)(cvi_keras_source *s, const cvi_keras_weight *w, cvs_tensor *out, cvs_error *err);
     void *context;
     int64_t searched; /* names compared so far, bounded */
@@ -242,6 +245,17 @@ const char *cvi_keras_h5_text(cvi_h5 *file, int64_t object, const char *name);
 /* Reads an architecture with the weights that options->weights names (or none). */
 cvs_status cvi_keras_read_with_option(cvi_open *open, const json_t *topology, const char *keras_version,
                                       const char *backend);
+
+/* The same for the layout of Keras 3's "model.weights.h5": layers/<class>_<n>/vars/<i> (keras_v3.c). `layers` is that group. */
+cvs_status cvi_keras_v3_source(cvs_model *model, cvi_h5 *file, int64_t layers, cvi_keras_source *out,
+                               cvs_error *err);
+/* That group of an open file, or -1. */
+int64_t cvi_keras_v3_layers(cvi_h5 *file);
+/* Room for n more weights in a source's list. */
+cvs_status cvi_keras_more_weights(cvs_model *m, cvi_keras_source *s, int64_t n, int64_t *capacity,
+                                  cvs_error *err);
+/* load() of a source whose places are objects of the HDF5 file `context`. */
+cvs_status cvi_keras_h5_load(cvi_keras_source *s, const cvi_keras_weight *w, cvs_tensor *out, cvs_error *err);
 
 extern const cvi_reader cvi_reader_keras_h5, cvi_reader_keras_json, cvi_reader_tfjs;
 

@@ -40,13 +40,14 @@ static cvs_status read_list(cvs_model *m, cvi_h5 *f, int64_t object, const char 
     return CVS_OK;
 }
 
-static cvs_status load(cvi_keras_source *s, const cvi_keras_weight *w, cvs_tensor *out, cvs_error *err) {
+cvs_status cvi_keras_h5_load(cvi_keras_source *s, const cvi_keras_weight *w, cvs_tensor *out,
+                             cvs_error *err) {
     cvs_status e = cvi_h5_dataset(s->context, w->place, out, err);
     return e == CVS_OK ? e : cvi_at_attr(err, e, w->name);
 }
 
-/* Room for n more weights in the list. */
-static cvs_status grow(cvs_model *m, cvi_keras_source *s, int64_t n, int64_t *capacity, cvs_error *err) {
+cvs_status cvi_keras_more_weights(cvs_model *m, cvi_keras_source *s, int64_t n, int64_t *capacity,
+                                  cvs_error *err) {
     if (s->n + n > *capacity) {
         int64_t cap = 2 * (s->n + n) + 16;
         cvi_keras_weight *w = cvi_arena_alloc(m->arena, cap, sizeof *w);
@@ -68,7 +69,7 @@ static cvs_status read_group(cvs_model *m, cvi_h5 *f, int64_t object, cvi_keras_
     const char **names = NULL;
     CVI_TRY(read_list(m, f, object, "weight_names", &n, &names, err));
     n = CVI_MAX(n, 0);
-    CVI_TRY(grow(m, s, n, capacity, err));
+    CVI_TRY(cvi_keras_more_weights(m, s, n, capacity, err));
     g->first = s->n;
     g->n = n;
     for (int64_t i = 0; i < n; i++) {
@@ -88,10 +89,14 @@ static cvs_status read_group(cvs_model *m, cvi_h5 *f, int64_t object, cvi_keras_
 cvs_status cvi_keras_h5_source(cvs_model *m, cvi_h5 *f, cvi_keras_source *out, cvs_error *err) {
     int64_t root = cvi_h5_root(f), weights = -1, n = 0, capacity = 0;
     const char **names = NULL;
-    *out = (cvi_keras_source){.load = load, .context = f};
+    *out = (cvi_keras_source){.load = cvi_keras_h5_load, .context = f};
     CVI_TRY(cvi_h5_find(f, root, "model_weights", &weights, err));
     root = weights >= 0 ? weights : root;
     CVI_TRY(read_list(m, f, root, "layer_names", &n, &names, err));
+    int64_t layers = n < 0 ? cvi_keras_v3_layers(f) : -1;
+    if (layers >= 0) {
+        return cvi_keras_v3_source(m, f, layers, out, err);
+    }
     if (n < 0) {
         return cvi_fail(err, CVS_E_FORMAT, "this HDF5 file has no list of Keras layers (layer_names)");
     }
@@ -166,6 +171,7 @@ static int match_h5(const cvi_open *open) {
         cvs_status s = cvi_h5_attribute(f, cvi_h5_root(f), attributes[i], &n, &list, NULL);
         score = s != CVS_OK ? 60 : n < 0 ? 0 : i == 0 ? 95 : 30;
     }
+    score = score == 0 && cvi_keras_v3_layers(f) >= 0 ? 30 : score;
     cvi_h5_close(f);
     return score;
 }

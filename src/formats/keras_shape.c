@@ -21,8 +21,9 @@ void cvi_keras_flatten(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ker
     (void)n;
     cvi_keras_tensor *t = in[0];
     int x = cvi_keras_form(k, t, false);
-    if (t->rank > 2 &&
-        !cvi_keras_last(k)) { /* Keras flattens channels_first images in row, column, channel order too */
+    /* Since Keras 2.2 the layer may say channels_first: then it too flattens in row, column, channel order. */
+    const char *format = cvi_keras_get_string(k, "data_format", NULL, "");
+    if (t->rank > 2 && strcmp(format, "channels_first") == 0) {
         int64_t perm[CVS_MAX_RANK] = {0};
         for (int i = 1; i < t->rank; i++) {
             perm[i] = i == t->rank - 1 ? 1 : i + 1;

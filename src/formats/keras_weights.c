@@ -75,9 +75,9 @@ static cvi_keras_weight *find(cvi_keras *k, const char *slot) {
     cvi_keras_weight *w = NULL;
     if (s->n_groups == 0) {
         w = search(s, 0, s->n, l->name, slot);
-    } else if (l->top->group && l->top == l) { /* in order */
-        w = k->slot < l->top->group->n ? &s->weight[l->top->group->first + k->slot] : NULL;
-    } else if (l->top->group) {
+    } else if (l->group && (l->top == l || s->by_path)) { /* in order */
+        w = k->slot < l->group->n ? &s->weight[l->group->first + k->slot] : NULL;
+    } else if (l->top->group && !s->by_path) {
         w = search(s, l->top->group->first, l->top->group->n, l->name, slot);
     }
     if (!w) {

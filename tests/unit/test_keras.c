@@ -61,8 +61,10 @@ static double difference(const cvs_tensor *got, const cvs_tensor *want, int64_t 
 }
 
 /* Runs a model on its inputs and compares all outputs, one after the other, with out.npy. */
-static void check_model(const char *model, const char *const *inputs, int n, const char *expected) {
-    cvs_model *m = open_model(model, NULL);
+static void check_model(const char *model, const char *weights, const char *const *inputs, int n,
+                        const char *expected) {
+    cvs_open_options options = {.weights = weights};
+    cvs_model *m = open_model(model, &options);
     cvs_run *run = run_model(m, inputs, n);
     cvs_tensor want = {0};
     int64_t at = 0;
@@ -90,8 +92,9 @@ static void written_by_keras(void **state) {
     static const struct {
         const char *name;
         int inputs;
-    } models[] = {{"k2_sequential", 1}, {"k2_branches", 1}, {"k2_shared", 2},         {"k2_sequence", 1},
-                  {"k3_shared", 2},     {"k3_norms", 1},    {"k3_channels_first", 1}, {"k3_activations", 1}};
+    } models[] = {{"k1_theano", 1}, {"k2_sequential", 1},     {"k2_branches", 1},
+                  {"k2_shared", 2}, {"k2_sequence", 1},       {"k3_shared", 2},
+                  {"k3_norms", 1},  {"k3_channels_first", 1}, {"k3_activations", 1}};
     for (int i = 0; i < CVI_COUNT(models); i++) {
         char base[512], path[4][560];
         test_data(base, sizeof base, "keras", models[i].name);
@@ -99,8 +102,29 @@ static void written_by_keras(void **state) {
         snprintf(path[1], sizeof path[1], "%s.in0.npy", base);
         snprintf(path[2], sizeof path[2], "%s.in1.npy", base);
         snprintf(path[3], sizeof path[3], "%s.out.npy", base);
-        check_model(path[0], (const char *const[]){path[1], path[2]}, models[i].inputs, path[3]);
+        check_model(path[0], NULL, (const char *const[]){path[1], path[2]}, models[i].inputs, path[3]);
     }
+}
+
+/* The same architecture and weights, given from either side; the file of weights alone asks for the other. */
+static void weights_apart(void **state) {
+    (void)state;
+    char base[512], path[4][560];
+    test_data(base, sizeof base, "keras", "k3_stacked");
+    snprintf(path[0], sizeof path[0], "%s.json", base);
+    snprintf(path[1], sizeof path[1], "%s.weights.h5", base);
+    snprintf(path[2], sizeof path[2], "%s.in0.npy", base);
+    snprintf(path[3], sizeof path[3], "%s.out.npy", base);
+    check_model(path[0], path[1], (const char *const[]){path[2]}, 1, path[3]);
+    cvs_model *m = open_model(path[1], &(cvs_open_options){.arch = path[0]});
+    assert_true(m->has_weights);
+    cvs_model_free(m);
+    m = open_model(path[0], NULL);
+    assert_false(m->has_weights);
+    cvs_model_free(m);
+    cvs_error err = {0};
+    assert_int_equal(cvs_model_open(path[1], NULL, &m, &err), CVS_E_FORMAT);
+    assert_non_null(strstr(err.message, "--arch"));
 }
 
 static void tfjs_quantised(void **state) {
@@ -112,7 +136,7 @@ static void tfjs_quantised(void **state) {
         snprintf(path[0], sizeof path[0], "%s/model.json", base);
         snprintf(path[1], sizeof path[1], "%s/in0.npy", base);
         snprintf(path[2], sizeof path[2], "%s/out.npy", base);
-        check_model(path[0], (const char *const[]){path[1]}, 1, path[2]);
+        check_model(path[0], NULL, (const char *const[]){path[1]}, 1, path[2]);
     }
 }
 
@@ -308,7 +332,8 @@ static void refused(void **state) {
 
 /* ---- damage ---- */
 
-static const char *const damaged[] = {"k3_shared.h5", "k2_sequential.h5", "tfjs_uint8/model.json"};
+static const char *const damaged[] = {"k3_shared.h5", "k2_sequential.h5", "tfjs_uint8/model.json",
+                                      "k3_stacked.json"};
 
 static cvi_file read_fixture(const char *name) {
     char path[512];
@@ -373,10 +398,10 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_keras), cmocka_unit_test(tfjs_quantised),
-                                       cmocka_unit_test(names_and_forms),  cmocka_unit_test(unknown_layers),
-                                       cmocka_unit_test(real_models),      cmocka_unit_test(keras_1),
-                                       cmocka_unit_test(refused),          cmocka_unit_test(truncated),
-                                       cmocka_unit_test(flipped),          cmocka_unit_test(no_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(written_by_keras), cmocka_unit_test(tfjs_quantised), cmocka_unit_test(weights_apart),
+        cmocka_unit_test(names_and_forms),  cmocka_unit_test(unknown_layers), cmocka_unit_test(real_models),
+        cmocka_unit_test(keras_1),          cmocka_unit_test(refused),        cmocka_unit_test(truncated),
+        cmocka_unit_test(flipped),          cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
