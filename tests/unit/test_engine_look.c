@@ -183,6 +183,35 @@ static void fixed_batches_are_joined(void **state) {
     net_end(&cut);
 }
 
+static void failing_runs(void **state) {
+    (void)state;
+    net n;
+    net_branched(&n, CVS_F32);
+    n.g->values[cvi_graph_find(n.g, "x")].dim[0] = 2;
+    cvs_tensor in = net_tensor(&n, 4, (int64_t[]){3, 3, 12, 10}, 8), file;
+    cvs_score top[3];
+    int count = 0;
+    bool done = false;
+    for (int k = 0; !done && k < 2000; k++) {
+        cvs_run *run = NULL;
+        test_fail_from(k, -1);
+        cvs_status s = cvs_run_new(n.model, NULL, &run, NULL);
+        s = s == CVS_OK ? cvs_run_tensors(run, &in, 1, NULL) : s;
+        s = s == CVS_OK ? cvs_run_layer_file(run, 0, "nhwc", &file, NULL) : s;
+        if (s == CVS_OK) {
+            cvs_tensor_free(&file);
+            s = cvs_run_top(run, 2, 3, top, &count, NULL, NULL);
+        }
+        test_fail_from(-1, -1);
+        cvs_run_free(run);
+        done = s == CVS_OK;
+        assert_true(done || s == CVS_E_MEMORY);
+    }
+    assert_true(done && count == 3);
+    cvs_tensor_free(&in);
+    net_end(&n);
+}
+
 static void npy_in_the_files_layout(void **state) {
     (void)state;
     net n;
@@ -319,10 +348,15 @@ static void options_are_checked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(summary_of_vgg16),        cmocka_unit_test(summary_of_branches),
-        cmocka_unit_test(failing_summaries),       cmocka_unit_test(fixed_batches_are_joined),
-        cmocka_unit_test(npy_in_the_files_layout), cmocka_unit_test(classes),
-        cmocka_unit_test(filters_and_pooling),     cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(summary_of_vgg16),
+        cmocka_unit_test(summary_of_branches),
+        cmocka_unit_test(failing_summaries),
+        cmocka_unit_test(fixed_batches_are_joined),
+        cmocka_unit_test(failing_runs),
+        cmocka_unit_test(npy_in_the_files_layout),
+        cmocka_unit_test(classes),
+        cmocka_unit_test(filters_and_pooling),
+        cmocka_unit_test(options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
