@@ -8,8 +8,8 @@
 #define BINS 40
 
 static bool range_of(const double *values, int64_t n, double *lo, double *hi) {
-    *lo = INFINITY;
-    *hi = -INFINITY;
+    *lo = HUGE_VAL;
+    *hi = -HUGE_VAL;
     for (int64_t i = 0; i < n; i++) {
         if (isfinite(values[i])) {
             *lo = fmin(*lo, values[i]);

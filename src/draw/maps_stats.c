@@ -30,7 +30,7 @@ const float *cvi_map(const cvi_maps *m, int64_t i) {
 
 cvi_map_kind cvi_map_look(const cvi_maps *m, int64_t i, double *least, double *largest) {
     const float *v = cvi_map(m, i);
-    double lo = INFINITY, hi = -INFINITY;
+    double lo = HUGE_VAL, hi = -HUGE_VAL;
     bool broken = false;
     for (int64_t k = 0; k < m->rows * m->columns; k++) {
         if (isfinite(v[k])) {
@@ -58,8 +58,8 @@ cvs_status cvs_maps_measure(const cvs_tensor *value, int64_t sample, cvs_maps_st
     out->maps = m.maps;
     out->rows = m.rows;
     out->columns = m.columns;
-    out->least = INFINITY;
-    out->largest = -INFINITY;
+    out->least = HUGE_VAL;
+    out->largest = -HUGE_VAL;
     double sum = 0.0;
     int64_t area = m.rows * m.columns, zeros = 0, finite = 0;
     for (int64_t i = 0; i < m.maps; i++) {

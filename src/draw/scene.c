@@ -149,7 +149,7 @@ void cvi_path_end(cvi_scene *s, const cvi_paint *paint) {
     if (item == NULL) {
         return;
     }
-    double lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+    double lo[2] = {HUGE_VAL, HUGE_VAL}, hi[2] = {-HUGE_VAL, -HUGE_VAL};
     for (int64_t i = first; i < s->n_steps; i++) {
         const cvi_step *step = &s->steps[i];
         int n = step->op == 'C' ? 6 : step->op == 'Z' ? 0 : 2;

@@ -57,7 +57,7 @@ static bool overlap(const quad *a, const quad *b) {
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < 2; i++) { /* rectangles: two edge directions each */
             double nx = both[k]->y[i + 1] - both[k]->y[i], ny = both[k]->x[i] - both[k]->x[i + 1];
-            double n = hypot(nx, ny), lo[2] = {INFINITY, INFINITY}, hi[2] = {-INFINITY, -INFINITY};
+            double n = hypot(nx, ny), lo[2] = {HUGE_VAL, HUGE_VAL}, hi[2] = {-HUGE_VAL, -HUGE_VAL};
             if (!(n > 0.0)) {
                 continue;
             }

@@ -331,7 +331,7 @@ static void numbers_for_people(void **state) {
                                                 "12.35");
     assert_string_equal(cvi_num(123456.0).text, "123456");
     assert_string_equal(cvi_num(1e-9).text, "1.00e-09");
-    assert_string_equal(cvi_num(NAN).text, "NaN");
+    assert_string_equal(cvi_num((double)NAN).text, "NaN");
     assert_string_equal(cvi_count(138357544).text, "138,357,544");
     assert_string_equal(cvi_count(-1000).text, "-1,000");
     assert_string_equal(cvi_count(0).text, "0");
