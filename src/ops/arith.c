@@ -315,6 +315,13 @@ static bool can_fast_arith(const cvi_opctx *ctx) {
     return a != LIE_NONE && b != LIE_NONE && (a == LIE_SAME || b == LIE_SAME);
 }
 
+/* The padding channels would be 0 / 0 where both operands are large. */
+static bool can_fast_div(const cvi_opctx *ctx) {
+    const cvs_tensor *y = &ctx->out[0];
+    return can_fast_arith(ctx) &&
+           (how_it_lies(ctx->in[0], y) != LIE_SAME || how_it_lies(ctx->in[1], y) != LIE_SAME);
+}
+
 /* The `c8` numbers of operand t for sample n: a row that repeats, or NULL when the operand is as large as y. */
 static cvs_status channel_row(const cvi_opctx *ctx, const cvs_tensor *t, int64_t n, float **row) {
     const cvs_tensor *y = &ctx->out[0];
@@ -390,6 +397,10 @@ static cvs_status fast_sub(cvi_opctx *ctx) {
 
 static cvs_status fast_mul(cvi_opctx *ctx) {
     return fast_rule(ctx, &mul_rule);
+}
+
+static cvs_status fast_div(cvi_opctx *ctx) {
+    return fast_rule(ctx, &div_rule);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------- */
@@ -531,6 +542,9 @@ const cvi_op cvi_op_div = {
     .infer = infer_arith,
     .forward = forward_div,
     .any_type = true,
+    .can_fast = can_fast_div,
+    .fast_layout = CVS_NHWC8,
+    .fast = fast_div,
     .backward = backward_div,
     .cost = cvi_cost_each,
     .text = {"Division", "除法",

@@ -258,13 +258,14 @@ static void deformed(void **state) {
     oph_expect_error(&h, CVS_E_SHAPE, "input 2 has shape 2x12x3x3, but 2 x 24 x 3 x 3 is needed");
     oph_end(&h);
     /* Without offsets and mask it is the convolution. */
+    static const int64_t pads[] = {1, 1, 1, 1}, dilations[] = {2, 1};
     oph c;
     oph_begin(&h, "DeformConv");
     oph_begin(&c, "Conv");
     for (int k = 0; k < 2; k++) {
         oph *o = k ? &c : &h;
-        oph_ints(o, "pads", 4, D(1, 1, 1, 1));
-        oph_ints(o, "dilations", 2, D(2, 1));
+        oph_ints(o, "pads", 4, pads);
+        oph_ints(o, "dilations", 2, dilations);
         oph_random(o, 0, CVS_F64, 4, D(1, 3, 6, 5));
         oph_random(o, 1, CVS_F64, 4, D(4, 3, 3, 3));
     }
