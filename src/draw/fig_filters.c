@@ -218,8 +218,8 @@ static cvs_status draw_matrix(filters *f, cvs_error *err) {
     if (px * (double)w < most * 0.5) { /* few input channels: wider than tall pixels */
         px = fmin(most / (double)w, 9.0);
     }
-    cvi_page_notef(page,
-                   cvi_page_tr(page, "One row per kernel (0 at the top), one column per input channel."));
+    cvi_page_note(page,
+                  cvi_page_tr(page, "One row per kernel (0 at the top), one column per input channel."));
     if (shrink > 1) {
         cvi_page_notef(
             page,
