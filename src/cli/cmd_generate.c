@@ -22,12 +22,13 @@ static const cli_option options[] = {
     {"--masks", NULL, "outline the object on the sheet", "在拼图上勾出物体轮廓"},
 };
 
-enum { MAX_COUNT = 1 << 20, GAP = 2 };
+enum { MAX_COUNT = 1 << 20, GAP = 2, SHEET_SIDE = 64 };
 
 typedef struct output {
     const char *dir, *sheet, *raw;
     bool outline;
     int64_t columns;
+    int64_t height, width;                  /* of a picture on the sheet */
     cvs_tensor page, pixels, labels, masks; /* owned; made where asked for */
 } output;
 
@@ -64,13 +65,23 @@ static void draw_outline(cvs_tensor *picture, const cvs_tensor *mask) {
     }
 }
 
-static void place(cvs_tensor *page, const cvs_tensor *picture, int64_t row, int64_t column) {
-    int64_t h = picture->dim[0], w = picture->dim[1];
-    for (int64_t y = 0; y < h; y++) {
-        uint8_t *to = (uint8_t *)page->data +
-                      ((row * (h + GAP) + GAP + y) * page->dim[1] + column * (w + GAP) + GAP) * 3;
-        memcpy(to, (const uint8_t *)picture->data + y * w * 3, (size_t)w * 3);
+/* Puts picture i on the sheet, resampled where it has not the sheet's size. */
+static cvs_status place(cli *c, output *o, const cvs_tensor *rgb, int64_t i) {
+    cvs_tensor resized = {0};
+    if (rgb->dim[0] != o->height || rgb->dim[1] != o->width) {
+        cvs_status s = cvs_image_resize(rgb, o->height, o->width, &resized, &c->err);
+        if (s != CVS_OK) {
+            return s;
+        }
+        rgb = &resized;
     }
+    int64_t top = i / o->columns * (o->height + GAP) + GAP, left = i % o->columns * (o->width + GAP) + GAP;
+    for (int64_t y = 0; y < o->height; y++) {
+        memcpy((uint8_t *)o->page.data + ((top + y) * o->page.dim[1] + left) * 3,
+               (const uint8_t *)rgb->data + y * o->width * 3, (size_t)o->width * 3);
+    }
+    cvs_tensor_free(&resized);
+    return CVS_OK;
 }
 
 /* A class name as part of a file name: letters and digits stay. */
@@ -124,7 +135,7 @@ static cvs_status one(cli *c, const cvs_data *data, const cvs_data_info *info, o
         if (o->outline && mask.data) {
             draw_outline(&rgb, &mask);
         }
-        place(&o->page, &rgb, i / o->columns, i % o->columns);
+        s = place(c, o, &rgb, i);
     }
     cvs_tensor_free(&picture);
     cvs_tensor_free(&mask);
@@ -138,8 +149,11 @@ static cvs_status prepare(cli *c, const cvs_data_info *info, output *o) {
     cvs_status s = CVS_OK;
     if (o->sheet) {
         int64_t rows = (info->count + o->columns - 1) / o->columns;
-        s = cvs_tensor_new(&o->page, CVS_U8, 3,
-                           (int64_t[]){rows * (h + GAP) + GAP, o->columns * (w + GAP) + GAP, 3}, &c->err);
+        o->height = h > 0 ? h : SHEET_SIDE;
+        o->width = h > 0 ? w : SHEET_SIDE;
+        s = cvs_tensor_new(
+            &o->page, CVS_U8, 3,
+            (int64_t[]){rows * (o->height + GAP) + GAP, o->columns * (o->width + GAP) + GAP, 3}, &c->err);
         if (s == CVS_OK) {
             memset(o->page.data, 255, o->page.bytes);
         }
@@ -209,11 +223,11 @@ static cvs_status check_paths(cli *c, const output *o) {
 static cvs_status make(cli *c, const cvs_data *data, output *o) {
     cvs_data_info info;
     cvs_data_describe(data, &info);
-    if (info.height == 0 && (o->sheet || o->raw)) {
-        c->err.code = CVS_E_ARGUMENT;
-        snprintf(c->err.message, sizeof c->err.message, "%s",
-                 CLI_T(c, "pictures of different sizes cannot be put on a sheet or into an array; use -o DIR",
-                       "大小不同的图片不能拼成一张或放入数组；请使用 -o DIR"));
+    if (info.height == 0 && o->raw) {
+        cli_usage(c, "%s",
+                  CLI_T(c,
+                        "pictures of different sizes do not fit into one array; use -o DIR or --sheet FILE",
+                        "大小不同的图片不能放入一个数组；请使用 -o DIR 或 --sheet FILE"));
         return CVS_E_ARGUMENT;
     }
     cvs_status s = prepare(c, &info, o);
@@ -252,7 +266,7 @@ static int run(cli *c) {
     cvs_tensor_free(&o.pixels);
     cvs_tensor_free(&o.labels);
     cvs_tensor_free(&o.masks);
-    return s == CVS_OK ? 0 : cli_fail(c);
+    return s == CVS_OK ? 0 : c->err.code == CVS_OK ? cvs_status_exit(s) : cli_fail(c);
 }
 
 const cli_command cli_command_generate = {
