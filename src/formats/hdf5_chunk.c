@@ -26,6 +26,11 @@ static cvs_status add_chunk(gather *g, int64_t index, int64_t address, int64_t s
                                 (long long)stored, (long long)g->s->chunk_bytes);
         return address < 0 ? s : cvi_at_offset(err, s, g->f->start + address);
     }
+    if (g->s->chunk_bytes / 1032 > stored) { /* more than deflate can hold */
+        cvs_status s = cvi_fail(err, CVS_E_FORMAT, "a chunk holds %lld bytes, %lld are needed",
+                                (long long)stored, (long long)(g->s->chunk_bytes / 1032));
+        return address < 0 ? s : cvi_at_offset(err, s, g->f->start + address);
+    }
     cvi_h5_cursor c;
     CVI_TRY(cvi_h5_enter(g->f, address, stored, "chunk", &c, err));
     g->f->work += stored;
@@ -199,9 +204,11 @@ static cvs_status join(gather *g, uint8_t *out, uint8_t *scratch, cvs_error *err
     return CVS_OK;
 }
 
-cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, uint8_t *out, cvs_error *err) {
+cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, cvs_tensor *out, cvs_error *err) {
     gather g = {.f = f, .s = storage};
-    if (storage->n_chunks > f->size) { /* every chunk takes at least a byte */
+    int64_t least = storage->index_type == 0 || storage->index_type == 3 ? 8 : storage->chunk_bytes;
+    if (storage->n_chunks >
+        f->size / CVI_MAX(least, 1)) { /* bytes that a chunk or its entry takes in the file */
         cvs_status s = cvi_fail(err, CVS_E_FORMAT, "a data set has %lld chunks, the file only %lld bytes",
                                 (long long)storage->n_chunks, (long long)f->size);
         return cvi_at_offset(err, s, f->start + storage->address);
@@ -216,6 +223,9 @@ cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, uint8_t 
                      (long long)g.found, (long long)storage->n_chunks);
         s = cvi_at_offset(err, s, f->start + storage->address);
     }
+    if (s == CVS_OK) { /* only now: everything that is declared is there */
+        s = cvs_tensor_new(out, storage->type->dtype, storage->space->rank, storage->space->dim, err);
+    }
     uint8_t *scratch = NULL;
     size_t bytes = 3 * (size_t)storage->chunk_bytes + 2 * 8 * H5_MAX_FILTERS;
     if (s == CVS_OK && storage->filters->n > 0) {
@@ -223,7 +233,7 @@ cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, uint8_t 
         s = scratch ? CVS_OK : cvi_no_memory(err, bytes);
     }
     if (s == CVS_OK) {
-        s = join(&g, out, scratch, err);
+        s = join(&g, out->data, scratch, err);
     }
     cvi_free(scratch);
     cvi_free(g.chunk);

@@ -146,8 +146,9 @@ static cvs_status read_chunked(dataset *d, cvi_h5_cursor *c, int version, cvs_te
     if (d->bytes / 1032 > d->f->size) {
         return not_stored(d, at, d->f->size, err);
     }
-    CVI_TRY(cvs_tensor_new(out, d->type.dtype, d->space.rank, d->space.dim, err));
-    cvs_status status = d->space.count > 0 ? cvi_h5_read_chunks(d->f, &s, out->data, err) : CVS_OK;
+    cvs_status status = d->space.count > 0
+                            ? cvi_h5_read_chunks(d->f, &s, out, err)
+                            : cvs_tensor_new(out, d->type.dtype, d->space.rank, d->space.dim, err);
     if (status != CVS_OK) {
         cvs_tensor_free(out);
         return status;

@@ -131,6 +131,7 @@ typedef struct cvi_h5_chunked {
     int64_t single_bytes;
     uint32_t single_mask;
 } cvi_h5_chunked;
-cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, uint8_t *out, cvs_error *err);
+/* Makes the tensor once every chunk is found; on failure it is left to the caller to free. */
+cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, cvs_tensor *out, cvs_error *err);
 
 #endif

@@ -60,7 +60,9 @@ static bool assign_in_order(const cvi_keras_source *s, cvi_keras_net *net) {
 
 /* ---- by path (Keras 3) ---- */
 
-enum { MAX_COUNTED = 5000 }; /* layers of one model that are counted by class, which compares each with each */
+enum {
+    MAX_COUNTED = 5000
+}; /* layers of one model that are counted by class, which compares each with each */
 
 /* "Conv2D" -> "conv2d", "BatchNormalization" -> "batch_normalization", "PReLU" -> "p_re_lu": an underscore before a capital that a
  * small letter or digit follows, and between a small letter and a capital. */

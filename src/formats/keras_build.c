@@ -106,8 +106,15 @@ int cvi_keras_const_float(cvi_keras *k, const char *part, double v) {
     return cvi_keras_const_floats(k, part, 0, NULL, &f);
 }
 
+enum { MAX_FILL = 1 << 24 }; /* channels of a layer whose gamma or beta is not stored */
+
 int cvi_keras_fill(cvi_keras *k, const char *part, int64_t n, float v) {
     if (!cvi_keras_ok(k)) {
+        return -1;
+    }
+    if (n > MAX_FILL) {
+        cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "the layer has %lld channels, the limit is %d",
+                                  (long long)n, (int)MAX_FILL));
         return -1;
     }
     float *all = n > 0 ? cvi_arena_alloc(k->model->arena, n, sizeof *all) : NULL;

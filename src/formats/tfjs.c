@@ -98,6 +98,10 @@ static cvs_status grow(manifest *m, int64_t n) {
 
 static cvs_status read_shard(manifest *m, const json_t *path, cvi_file *out) {
     cvs_error *err = m->open->err;
+    if (m->open->from_memory) {
+        return cvi_fail(err, CVS_E_UNSUPPORTED,
+                        "the weights of this model lie in files beside it: open it as a file");
+    }
     if (!json_is_string(path)) {
         return cvi_fail(err, CVS_E_FORMAT, "a path in weightsManifest is no text");
     }

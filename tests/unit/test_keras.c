@@ -140,6 +140,43 @@ static void tfjs_quantised(void **state) {
     }
 }
 
+/* Shards are opened only beneath the model's folder, and never for a model in memory. */
+static void tfjs_paths(void **state) {
+    (void)state;
+    static const char *const paths[] = {"../w", "/etc/passwd", "sub/../../w", "", "."};
+    char folder[256], path[300], outside[300];
+    test_folder(folder);
+    snprintf(path, sizeof path, "%s/in", folder);
+    assert_int_equal(cvi_make_folder(path, NULL), CVS_OK);
+    snprintf(outside, sizeof outside, "%s/w", folder);
+    assert_int_equal(cvi_file_write(outside, "0123456789abcdef", 16, NULL), CVS_OK);
+    snprintf(path, sizeof path, "%s/in/model.json", folder);
+    for (int i = 0; i < CVI_COUNT(paths); i++) {
+        char json[900];
+        cvs_model *m = NULL;
+        cvs_error err = {0};
+        snprintf(
+            json, sizeof json,
+            "{\"modelTopology\": {\"class_name\": \"Sequential\", \"config\": [{\"class_name\": \"Dense\", "
+            "\"config\": {\"name\": \"d\", \"units\": 2, \"use_bias\": false, \"batch_input_shape\": [null, "
+            "2]}}]}, "
+            "\"weightsManifest\": [{\"paths\": [\"%s\"], \"weights\": [{\"name\": \"d/kernel\", \"shape\": "
+            "[2, 2], \"dtype\": \"float32\"}]}]}",
+            paths[i]);
+        assert_int_equal(cvi_file_write(path, json, strlen(json), NULL), CVS_OK);
+        assert_int_not_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+        assert_true(strlen(err.message) > 0 && strlen(err.file) > 0);
+        err = (cvs_error){0};
+        assert_int_equal(cvs_model_open_memory(json, strlen(json), "model.json", NULL, &m, &err),
+                         CVS_E_UNSUPPORTED);
+    }
+    remove(path);
+    remove(outside);
+    path[strlen(path) - strlen("/model.json")] = 0;
+    remove(path);
+    remove(folder);
+}
+
 static void names_and_forms(void **state) {
     (void)state;
     char path[512];
@@ -398,10 +435,11 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_by_keras), cmocka_unit_test(tfjs_quantised), cmocka_unit_test(weights_apart),
-        cmocka_unit_test(names_and_forms),  cmocka_unit_test(unknown_layers), cmocka_unit_test(real_models),
-        cmocka_unit_test(keras_1),          cmocka_unit_test(refused),        cmocka_unit_test(truncated),
-        cmocka_unit_test(flipped),          cmocka_unit_test(no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_keras), cmocka_unit_test(tfjs_quantised),
+                                       cmocka_unit_test(weights_apart),    cmocka_unit_test(tfjs_paths),
+                                       cmocka_unit_test(names_and_forms),  cmocka_unit_test(unknown_layers),
+                                       cmocka_unit_test(real_models),      cmocka_unit_test(keras_1),
+                                       cmocka_unit_test(refused),          cmocka_unit_test(truncated),
+                                       cmocka_unit_test(flipped),          cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
