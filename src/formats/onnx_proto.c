@@ -94,10 +94,11 @@ cvs_status cvi_onnx_parse_entry(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_
         } else if (f.number == 2) {
             CVI_TRY(cvi_pb_expect(&r, &f, CVI_PB_BYTES, "StringStringEntryProto.value"));
             if (cvi_utf8_valid(f.bytes.data, f.bytes.size)) {
-                *value = cvi_arena_strn(o->work, (const char *)f.bytes.data, f.bytes.size);
-                if (!*value) {
+                const char *copy = cvi_arena_strn(o->work, (const char *)f.bytes.data, f.bytes.size);
+                if (!copy) {
                     return cvi_no_memory(o->err, f.bytes.size);
                 }
+                *value = copy;
             }
         }
     }
@@ -351,7 +352,8 @@ cvs_status cvi_onnx_parse_node(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_p
         }
         cvs_status s = node_field(o, &r, &f, out);
         if (s != CVS_OK) {
-            return cvi_at_node(o->err, s, out->name, out->op);
+            bool known = out->name[0] || out->op[0]; /* before the damage */
+            return known ? cvi_at_node(o->err, s, out->name, out->op) : s;
         }
     }
     if (strcmp(out->domain, "ai.onnx") == 0) {

@@ -15,7 +15,7 @@
 #include "protobuf.h"
 #include "reader.h"
 
-#define PAD_FIELD 1000 /* no field of TensorProto */
+#define PAD_FIELD 1000 /* no field of TensorProto or GraphProto */
 #define SMALL     256  /* tensors below this stay in the model file, and are aligned to 8 only */
 
 typedef struct weight {

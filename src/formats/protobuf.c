@@ -242,8 +242,13 @@ cvs_status cvi_pb_string(const cvi_pb *r, cvi_arena *a, const cvi_pb_field *f, i
         return cvi_at_offset(r->err, cvi_fail(r->err, CVS_E_FORMAT, "damaged: %s is not UTF-8 text", what),
                              f->offset);
     }
-    *out = cvi_arena_strn(a, (const char *)f->bytes.data, f->bytes.size);
-    return *out ? CVS_OK : cvi_no_memory(r->err, f->bytes.size);
+    const char *copy = cvi_arena_strn(a, (const char *)f->bytes.data, f->bytes.size);
+    if (!copy) {
+        return cvi_no_memory(r->err,
+                             f->bytes.size); /* *out stays what it was: errors on the way up read it */
+    }
+    *out = copy;
+    return CVS_OK;
 }
 
 cvs_status cvi_pb_numbers_begin(const cvi_pb *r, const cvi_pb_field *f, int width, const char *what,
