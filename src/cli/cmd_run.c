@@ -117,7 +117,7 @@ static cvs_status write_all(cli *c, const cvs_model *model, cvs_run *run, const 
     cvs_model_info info;
     cvs_model_describe(model, &info);
     json_t *layers = json_array();
-    cvs_status s = cvs_folder_make(folder, &w->made_folder, &c->err);
+    cvs_status s = CVS_OK;
     for (int i = 0; i < sum->n_layers && s == CVS_OK; i++) {
         if (wanted[i]) {
             s = write_layer(c, run, &sum->layers[i], folder, w, layers);
@@ -148,7 +148,11 @@ static cvs_status run_model(cli *c, const cvs_run_options *run_options, const ch
     cvs_summary sum = {0};
     written w = {0};
     bool *wanted = NULL;
-    cvs_status s = cli_open(c, c->args[0], false, &model);
+    cvs_status s =
+        cvs_folder_make(folder, &w.made_folder, &c->err); /* before the work: a bad place is said first */
+    if (s == CVS_OK) {
+        s = cli_open(c, c->args[0], false, &model);
+    }
     if (s == CVS_OK) {
         s = cvs_run_new(model, run_options, &run, &c->err);
     }
@@ -165,14 +169,13 @@ static cvs_status run_model(cli *c, const cvs_run_options *run_options, const ch
     }
     if (s == CVS_OK) {
         s = write_all(c, model, run, &sum, wanted, folder, &w);
-        if (s == CVS_OK) {
-            cli_say(
-                c,
+    }
+    if (s == CVS_OK) {
+        cli_say(c,
                 CLI_T(c, "wrote %d activations and index.json to %s", "已将 %d 个激活与 index.json 写入 %s"),
                 w.n, folder);
-        } else {
-            remove_written(&w, folder);
-        }
+    } else {
+        remove_written(&w, folder);
     }
     for (int i = 0; i < w.n; i++) {
         free(w.path[i]);

@@ -285,6 +285,7 @@ cvs_status cvi_run_take(cvs_run *run, cvs_tensor *inputs, cvs_error *err) {
     cvs_status s = cut ? run_passes(run, passes, err) : forward(run, run->inputs, err);
     if (s != CVS_OK) {
         free_joined(run);
+        cvi_at_file(err, s, run->model->path); /* what fails from here on is the model's doing */
     }
     return s;
 }

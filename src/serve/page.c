@@ -90,7 +90,7 @@ static int begin_answer(struct lws *wsi, unsigned status, const char *type, size
                                           *end = buffer + sizeof buffer - 1;
     static const char *const fixed[][2] = {
         {"content-security-policy:",
-         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
         {"x-content-type-options:", "nosniff"},
         {"referrer-policy:", "no-referrer"},

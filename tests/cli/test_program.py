@@ -14,6 +14,16 @@ def run(*args, env=None, **more):
     return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=e, timeout=120, **more)
 
 
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
 class Program(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="cvs-test-")
@@ -57,13 +67,13 @@ class Program(unittest.TestCase):
     def test_missing_and_wrong_files(self):
         self.said(run("info", self.path("none.onnx")), 3, "none.onnx")
         text = self.path("poem.onnx")
-        open(text, "w").write("roses are red, violets are blue\n")
+        write(text, "roses are red, violets are blue\n")
         self.said(run("info", text), 4, "poem.onnx")
         empty = self.path("empty.h5")
-        open(empty, "w").close()
+        write(empty, "")
         self.said(run("info", empty), 4, "empty.h5")
         picture = self.path("picture.png")
-        open(picture, "w").write("not a picture")
+        write(picture, "not a picture")
         p = run("predict", MODEL, picture)
         self.said(p, 4, "picture.png")
         self.said(run("predict", MODEL, self.dir), 3, self.dir)
@@ -80,7 +90,7 @@ class Program(unittest.TestCase):
         out = self.path("run")
         p = run("run", MODEL, DIGIT, "-o", out)
         self.assertEqual(p.returncode, 0, p.stderr)
-        index = json.load(open(os.path.join(out, "index.json")))
+        index = json.loads(read(os.path.join(out, "index.json")))
         self.assertEqual(index["inputs"], ["input"])
         for layer in index["layers"]:
             self.assertTrue(os.path.getsize(os.path.join(out, layer["file"])) > 64)
@@ -92,7 +102,7 @@ class Program(unittest.TestCase):
             out = self.path("t%d" % threads)
             p = run("run", MODEL, DIGIT, "--layers", "last-conv,0", "--threads", threads, "-o", out)
             self.assertEqual(p.returncode, 0, p.stderr)
-            bits.append([open(f, "rb").read() for f in sorted(glob.glob(out + "/*.npy"))])
+            bits.append([read(f) for f in sorted(glob.glob(out + "/*.npy"))])
         self.assertEqual(len(bits[0]), 2)
         self.assertEqual(bits[0], bits[1])
         self.assertEqual(bits[0], bits[2])
@@ -127,8 +137,47 @@ class Program(unittest.TestCase):
                 self.assertEqual(pool5["receptive_field"], [212, 212])
                 self.assertEqual(info["totals"]["params"], params)
 
+    def test_a_failed_run_leaves_no_folder(self):
+        out = self.path("never")
+        self.assertNotEqual(run("run", MODEL, self.path("none.png"), "-o", out).returncode, 0)
+        self.assertFalse(os.path.exists(out))
+
+    def test_open_serves_on_loopback_behind_a_token(self):
+        import http.client, urllib.parse
+        p = subprocess.Popen([EXE, "open", "--no-browser", "--port", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL, text=True)
+        try:
+            url = urllib.parse.urlparse(p.stdout.readline().strip())
+            self.assertEqual(url.hostname, "127.0.0.1")
+
+            def get(path, cookie=None, host=None):
+                c = http.client.HTTPConnection("127.0.0.1", url.port, timeout=20)
+                c.request("GET", path, headers={k: v for k, v in (("Cookie", cookie), ("Host", host)) if v})
+                r = c.getresponse()
+                answer = r.status, r.getheader("Set-Cookie"), r.getheader("Content-Security-Policy"), r.read()
+                c.close()
+                return answer
+
+            self.assertEqual(get("/")[0], 403)
+            self.assertEqual(get("/?token=" + "0" * 32)[0], 403)
+            status, cookie, _, _ = get(url.path + "?" + url.query)
+            self.assertEqual(status, 303)
+            self.assertIn("HttpOnly", cookie)
+            cookie = cookie.split(";")[0]
+            status, _, policy, page = get("/", cookie)
+            self.assertEqual(status, 200)
+            self.assertIn("default-src 'none'", policy)
+            self.assertIn(b"conv_1", page)
+            self.assertEqual(get("/", cookie, "evil.test")[0], 403)
+            self.assertEqual(get("/etc/passwd", cookie)[0], 404)
+        finally:
+            p.terminate()
+            p.stdout.close()
+            self.assertEqual(p.wait(timeout=20), 0)
+
     def test_model_without_weights_says_what_to_do(self):
-        self.said(run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT), 5, "--init")
+        p = run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT)
+        self.said(p, 2, "--init", "lenet5.net")
         p = run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT, "--init", "7", "--json")
         self.assertEqual(p.returncode, 0, p.stderr)
 
