@@ -14,6 +14,7 @@ typedef struct prelu_job {
 
 static cvs_status prelu_infer(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0], *s = ctx->in[1];
+    CVI_TRY(cvi_want_alike(ctx, 1, 1));
     bool fits = s->rank <= x->rank;
     for (int i = 1; fits && i <= s->rank; i++) {
         fits = s->dim[s->rank - i] == 1 || s->dim[s->rank - i] == x->dim[x->rank - i];

@@ -94,8 +94,10 @@ static cvs_status forward_constant_of_shape(cvi_opctx *ctx) {
     const cvs_tensor *fill;
     CVI_TRY(fill_value(ctx, &fill));
     size_t size = cvs_dtype_size(y->dtype);
-    if (fill == NULL) {
+    if (fill == NULL && y->bytes > 0) {
         memset(y->data, 0, y->bytes);
+    }
+    if (fill == NULL) {
         return CVS_OK;
     }
     for (size_t at = 0; at < y->bytes; at += size) {

@@ -19,6 +19,7 @@ static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
 static cvs_status conv_infer(cvi_opctx *ctx) {
     cvi_conv_sides s;
     CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(cvi_want_alike(ctx, 1, 2));
     CVI_TRY(read_shape(ctx, &s));
     if (s.groups < 1 || s.channels % s.groups != 0 || s.filters % s.groups != 0) {
         return cvi_at_attr(

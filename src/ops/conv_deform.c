@@ -43,6 +43,7 @@ static cvs_status infer_deform(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
     deform d;
     CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(cvi_want_alike(ctx, 1, 4));
     CVI_TRY(cvi_rank_is(ctx, 0, 4));
     CVI_TRY(read_deform(ctx, &d));
     bool fits = d.groups > 0 && d.offset_groups > 0 && x->dim[1] % d.groups == 0 &&

@@ -25,6 +25,7 @@ static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
 static cvs_status transpose_infer(cvi_opctx *ctx) {
     cvi_conv_sides s;
     CVI_TRY(cvi_want_float(ctx, 0));
+    CVI_TRY(cvi_want_alike(ctx, 1, 2));
     CVI_TRY(read_shape(ctx, &s));
     const cvs_tensor *w = ctx->in[1];
     if (w->dim[0] != s.filters) {

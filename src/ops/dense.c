@@ -25,6 +25,7 @@ static void read_gemm(const cvi_opctx *ctx, gemm *g) {
 static cvs_status gemm_infer(cvi_opctx *ctx) {
     const cvs_tensor *a = ctx->in[0], *b = ctx->in[1], *c = cvi_in(ctx, 2);
     char one[128], two[128];
+    CVI_TRY(cvi_want_alike(ctx, 1, 2));
     cvs_shape_text(a->rank, a->dim, one, sizeof one);
     cvs_shape_text(b->rank, b->dim, two, sizeof two);
     if (a->rank != 2 || b->rank != 2) {
@@ -242,6 +243,7 @@ static cvs_status read_batch(const cvi_opctx *ctx, batch *b) {
 
 static cvs_status matmul_infer(cvi_opctx *ctx) {
     batch b;
+    CVI_TRY(cvi_want_alike(ctx, 1, 1));
     CVI_TRY(read_batch(ctx, &b));
     int64_t dim[CVS_MAX_RANK];
     int rank = b.rank;

@@ -47,7 +47,7 @@ static cvs_status make_grain(const cvi_opctx *ctx, grain *g) {
     CVI_TRY(cvi_axis(ctx, cvi_op_int(ctx, "axis"), x->rank, &axis));
     bool fits = block >= 0 && (block == 0 ? scale->rank == 1 && n == x->dim[axis] : scale->rank == x->rank);
     for (int a = 0; fits && block > 0 && a < x->rank; a++) {
-        fits = scale->dim[a] == (a == axis ? (x->dim[a] + block - 1) / block : x->dim[a]);
+        fits = scale->dim[a] == (a == axis ? x->dim[a] / block + (x->dim[a] % block != 0) : x->dim[a]);
     }
     if (!fits) {
         char a[128], b[128];

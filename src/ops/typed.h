@@ -63,6 +63,9 @@ static inline bool cvi_is_integer(cvs_dtype type) {
 
 /* A sentence unless in[k] has a floating-point type. */
 cvs_status cvi_want_float(const cvi_opctx *ctx, int k);
+/* A sentence unless inputs first ... last, where present, have the type of input 0; 16-bit floats count as float32 where the
+ * engine widens them. Loops read all of them as that type, so a file that mixes types must stop here. */
+cvs_status cvi_want_alike(const cvi_opctx *ctx, int first, int last);
 /* A sentence unless in[k] has at least `lowest` dimensions. */
 cvs_status cvi_want_rank(const cvi_opctx *ctx, int k, int lowest);
 /* A sentence unless the optional input k, where present, is a vector of n numbers. */

@@ -328,13 +328,41 @@ static void training_steps(void **state) {
     oph_end(&h);
 }
 
+/* Loops read every operand as input 0's type: a file that mixes types must not get that far. */
+static void mixed_types_are_refused(void **state) {
+    (void)state;
+    static const char *const ops[] = {"Conv", "ConvTranspose", "MatMul", "Gemm", "PRelu"};
+    for (int i = 0; i < CVI_COUNT(ops); i++) {
+        oph h;
+        int rank = i < 2 ? 4 : 2;
+        oph_begin(&h, ops[i]);
+        oph_random(&h, 0, CVS_F64, rank, D(2, 2, 2, 2));
+        oph_random(&h, 1, CVS_F32, rank, D(2, 2, 2, 2));
+        oph_expect_error(&h, CVS_E_FORMAT, "inputs 0 and 1 are float64 and float32");
+        oph_end(&h);
+    }
+    oph h;
+    oph_begin(&h, "QuantizeLinear"); /* a block size that no shape has */
+    oph_int(&h, "block_size", INT64_MAX);
+    oph_random(&h, 0, CVS_F32, 2, D(2, 3));
+    oph_random(&h, 1, CVS_F32, 2, D(2, 2));
+    oph_expect_error(&h, CVS_E_SHAPE, "scales of shape 2x2 do not fit");
+    oph_end(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cross_entropy),    cmocka_unit_test(quantised_and_back),
-        cmocka_unit_test(integer_products), cmocka_unit_test(sampled_by_a_grid),
-        cmocka_unit_test(unpooled),         cmocka_unit_test(regions),
-        cmocka_unit_test(suppressed),       cmocka_unit_test(warped),
-        cmocka_unit_test(deformed),         cmocka_unit_test(training_steps),
+        cmocka_unit_test(cross_entropy),
+        cmocka_unit_test(quantised_and_back),
+        cmocka_unit_test(integer_products),
+        cmocka_unit_test(sampled_by_a_grid),
+        cmocka_unit_test(unpooled),
+        cmocka_unit_test(regions),
+        cmocka_unit_test(suppressed),
+        cmocka_unit_test(warped),
+        cmocka_unit_test(deformed),
+        cmocka_unit_test(training_steps),
+        cmocka_unit_test(mixed_types_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
