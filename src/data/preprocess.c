@@ -53,9 +53,15 @@ static bool word(const words *table, const char *text, int *value) {
     return false;
 }
 
+/* "0.5" or "1/255". */
 static bool number(const char *text, double *out) {
     char *end = NULL;
     double v = strtod(text, &end);
+    if (end != text && *end == '/') {
+        const char *below = end + 1;
+        double divisor = strtod(below, &end);
+        v = end == below || divisor == 0 ? (double)NAN : v / divisor;
+    }
     if (end == text || *end || !isfinite(v)) {
         return false;
     }
@@ -244,8 +250,12 @@ const char *cvs_preprocess_text(const cvs_preprocess *p, char *buf, size_t size)
         put(buf, size, "ratio", number_text);
     }
     put(buf, size, "order", name_of(order_words, (int)p->order));
-    put_number(number_text, sizeof number_text, p->scale > 0 ? p->scale : 1.0 / 255);
-    put(buf, size, "scale", number_text);
+    if (p->scale <= 0 || p->scale == 1.0 / 255) {
+        put(buf, size, "scale", "1/255");
+    } else {
+        put_number(number_text, sizeof number_text, p->scale);
+        put(buf, size, "scale", number_text);
+    }
     if (any(p->mean)) {
         put_list(buf, size, "mean", p->mean);
     }

@@ -151,6 +151,6 @@ const cvi_op cvi_op_conv = {
              "lies beneath it.",
              "每个卷积核在图像上逐位置滑动，记录它与所在区域的匹配程度。",
              "y[n,k,i,j] = b[k] + Σ w[k,c,r,s]·x[n,c,i·S+r·D−P,j·S+s·D−P]",
-             "One picture per filter: bright places match the filter, dark places match its opposite.",
-             "每个卷积核对应一张特征图：亮处与卷积核吻合，暗处与它相反。"},
+             "One map per filter: red places match the filter, blue places match its opposite.",
+             "每个卷积核对应一张特征图：红色处与卷积核吻合，蓝色处与它相反。"},
 };
