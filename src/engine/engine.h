@@ -37,6 +37,10 @@ cvs_status cvi_exec_backward(cvi_exec *x, cvi_rule rule, const int *seed_values,
                              int n_seeds, const int *wanted, int n_wanted, cvs_error *err);
 cvs_status cvi_exec_gradient(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
 int64_t cvi_exec_bytes(const cvi_exec *x);
+/* Training: another seed for the operators that draw (dropout); and, after a forward pass, the batch's statistics into `now`,
+ * the numbers of input k of a node whose operator keeps running statistics. */
+void cvi_exec_reseed(cvi_exec *x, uint64_t seed);
+cvs_status cvi_exec_renew(cvi_exec *x, int node, int k, cvs_tensor *now, cvs_error *err);
 /* Fills an opctx for a node with the shapes (and data, after forward) of this exec: for cost, field, figures. */
 cvs_status cvi_exec_opctx(cvi_exec *x, int node, cvi_opctx *ctx, cvs_error *err);
 /* The value that holds the logits of output `o`, and how it was found (skips squashes and reshapes that only move). */

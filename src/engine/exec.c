@@ -202,6 +202,12 @@ static cvs_status prepare(cvi_exec *x, int n, cvs_error *err) {
     const cvi_op *op = x->g->nodes[n].def;
     cvi_step *step = &x->steps[n];
     bool moving = step->repack || (x->n_moving > 0 && cvi_plan_reads(x, n, reads_moving, x));
+    if (moving && step->ready && step->prepared && op->repack) { /* the same plan with other numbers */
+        CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_STEP, err));
+        cvs_status s = op->repack(&x->call.ctx, step->prepared);
+        cvi_arena_reset(x->scratch);
+        return s;
+    }
     if (moving) {
         cvi_step_drop(x, n);
     }
@@ -353,6 +359,23 @@ cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs
             return cvi_fail(err, CVS_E_CANCELLED, "cancelled");
         }
         CVI_TRY(run_step(x, n, err));
+    }
+    return CVS_OK;
+}
+
+/* ---- training ----------------------------------------------------------------------------------------- */
+
+void cvi_exec_reseed(cvi_exec *x, uint64_t seed) {
+    x->options.seed = seed;
+}
+
+cvs_status cvi_exec_renew(cvi_exec *x, int node, int k, cvs_tensor *now, cvs_error *err) {
+    if (!x->has_run) {
+        return cvi_fail(err, CVS_E_ARGUMENT, "the model has not been run yet");
+    }
+    CVI_TRY(cvi_call_fill(x, node, &x->call, CVI_IN_READY, err));
+    if (x->call.ctx.aux && x->g->nodes[node].def->renew) {
+        x->g->nodes[node].def->renew(&x->call.ctx, k, now);
     }
     return CVS_OK;
 }

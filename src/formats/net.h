@@ -66,6 +66,8 @@ typedef struct net_file {
     int n_blocks, n_skips;
     net_block *blocks;
     net_skip *skips;
+    bool has_train;
+    cvi_recipe train;
 } net_file;
 
 /* Statements of a text; all in the arena. Errors carry line and column. */

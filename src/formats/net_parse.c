@@ -13,6 +13,7 @@ typedef struct parser {
     int line, column;
     net_token token; /* the one to look at */
     int64_t depth, max_depth;
+    bool colons; /* ':' belongs to words: inside train { }, where "mnist:DIR" is one */
     net_file *file;
     cvs_error *err;
 } parser;
@@ -34,8 +35,8 @@ static void step(parser *p) {
     p->at++;
 }
 
-static bool is_word(int c) {
-    return c > 127 || (c > 32 && c < 127 && !strchr("{}(),:|#\"", c));
+static bool is_word(const parser *p, int c) {
+    return c > 127 || (c == ':' && p->colons) || (c > 32 && c < 127 && !strchr("{}(),:|#\"", c));
 }
 
 static cvs_status take_text(parser *p, size_t start, size_t end) {
@@ -78,7 +79,7 @@ static cvs_status next(parser *p) {
     static const int kinds[] = {NET_BREAK, NET_BREAK, NET_OPEN,  NET_CLOSE,
                                 NET_LEFT,  NET_RIGHT, NET_COMMA, NET_COLON};
     const char *mark = memchr(marks, c, sizeof marks - 1);
-    if (mark) {
+    if (mark && !is_word(p, c)) {
         p->token.kind = kinds[mark - marks];
         step(p);
         return CVS_OK;
@@ -86,12 +87,12 @@ static cvs_status next(parser *p) {
     if (c == '"') {
         return next_string(p);
     }
-    if (!is_word(c)) {
+    if (!is_word(p, c)) {
         return fail_at(p, &p->token,
                        cvi_fail(p->err, CVS_E_FORMAT, "byte 0x%02x does not belong into text", (unsigned)c));
     }
     size_t start = p->at;
-    while (is_word(peek(p))) {
+    while (is_word(p, peek(p))) {
         step(p);
     }
     p->token.kind = p->at - start == 2 && memcmp(p->text + start, "->", 2) == 0 ? NET_ARROW : NET_WORD;
@@ -246,17 +247,48 @@ static cvs_status parse_skip(parser *p) {
     return CVS_OK;
 }
 
-/* A training block is for the trainer (it reads the text itself); here its braces only have to close. */
-static cvs_status skip_block(parser *p) {
-    net_token at = p->token;
-    int depth = 0;
-    do {
+/* "key argument argument" of a training block, up to its line's end or '|'. */
+static cvs_status parse_setting(parser *p) {
+    cvi_recipe_statement setting = {0};
+    while (p->token.kind == NET_WORD || p->token.kind == NET_STRING) {
+        cvi_recipe_word word = {p->token.text, p->token.line, p->token.column};
+        APPEND(p, setting.words, setting.n, word);
         CVI_TRY(next(p));
-        depth += p->token.kind == NET_OPEN ? 1 : p->token.kind == NET_CLOSE ? -1 : 0;
+        if (p->token.kind == NET_COMMA) {
+            CVI_TRY(next(p));
+        }
+    }
+    if (setting.n > 0) {
+        APPEND(p, p->file->train.statements, p->file->train.n, setting);
+    }
+    if (p->token.kind == NET_BREAK) {
+        return next(p);
+    }
+    if (p->token.kind != NET_CLOSE && p->token.kind != NET_END) {
+        return fail_at(p, &p->token,
+                       cvi_fail(p->err, CVS_E_FORMAT,
+                                "this does not belong here; a statement ends with its line or with \"|\""));
+    }
+    return CVS_OK;
+}
+
+/* A training block is kept as words: what they mean is the trainer's business. */
+static cvs_status parse_train(parser *p) {
+    net_token at = p->token;
+    if (p->file->has_train) {
+        return fail_at(p, &at, cvi_fail(p->err, CVS_E_FORMAT, "there is a second train block"));
+    }
+    p->file->has_train = true;
+    CVI_TRY(next(p));
+    p->colons = true;
+    CVI_TRY(expect(p, NET_OPEN, "an opening brace"));
+    while (p->token.kind != NET_CLOSE) {
         if (p->token.kind == NET_END) {
             return fail_at(p, &at, cvi_fail(p->err, CVS_E_FORMAT, "this block is not closed"));
         }
-    } while (depth > 0 || p->token.kind != NET_CLOSE);
+        CVI_TRY(parse_setting(p));
+    }
+    p->colons = false;
     return next(p);
 }
 
@@ -269,7 +301,7 @@ static cvs_status parse_statement(parser *p, net_body *body) {
         return parse_skip(p);
     }
     if (strcmp(p->token.text, "train") == 0) {
-        return skip_block(p);
+        return parse_train(p);
     }
     while (p->token.kind == NET_WORD) {
         if (strcmp(p->token.text, "from") == 0 && s.n_items == 0) {

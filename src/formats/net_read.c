@@ -45,6 +45,7 @@ static cvs_status read(cvi_open *open) {
     cvs_model *m = open->model;
     CVI_TRY(cvi_net_parse(m->arena, (const char *)open->file->data, open->file->size, open->limits.max_depth,
                           &file, open->err));
+    m->recipe = file.train;
     CVI_TRY(cvi_net_build(m, &file, open->err));
     return CVS_OK;
 }

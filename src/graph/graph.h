@@ -87,6 +87,20 @@ struct cvi_graph {
     const cvs_limits *limits; /* the model's */
 };
 
+/* The train { } block of a text: what it says, word by word, for the trainer to read. Nothing is checked by the reader. */
+typedef struct cvi_recipe_word {
+    const char *text;
+    int line, column; /* from 1 */
+} cvi_recipe_word;
+typedef struct cvi_recipe_statement {
+    int n; /* at least 1: the key and its arguments */
+    cvi_recipe_word *words;
+} cvi_recipe_statement;
+typedef struct cvi_recipe {
+    int n;
+    cvi_recipe_statement *statements;
+} cvi_recipe;
+
 /* A loaded model (public name, private inside). */
 struct cvs_model {
     cvi_arena *arena;
@@ -106,6 +120,7 @@ struct cvs_model {
     int n_files;
     cvi_file *files;    /* kept open while tensors point into them */
     int64_t file_bytes; /* of the model file itself */
+    cvi_recipe recipe;  /* how to train it, where the file says so */
     cvs_limits limits;
 };
 

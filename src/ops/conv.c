@@ -141,6 +141,7 @@ const cvi_op cvi_op_conv = {
     .fast_layout = CVS_NHWC8,
     .prepare = conv_prepare,
     .drop = cvi_conv_drop,
+    .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
     .backward = conv_backward,
     .cost = conv_cost,

@@ -32,32 +32,64 @@ static cvi_conv_shape shape_of(const cvi_conv_sides *s) {
                             .OW = w->out[2]};
 }
 
-static cvs_status make_plan(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, const float *kernel,
-                            cvi_conv_plan **plan) {
+/* What a node keeps: the plan of its forward pass, and the one of the other direction once backward asked for it. */
+typedef struct conv_ready {
+    bool large; /* forward is the transposed one */
+    cvi_conv_plan *plan[2];
+    bool packed[2]; /* with the weights of now */
+} conv_ready;
+
+static cvs_status make_plan(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, cvi_conv_plan **plan) {
     cvi_conv_shape shape = shape_of(s);
     cvi_conv_options options = {.exact = ctx->exact};
-    CVI_TRY(
-        cvi_conv_plan_new(&shape, large ? CVI_CONV_TRANSPOSED : CVI_CONV_FORWARD, &options, plan, ctx->err));
-    cvs_status status = cvi_conv_pack(*plan, ctx->pool, kernel, ctx->err);
-    if (status != CVS_OK) {
-        cvi_conv_plan_free(*plan);
-        *plan = NULL;
+    return cvi_conv_plan_new(&shape, large ? CVI_CONV_TRANSPOSED : CVI_CONV_FORWARD, &options, plan,
+                             ctx->err);
+}
+
+/* The plan of a direction with these weights. */
+static cvs_status need_plan(cvi_opctx *ctx, conv_ready *ready, const cvi_conv_sides *s, bool large,
+                            const float *kernel) {
+    if (ready->plan[large] == NULL) {
+        CVI_TRY(make_plan(ctx, s, large, &ready->plan[large]));
     }
-    return status;
+    if (!ready->packed[large]) {
+        CVI_TRY(cvi_conv_pack(ready->plan[large], ctx->pool, kernel, ctx->err));
+        ready->packed[large] = true;
+    }
+    return CVS_OK;
 }
 
 cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, void **prepared) {
-    cvi_conv_plan *plan = NULL;
     if (ctx->in[1]->data == NULL) {
         return CVS_OK; /* a model without weights: the run says so when it asks for them */
     }
-    CVI_TRY(make_plan(ctx, s, large, ctx->in[1]->data, &plan));
-    *prepared = plan;
+    conv_ready *ready = cvi_calloc(1, sizeof *ready);
+    if (ready == NULL) {
+        return cvi_no_memory(ctx->err, sizeof *ready);
+    }
+    ready->large = large;
+    cvs_status status = need_plan(ctx, ready, s, large, ctx->in[1]->data);
+    if (status != CVS_OK) {
+        cvi_conv_drop(ready);
+        return status;
+    }
+    *prepared = ready;
     return CVS_OK;
 }
 
 void cvi_conv_drop(void *prepared) {
-    cvi_conv_plan_free(prepared);
+    conv_ready *ready = prepared;
+    cvi_conv_plan_free(ready->plan[0]);
+    cvi_conv_plan_free(ready->plan[1]);
+    cvi_free(ready);
+}
+
+cvs_status cvi_conv_repack(cvi_opctx *ctx, void *prepared) {
+    conv_ready *ready = prepared;
+    ready->packed[0] = ready->packed[1] = false;
+    CVI_TRY(cvi_conv_pack(ready->plan[ready->large], ctx->pool, ctx->in[1]->data, ctx->err));
+    ready->packed[ready->large] = true;
+    return CVS_OK;
 }
 
 static cvs_status run_plan(cvi_opctx *ctx, const cvi_conv_plan *plan, const float *in, float *out,
@@ -76,7 +108,9 @@ cvs_status cvi_conv_fast(cvi_opctx *ctx) {
     if (ctx->prepared == NULL) {
         return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
     }
-    return run_plan(ctx, ctx->prepared, ctx->in[0]->data, ctx->out[0].data, bias == NULL ? NULL : bias->data);
+    const conv_ready *ready = ctx->prepared;
+    return run_plan(ctx, ready->plan[ready->large], ctx->in[0]->data, ctx->out[0].data,
+                    bias == NULL ? NULL : bias->data);
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------- */
@@ -128,10 +162,13 @@ static cvs_status run_plain(cvi_opctx *ctx, const cvi_conv_sides *s, bool large,
     if (made == NULL) {
         return CVS_E_MEMORY;
     }
-    cvi_conv_plan *plan = NULL;
-    CVI_TRY(make_plan(ctx, s, large, kernel, &plan));
-    cvs_status status = run_plan(ctx, plan, packed, made, NULL);
-    cvi_conv_plan_free(plan);
+    conv_ready once = {0}, *ready = ctx->prepared != NULL ? ctx->prepared : &once;
+    cvs_status status = need_plan(ctx, ready, s, large, kernel);
+    if (status == CVS_OK) {
+        status = run_plan(ctx, ready->plan[large], packed, made, NULL);
+    }
+    cvi_conv_plan_free(once.plan[0]);
+    cvi_conv_plan_free(once.plan[1]);
     if (status == CVS_OK) {
         add_job j = {to, large ? big : little, made, out};
         cvi_pool_run(ctx->pool, s->n * to, add_plane, &j);

@@ -157,6 +157,7 @@ const cvi_op cvi_op_conv_transpose = {
     .fast_layout = CVS_NHWC8,
     .prepare = transpose_prepare,
     .drop = cvi_conv_drop,
+    .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
     .backward = transpose_backward,
     .cost = transpose_cost,

@@ -177,6 +177,23 @@ static size_t bn_aux(const cvi_opctx *ctx) {
     return (size_t)ctx->in[0]->dim[1] * 2 * sizeof(double);
 }
 
+/* Training: running = momentum * running + (1 - momentum) * batch, the variance of the batch unbiased (divided by the
+ * count - 1, as PyTorch does; the normalisation itself divides by the count). */
+static void bn_renew(const cvi_opctx *ctx, int k, cvs_tensor *now) {
+    const cvs_tensor *x = ctx->in[0];
+    const double *kept = ctx->aux;
+    double epsilon = cvi_op_float(ctx, "epsilon"), momentum = cvi_op_float(ctx, "momentum");
+    double count = (double)x->dim[0] * (double)cvi_span(x, 2, x->rank);
+    for (int64_t c = 0; c < x->dim[1]; c++) {
+        double batch = kept[2 * c];
+        if (k == 4) {
+            double r = kept[2 * c + 1];
+            batch = CVI_MAX(1 / (r * r) - epsilon, 0) * (count > 1 ? count / (count - 1) : 1);
+        }
+        cvi_put(now, c, cvi_get(now, c) * momentum + batch * (1 - momentum));
+    }
+}
+
 static void add_to(cvs_tensor *t, int64_t i, double v) {
     if (t != NULL) {
         cvi_put(t, i, cvi_get(t, i) + v);
@@ -289,6 +306,7 @@ const cvi_op cvi_op_batch_normalization = {
     .fast = bn_fast,
     .backward = bn_backward,
     .aux_bytes = bn_aux,
+    .renew = bn_renew,
     .cost = bn_cost,
     .text = {"Batch normalization", "批归一化",
              "Shifts and scales each feature map so that over the training pictures it had mean 0 and spread "

@@ -153,6 +153,8 @@ struct cvi_op {
     cvs_layout fast_layout;
     cvs_status (*prepare)(cvi_opctx *ctx, void **prepared);
     void (*drop)(void *prepared);
+    /* Packs again after only the constants' numbers changed (training: every step); NULL: drop and prepare do it. */
+    cvs_status (*repack)(cvi_opctx *ctx, void *prepared);
     cvs_status (*fast)(cvi_opctx *ctx);
 
     /* Adds d target / d in[k] to grad_in[k] (+=; NULL: not wanted) from grad_out[k] (NULL: zero), under a rule. in and out hold the
@@ -160,6 +162,9 @@ struct cvi_op {
     cvs_status (*backward)(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                            cvs_tensor *const *grad_in);
     size_t (*aux_bytes)(const cvi_opctx *ctx); /* NULL: none */
+    /* After a forward pass in training: mixes the batch's statistics, which lie in aux, into `now`, the numbers of input k
+     * (CVI_MEAN or CVI_VARIANCE). NULL: the operator keeps no running statistics. */
+    void (*renew)(const cvi_opctx *ctx, int k, cvs_tensor *now);
 
     void (*cost)(const cvi_opctx *ctx, cvi_cost *cost);        /* NULL: none */
     void (*field)(const cvi_opctx *ctx, cvi_field_step *step); /* NULL: CVI_FIELD_SAME */

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_train.c - convscope train RECIPE --data SPEC -o RUN: a progress bar on a terminal, one line per epoch on stderr; Ctrl-C ends
+ * the run after the batch at hand with everything written.
+ */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"--data", "SPEC", "mnist:DIR, folder:DIR or generated:NAME (default: what the recipe says)",
+     "mnist:DIR、folder:DIR 或 generated:NAME（默认用配方中的）"},
+    {"-o", "RUN", "folder for history.json, model.onnx and state.safetensors",
+     "存放 history.json、model.onnx 与 state.safetensors 的文件夹"},
+    {"--epochs", "N", "times over the whole set", "遍历数据集的轮数"},
+    {"--batch", "N", "pictures a step", "每步的图片数"},
+    {"--lr", "X", "learning rate", "学习率"},
+    {"--optimizer", "NAME", "sgd, momentum or adam", "优化器：sgd、momentum 或 adam"},
+    {"--momentum", "X", "share of the last step that is kept (0.9)", "动量（0.9）"},
+    {"--seed", "S", "of the first weights, the order and the augmentation",
+     "初始权重、顺序与数据增强的随机种子"},
+    {"--threads", "N", "threads (default: one per CPU); the results have the same bits",
+     "线程数（默认每个 CPU 一个）；结果逐位相同"},
+    {"--limit", "N", "at most this many training pictures", "最多使用的训练图片数"},
+    {"--steps", "N", "stop after so many steps", "训练若干步后停止"},
+    {"--init", "DIR", "first weights from DIR/NAME.npy", "从 DIR/NAME.npy 读取初始权重"},
+    {"--order", "FILE", "numbers of pictures, one a line, instead of shuffling",
+     "不打乱，按此文件中的图片编号（每行一个）训练"},
+    {"--params", NULL, "write RUN/params/NAME.npy too", "另外写出 RUN/params/NAME.npy"},
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+/* Ctrl-C asks for an end; a second one ends at once, as the default does. */
+static void listen_for_interrupt(void) {
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static bool on_step(void *context, const cvs_train_step *s) {
+    cli *c = context;
+    char text[200];
+    if (s->epoch_ended) {
+        cli_progress(c, "", 1.0);
+        cli_say(
+            c,
+            CLI_T(c,
+                  "epoch %d/%d: loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f (%.0f pictures/s)",
+                  "第 %d/%d 轮：loss %.4f，accuracy %.4f，val_loss %.4f，val_accuracy %.4f（每秒 %.0f 张）"),
+            s->epoch, s->epochs, s->loss, s->accuracy, s->val_loss, s->val_accuracy, s->images_per_second);
+        return !interrupted;
+    }
+    snprintf(text, sizeof text,
+             CLI_T(c, "epoch %d/%d, step %lld/%lld, loss %.4f, accuracy %.4f, %.0f pictures/s",
+                   "第 %d/%d 轮，第 %lld/%lld 步，loss %.4f，accuracy %.4f，每秒 %.0f 张"),
+             s->epoch, s->epochs, (long long)s->step, (long long)s->steps, s->loss, s->accuracy,
+             s->images_per_second);
+    cli_progress(c, text, s->step < s->steps ? (double)s->step / (double)s->steps : 0.9999);
+    return !interrupted;
+}
+
+/* A number in [low, high]; false = said why. */
+static bool real(cli *c, const char *name, double low, double high, double *out) {
+    const char *text = cli_value(c, name);
+    *out = 0;
+    if (!text) {
+        return true;
+    }
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end || !isfinite(v) || v < low || v > high) {
+        char safe[60];
+        cli_usage(
+            c, CLI_T(c, "%s is \"%s\", a number from %g to %g expected", "%s 的值是“%s”，应为 %g 到 %g 的数"),
+            name, cli_safe(text, safe, sizeof safe), low, high);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+static bool read_options(cli *c, cvs_train_options *o) {
+    int64_t epochs, batch, seed, threads;
+    *o = (cvs_train_options){.optimizer = cli_value(c, "--optimizer"),
+                             .start = cli_value(c, "--init"),
+                             .order = cli_value(c, "--order"),
+                             .write_params = cli_flag(c, "--params"),
+                             .has_seed = cli_value(c, "--seed") != NULL,
+                             .lang = c->lang,
+                             .on_step = on_step,
+                             .context = c};
+    if (!cli_int(c, "--epochs", 1, 1000000, 0, &epochs) || !cli_int(c, "--batch", 1, 65536, 0, &batch) ||
+        !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) || !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
+        !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit) ||
+        !cli_int(c, "--steps", 1, INT64_MAX, 0, &o->max_steps) ||
+        !real(c, "--lr", 1e-12, 1000, &o->learning_rate) ||
+        !real(c, "--momentum", 0, 0.999999, &o->momentum)) {
+        return false;
+    }
+    o->epochs = (int)epochs;
+    o->batch = (int)batch;
+    o->seed = (uint64_t)seed;
+    o->threads = (int)threads;
+    if (!cli_value(c, "-o")) {
+        cli_usage(c, CLI_T(c, "convscope train needs -o RUN, a folder to fill",
+                           "convscope train 需要 -o RUN（要写入的文件夹）"));
+        return false;
+    }
+    return true;
+}
+
+static int run(cli *c) {
+    cvs_train_options o;
+    cvs_train_result result;
+    const char *folder = cli_value(c, "-o");
+    if (!read_options(c, &o)) {
+        return cvs_status_exit(CVS_E_ARGUMENT);
+    }
+    listen_for_interrupt();
+    if (cvs_train(c->args[0], cli_value(c, "--data"), folder, &o, &result, &c->err) != CVS_OK) {
+        cli_progress(c, "", 1.0);
+        return cli_fail(c);
+    }
+    cli_progress(c, "", 1.0);
+    if (result.stopped) {
+        cli_say(c, CLI_T(c, "stopped; what was learned so far is in %s", "已停止；目前学到的内容在 %s"),
+                folder);
+        return cvs_status_exit(CVS_E_CANCELLED);
+    }
+    return 0;
+}
+
+const cli_command cli_command_train = {
+    .name = "train",
+    .args = "RECIPE",
+    .en = "train a network from a recipe (or a model file) on a data set",
+    .zh = "按配方（或模型文件）在数据集上训练网络",
+    .min_args = 1,
+    .max_args = 1,
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
+    .run = run,
+};

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ * params.c - the numbers that training changes: constants by the role that their readers give them, with room for the
+ * optimiser's buffers; and their files NAME.npy.
+ */
+#include "train/trainer.h"
+
+/* What the readers of a constant make of it: the first role that is not plain data. */
+static cvi_role role_of(const cvi_graph *g, int v) {
+    for (int n = 0; n < g->n_nodes; n++) {
+        const cvi_node *node = &g->nodes[n];
+        for (int k = 0; node->def && k < node->n_in && node->def->n_inputs > 0; k++) {
+            cvi_role role = node->def->inputs[CVI_MIN(k, node->def->n_inputs - 1)].role;
+            if (node->in[k] == v && role != CVI_DATA) {
+                return role;
+            }
+        }
+    }
+    return CVI_DATA;
+}
+
+static bool is_trained(cvi_role role) {
+    return role == CVI_WEIGHT || role == CVI_BIAS || role == CVI_SCALE || role == CVI_SHIFT;
+}
+
+static bool is_statistic(cvi_role role) {
+    return role == CVI_MEAN || role == CVI_VARIANCE;
+}
+
+static cvs_status take(cvi_graph *g, int v, bool trained, cvi_params *p, cvs_error *err) {
+    cvi_param *one = &p->list[p->n];
+    CVI_TRY(cvs_tensor_convert(g->values[v].constant, CVS_F32, &one->now, err));
+    p->n++;
+    one->value = v;
+    one->name = g->values[v].name;
+    one->trained = trained;
+    int64_t n = cvs_tensor_count(&one->now);
+    for (int k = 0; trained && k < p->n_slots; k++) {
+        one->slots[k] = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof(float));
+        if (!one->slots[k]) {
+            return cvi_no_memory(err, (size_t)n * sizeof(float));
+        }
+    }
+    if (trained) {
+        p->values[p->n_trained++] = v;
+        p->numbers += n;
+    }
+    return CVS_OK;
+}
+
+static cvs_status take_all(cvi_graph *g, cvi_params *p, cvs_error *err) {
+    for (int pass = 0; pass < 2; pass++) { /* trained ones first */
+        for (int v = 0; v < g->n_values; v++) {
+            const cvs_tensor *t = g->values[v].constant;
+            cvi_role role = t && t->data && t->dtype == CVS_F32 ? role_of(g, v) : CVI_DATA;
+            if (pass == 0 ? is_trained(role) : is_statistic(role)) {
+                CVI_TRY(take(g, v, pass == 0, p, err));
+            }
+        }
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_params_take(cvs_model *model, const cvi_optimizer *optimizer, cvi_params *out,
+                           cvs_error *err) {
+    cvi_graph *g = model->graph;
+    *out = (cvi_params){.n_slots = optimizer->n_slots};
+    out->list = cvi_calloc((size_t)g->n_values + 1, sizeof *out->list);
+    out->values = cvi_calloc((size_t)g->n_values + 1, sizeof *out->values);
+    cvs_status s = out->list && out->values ? take_all(g, out, err)
+                                            : cvi_no_memory(err, (size_t)g->n_values * sizeof *out->list);
+    if (s == CVS_OK && out->n_trained == 0) {
+        s = cvi_fail(err, CVS_E_UNSUPPORTED, "this model has no weights that training could change");
+    }
+    for (int i = 0; s == CVS_OK && i < out->n; i++) {
+        g->values[out->list[i].value].constant = &out->list[i].now;
+    }
+    return s;
+}
+
+void cvi_params_free(cvi_params *p) {
+    for (int i = 0; p->list && i < p->n; i++) {
+        cvs_tensor_free(&p->list[i].now);
+        for (int k = 0; k < CVI_MAX_SLOTS; k++) {
+            cvi_free(p->list[i].slots[k]);
+        }
+    }
+    cvi_free(p->list);
+    cvi_free(p->values);
+    *p = (cvi_params){0};
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------- */
+
+/* FOLDER/NAME.npy, owned; what has a meaning in paths becomes '_'. */
+static char *file_of(const char *folder, const char *name) {
+    cvi_buf b = {0};
+    cvi_buf_printf(&b, "%s/", folder);
+    size_t start = b.size;
+    cvi_buf_printf(&b, "%s%s.npy", name[0] == '.' ? "_" : "", name);
+    for (size_t i = start; !b.failed && i < b.size; i++) {
+        b.data[i] = b.data[i] == '/' || (unsigned char)b.data[i] < 32 ? '_' : b.data[i];
+    }
+    if (b.failed) {
+        cvi_buf_free(&b);
+        return NULL;
+    }
+    return b.data;
+}
+
+static cvs_status load_one(cvi_param *p, const char *path, const cvs_limits *limits, cvs_error *err) {
+    cvs_tensor t = {0}, f = {0};
+    char a[200], b[200];
+    CVI_TRY(cvs_npy_read(path, limits, &t, err));
+    cvs_status s = CVS_OK;
+    if (t.rank != p->now.rank || memcmp(t.dim, p->now.dim, sizeof *t.dim * (size_t)t.rank) != 0) {
+        s = cvi_fail(err, CVS_E_SHAPE, "%.80s has the shape %s, this file has %s", p->name,
+                     cvs_shape_text(p->now.rank, p->now.dim, a, sizeof a),
+                     cvs_shape_text(t.rank, t.dim, b, sizeof b));
+        s = cvi_at_file(err, s, path);
+    } else {
+        s = cvs_tensor_convert(&t, CVS_F32, &f, err);
+    }
+    if (s == CVS_OK && f.bytes > 0) {
+        memcpy(p->now.data, f.data, f.bytes);
+    }
+    cvs_tensor_free(&f);
+    cvs_tensor_free(&t);
+    return s;
+}
+
+cvs_status cvi_params_load(cvi_params *p, const char *folder, const cvs_limits *limits, cvs_error *err) {
+    for (int i = 0; i < p->n; i++) {
+        char *path = file_of(folder, p->list[i].name);
+        cvs_status s = path ? load_one(&p->list[i], path, limits, err) : cvi_no_memory(err, 0);
+        cvi_free(path);
+        CVI_TRY(s);
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_params_save(const cvi_params *p, const char *folder, cvs_error *err) {
+    CVI_TRY(cvi_make_folder(folder, err));
+    for (int i = 0; i < p->n; i++) {
+        char *path = file_of(folder, p->list[i].name);
+        cvs_status s = path ? cvs_npy_write(path, &p->list[i].now, err) : cvi_no_memory(err, 0);
+        cvi_free(path);
+        CVI_TRY(s);
+    }
+    return CVS_OK;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ * samples.c - a split of a data set, read once: pictures as bytes in the network's size, numbers made of them when a batch is
+ * filled. The bytes are those that prediction sees (the same preprocessing), so a trained model answers as it was trained.
+ */
+#include <stdatomic.h>
+
+#include "train/trainer.h"
+
+typedef struct load_job {
+    cvi_samples *s;
+    const cvs_preprocess *p;
+    atomic_int failed;
+    cvs_error *errors; /* per worker */
+    cvs_lang lang;
+} load_job;
+
+/* uint8 [H,W,1] or [H,W,3] -> [H,W,3], owned. */
+static cvs_status to_rgb(const cvs_tensor *t, cvs_tensor *out, cvs_error *err) {
+    CVI_TRY(cvs_tensor_new(out, CVS_U8, 3, (int64_t[]){t->dim[0], t->dim[1], 3}, err));
+    const uint8_t *from = t->data;
+    uint8_t *to = out->data;
+    int64_t channels = t->dim[2];
+    for (int64_t i = 0; i < t->dim[0] * t->dim[1]; i++) {
+        for (int c = 0; c < 3; c++) {
+            to[3 * i + c] = from[channels * i + (channels == 3 ? c : 0)];
+        }
+    }
+    return CVS_OK;
+}
+
+/* The picture as the network sees it, planes in the network's channel order. */
+static cvs_status read_one(const load_job *j, int64_t i, cvs_error *err) {
+    cvi_samples *s = j->s;
+    cvs_tensor picture = {0}, rgb = {0}, numbers = {0}, shown = {0};
+    cvs_status status = cvs_data_get(s->data, i, &picture, &s->labels[i], NULL, err);
+    if (status == CVS_OK) {
+        status = to_rgb(&picture, &rgb, err);
+    }
+    if (status == CVS_OK) {
+        status = cvs_preprocess_apply(j->p, &rgb, s->channels, s->height, s->width, &numbers, &shown, err);
+    }
+    int64_t pixels = s->height * s->width;
+    uint8_t *to = s->pixels + i * s->channels * pixels;
+    for (int64_t c = 0; status == CVS_OK && c < s->channels; c++) {
+        int64_t source = j->p->order == CVS_BGR && s->channels == 3 ? 2 - c : c;
+        for (int64_t k = 0; k < pixels; k++) {
+            to[c * pixels + k] = ((const uint8_t *)shown.data)[3 * k + source];
+        }
+    }
+    cvs_tensor_free(&picture);
+    cvs_tensor_free(&rgb);
+    cvs_tensor_free(&numbers);
+    cvs_tensor_free(&shown);
+    return status;
+}
+
+static void load_body(void *context, int64_t chunk, int worker) {
+    load_job *j = context;
+    for (int64_t i = chunk * 32; i < CVI_MIN(j->s->n, chunk * 32 + 32) && !j->failed; i++) {
+        if (read_one(j, i, &j->errors[worker]) != CVS_OK) {
+            j->failed = 1;
+        }
+    }
+}
+
+static cvs_status load_all(cvi_samples *s, const cvs_preprocess *p, cvi_pool *pool, cvs_error *err) {
+    int threads = cvi_pool_threads(pool);
+    load_job j = {.s = s, .p = p};
+    j.errors = cvi_calloc((size_t)threads, sizeof *j.errors);
+    if (!j.errors) {
+        return cvi_no_memory(err, (size_t)threads * sizeof *j.errors);
+    }
+    for (int i = 0; err && i < threads; i++) {
+        j.errors[i].lang = err->lang;
+    }
+    cvi_pool_run(pool, (s->n + 31) / 32, load_body, &j);
+    cvs_status status = CVS_OK;
+    for (int i = 0; i < threads && status == CVS_OK; i++) {
+        if (j.errors[i].code != CVS_OK) {
+            status = j.errors[i].code;
+            if (err) {
+                *err = j.errors[i];
+            }
+        }
+    }
+    cvi_free(j.errors);
+    return status;
+}
+
+static cvs_status make_room(cvi_samples *s, const cvs_limits *limits, cvs_error *err) {
+    int64_t bytes = 0, most = cvs_limits_default(limits).max_memory_bytes;
+    bool fits = cvi_mul(s->channels, s->height, &bytes) && cvi_mul(bytes, s->width, &bytes) &&
+                cvi_mul(bytes, s->n, &bytes) && bytes <= most;
+    if (!fits) {
+        return cvi_fail(err, CVS_E_LIMIT,
+                        "%lld pictures of this size need more than %lld MiB of memory, the limit; use fewer",
+                        (long long)s->n, (long long)(most >> 20));
+    }
+    s->pixels = cvi_malloc((size_t)CVI_MAX(bytes, 1));
+    s->labels = cvi_calloc((size_t)CVI_MAX(s->n, 1), sizeof *s->labels);
+    return s->pixels && s->labels ? CVS_OK : cvi_no_memory(err, (size_t)bytes);
+}
+
+/* As cvs_preprocess_apply computes it. */
+static void make_values(cvi_samples *s, const cvs_preprocess *p) {
+    double scale = p->scale > 0 ? p->scale : 1.0 / 255;
+    for (int c = 0; c < 4; c++) {
+        double std = p->std[c] != 0 ? p->std[c] : 1;
+        for (int px = 0; px < 256; px++) {
+            s->value[c][px] = (float)((px * scale - p->mean[c]) / std);
+        }
+    }
+}
+
+cvs_status cvi_samples_load(cvs_data *data, const cvs_limits *limits, const cvs_preprocess *p,
+                            const int64_t input[3], cvi_pool *pool, cvi_samples *out, cvs_error *err) {
+    *out = (cvi_samples){.channels = input[0], .height = input[1], .width = input[2], .data = data};
+    cvs_data_info info;
+    cvs_data_describe(data, &info);
+    out->n = info.count;
+    out->n_classes = info.n_classes;
+    out->classes = info.classes;
+    out->fingerprint = info.fingerprint;
+    make_values(out, p);
+    cvs_status s = make_room(out, limits, err);
+    if (s == CVS_OK) {
+        s = load_all(out, p, pool, err);
+    }
+    if (s != CVS_OK) {
+        cvi_samples_free(out);
+    }
+    return s;
+}
+
+void cvi_samples_free(cvi_samples *s) {
+    cvi_free(s->pixels);
+    cvi_free(s->labels);
+    cvs_data_free(s->data);
+    *s = (cvi_samples){0};
+}
+
+enum { PURPOSE_AUGMENT = 0x61756774 /* "augt" */ };
+
+void cvi_samples_get(const cvi_samples *s, int64_t i, const cvi_augment *augment, uint64_t seed,
+                     uint64_t draw, float *out) {
+    int64_t dy = 0, dx = 0, h = s->height, w = s->width;
+    bool flip = false;
+    if (augment && (augment->shift > 0 || augment->flip)) {
+        uint64_t bits = cvi_random_bits(seed, PURPOSE_AUGMENT, draw);
+        uint64_t range = 2 * (uint64_t)augment->shift + 1;
+        dy = (int64_t)((bits & 0xffffff) % range) - augment->shift;
+        dx = (int64_t)((bits >> 24 & 0xffffff) % range) - augment->shift;
+        flip = augment->flip && bits >> 63;
+    }
+    for (int64_t c = 0; c < s->channels; c++) {
+        const uint8_t *plane = s->pixels + (i * s->channels + c) * h * w;
+        const float *value = s->value[c];
+        for (int64_t y = 0; y < h; y++) {
+            const uint8_t *row = plane + CVI_MIN(CVI_MAX(y - dy, 0), h - 1) * w;
+            float *to = out + (c * h + y) * w;
+            for (int64_t x = 0; x < w; x++) {
+                int64_t from = CVI_MIN(CVI_MAX((flip ? w - 1 - x : x) - dx, 0), w - 1);
+                to[x] = value[row[from]];
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers (optimizer.c), the loss (loss.c),
+ * parameters (params.c), pictures as numbers (samples.c), one step and one evaluation (trainer.c), the curves (history.c), what a
+ * run leaves on disk (state.c), and the loop over epochs (loop.c).
+ */
+#ifndef CVI_TRAINER_H
+#define CVI_TRAINER_H
+
+#include "convscope/train.h"
+#include "engine/engine.h"
+
+/* A batch is always cut into this many pieces, whatever the number of threads; each has its own gradients, and they are added in
+ * the order of the pieces. One piece where statistics of the whole batch are needed (BatchNormalization). */
+enum { CVI_PIECES = 8, CVI_MAX_SLOTS = 2 };
+
+/* ---- optimisers (optimizer.c, optimizers.def) ---------------------------------------------------------- */
+typedef struct cvi_rates {
+    double learning_rate, momentum, beta1, beta2, epsilon, decay;
+} cvi_rates;
+
+typedef struct cvi_optimizer {
+    const char *name;
+    double learning_rate; /* default */
+    int n_slots;          /* buffers of the size of the weights */
+    const char *slots[CVI_MAX_SLOTS];
+    /* Changes w[n] by the gradient g[n]; step counts from 1; slots begin as 0. */
+    void (*update)(const cvi_rates *r, int64_t step, int64_t n, float *w, const float *g,
+                   float *const slots[CVI_MAX_SLOTS]);
+} cvi_optimizer;
+extern const cvi_optimizer *const cvi_optimizers[];
+extern const int cvi_n_optimizers;
+
+/* ---- what to do (recipe.c) ----------------------------------------------------------------------------- */
+typedef enum cvi_schedule { CVI_CONSTANT, CVI_COSINE, CVI_STEPS } cvi_schedule;
+
+typedef struct cvi_augment {
+    int64_t shift; /* pixels in either direction, edges repeated */
+    bool flip;     /* left and right exchanged, every other time */
+} cvi_augment;
+
+typedef struct cvi_training {
+    int epochs, batch;
+    const cvi_optimizer *optimizer;
+    cvi_rates rates;
+    uint64_t seed;
+    cvi_schedule schedule;
+    int every;     /* CVI_STEPS: epochs between two cuts */
+    double factor; /* and what each leaves */
+    cvi_augment augment;
+    int64_t limit;
+    const char *data; /* what the recipe suggests, or NULL */
+} cvi_training;
+
+/* Defaults, then what the recipe says, then what the options say. Errors name the recipe's line and column. */
+cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *options, cvi_training *out,
+                             cvs_error *err);
+/* The learning rate for step `step` (from 0) of `steps`, in epoch `epoch` (from 0). */
+double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int epoch);
+
+/* ---- loss (loss.c) ------------------------------------------------------------------------------------- */
+/* Softmax cross-entropy of logits [n,k]: adds to *loss the sum over the n rows of -log softmax(row)[label], to *right how many
+ * rows have their largest number (the first one) at the label, and, unless gradient is NULL, writes
+ * gradient = (softmax - one-hot) / batch. */
+void cvi_cross_entropy(int64_t n, int64_t k, const float *logits, const int *labels, int64_t batch,
+                       float *gradient, double *loss, int64_t *right);
+
+/* ---- parameters (params.c) ----------------------------------------------------------------------------- */
+typedef struct cvi_param {
+    int value;
+    const char *name;
+    bool trained;   /* else a running statistic */
+    cvs_tensor now; /* owned; the model's constant points here */
+    float *slots[CVI_MAX_SLOTS];
+} cvi_param;
+
+typedef struct cvi_params {
+    int n;
+    cvi_param *list; /* trained ones first */
+    int n_trained, n_slots;
+    int *values;     /* of the trained ones */
+    int64_t numbers; /* of the trained ones together */
+} cvi_params;
+
+/* Takes over the trainable constants of a model (roles weight, bias, scale, shift) and the running statistics: copies them, and
+ * makes the model's constants point to the copies, so the model must not be used after cvi_params_free. */
+cvs_status cvi_params_take(cvs_model *model, const cvi_optimizer *optimizer, cvi_params *out, cvs_error *err);
+void cvi_params_free(cvi_params *p);
+/* Starting numbers from FOLDER/NAME.npy, of every parameter; and all of them written to such a folder. */
+cvs_status cvi_params_load(cvi_params *p, const char *folder, const cvs_limits *limits, cvs_error *err);
+cvs_status cvi_params_save(const cvi_params *p, const char *folder, cvs_error *err);
+
+/* ---- pictures (samples.c) ------------------------------------------------------------------------------ */
+typedef struct cvi_samples {
+    int64_t n, channels, height, width;
+    int n_classes;
+    uint8_t *pixels; /* [n][channels][height][width], owned */
+    int *labels;     /* owned */
+    const char *const *classes;
+    uint64_t fingerprint;
+    float value[4][256]; /* what a pixel stands for, by channel */
+    cvs_data *data;      /* owned */
+} cvi_samples;
+
+/* Reads a split whole, each picture resized as the preprocessing says. `data` is handed over (freed on failure too). */
+cvs_status cvi_samples_load(cvs_data *data, const cvs_limits *limits, const cvs_preprocess *p,
+                            const int64_t input[3], cvi_pool *pool, cvi_samples *out, cvs_error *err);
+void cvi_samples_free(cvi_samples *s);
+/* Picture i as numbers out [C,H,W]; augment may be NULL; draw numbers the augmentation's random choices. */
+void cvi_samples_get(const cvi_samples *s, int64_t i, const cvi_augment *augment, uint64_t seed,
+                     uint64_t draw, float *out);
+
+/* ---- steps (trainer.c) --------------------------------------------------------------------------------- */
+typedef struct cvi_trainer cvi_trainer;
+/* pool may be NULL; model, params and training are borrowed. n_classes 0: any number of outputs. */
+cvs_status cvi_trainer_new(cvs_model *model, cvi_params *params, const cvi_training *training,
+                           const int64_t input[3], int n_classes, cvi_pool *pool, cvi_trainer **out,
+                           cvs_error *err);
+void cvi_trainer_free(cvi_trainer *t);
+/* Forward, backward and update with x [B,C,H,W] and its labels; adds to *loss the sum of the samples' losses, to *right. `step`
+ * counts from 1 over the whole run. */
+cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *labels, int64_t step,
+                            double learning_rate, double *loss, int64_t *right, cvs_error *err);
+/* Mean loss and accuracy of all pictures, without changing anything. */
+cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *loss, double *accuracy,
+                                cvs_error *err);
+/* Channels, rows and columns that the model takes; free sides are filled from the data's. */
+cvs_status cvi_trainer_input(const cvs_model *model, const cvs_data_info *info, int64_t input[3],
+                             cvs_error *err);
+
+/* ---- what is left behind (history.c, state.c) ------------------------------------------------------------ */
+typedef struct cvi_epoch {
+    double loss, accuracy, val_loss, val_accuracy, learning_rate, seconds;
+} cvi_epoch;
+typedef struct cvi_history {
+    int n;
+    cvi_epoch *list; /* owned, room for all epochs */
+    const char *recipe, *data;
+    const cvi_training *training;
+    uint64_t fingerprint, val_fingerprint;
+    int64_t pictures, val_pictures, params, steps;
+    double seconds;
+    bool stopped;
+} cvi_history;
+cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *err);
+/* RUN/state.safetensors: parameters by name, the optimiser's slots as NAME/slot, counters as metadata. */
+cvs_status cvi_state_write(const cvi_params *p, const cvi_training *t, int64_t step, int epoch,
+                           const char *run, cvs_error *err);
+
+#endif
