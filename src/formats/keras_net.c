@@ -348,6 +348,21 @@ static void find_layout(const cvi_keras_net *net, bool *first, bool *last) {
     }
 }
 
+/* A model may give its own input out again; that becomes a layer, so that every output is one. */
+static int output_value(cvi_keras *k, int v) {
+    for (int i = 0; i < k->g->n_inputs; i++) {
+        if (k->g->inputs[i] == v) {
+            const char *name = cvi_arena_printf(k->model->arena, "%s/output", k->g->values[v].name);
+            int out = cvi_keras_op(k, "Identity", name, false, 1, &v);
+            if (out >= 0) {
+                k->g->values[out].file_layout = k->g->values[v].file_layout;
+            }
+            return out;
+        }
+    }
+    return v;
+}
+
 static void run_whole(cvi_keras *k, cvi_keras_net *net) {
     result r = {0};
     bool first = false, last = false;
@@ -369,7 +384,8 @@ static void run_whole(cvi_keras *k, cvi_keras_net *net) {
         cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "the model has no output"));
     }
     for (int i = 0; i < r.n && cvi_keras_ok(k); i++) {
-        if (!cvi_graph_add_output(k->g, cvi_keras_value(&r.tensor[i]))) {
+        int v = output_value(k, cvi_keras_value(&r.tensor[i]));
+        if (cvi_keras_ok(k) && !cvi_graph_add_output(k->g, v)) {
             cvi_keras_set(k, cvi_no_memory(k->err, 0));
         }
     }

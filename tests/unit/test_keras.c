@@ -309,6 +309,27 @@ static void keras_1(void **state) {
     cvs_model_free(m);
 }
 
+/* A model that gives its input out again, and twice the same tensor. */
+static void input_is_output(void **state) {
+    (void)state;
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    const char *json =
+        "{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"class_name\": \"InputLayer\", "
+        "\"name\": \"i\", "
+        "\"config\": {\"batch_shape\": [null, 4, 4, 2]}, \"inbound_nodes\": []}, {\"class_name\": "
+        "\"Flatten\", \"name\": "
+        "\"f\", \"config\": {}, \"inbound_nodes\": [[[\"i\", 0, 0, {}]]]}], \"input_layers\": [\"i\", 0, 0], "
+        "\"output_layers\": [[\"i\", 0, 0], [\"f\", 0, 0], [\"f\", 0, 0]]}}";
+    assert_int_equal(open_json(json, &m, &err), CVS_OK);
+    assert_int_equal(m->graph->n_outputs, 3);
+    const cvi_value *first = &m->graph->values[m->graph->outputs[0]];
+    assert_string_equal(first->name, "i/output");
+    assert_int_equal(first->file_layout, CVI_FILE_LAST);
+    assert_true(first->producer >= 0);
+    cvs_model_free(m);
+}
+
 static void refused(void **state) {
     (void)state;
     static const struct {
@@ -439,7 +460,8 @@ int main(void) {
                                        cmocka_unit_test(weights_apart),    cmocka_unit_test(tfjs_paths),
                                        cmocka_unit_test(names_and_forms),  cmocka_unit_test(unknown_layers),
                                        cmocka_unit_test(real_models),      cmocka_unit_test(keras_1),
-                                       cmocka_unit_test(refused),          cmocka_unit_test(truncated),
-                                       cmocka_unit_test(flipped),          cmocka_unit_test(no_memory)};
+                                       cmocka_unit_test(input_is_output),  cmocka_unit_test(refused),
+                                       cmocka_unit_test(truncated),        cmocka_unit_test(flipped),
+                                       cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
