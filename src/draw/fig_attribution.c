@@ -3,56 +3,79 @@
  * of the feature maps. Enlarging, scaling and colour happen here only; the map stays raw.
  */
 #include <math.h>
+#include <stdlib.h>
 
-#include "draw/figure.h"
+#include "draw/attribution.h"
 #include "draw/maps.h"
 
-#define TILE  150.0 /* side of the large pictures, points */
-#define GAP   14.0
-#define VOTES 8
+#define TILE    150.0 /* side of the large pictures, points */
+#define GAP     14.0
+#define VOTES   8
+#define SHARPER 192 /* smaller pictures are enlarged so far that the map over them is smooth */
+#define LARGEST 448 /* larger pictures and maps are averaged down to about this side */
 
 typedef struct attribution {
     const cvs_attribution_data *d;
+    const cvi_attribution_parts *parts;
     cvi_page *page;
-    int64_t h, w;     /* of the map */
-    const float *map; /* one channel, owned when `made` */
-    float *made;
-    double limit; /* largest absolute value */
+    int64_t h, w; /* of the map */
+    float *map;   /* one channel, owned */
+    double limit; /* the value that gets the full colour */
     cvi_scale scale;
 } attribution;
 
-/* One number per pixel of a map with several channels: the sum keeps the sign, the largest absolute value is its strength. */
-static cvs_status flatten(attribution *a, cvs_error *err) {
-    const cvs_tensor *t = &a->d->why->map;
+static cvs_status check_map(const cvs_tensor *t, cvs_error *err) {
     if (t->rank != 4 || t->dtype != CVS_F32 || t->dim[0] != 1 || cvs_tensor_count(t) <= 0) {
         char text[200];
         return cvi_fail(err, CVS_E_UNSUPPORTED, "a map of shape %s cannot be drawn over a picture",
                         cvs_shape_text(t->rank, t->dim, text, sizeof text));
     }
-    int64_t c = t->dim[1], area;
-    a->h = t->dim[2];
-    a->w = t->dim[3];
-    area = a->h * a->w;
+    return CVS_OK;
+}
+
+/* One number per pixel of a map with several channels: the sum, which keeps the sign. What is not finite counts as zero. */
+static cvs_status flatten(const cvs_tensor *t, float **out, int64_t *not_finite, cvs_error *err) {
+    CVI_TRY(check_map(t, err));
+    int64_t c = t->dim[1], area = t->dim[2] * t->dim[3];
     const float *in = t->data;
-    a->made = cvi_calloc((size_t)area, sizeof *a->made);
-    if (!a->made) {
-        return cvi_no_memory(err, (size_t)area * sizeof *a->made);
+    *not_finite = 0;
+    *out = cvi_calloc((size_t)area, sizeof **out);
+    if (!*out) {
+        return cvi_no_memory(err, (size_t)area * sizeof **out);
     }
     for (int64_t i = 0; i < area; i++) {
         double sum = 0.0;
         for (int64_t k = 0; k < c; k++) {
             double v = (double)in[k * area + i];
+            *not_finite += !isfinite(v);
             sum += isfinite(v) ? v : 0.0;
         }
-        a->made[i] = (float)sum;
-        a->limit = fmax(a->limit, fabs(sum));
+        (*out)[i] = (float)sum;
     }
-    a->map = a->made;
-    double least = 0.0;
+    return CVS_OK;
+}
+
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+cvs_status cvi_attribution_measure(const cvs_explanation *e, cvi_attribution_range *out, cvs_error *err) {
+    float *map = NULL;
+    *out = (cvi_attribution_range){0};
+    CVI_TRY(flatten(&e->map, &map, &out->not_finite, err));
+    int64_t area = e->map.dim[2] * e->map.dim[3];
     for (int64_t i = 0; i < area; i++) {
-        least = fmin(least, (double)a->map[i]);
+        out->least = fmin(out->least, (double)map[i]);
+        map[i] = fabsf(map[i]);
+        out->largest = fmax(out->largest, (double)map[i]);
     }
-    a->scale = cvi_scale_for(least, a->limit);
+    if (e->kind == CVS_MAP_PIXELS) {
+        qsort(map, (size_t)area, sizeof *map, ascending);
+        double most = (double)map[(area - 1) - area / 200];
+        out->largest = most > 0.0 ? most : out->largest;
+    }
+    cvi_free(map);
     return CVS_OK;
 }
 
@@ -76,62 +99,89 @@ static void color_of(const attribution *a, double v, uint8_t rgb[3]) {
     rgb[2] = (uint8_t)(c >> 8);
 }
 
-/* The picture in grey with the map's colour over it, the stronger the more opaque. */
+static uint8_t mixed(double alpha, double grey, uint8_t color) {
+    return (uint8_t)((1 - alpha) * (0.85 * grey + 25.0) + alpha * color + 0.5);
+}
+
+/* The picture in grey with the map's colour over it, the stronger the more opaque. A small picture's pixels become blocks, so
+ * that the map over them is as smooth as it is; a large one's are averaged. */
 static void draw_overlay(attribution *a, double x, double y, double width, double height) {
     const cvs_tensor *p = a->d->picture;
-    int64_t h = p->dim[0], w = p->dim[1];
-    uint8_t *out = cvi_draw_image(a->page->s, x, y, width, height, w, h, 3, NULL, true);
-    if (!out) {
-        return;
-    }
+    int64_t h = p->dim[0], w = p->dim[1], side = CVI_MAX(h, w);
+    int64_t up = CVI_MAX(1, SHARPER / side), down = (side + LARGEST - 1) / LARGEST;
+    int64_t rows = (h + down - 1) / down * up, columns = (w + down - 1) / down * up;
+    uint8_t *out = cvi_draw_image(a->page->s, x, y, width, height, columns, rows, 3, NULL, up == 1);
     const uint8_t *in = p->data;
-    for (int64_t i = 0; i < h * w; i++) {
-        double v = a->limit > 0.0
-                       ? sample(a, ((double)(i % w) + 0.5) / (double)w, ((double)(i / w) + 0.5) / (double)h)
-                       : 0.0;
-        double strength = a->limit > 0.0 ? fmin(fabs(v) / a->limit, 1.0) : 0.0, alpha = 0.75 * sqrt(strength);
-        double grey = 0.299 * in[3 * i] + 0.587 * in[3 * i + 1] + 0.114 * in[3 * i + 2];
+    for (int64_t i = 0; out && i < rows * columns; i++) {
+        int64_t top = i / columns / up * down, left = i % columns / up * down, n = 0;
+        double grey = 0.0;
+        for (int64_t r = top; r < CVI_MIN(top + down, h); r++) {
+            for (int64_t c = left; c < CVI_MIN(left + down, w); c++, n++) {
+                const uint8_t *pixel = in + 3 * (r * w + c);
+                grey += 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+            }
+        }
+        double v = sample(a, ((double)(i % columns) + 0.5) / (double)columns,
+                          ((double)(i / columns) + 0.5) / (double)rows);
+        double strength = a->limit > 0.0 ? fmin(fabs(v) / a->limit, 1.0) : 0.0;
         uint8_t rgb[3];
         color_of(a, v, rgb);
         for (int k = 0; k < 3; k++) {
-            out[3 * i + k] = (uint8_t)((1 - alpha) * (0.85 * grey + 25.0) + alpha * rgb[k] + 0.5);
+            out[3 * i + k] = mixed(0.75 * sqrt(strength), grey / (double)CVI_MAX(n, 1), rgb[k]);
         }
     }
 }
 
 static void draw_map(attribution *a, double x, double y, double width, double height) {
-    uint8_t *out = cvi_draw_image(a->page->s, x, y, width, height, a->w, a->h, 3, NULL, false);
-    for (int64_t i = 0; out && i < a->h * a->w; i++) {
-        color_of(a, (double)a->map[i], out + 3 * i);
+    cvi_maps one = {.data = a->map, .maps = 1, .rows = a->h, .columns = a->w};
+    int64_t down = (CVI_MAX(a->h, a->w) + LARGEST - 1) / LARGEST;
+    int64_t rows = (a->h + down - 1) / down, columns = (a->w + down - 1) / down;
+    uint8_t *out = cvi_draw_image(a->page->s, x, y, width, height, columns, rows, 3, NULL, false);
+    for (int64_t i = 0; out && i < rows * columns; i++) {
+        color_of(a, (double)cvi_map_mean(&one, 0, i / columns, i % columns, down), out + 3 * i);
     }
+}
+
+static const char *legend_words(const attribution *a) {
+    return cvi_page_tr(a->page, a->d->why->kind == CVS_MAP_PIXELS
+                                    ? "per unit of input, raw; the strongest 0.5 % share the end colours"
+                                    : "contribution, raw");
+}
+
+static bool has_picture(const cvs_tensor *p) {
+    return p && p->data && p->dtype == CVS_U8 && p->rank == 3 && p->dim[2] == 3 && cvs_tensor_count(p) > 0;
 }
 
 /* Picture, overlay and map side by side, each with a line under it. */
 static void draw_row(attribution *a) {
     cvi_page *page = a->page;
     const cvs_tensor *p = a->d->picture;
-    bool has_picture =
-        p && p->data && p->dtype == CVS_U8 && p->rank == 3 && p->dim[2] == 3 && cvs_tensor_count(p) > 0;
-    double side = fmin(TILE, (page->width - 2 * GAP) / 3), top = page->y, tall = 0.0, x = page->left,
-           width = 0.0;
-    double aspect = has_picture ? (double)p->dim[1] / (double)p->dim[0] : (double)a->w / (double)a->h;
+    bool seen = has_picture(p), first = seen && a->parts->picture;
+    int tiles = first ? 3 : seen ? 2 : 1;
+    double side = fmin(tiles == 3 ? TILE : 1.15 * TILE, (page->width - (tiles - 1) * GAP) / tiles);
+    double top = page->y, tall = 0.0, x = page->left, width = 0.0;
+    double aspect = seen ? (double)p->dim[1] / (double)p->dim[0] : (double)a->w / (double)a->h;
     double w = aspect >= 1.0 ? side : side * aspect, h = aspect >= 1.0 ? side / aspect : side;
     cvi_font small = cvi_font_small(page);
-    if (has_picture) {
+    if (first) {
         tall = cvi_draw_picture(page, x, top, side, p, &width);
         cvi_draw_text_fit(page->s, x, top + h + 9, side, &small, cvi_page_tr(page, "what the network sees"));
         x += side + GAP;
+    }
+    if (seen) {
         draw_overlay(a, x, top, w, h);
         cvi_draw_text_fit(page->s, x, top + h + 9, side, &small, cvi_page_tr(page, "the map laid over it"));
         x += side + GAP;
     }
     draw_map(a, x, top, w, h);
     char text[160];
-    snprintf(text, sizeof text, cvi_page_tr(page, "the map itself, %lld x %lld"), (long long)a->w,
-             (long long)a->h);
+    const char *words =
+        a->d->why->map.dim[1] > 1 ? "%lld x %lld, its channels added up" : "the map itself, %lld x %lld";
+    snprintf(text, sizeof text, cvi_page_tr(page, words), (long long)a->w, (long long)a->h);
     cvi_draw_text_fit(page->s, x, top + h + 9, side, &small, text);
     page->y = top + fmax(tall, h) + 20;
-    page->y += cvi_legend(page, page->left, page->y, 180, &a->scale, cvi_page_tr(page, "contribution, raw"));
+    double wide = a->d->why->kind == CVS_MAP_PIXELS ? 300 : 180;
+    page->y += cvi_legend(page, page->left, page->y, fmin(wide, page->width), &a->scale, legend_words(a));
 }
 
 /* The strongest votes: the feature map itself, its number, sign and share. */
@@ -148,8 +198,10 @@ static void draw_votes(attribution *a) {
         maps->dim[1] < e->n_votes) {
         return;
     }
-    cvi_page_space(page, 6);
-    cvi_page_heading(page, cvi_page_tr(page, "Votes of the feature maps"));
+    if (!page->o.bare) {
+        cvi_page_space(page, 6);
+        cvi_page_heading(page, cvi_page_tr(page, "Votes of the feature maps"));
+    }
     cvi_page_notef(page,
                    cvi_page_tr(page, "The strongest %d of %d: map number, its part of the whole, its share "
                                      "of all votes. + speaks for the target, − against."),
@@ -158,8 +210,9 @@ static void draw_votes(attribution *a) {
     top = page->y;
     int64_t h = maps->dim[2], w = maps->dim[3];
     double tall = side * (double)h / (double)w;
-    cvi_font small = cvi_font_small(page);
-    small.anchor = CVI_MIDDLE;
+    cvi_font font = cvi_font_note(page), strong = font;
+    font.anchor = strong.anchor = CVI_MIDDLE;
+    strong.bold = true;
     for (int i = 0; i < n; i++, x += side + 8.0) {
         const cvs_vote *v = &e->votes[i];
         const float *map = (const float *)maps->data + (int64_t)v->channel * h * w;
@@ -175,39 +228,68 @@ static void draw_votes(attribution *a) {
         for (int64_t k = 0; out && k < h * w; k++) {
             out[k] = cvi_scale_index(&scale, map[k]);
         }
-        cvi_draw_textf(page->s, x + side / 2, top + tall + 9, &small, "%d", v->channel);
-        cvi_draw_textf(page->s, x + side / 2, top + tall + 18, &small, "%s%s", v->value > 0.0 ? "+" : "",
+        cvi_draw_textf(page->s, x + side / 2, top + tall + 10, &strong, "%d", v->channel);
+        cvi_draw_textf(page->s, x + side / 2, top + tall + 20, &font, "%s%s", v->value > 0.0 ? "+" : "",
                        cvi_num(v->value).text);
-        cvi_draw_textf(page->s, x + side / 2, top + tall + 27, &small, "%.1f%%", 100.0 * v->share);
+        cvi_draw_textf(page->s, x + side / 2, top + tall + 30, &font, "%.1f%%", 100.0 * v->share);
     }
     page->y = top + tall + 34;
 }
 
-cvs_status cvs_draw_attribution(const cvs_attribution_data *data, const cvs_figure_options *options,
-                                cvs_figure **out, cvs_error *err) {
+static cvs_status prepare(attribution *a, cvs_error *err) {
+    const cvs_explanation *e = a->d->why;
+    cvi_attribution_range own;
+    int64_t not_finite;
+    if (!a->parts->range) {
+        CVI_TRY(cvi_attribution_measure(e, &own, err));
+    } else {
+        own = *a->parts->range;
+    }
+    CVI_TRY(flatten(&e->map, &a->map, &not_finite, err));
+    a->h = e->map.dim[2];
+    a->w = e->map.dim[3];
+    a->limit = own.largest;
+    a->scale = cvi_scale_for(own.least < 0.0 ? -own.largest : 0.0, own.largest);
+    return CVS_OK;
+}
+
+cvs_status cvi_draw_attribution_parts(const cvs_attribution_data *data, const cvi_attribution_parts *parts,
+                                      const cvs_figure_options *options, cvs_figure **out, cvs_error *err) {
     cvi_page page;
-    attribution a = {.d = data, .page = &page};
+    attribution a = {.d = data, .parts = parts, .page = &page};
     char title[200];
     const cvs_explanation *e = data->why;
     *out = NULL;
     snprintf(title, sizeof title, e->target_name[0] ? "%s: %s" : "%s: %s%d", data->title,
              e->target_name[0] ? e->target_name : "", e->target_index);
     CVI_TRY(cvi_page_begin(&page, options, title, e->layer[0] ? e->layer : NULL, err));
-    cvs_status s = flatten(&a, err);
-    if (s == CVS_OK) {
-        if (a.limit == 0.0) {
-            cvi_page_note(
-                &page, cvi_page_tr(
-                           &page, "The map is zero everywhere: nothing in this layer spoke for the target."));
-        }
+    cvs_status s = parts->maps ? prepare(&a, err) : CVS_OK;
+    if (s != CVS_OK) {
+        cvi_page_abort(&page);
+        return s;
+    }
+    if (parts->maps && a.limit == 0.0) {
+        cvi_page_note(
+            &page,
+            cvi_page_tr(&page, "The map is zero everywhere: nothing in this layer spoke for the target."));
+    }
+    if (parts->maps) {
         draw_row(&a);
+    }
+    if (parts->votes) {
         draw_votes(&a);
+    }
+    if (parts->caption) {
         cvi_page_space(&page, 4);
         cvi_page_note(&page, e->caption);
-        s = cvi_page_end(&page, out, err);
-    } else {
-        cvi_page_abort(&page);
     }
-    cvi_free(a.made);
+    s = cvi_page_end(&page, out, err);
+    cvi_free(a.map);
     return s;
+}
+
+cvs_status cvs_draw_attribution(const cvs_attribution_data *data, const cvs_figure_options *options,
+                                cvs_figure **out, cvs_error *err) {
+    cvi_attribution_parts all = {.picture = true, .maps = true, .votes = true, .caption = true};
+    return cvi_draw_attribution_parts(data, &all, options, out, err);
 }

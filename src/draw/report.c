@@ -154,7 +154,7 @@ static void put_head(cvi_report *r) {
 
 static void put_navigation(cvi_report *r) {
     static const char *const parts[][2] = {
-        {"prediction", "Prediction"}, {"structure", "Structure"}, {"layers", "Layers"}};
+        {"prediction", "Prediction"}, {"why", "Why"}, {"structure", "Structure"}, {"layers", "Layers"}};
     cvi_buf_printf(&r->out, "<nav aria-label=\"%s\">\n", cvi_report_tr(r, "Contents"));
     for (int i = 0; i < CVI_COUNT(parts); i++) {
         cvi_buf_printf(&r->out, "<a class=\"part\" href=\"#%s\">%s</a>\n", parts[i][0],
@@ -211,6 +211,7 @@ static cvs_status compose(cvi_report *r, cvs_error *err) {
     put_navigation(r);
     cvi_buf_puts(&r->out, "<main>\n");
     CVI_TRY(cvi_report_prediction(r, err));
+    CVI_TRY(cvi_report_why(r, err));
     CVI_TRY(cvi_report_structure(r, err));
     CVI_TRY(put_layers(r, err));
     put_footer(r);

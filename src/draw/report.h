@@ -42,6 +42,8 @@ void cvi_report_chip(cvi_report *r, const cvs_layer *layer);
 void cvi_report_header(cvi_report *r);
 cvs_status cvi_report_prediction(cvi_report *r, cvs_error *err);
 cvs_status cvi_report_structure(cvi_report *r, cvs_error *err);
+/* report_why.c */
+cvs_status cvi_report_why(cvi_report *r, cvs_error *err);
 /* report_layer.c */
 cvs_status cvi_report_layer(cvi_report *r, const cvs_layer *layer, cvs_error *err);
 

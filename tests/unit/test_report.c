@@ -106,12 +106,30 @@ static void every_layer_is_named(void **state) {
         assert_non_null(strstr(html, anchor));
         assert_non_null(strstr(html, sum.layers[i].name));
     }
-    static const char *const verbs[] = {"filters", "activations", "pooling", "predict", "info", "report"};
+    static const char *const verbs[] = {"filters", "activations", "pooling", "predict",
+                                        "info",    "report",      "explain"};
     for (int i = 0; i < CVI_COUNT(verbs); i++) {
         snprintf(anchor, sizeof anchor, "convscope %s ", verbs[i]);
         assert_non_null(strstr(html, anchor));
     }
     cvs_summary_free(&sum);
+    cvs_free(html);
+    close_net(&o);
+}
+
+/* The Why section: both maps, the votes, the gradient; a sentence where there is no class or no convolution. */
+static void why_is_answered_or_said_to_be_impossible(void **state) {
+    (void)state;
+    opened o = open_net("lenet5.net");
+    size_t size = 0;
+    char *html = report(&o, CVS_EN, &size);
+    static const char *const parts[] = {"href=\"#why\"",     "id=\"why\"",
+                                        ">runner-up<",       "Votes of the feature maps",
+                                        "--method gradient", "--method gradcam"};
+    for (int i = 0; i < CVI_COUNT(parts); i++) {
+        assert_non_null(strstr(html, parts[i]));
+    }
+    assert_null(strstr(html, "does not apply"));
     cvs_free(html);
     close_net(&o);
 }
@@ -166,6 +184,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_page_that_loads_nothing),
         cmocka_unit_test(every_layer_is_named),
+        cmocka_unit_test(why_is_answered_or_said_to_be_impossible),
         cmocka_unit_test(it_can_be_cancelled),
         cmocka_unit_test(no_allocation_is_taken_for_granted),
     };
