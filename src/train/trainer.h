@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers (optimizer.c), the loss (loss.c),
+ * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers (optimizer.c), the loss (cross_entropy.c),
  * parameters (params.c), pictures as numbers (samples.c), one step and one evaluation (trainer.c), the curves (history.c), what a
  * run leaves on disk (state.c), and the loop over epochs (loop.c).
  */
@@ -57,7 +57,7 @@ cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *op
 /* The learning rate for step `step` (from 0) of `steps`, in epoch `epoch` (from 0). */
 double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int epoch);
 
-/* ---- loss (loss.c) ------------------------------------------------------------------------------------- */
+/* ---- loss (cross_entropy.c) ------------------------------------------------------------------------------------- */
 /* Softmax cross-entropy of logits [n,k]: adds to *loss the sum over the n rows of -log softmax(row)[label], to *right how many
  * rows have their largest number (the first one) at the label, and, unless gradient is NULL, writes
  * gradient = (softmax - one-hot) / batch. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * loss.c - softmax cross-entropy on logits, with its gradient in closed form (softmax - one-hot), computed in double so that a
+ * cross_entropy.c - softmax cross-entropy on logits, with its gradient in closed form (softmax - one-hot), computed in double so that a
  * large logit neither overflows nor loses the small ones.
  */
 #include <math.h>
