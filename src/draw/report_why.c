@@ -88,9 +88,7 @@ static cvs_status explain(why *w, const char *method, int layer, int class_index
                              .lang = w->r->o.lang,
                              .progress = w->r->o.progress,
                              .progress_context = w->r->o.progress_context};
-    char number[16];
-    snprintf(number, sizeof number, "%d", layer);
-    o.layer = layer >= 0 ? number : NULL;
+    o.layer = layer >= 0 ? w->r->sum.layers[layer].name : NULL;
     return cvs_explain(w->r->run, &o, out, err);
 }
 
