@@ -109,9 +109,16 @@ static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explai
     cvs_tensor shown = {0};
     cvs_explanation e = {0};
     bool probability = o->target.probability;
-    cvs_status s = check_places(c);
+    int number;
+    cvs_status s = cvs_method_find(o->method, &number, &c->err);
+    if (s == CVS_OK) {
+        s = check_places(c);
+    }
     if (s == CVS_OK) {
         s = cli_open(c, c->args[0], false, &model);
+    }
+    if (s == CVS_OK && o->layer) {
+        s = cvs_model_find_layer(model, o->layer, &number, &c->err);
     }
     if (s == CVS_OK) {
         s = cvs_target_parse(model, cli_value(c, "--target"), &o->target, &c->err);

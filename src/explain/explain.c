@@ -36,12 +36,12 @@ cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_e
     return CVS_OK;
 }
 
-static cvs_status find_method(const char *name, const cvi_method **out, cvs_error *err) {
+cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
     char list[400] = "";
     size_t at = 0;
     for (int i = 0; i < cvi_n_methods; i++) {
         if (strcmp(cvi_methods[i]->name, name ? name : "") == 0) {
-            *out = cvi_methods[i];
+            *out = i;
             return CVS_OK;
         }
         int n = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", cvi_methods[i]->name);
@@ -267,9 +267,10 @@ static cvs_status ask_again(cvs_run *run, cvi_question *q, const cvi_method *m, 
 
 cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out,
                        cvs_error *err) {
-    const cvi_method *m = NULL;
+    int number = 0;
     *out = (cvs_explanation){0};
-    CVI_TRY(find_method(options->method, &m, err));
+    CVI_TRY(cvs_method_find(options->method, &number, err));
+    const cvi_method *m = cvi_methods[number];
     if (!run->ran) {
         return cvi_fail(err, CVS_E_ARGUMENT, "nothing has been run yet: an explanation needs an input");
     }

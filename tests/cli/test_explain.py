@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# convscope explain from outside: maps against the outputs of other implementations (skipped where ../shared is absent), what is written
+# and how it lies, and one sentence on every mistake with nothing written.
+import array, ast, csv, os, struct, subprocess, tempfile, unittest
+
+ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
+DATA = os.path.join(SHARED, "data")
+MODEL = os.path.join(ROOT, "models", "digits.onnx")
+DIGIT = os.path.join(ROOT, "models", "digit.png")
+CODES = {"f4": "f", "f8": "d", "u1": "B", "i8": "q"}
+
+
+def run(*args):
+    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
+    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=120)
+
+
+def load(path):
+    """(shape, values) of a .npy file."""
+    with open(path, "rb") as f:
+        magic = f.read(8)
+        assert magic[:6] == b"\x93NUMPY", path
+        n = struct.unpack("<H", f.read(2))[0] if magic[6] == 1 else struct.unpack("<I", f.read(4))[0]
+        head = ast.literal_eval(f.read(n).decode())
+        values = array.array(CODES[head["descr"][1:]])
+        values.frombytes(f.read())
+        return head["shape"], values
+
+
+def save(path, shape, values):
+    head = ("{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ", ".join(map(str, shape))).encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + array.array("f", values).tobytes())
+
+
+class Explain(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
+        self.addCleanup(self.dir.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.dir.name, name)
+
+    def shared(self, *parts):
+        path = os.path.join(DATA, *parts)
+        if not os.path.exists(path):
+            self.skipTest("no " + os.path.join("../shared/data", *parts))
+        return path
+
+    def map(self, model, picture, *args):
+        out = self.path("map.npy")
+        p = run("explain", model, picture, "--raw", out, *args)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return load(out)
+
+    def close(self, got, want, relative, absolute=0.0):
+        self.assertEqual(len(got), len(want))
+        bound = max(absolute, relative * max(abs(v) for v in want))
+        self.assertLessEqual(max(abs(a - b) for a, b in zip(got, want)), bound)
+
+    # ---- against others ------------------------------------------------------------------------------------------
+
+    def squeezenet(self, photo):
+        """The golden crop as the network's input: blue, green, red minus their means, planes first."""
+        gold = self.shared("goldens", "onnx_squeezenet-fp16")
+        shape, pixels = load(os.path.join(gold, "crop_%s.npy" % photo))
+        self.assertEqual(shape, (224, 224, 3))
+        planes = [[float(v) - mean for v in pixels[c::3]] for c, mean in ((2, 104), (1, 117), (0, 123))]
+        save(self.path("input.npy"), (1, 3, 224, 224), planes[0] + planes[1] + planes[2])
+        _, logits = load(os.path.join(gold, "logits_%s.npy" % photo))
+        return gold, self.path("input.npy"), max(range(len(logits)), key=lambda i: logits[i])
+
+    def test_squeezenet_gradcam_at_the_last_concatenation(self):
+        model = self.shared("models", "onnx", "squeezenet-fp16")
+        for photo in ("chelsea", "coffee", "dog_and_cat", "eagle", "elephant", "kitten"):
+            gold, picture, winner = self.squeezenet(photo)
+            want = load(os.path.join(gold, "gradcam_%s.npy" % photo))[1]
+            shape, got = self.map(model, picture, "--method", "gradcam", "--layer", "fire9/concat_1", "--target", winner)
+            self.assertEqual(shape, (13, 13))
+            self.close(got, want, 1e-3)
+            top = self.map(model, picture, "--method", "gradcam", "--layer", "fire9/concat_1")[1]
+            self.assertEqual(got, top)
+
+    def test_squeezenet_gradient(self):
+        model = self.shared("models", "onnx", "squeezenet-fp16")
+        gold, picture, winner = self.squeezenet("chelsea")
+        want = load(os.path.join(gold, "gradient_chelsea.npy"))[1]
+        shape, got = self.map(model, picture, "--method", "gradient", "--target", winner)
+        self.assertEqual(shape, (1, 3, 224, 224))
+        self.close(got, want, 1e-3)
+
+    def test_cifar_captum(self):
+        gold = self.shared("goldens", "pytorch_cifar-captum")
+        model = self.shared("models", "torchscript", "cifar-captum", "traced.pt")
+        if "not a model file that can be opened" in run("info", model).stderr:
+            self.skipTest("TorchScript files are not read in this version")
+        for method, layer in (("gradient", ()), ("gradcam", ("--layer", "conv2"))):
+            name = "gradient_top1" if method == "gradient" else "gradcam_conv2_top1"
+            shape, want = load(os.path.join(gold, name + ".npy"))
+            size = len(want) // shape[0]
+            for i in range(shape[0]):
+                got = self.map(model, os.path.join(gold, "input.npy"), "--method", method, "--sample", i, *layer)[1]
+                self.close(got, want[i * size:(i + 1) * size], 1e-4)
+
+    # ---- what is written -----------------------------------------------------------------------------------------
+
+    def test_channels_last_files_get_channels_last_maps(self):
+        model, koala = self.shared("tiny-vgg", "model.json"), self.shared("tiny-vgg", "img", "koala_1.jpeg")
+        last, a = self.map(model, koala, "--method", "gradient")
+        first, b = self.map(model, koala, "--method", "gradient", "--layout", "nchw")
+        self.assertEqual((last, first), ((1, 64, 64, 3), (1, 3, 64, 64)))
+        self.assertEqual([a[3 * i + 1] for i in range(64 * 64)], list(b[64 * 64:2 * 64 * 64]))
+
+    def test_raw_votes_and_picture_agree(self):
+        raw, votes, picture = self.path("m.npy"), self.path("v.csv"), self.path("p.svg")
+        p = run("explain", MODEL, DIGIT, "--method", "gradcam", "--signed", "--raw", raw, "--votes", votes, "-o", picture)
+        self.assertEqual((p.returncode, p.stdout), (0, ""), p.stderr)
+        self.assertIn("Grad-CAM", p.stderr)
+        self.assertIn("logit", p.stderr)
+        with open(votes) as f:
+            rows = list(csv.DictReader(f))
+        self.assertAlmostEqual(sum(float(r["value"]) for r in rows), sum(load(raw)[1]), places=3)
+        self.assertAlmostEqual(sum(float(r["share"]) for r in rows), 1, places=5)
+        self.assertEqual(sorted(int(r["channel"]) for r in rows), list(range(len(rows))))
+        with open(picture, encoding="utf-8") as f:
+            self.assertIn("<svg", f.read())
+
+    def test_one_way_to_write_is_enough(self):
+        for option, name in (("--raw", "m.npy"), ("-o", "m.png"), ("--votes", "v.csv")):
+            p = run("explain", MODEL, DIGIT, "--method", "gradcam", option, self.path(name))
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertEqual(os.listdir(self.dir.name), [name])
+            os.unlink(self.path(name))
+
+    def test_targets_and_threads(self):
+        top = self.map(MODEL, DIGIT, "--method", "gradient")
+        self.assertEqual(top, self.map(MODEL, DIGIT, "--method", "gradient", "--target", "top", "--threads", "3"))
+        other = self.map(MODEL, DIGIT, "--method", "gradient", "--target", "1")
+        third = self.map(MODEL, DIGIT, "--method", "gradient", "--target", "8")
+        self.assertNotEqual(other, third)
+        self.assertNotEqual(top, self.map(MODEL, DIGIT, "--method", "gradient", "--output", "prob"))
+
+    def test_the_methods_are_listed(self):
+        for lang in ("en", "zh"):
+            p = run("explain", "--method", "list", "--lang", lang)
+            self.assertEqual((p.returncode, p.stderr), (0, ""))
+            for name in ("gradient", "gradcam"):
+                self.assertRegex(p.stdout, "(?m)^%s  +\\S" % name)
+
+    # ---- mistakes ------------------------------------------------------------------------------------------------
+
+    def said(self, code, word, *args, name="m.npy"):
+        for lang in ("en", "zh"):
+            p = run("explain", *args, "--preprocess", "unit", "--raw", self.path(name), "--lang", lang)
+            self.assertEqual(p.returncode, code, p.stderr)
+            lines = [l for l in p.stderr.split("\n") if l]
+            self.assertEqual((len(lines), p.stdout), (1, ""), p.stderr)
+            self.assertIn(word, lines[0])
+            if lang == "zh":
+                self.assertRegex(lines[0], "[\u4e00-\u9fff]")
+            self.assertEqual(os.listdir(self.dir.name), [])
+
+    def test_mistakes_are_one_sentence_and_write_nothing(self):
+        self.said(9, "gradcam", MODEL, DIGIT, "--method", "magic")
+        self.said(9, "conv_9", MODEL, DIGIT, "--method", "gradcam", "--layer", "conv_9")
+        self.said(9, "10", MODEL, DIGIT, "--method", "gradient", "--target", "10")
+        self.said(2, "-3", MODEL, DIGIT, "--method", "gradient", "--target", "-3")
+        self.said(9, "eleventy", MODEL, DIGIT, "--method", "gradient", "--target", "eleventy")
+        self.said(2, "--output", MODEL, DIGIT, "--method", "gradient", "--output", "loss")
+        self.said(2, "5", MODEL, DIGIT, "--method", "gradient", "--sample", "5")
+        self.said(2, "--sample", MODEL, DIGIT, "--method", "gradient", "--sample", "many")
+        self.said(2, "nchw", MODEL, DIGIT, "--method", "gradient", "--layout", "sideways")
+        self.said(3, "none.png", MODEL, self.path("none.png"), "--method", "gradient")
+        self.said(2, "--method", MODEL, DIGIT)
+        self.said(3, "no/m.npy", MODEL, DIGIT, "--method", "gradient", name="no/m.npy")
+
+    def test_no_place_to_write_is_said_first(self):
+        p = run("explain", MODEL, DIGIT, "--method", "gradient")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("--raw", p.stderr)
+        p = run("explain", MODEL, DIGIT, "--method", "gradient", "-o", self.path("m.gif"))
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("m.gif", p.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
