@@ -144,7 +144,7 @@ static void draw_map(attribution *a, double x, double y, double width, double he
 
 static const char *legend_words(const attribution *a) {
     return cvi_page_tr(a->page, a->d->why->kind == CVS_MAP_PIXELS
-                                    ? "per unit of input, raw; the strongest 0.5 % share the end colours"
+                                    ? "per unit of input, raw; the strongest half a percent share the end colours"
                                     : "contribution, raw");
 }
 

@@ -67,6 +67,7 @@ static cvs_status read_open(cvi_open *open, cvs_model **out, cvs_error *err) {
     if (!open->model) {
         return CVS_E_MEMORY;
     }
+    open->model->lang = open->options ? open->options->lang : CVS_EN;
     open->model->file_bytes = (int64_t)open->file->size;
     cvs_status s = reader->read(open);
     if (s == CVS_OK && set_names(open->model, open->path, reader->title) != CVS_OK) {

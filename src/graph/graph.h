@@ -115,13 +115,14 @@ struct cvs_model {
     int n_classes;               /* 0: no names known */
     const char *const *classes;
     const char *classes_from; /* where the names come from, for people; or NULL */
-    int n_notes; /* sentences a reader wants said ("optimizer state ignored"), in the model's language-neutral English */
+    int n_notes;              /* sentences a reader wants said ('optimizer state ignored'), in `lang` */
     const char **notes;
     int n_files;
     cvi_file *files;    /* kept open while tensors point into them */
     int64_t file_bytes; /* of the model file itself */
     cvi_recipe recipe;  /* how to train it, where the file says so */
     cvs_limits limits;
+    cvs_lang lang; /* of the notes */
 };
 
 /* ---- building (readers) ----------------------------------------------------------------------------
@@ -154,6 +155,7 @@ bool cvi_attr_set_ints(cvi_graph *g, cvi_attr *a, const char *name, int n, const
 bool cvi_attr_set_floats(cvi_graph *g, cvi_attr *a, const char *name, int n, const double *v);
 bool cvi_graph_add_input(cvi_graph *g, int value);
 bool cvi_graph_add_output(cvi_graph *g, int value);
+/* Adds a sentence; fmt is an English literal with a Chinese row, like that of cvi_fail. */
 bool cvi_model_note(cvs_model *m, const char *fmt, ...) CVI_PRINTF(2, 3);
 /* Hands a mapped file to the model (closed with it); on failure the file is closed. */
 cvs_status cvi_model_keep_file(cvs_model *m, cvi_file *f, cvs_error *err);

@@ -36,7 +36,7 @@ bool cvi_model_note(cvs_model *m, const char *fmt, ...) {
     char text[400];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(text, sizeof text, cvi_tr(m->lang, fmt), args);
     va_end(args);
     const char **notes = cvi_arena_alloc(m->arena, m->n_notes + 1, sizeof *notes);
     const char *copy = cvi_arena_strn(m->arena, text, strlen(text));
