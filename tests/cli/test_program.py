@@ -175,6 +175,10 @@ class Program(unittest.TestCase):
             p.stdout.close()
             self.assertEqual(p.wait(timeout=20), 0)
 
+    def test_the_operator_page_is_printed_from_the_table(self):
+        page = read(os.path.join(ROOT, "docs", "ops.md")).decode()
+        self.assertEqual(run("ops", "--markdown", "--lang", "en").stdout, page, "run: convscope ops --markdown --lang en > docs/ops.md")
+
     def test_model_without_weights_says_what_to_do(self):
         p = run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT)
         self.said(p, 2, "--init", "lenet5.net")
