@@ -125,6 +125,7 @@ cvs_status cvi_file_write(const char *path, const void *data, size_t size, cvs_e
 typedef struct cvi_writer {
     FILE *stream;
     char *path, *temporary;
+    bool unsynced; /* set after begin: no fsync, for what can be made again and comes in hundreds of files */
 } cvi_writer;
 cvs_status cvi_writer_begin(cvi_writer *w, const char *path, cvs_error *err);
 cvs_status cvi_writer_add(cvi_writer *w, const void *data, size_t size, cvs_error *err);

@@ -177,7 +177,7 @@ cvs_status cvi_writer_commit(cvi_writer *w, cvs_error *err) {
     if (cvi_io_should_fail()) {
         number = EIO;
     } else if (fflush(w->stream) != 0 || ferror(w->stream) ||
-               (w->temporary != NULL && fsync(fileno(w->stream)) != 0)) {
+               (w->temporary != NULL && !w->unsynced && fsync(fileno(w->stream)) != 0)) {
         number = errno != 0 ? errno : EIO;
     }
     if (fclose(w->stream) != 0 && number == 0) {
@@ -193,7 +193,9 @@ cvs_status cvi_writer_commit(cvi_writer *w, cvs_error *err) {
         return s;
     }
     if (w->temporary != NULL) {
-        sync_folder(w->path);
+        if (!w->unsynced) {
+            sync_folder(w->path);
+        }
         cvi_free(w->temporary);
         w->temporary = NULL;
     }

@@ -10,6 +10,11 @@
 
 int cli_fail(cli *c) {
     char text[1200];
+    cvs_status s = c->err.code;
+    bool of_model = s == CVS_E_MEMORY || s == CVS_E_LIMIT || s == CVS_E_SHAPE || s == CVS_E_UNSUPPORTED;
+    if (of_model && !c->err.file[0] && c->n_args > 0) { /* met after opening: about the model as a whole */
+        snprintf(c->err.file, sizeof c->err.file, "%s", c->args[0]);
+    }
     fprintf(stderr, "convscope: %s\n", cvs_error_text(&c->err, text, sizeof text));
     return cvs_status_exit(c->err.code);
 }

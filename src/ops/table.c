@@ -26,7 +26,7 @@ const cvi_op *cvi_op_find(const char *name) {
     return NULL;
 }
 
-static cvs_status check_inputs(const cvi_node *node, cvs_error *err) {
+static cvs_status check_values(const cvi_node *node, cvs_error *err) {
     const cvi_op *op = node->def;
     bool variadic = op->n_inputs > 0 && op->inputs[op->n_inputs - 1].variadic;
     if (!variadic && node->n_in > op->n_inputs) {
@@ -41,6 +41,14 @@ static cvs_status check_inputs(const cvi_node *node, cvs_error *err) {
     }
     if (node->n_out > op->n_outputs && !(op->n_outputs > 0 && op->outputs[op->n_outputs - 1].variadic)) {
         return cvi_fail(err, CVS_E_FORMAT, "%d outputs, at most %d expected", node->n_out, op->n_outputs);
+    }
+    for (int k = 0; k < op->n_outputs; k++) {
+        const cvi_op_io *out = &op->outputs[k];
+        if (!out->optional && !out->variadic && (k >= node->n_out || node->out[k] < 0)) {
+            return cvi_at_attr(err,
+                               cvi_fail(err, CVS_E_FORMAT, "required output %d (%s) is absent", k, out->name),
+                               out->name);
+        }
     }
     return CVS_OK;
 }
@@ -83,7 +91,7 @@ cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err) {
         node->def = cvi_op_find(node->op);
         cvs_status s = CVS_OK;
         if (node->def) {
-            s = check_inputs(node, err);
+            s = check_values(node, err);
             if (s == CVS_OK) {
                 s = check_attrs(node, err);
             }

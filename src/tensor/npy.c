@@ -336,6 +336,7 @@ cvs_status cvs_npy_write(const char *path, const cvs_tensor *t, cvs_error *err) 
         cvi_writer w;
         s = cvi_writer_begin(&w, path, err);
         if (s == CVS_OK) {
+            w.unsynced = true;
             s = cvi_writer_add(&w, head, write_header(head, sizeof head, t), err);
             if (s == CVS_OK && bytes > 0) {
                 s = cvi_writer_add(&w, t->data, (size_t)bytes, err);
