@@ -6,13 +6,13 @@
 
 #include "draw/figure.h"
 
-/* The range of a map [1,C,h,w] once its channels are added up. A pixel map's largest is that of all but the strongest 0.5 %: single
+/* The range of a map [1,C,h,w] or [1,h,w] once its channels are added up. A pixel map's largest is that of all but the strongest 0.5 %: single
  * pixels would leave the rest colourless. */
 typedef struct cvi_attribution_range {
     double least, largest; /* least <= 0; largest: of absolute values; both 0: the map is zero everywhere */
     int64_t not_finite;
 } cvi_attribution_range;
-/* A map that is no float32 [1,C,h,w] is an error. */
+/* A map that is no float32 [1,C,h,w] or [1,h,w] is an error. */
 cvs_status cvi_attribution_measure(const cvs_explanation *e, cvi_attribution_range *out, cvs_error *err);
 
 typedef struct cvi_attribution_parts {

@@ -18,25 +18,33 @@ typedef struct attribution {
     const cvs_attribution_data *d;
     const cvi_attribution_parts *parts;
     cvi_page *page;
-    int64_t h, w; /* of the map */
-    float *map;   /* one channel, owned */
-    double limit; /* the value that gets the full colour */
+    int64_t channels, h, w; /* of the map */
+    float *map;             /* its channels added up, owned */
+    double limit;           /* the value that gets the full colour */
     cvi_scale scale;
 } attribution;
 
-static cvs_status check_map(const cvs_tensor *t, cvs_error *err) {
-    if (t->rank != 4 || t->dtype != CVS_F32 || t->dim[0] != 1 || cvs_tensor_count(t) <= 0) {
+/* The sides of a map [1,C,h,w], or [1,h,w] of a network whose input has no channels. */
+typedef struct map_shape {
+    int64_t channels, h, w;
+} map_shape;
+
+static cvs_status shape_of(const cvs_tensor *t, map_shape *out, cvs_error *err) {
+    if ((t->rank != 4 && t->rank != 3) || t->dtype != CVS_F32 || t->dim[0] != 1 || cvs_tensor_count(t) <= 0) {
         char text[200];
         return cvi_fail(err, CVS_E_UNSUPPORTED, "a map of shape %s cannot be drawn over a picture",
                         cvs_shape_text(t->rank, t->dim, text, sizeof text));
     }
+    *out = (map_shape){
+        .channels = t->rank == 4 ? t->dim[1] : 1, .h = t->dim[t->rank - 2], .w = t->dim[t->rank - 1]};
     return CVS_OK;
 }
 
 /* One number per pixel of a map with several channels: the sum, which keeps the sign. What is not finite counts as zero. */
-static cvs_status flatten(const cvs_tensor *t, float **out, int64_t *not_finite, cvs_error *err) {
-    CVI_TRY(check_map(t, err));
-    int64_t c = t->dim[1], area = t->dim[2] * t->dim[3];
+static cvs_status flatten(const cvs_tensor *t, map_shape *shape, float **out, int64_t *not_finite,
+                          cvs_error *err) {
+    CVI_TRY(shape_of(t, shape, err));
+    int64_t area = shape->h * shape->w;
     const float *in = t->data;
     *not_finite = 0;
     *out = cvi_calloc((size_t)area, sizeof **out);
@@ -45,7 +53,7 @@ static cvs_status flatten(const cvs_tensor *t, float **out, int64_t *not_finite,
     }
     for (int64_t i = 0; i < area; i++) {
         double sum = 0.0;
-        for (int64_t k = 0; k < c; k++) {
+        for (int64_t k = 0; k < shape->channels; k++) {
             double v = (double)in[k * area + i];
             *not_finite += !isfinite(v);
             sum += isfinite(v) ? v : 0.0;
@@ -62,9 +70,10 @@ static int ascending(const void *a, const void *b) {
 
 cvs_status cvi_attribution_measure(const cvs_explanation *e, cvi_attribution_range *out, cvs_error *err) {
     float *map = NULL;
+    map_shape shape;
     *out = (cvi_attribution_range){0};
-    CVI_TRY(flatten(&e->map, &map, &out->not_finite, err));
-    int64_t area = e->map.dim[2] * e->map.dim[3];
+    CVI_TRY(flatten(&e->map, &shape, &map, &out->not_finite, err));
+    int64_t area = shape.h * shape.w;
     for (int64_t i = 0; i < area; i++) {
         out->least = fmin(out->least, (double)map[i]);
         map[i] = fabsf(map[i]);
@@ -176,7 +185,7 @@ static void draw_row(attribution *a) {
     draw_map(a, x, top, w, h);
     char text[160];
     const char *words =
-        a->d->why->map.dim[1] > 1 ? "%lld x %lld, its channels added up" : "the map itself, %lld x %lld";
+        a->channels > 1 ? "%lld x %lld, its channels added up" : "the map itself, %lld x %lld";
     snprintf(text, sizeof text, cvi_page_tr(page, words), (long long)a->w, (long long)a->h);
     cvi_draw_text_fit(page->s, x, top + h + 9, side, &small, text);
     page->y = top + fmax(tall, h) + 20;
@@ -184,18 +193,37 @@ static void draw_row(attribution *a) {
     page->y += cvi_legend(page, page->left, page->y, fmin(wide, page->width), &a->scale, legend_words(a));
 }
 
+/* One feature map in its own colours, at most side x 1.5 side, centred; returns its height. */
+static double draw_voter(const attribution *a, const float *map, double x, double y, double side) {
+    const cvs_tensor *maps = a->d->maps;
+    cvi_maps one = {.data = map, .maps = 1, .rows = maps->dim[2], .columns = maps->dim[3]};
+    int64_t down = cvi_shrink_factor(1, one.rows, one.columns, SHARPER * SHARPER);
+    int64_t rows = (one.rows + down - 1) / down, columns = (one.columns + down - 1) / down;
+    double aspect = (double)one.rows / (double)one.columns, tall = side * fmin(aspect, 1.5);
+    double wide = fmin(side, tall / aspect), lo = 0.0, hi = 0.0;
+    cvi_map_look(&one, 0, &lo, &hi);
+    cvi_scale scale = cvi_scale_for(fmin(lo, 0.0), fmax(hi, 0.0));
+    cvi_color palette[256];
+    cvi_scale_palette(&scale, a->page->t, palette);
+    uint8_t *out = cvi_draw_image(a->page->s, x + (side - wide) / 2, y, wide, fmax(tall, 1.0), columns, rows,
+                                  1, palette, false);
+    for (int64_t k = 0; out && k < rows * columns; k++) {
+        out[k] = cvi_scale_index(&scale, cvi_map_mean(&one, 0, k / columns, k % columns, down));
+    }
+    return fmax(tall, 1.0);
+}
+
 /* The strongest votes: the feature map itself, its number, sign and share. */
 static void draw_votes(attribution *a) {
     cvi_page *page = a->page;
     const cvs_explanation *e = a->d->why;
     const cvs_tensor *maps = a->d->maps;
-    int n = 0;
-    while (n < VOTES && n < e->n_votes && e->votes[n].value != 0.0) {
+    int n = 0, most = CVI_MAX(1, CVI_MIN(VOTES, (int)((page->width + 8.0) / 56.0)));
+    while (n < most && n < e->n_votes && e->votes[n].value != 0.0) {
         n++;
     }
-    double side = (page->width - (VOTES - 1) * 8.0) / VOTES, x = page->left, top;
     if (n == 0 || !maps || !maps->data || maps->rank != 4 || maps->dtype != CVS_F32 ||
-        maps->dim[1] < e->n_votes) {
+        maps->dim[1] < e->n_votes || cvs_tensor_count(maps) <= 0) {
         return;
     }
     if (!page->o.bare) {
@@ -207,31 +235,19 @@ static void draw_votes(attribution *a) {
                                      "of all votes. + speaks for the target, − against."),
                    n, e->n_votes);
     cvi_page_space(page, 4);
-    top = page->y;
-    int64_t h = maps->dim[2], w = maps->dim[3];
-    double tall = side * (double)h / (double)w;
+    double side = (page->width - (most - 1) * 8.0) / most, x = page->left, top = page->y, tall = 0.0;
     cvi_font font = cvi_font_note(page), strong = font;
     font.anchor = strong.anchor = CVI_MIDDLE;
     strong.bold = true;
     for (int i = 0; i < n; i++, x += side + 8.0) {
         const cvs_vote *v = &e->votes[i];
-        const float *map = (const float *)maps->data + (int64_t)v->channel * h * w;
-        double lo = 0.0, hi = 0.0;
-        for (int64_t k = 0; k < h * w; k++) {
-            lo = fmin(lo, (double)map[k]);
-            hi = fmax(hi, (double)map[k]);
-        }
-        cvi_scale scale = cvi_scale_for(lo, hi);
-        cvi_color palette[256];
-        cvi_scale_palette(&scale, page->t, palette);
-        uint8_t *out = cvi_draw_image(page->s, x, top, side, tall, w, h, 1, palette, false);
-        for (int64_t k = 0; out && k < h * w; k++) {
-            out[k] = cvi_scale_index(&scale, map[k]);
-        }
-        cvi_draw_textf(page->s, x + side / 2, top + tall + 10, &strong, "%d", v->channel);
-        cvi_draw_textf(page->s, x + side / 2, top + tall + 20, &font, "%s%s", v->value > 0.0 ? "+" : "",
+        const float *map = (const float *)maps->data + (int64_t)v->channel * maps->dim[2] * maps->dim[3];
+        tall = draw_voter(a, map, x, top, side);
+        double middle = x + side / 2, under = top + tall;
+        cvi_draw_textf(page->s, middle, under + 10, &strong, "%d", v->channel);
+        cvi_draw_textf(page->s, middle, under + 20, &font, "%s%s", v->value > 0.0 ? "+" : "",
                        cvi_num(v->value).text);
-        cvi_draw_textf(page->s, x + side / 2, top + tall + 30, &font, "%.1f%%", 100.0 * v->share);
+        cvi_draw_textf(page->s, middle, under + 30, &font, "%.1f%%", 100.0 * v->share);
     }
     page->y = top + tall + 34;
 }
@@ -245,9 +261,11 @@ static cvs_status prepare(attribution *a, cvs_error *err) {
     } else {
         own = *a->parts->range;
     }
-    CVI_TRY(flatten(&e->map, &a->map, &not_finite, err));
-    a->h = e->map.dim[2];
-    a->w = e->map.dim[3];
+    map_shape shape;
+    CVI_TRY(flatten(&e->map, &shape, &a->map, &not_finite, err));
+    a->channels = shape.channels;
+    a->h = shape.h;
+    a->w = shape.w;
     a->limit = own.largest;
     a->scale = cvi_scale_for(own.least < 0.0 ? -own.largest : 0.0, own.largest);
     return CVS_OK;

@@ -12,6 +12,10 @@ typedef struct score_row {
     bool two; /* one sigmoid unit: class 1 has the unit's logit, class 0 its negative */
 } score_row;
 
+static int64_t batch_of(const cvs_run *run) {
+    return run->inputs != NULL && run->inputs[0].rank > 0 ? run->inputs[0].dim[0] : 1;
+}
+
 /* One score per class: [N,C], [C], or [N,C] with more dimensions of 1. */
 static cvs_status find_row(cvs_run *run, int64_t sample, score_row *row, cvs_logit_kind *kind,
                            cvs_error *err) {
@@ -19,7 +23,8 @@ static cvs_status find_row(cvs_run *run, int64_t sample, score_row *row, cvs_log
     CVI_TRY(cvi_run_value(run, cvi_graph_logit(g, 0, kind), &row->logits, err));
     const cvs_tensor *t = &row->logits;
     int64_t count = cvs_tensor_count(t), samples = t->rank >= 2 ? t->dim[0] : 1;
-    int wide = 0;
+    /* a first dimension that is not the batch counts something else: anchors of a detector, say */
+    int wide = samples > 1 && samples != batch_of(run);
     for (int i = t->rank >= 2 ? 1 : 0; i < t->rank; i++) {
         wide += t->dim[i] > 1;
     }

@@ -69,7 +69,10 @@ static cvs_status scores_of(cvi_question *q, score_view *s) {
     q->target_value = cvi_graph_logit(g, 0, &s->kind);
     CVI_TRY(cvi_exec_value(q->exec, q->target_value, &s->t, q->err));
     int64_t count = cvs_tensor_count(&s->t), samples = s->t.rank >= 2 ? s->t.dim[0] : 1;
-    int wide = 0;
+    cvs_tensor input;
+    CVI_TRY(cvi_exec_value(q->exec, q->input_value, &input, q->err));
+    int64_t batch = input.rank > 0 ? input.dim[0] : 1;
+    int wide = samples > 1 && samples != batch; /* a first dimension that counts something else */
     for (int i = s->t.rank >= 2 ? 1 : 0; i < s->t.rank; i++) {
         wide += s->t.dim[i] > 1;
     }

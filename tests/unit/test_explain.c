@@ -397,8 +397,7 @@ static void targets_by_number_and_name(void **state) {
     net_end(&n);
 }
 
-static void said(net *n, cvs_run *run, cvs_explain_options o, cvs_status want, const char *en,
-                 const char *zh) {
+static void said(cvs_run *run, cvs_explain_options o, cvs_status want, const char *en, const char *zh) {
     for (int lang = 0; lang < 2; lang++) {
         cvs_error err = {.lang = lang ? CVS_ZH : CVS_EN};
         cvs_explanation e;
@@ -407,7 +406,6 @@ static void said(net *n, cvs_run *run, cvs_explain_options o, cvs_status want, c
         assert_null(e.map.data);
         assert_null(e.votes);
     }
-    (void)n;
 }
 
 static void errors_are_sentences_in_both_languages(void **state) {
@@ -417,18 +415,17 @@ static void errors_are_sentences_in_both_languages(void **state) {
     gap_net(&n, CVS_F32, -1);
     cvs_tensor x = net_tensor(&n, 4, (int64_t[]){1, 3, SIDE_H, SIDE_W}, 5), out;
     NET_OK(&n, cvs_run_new(n.model, NULL, &run, &n.err));
-    said(&n, run, (cvs_explain_options){.method = "gradient"}, CVS_E_ARGUMENT, "nothing has been run",
+    said(run, (cvs_explain_options){.method = "gradient"}, CVS_E_ARGUMENT, "nothing has been run",
          "尚未运行");
     NET_OK(&n, cvs_run_tensors(run, &x, 1, &n.err));
-    said(&n, run, (cvs_explain_options){.method = "magic"}, CVS_E_NOT_FOUND, "gradcam", "没有方法");
-    said(&n, run, (cvs_explain_options){.method = NULL}, CVS_E_NOT_FOUND, "gradcam", "没有方法");
-    said(&n, run, (cvs_explain_options){.method = "gradient", .target = {.index = 7}}, CVS_E_NOT_FOUND,
+    said(run, (cvs_explain_options){.method = "magic"}, CVS_E_NOT_FOUND, "gradcam", "没有方法");
+    said(run, (cvs_explain_options){.method = NULL}, CVS_E_NOT_FOUND, "gradcam", "没有方法");
+    said(run, (cvs_explain_options){.method = "gradient", .target = {.index = 7}}, CVS_E_NOT_FOUND,
          "no class 7", "没有类别 7");
-    said(&n, run, (cvs_explain_options){.method = "gradient", .sample = 1}, CVS_E_ARGUMENT, "no sample 1",
-         "1");
-    said(&n, run, (cvs_explain_options){.method = "gradcam", .layer = "conv9"}, CVS_E_NOT_FOUND, "conv9",
+    said(run, (cvs_explain_options){.method = "gradient", .sample = 1}, CVS_E_ARGUMENT, "no sample 1", "1");
+    said(run, (cvs_explain_options){.method = "gradcam", .layer = "conv9"}, CVS_E_NOT_FOUND, "conv9",
          "conv9");
-    said(&n, run, (cvs_explain_options){.method = "gradcam", .layer = "logits"}, CVS_E_UNSUPPORTED,
+    said(run, (cvs_explain_options){.method = "gradcam", .layer = "logits"}, CVS_E_UNSUPPORTED,
          "feature maps [N,C,H,W]", "需要特征图");
     cvs_explanation e = ask(&n, run, "gradient", 0, false, 0);
     assert_int_equal(cvs_explanation_file(&e, "chwn", &out, &n.err), CVS_E_ARGUMENT);
@@ -459,7 +456,7 @@ static void models_that_cannot_be_explained(void **state) {
     net_finish(&n, net_dense(&n, "d", net_op(&n, "Flatten", "f", 1, &x, 0, NULL), 32, 3));
     cvs_tensor in = net_tensor(&n, 4, (int64_t[]){1, 2, 4, 4}, 5);
     cvs_run *run = run_on(&n, &in);
-    said(&n, run, (cvs_explain_options){.method = "gradcam"}, CVS_E_NOT_FOUND, "no convolution", "卷积");
+    said(run, (cvs_explain_options){.method = "gradcam"}, CVS_E_NOT_FOUND, "no convolution", "卷积");
     cvs_explanation e = ask(&n, run, "gradient", 0, false, 0);
     assert_int_equal(cvs_tensor_count(&e.map), 32);
     cvs_explanation_free(&e);
@@ -469,7 +466,22 @@ static void models_that_cannot_be_explained(void **state) {
     x = net_input(&n, "x", CVS_F32, 4, (int64_t[]){1, 2, 4, 4});
     net_finish(&n, net_conv(&n, "conv", x, 2, 3, 1));
     run = run_on(&n, &in);
-    said(&n, run, (cvs_explain_options){.method = "gradient"}, CVS_E_UNSUPPORTED, "1x3x4x4", "1x3x4x4");
+    said(run, (cvs_explain_options){.method = "gradient"}, CVS_E_UNSUPPORTED, "1x3x4x4", "1x3x4x4");
+    cvs_run_free(run);
+    net_end(&n);
+    /* a detector's scores [anchors, 2]: the first dimension is no batch */
+    cvi_node *node;
+    net_begin(&n, CVS_F32);
+    x = net_input(&n, "x", CVS_F32, 4, (int64_t[]){1, 2, 4, 4});
+    int f = net_op(&n, "Flatten", "flat", 1, &x, 1, &node);
+    assert_true(cvi_attr_set_int(n.g, &node->attr[0], "axis", 3));
+    net_finish(&n, net_op(&n, "Softmax", "prob", 1, &f, 0, NULL));
+    run = run_on(&n, &in);
+    said(run, (cvs_explain_options){.method = "gradient"}, CVS_E_UNSUPPORTED, "8x4", "8x4");
+    cvs_score top;
+    cvs_logit_kind kind;
+    int count;
+    assert_int_equal(cvs_run_top(run, 0, 1, &top, &count, &kind, &n.err), CVS_E_UNSUPPORTED);
     cvs_run_free(run);
     cvs_tensor_free(&in);
     net_end(&n);

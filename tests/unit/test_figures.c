@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "draw/figure.h"
+#include "draw/attribution.h"
 #include "markup.h"
 
 static const char *const names[] = {
@@ -371,13 +371,95 @@ static void overview_of_any_depth(void **state) {
     cvi_free(linked);
 }
 
+/* Explanations: maps at a layer and of pixels, with and without a channel dimension, blank, broken, over tiny and wide pictures. */
+static void attributions_of_every_size(void **state) {
+    (void)state;
+    static const int64_t dims[][4] = {
+        {1, 1, 5, 7}, {1, 1, 1, 1}, {1, 3, 64, 64}, {1, 1, 600, 900}, {1, 4, 9, 2}};
+    static const int64_t sides[][3] = {{28, 28, 3}, {500, 40, 3}, {1, 1, 3}, {30, 900, 3}};
+    for (int i = 0; i < 40; i++) {
+        int variant = i % 32;
+        cvs_figure_options options = look(variant);
+        cvs_explanation e = {.map = numbers(4, dims[i % 5], (uint64_t)i), .n_votes = 6};
+        cvs_tensor picture = {0}, maps = numbers(4, (int64_t[]){1, 6, i % 4 == 1 ? 400 : 5, 7}, 3);
+        cvs_vote votes[6];
+        float *v = e.map.data;
+        int64_t count = cvs_tensor_count(&e.map);
+        if (i % 7 == 3) {
+            memset(v, 0, e.map.bytes); /* blank */
+        } else if (i % 7 == 5) {
+            v[0] = NAN;
+            v[count - 1] = INFINITY;
+        } else if (i % 7 == 6) {
+            for (int64_t k = 0; k < count; k++) {
+                v[k] = fabsf(v[k]);
+            }
+        }
+        if (i % 5 == 3) { /* [1,h,w] */
+            e.map.rank = 3;
+            e.map.dim[1] = e.map.dim[2];
+            e.map.dim[2] = e.map.dim[3];
+        }
+        for (int k = 0; k < 6; k++) {
+            votes[k] = (cvs_vote){.channel = k, .value = (k & 1 ? -3.0 : 1e9) / (k + 1), .share = 1.0 / 6};
+        }
+        e.votes = votes;
+        e.kind = i % 2 ? CVS_MAP_PIXELS : CVS_MAP_LAYER;
+        snprintf(e.layer, sizeof e.layer, "%.100s", names[i % 5]);
+        snprintf(e.target_name, sizeof e.target_name, "%.100s", names[(i + 1) % 5]);
+        snprintf(e.caption, sizeof e.caption, "%s %s", names[1], names[(i + 2) % 5]);
+        assert_int_equal(cvs_tensor_new(&picture, CVS_U8, 3, sides[i % 4], NULL), CVS_OK);
+        cvs_attribution_data data = {.why = &e,
+                                     .title = "Grad-CAM",
+                                     .picture = i % 6 == 4 ? NULL : &picture,
+                                     .maps = i % 3 ? &maps : NULL};
+        cvs_figure *figure = NULL;
+        assert_int_equal(cvs_draw_attribution(&data, &options, &figure, NULL), CVS_OK);
+        assert_good(figure);
+        cvs_tensor_free(&e.map);
+        cvs_tensor_free(&maps);
+        cvs_tensor_free(&picture);
+    }
+    cvs_explanation vector = {.map = numbers(2, (int64_t[]){1, 9}, 1)};
+    cvs_attribution_data data = {.why = &vector, .title = ""};
+    cvs_figure *figure = NULL;
+    assert_int_equal(cvs_draw_attribution(&data, NULL, &figure, NULL), CVS_E_UNSUPPORTED);
+    assert_null(figure);
+    cvs_tensor_free(&vector.map);
+}
+
+/* The range that gets colours: a layer's map by its largest value, pixels without their strongest 0.5 %. */
+static void ranges_of_attributions(void **state) {
+    (void)state;
+    cvs_explanation e = {.map = numbers(4, (int64_t[]){1, 2, 20, 20}, 1), .kind = CVS_MAP_LAYER};
+    float *v = e.map.data;
+    cvi_attribution_range range;
+    for (int i = 0; i < 800; i++) {
+        v[i] = i < 400 ? 1.0F : -0.5F; /* adds up to 0.5 */
+    }
+    v[7] = 100.0F;
+    v[8] = -9.5F;
+    v[9] = NAN;
+    assert_int_equal(cvi_attribution_measure(&e, &range, NULL), CVS_OK);
+    assert_true(range.largest == 99.5 && range.least == -10.0 && range.not_finite == 1);
+    e.kind = CVS_MAP_PIXELS;
+    assert_int_equal(cvi_attribution_measure(&e, &range, NULL), CVS_OK);
+    assert_true(range.largest == 0.5 && range.least == -10.0);
+    memset(v, 0, e.map.bytes);
+    v[3] = 2.0F; /* one pixel alone is not hidden */
+    assert_int_equal(cvi_attribution_measure(&e, &range, NULL), CVS_OK);
+    assert_true(range.largest == 2.0);
+    cvs_tensor_free(&e.map);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_for_people),    cmocka_unit_test(filters_of_every_size),
-        cmocka_unit_test(every_kernel_is_there), cmocka_unit_test(norms_and_ranks_are_right),
-        cmocka_unit_test(maps_of_every_size),    cmocka_unit_test(blank_and_constant_maps_are_counted),
-        cmocka_unit_test(pooling_of_every_size), cmocka_unit_test(shifts_are_counted),
-        cmocka_unit_test(overview_of_any_depth), cmocka_unit_test(no_allocation_is_taken_for_granted),
+        cmocka_unit_test(numbers_for_people),         cmocka_unit_test(filters_of_every_size),
+        cmocka_unit_test(every_kernel_is_there),      cmocka_unit_test(norms_and_ranks_are_right),
+        cmocka_unit_test(maps_of_every_size),         cmocka_unit_test(blank_and_constant_maps_are_counted),
+        cmocka_unit_test(pooling_of_every_size),      cmocka_unit_test(shifts_are_counted),
+        cmocka_unit_test(attributions_of_every_size), cmocka_unit_test(ranges_of_attributions),
+        cmocka_unit_test(overview_of_any_depth),      cmocka_unit_test(no_allocation_is_taken_for_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
