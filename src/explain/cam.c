@@ -47,3 +47,35 @@ cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *we
     qsort(out->votes, (size_t)channels, sizeof *out->votes, stronger);
     return CVS_OK;
 }
+
+cvs_status cvi_cam_run(cvi_question *q, cvi_cam_weigh weigh, cvs_explanation *out) {
+    cvs_tensor a, g;
+    CVI_TRY(cvi_question_maps(q, &a, &g));
+    int64_t channels = a.dim[1], area = a.dim[2] * a.dim[3];
+    double *parts = cvi_calloc((size_t)CVI_MAX(channels * area, 1), sizeof *parts);
+    double *weight = cvi_calloc((size_t)CVI_MAX(channels, 1), sizeof *weight);
+    cvs_status s = CVS_OK;
+    if (!parts || !weight) {
+        s = cvi_no_memory(q->err, (size_t)(channels * area) * sizeof *parts);
+    }
+    const float *value = a.data, *slope = g.data;
+    for (int64_t k = 0; k < channels && s == CVS_OK; k++) {
+        weight[k] = weigh(value + k * area, slope + k * area, area, parts + k * area);
+    }
+    if (s == CVS_OK) {
+        s = cvi_cam_finish(q, parts, weight, channels, a.dim[2], a.dim[3], out);
+    }
+    cvi_free(parts);
+    cvi_free(weight);
+    return s;
+}
+
+double cvi_map_bilinear(const float *map, int64_t h, int64_t w, double v, double u) {
+    double y = fmin(fmax(v * (double)h - 0.5, 0.0), (double)h - 1.0);
+    double x = fmin(fmax(u * (double)w - 0.5, 0.0), (double)w - 1.0);
+    int64_t y0 = (int64_t)y, x0 = (int64_t)x, y1 = CVI_MIN(y0 + 1, h - 1), x1 = CVI_MIN(x0 + 1, w - 1);
+    double fy = y - (double)y0, fx = x - (double)x0;
+    double top = (double)map[y0 * w + x0] * (1 - fx) + (double)map[y0 * w + x1] * fx;
+    double bottom = (double)map[y1 * w + x0] * (1 - fx) + (double)map[y1 * w + x1] * fx;
+    return top * (1 - fy) + bottom * fy;
+}

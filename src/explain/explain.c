@@ -37,7 +37,7 @@ cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_e
 }
 
 cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
-    char list[400] = "";
+    char list[700] = "";
     size_t at = 0;
     for (int i = 0; i < cvi_n_methods; i++) {
         if (strcmp(cvi_methods[i]->name, name ? name : "") == 0) {
@@ -47,7 +47,7 @@ cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
         int n = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", cvi_methods[i]->name);
         at = CVI_MIN(at + (size_t)n, sizeof list - 1);
     }
-    return cvi_fail(err, CVS_E_NOT_FOUND, "there is no method \"%.60s\"; methods: %.300s", name ? name : "",
+    return cvi_fail(err, CVS_E_NOT_FOUND, "there is no method \"%.60s\"; methods: %.600s", name ? name : "",
                     list);
 }
 
@@ -179,8 +179,7 @@ cvs_status cvi_question_value(cvi_question *q, int value, cvs_tensor *out) {
     return CVS_OK;
 }
 
-cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient) {
-    CVI_TRY(cvi_question_gradient(q, CVI_GRADIENT, q->layer_value, gradient));
+cvs_status cvi_question_layer(cvi_question *q, cvs_tensor *activation) {
     CVI_TRY(cvi_question_value(q, q->layer_value, activation));
     if (activation->rank != 4 || activation->dtype != CVS_F32) {
         char text[200];
@@ -192,12 +191,17 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
     return CVS_OK;
 }
 
+cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient) {
+    CVI_TRY(cvi_question_gradient(q, CVI_GRADIENT, q->layer_value, gradient));
+    return cvi_question_layer(q, activation);
+}
+
 /* ---- the question ------------------------------------------------------------------------------------- */
 
 static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explanation *out) {
     cvs_lang lang = q->options->lang;
     bool zh = lang == CVS_ZH;
-    char target[200], layer[200] = "", kind[80];
+    char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 8] = "";
     if (out->target_name[0]) {
         snprintf(target, sizeof target, "%s (%d)", out->target_name, out->target_index);
     } else {
@@ -206,12 +210,15 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
     if (m->needs_layer) {
         snprintf(layer, sizeof layer, cvi_tr(lang, "; layer %s"), out->layer);
     }
+    if (q->settings[0]) {
+        snprintf(settings, sizeof settings, cvi_tr(lang, "; %s"), q->settings);
+    }
     snprintf(kind, sizeof kind, "%s", cvi_tr(lang, out->probability ? "probability" : "logit"));
     snprintf(out->caption, sizeof out->caption,
-             cvi_tr(lang, "%s of class %s, %s %.4g%s. Not scaled, %s; Convscope %s. %s"),
-             zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer,
-             cvi_tr(lang, out->kind == CVS_MAP_PIXELS || q->options->signed_map ? "signed"
-                                                                                : "negative parts removed"),
+             cvi_tr(lang, "%s of class %s, %s %.4g%s%s. Not scaled, %s; Convscope %s. %s"),
+             zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer, settings,
+             cvi_tr(lang, out->kind != CVS_MAP_LAYER || q->options->signed_map ? "signed"
+                                                                               : "negative parts removed"),
              CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
 }
 
@@ -282,8 +289,12 @@ cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_exp
         return cvi_fail(err, CVS_E_ARGUMENT, "there is no sample %lld, the run had %lld",
                         (long long)options->sample, (long long)samples);
     }
-    cvi_question q = {
-        .model = run->model, .exec = run->exec, .sample = options->sample, .options = options, .err = err};
+    cvi_question q = {.model = run->model,
+                      .exec = run->exec,
+                      .sample = options->sample,
+                      .options = options,
+                      .run = run,
+                      .err = err};
     cvs_status s = run->joined ? ask_again(run, &q, m, out) : ask(&q, m, out);
     cvs_tensor_free(&q.seed);
     if (s != CVS_OK) {

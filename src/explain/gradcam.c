@@ -5,33 +5,19 @@
  */
 #include "explain/method.h"
 
+double cvi_cam_mean_gradient(const float *a, const float *g, int64_t area, double *part) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < area; i++) {
+        sum += (double)g[i];
+    }
+    for (int64_t i = 0; i < area; i++) {
+        part[i] = sum / (double)area * (double)a[i];
+    }
+    return sum / (double)area;
+}
+
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
-    cvs_tensor a, g;
-    CVI_TRY(cvi_question_maps(q, &a, &g));
-    int64_t channels = a.dim[1], h = a.dim[2], w = a.dim[3], area = h * w;
-    double *parts = cvi_calloc((size_t)CVI_MAX(channels * area, 1), sizeof *parts);
-    double *weight = cvi_calloc((size_t)CVI_MAX(channels, 1), sizeof *weight);
-    cvs_status s = CVS_OK;
-    if (!parts || !weight) {
-        s = cvi_no_memory(q->err, (size_t)(channels * area) * sizeof *parts);
-    }
-    const float *value = a.data, *slope = g.data;
-    for (int64_t k = 0; k < channels && s == CVS_OK; k++) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < area; i++) {
-            sum += (double)slope[k * area + i];
-        }
-        weight[k] = sum / (double)area;
-        for (int64_t i = 0; i < area; i++) {
-            parts[k * area + i] = weight[k] * (double)value[k * area + i];
-        }
-    }
-    if (s == CVS_OK) {
-        s = cvi_cam_finish(q, parts, weight, channels, h, w, out);
-    }
-    cvi_free(parts);
-    cvi_free(weight);
-    return s;
+    return cvi_cam_run(q, cvi_cam_mean_gradient, out);
 }
 
 const cvi_method cvi_method_gradcam = {

@@ -18,6 +18,8 @@ typedef struct cvi_question {
     cvs_tensor seed;  /* d target / d target_value, zero but for this sample; owned */
     int layer_value;  /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
+    cvs_run *run; /* whose input is explained: its inputs and options, for methods that run the model again */
+    char settings[300]; /* of the method, for the caption, in options.lang; a method writes it */
     cvs_error *err;
 } cvi_question;
 
@@ -42,6 +44,15 @@ cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_
 cvs_status cvi_question_value(cvi_question *q, int value, cvs_tensor *out);
 /* Gradient and value of the layer; a sentence unless they are feature maps [1,K,h,w]. */
 cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient);
+/* The layer's feature maps [1,K,h,w] alone, without a backward pass. */
+cvs_status cvi_question_layer(cvi_question *q, cvs_tensor *activation);
+/* One feature map a [area] with its gradient g: writes its part of the map [area], returns its weight (0 where it has none). */
+typedef double (*cvi_cam_weigh)(const float *a, const float *g, int64_t area, double *part);
+double cvi_cam_mean_gradient(const float *a, const float *g, int64_t area, double *part); /* Grad-CAM's */
+/* Activations and gradients of the layer through weigh, map by map, then cvi_cam_finish. */
+cvs_status cvi_cam_run(cvi_question *q, cvi_cam_weigh weigh, cvs_explanation *out);
+/* A map [h,w] at a point of the unit square (v down, u right): bilinear, half-pixel centres, edges repeated. */
+double cvi_map_bilinear(const float *map, int64_t h, int64_t w, double v, double u);
 /* Shared end of the CAM family: map = sum over channels of parts [K,h*w] (double), votes per channel, ReLU unless signed.
  * weight may be NULL. */
 cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels,

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ * guided_gradcam.c - Guided Grad-CAM (Selvaraju et al. 2017): guided backpropagation times the enlarged Grad-CAM (bilinear,
+ * half-pixel centres).
+ */
+#include "explain/method.h"
+
+static cvs_status run(cvi_question *q, cvs_explanation *out) {
+    cvs_explanation cam = {0};
+    cvs_tensor g;
+    cvs_status s = cvi_cam_run(q, cvi_cam_mean_gradient, &cam);
+    if (s == CVS_OK) {
+        s = cvi_question_gradient(q, CVI_GUIDED, q->input_value, &g);
+    }
+    if (s == CVS_OK && g.rank != 4) {
+        s = cvi_fail(q->err, CVS_E_UNSUPPORTED,
+                     "the model's input is no picture [N,C,H,W], so a map cannot be laid over it");
+    }
+    if (s == CVS_OK) {
+        s = cvs_tensor_convert(&g, CVS_F32, &out->map, q->err);
+    }
+    if (s == CVS_OK) {
+        int64_t h = g.dim[2], w = g.dim[3];
+        float *map = out->map.data;
+        for (int64_t i = 0; i < h * w; i++) {
+            double by =
+                cvi_map_bilinear(cam.map.data, cam.map.dim[2], cam.map.dim[3],
+                                 ((double)(i / w) + 0.5) / (double)h, ((double)(i % w) + 0.5) / (double)w);
+            for (int64_t c = 0; c < g.dim[1]; c++) {
+                map[c * h * w + i] = (float)((double)map[c * h * w + i] * by);
+            }
+        }
+        snprintf(q->settings, sizeof q->settings, "%s",
+                 cvi_tr(q->options->lang, "Grad-CAM enlarged bilinearly, half-pixel centres"));
+    }
+    cvs_explanation_free(&cam);
+    return s;
+}
+
+const cvi_method cvi_method_guided_gradcam = {
+    .name = "guided-gradcam",
+    .title_en = "Guided Grad-CAM",
+    .title_zh = "引导 Grad-CAM",
+    .sentence_en = "Guided backpropagation where Grad-CAM says the evidence is.",
+    .sentence_zh = "在 Grad-CAM 指出的证据所在处显示引导反向传播。",
+    .caveat_en = "The fine detail is guided backpropagation's, which hardly depends on the weights; only the "
+                 "place comes from the class.",
+    .caveat_zh = "其中的精细结构来自引导反向传播，几乎不依赖权重；只有位置来自该类别。",
+    .source = "Selvaraju et al. 2017, arXiv:1610.02391",
+    .kind = CVS_MAP_PIXELS,
+    .needs_layer = true,
+    .run = run,
+};

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ * test_explain_methods.c - what must hold between methods whatever the numbers: class activation maps on a head of global average
+ * pooling and one dense layer, backward rules where no rectifier is in the way, methods that run the model again on nets whose
+ * answer is known.
+ */
+#include "convscope/explain.h"
+#include "engine_net.h"
+#include "test_helpers.h"
+
+enum { H = 12, W = 10, AREA = H * W, CLASSES = 3, MAPS = 5 };
+static const int64_t picture[4] = {1, 3, H, W};
+
+/* x [N,3,12,10] -> conv1 (-> relu) -> conv2 -> global average pool -> dense "logits" -> softmax. */
+static void gap_net(net *n, bool relu) {
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int a = net_conv(n, "conv1", x, 3, 4, 1);
+    a = net_conv(n, "conv2", relu ? net_relu(n, "relu1", a) : a, 4, MAPS, 1);
+    int p = net_op(n, "GlobalAveragePool", "gap", 1, &a, 0, NULL);
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), MAPS, CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+}
+
+/* A net, a picture and its run. */
+typedef struct asked {
+    net n;
+    cvs_tensor x;
+    cvs_run *run;
+} asked;
+
+static void begin(asked *a, bool relu) {
+    gap_net(&a->n, relu);
+    a->x = net_tensor(&a->n, 4, picture, 5);
+    NET_OK(&a->n, cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1}, &a->run, &a->n.err));
+    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
+}
+
+static void end(asked *a) {
+    cvs_run_free(a->run);
+    cvs_tensor_free(&a->x);
+    net_end(&a->n);
+}
+
+static cvs_explanation ask_with(asked *a, const char *method, cvs_explain_options o) {
+    cvs_explanation e;
+    o.method = method;
+    o.target.index = 1;
+    o.signed_map = true;
+    NET_OK(&a->n, cvs_explain(a->run, &o, &e, &a->n.err));
+    return e;
+}
+
+static cvs_explanation ask(asked *a, const char *method) {
+    return ask_with(a, method, (cvs_explain_options){0});
+}
+
+static double sum_of(const cvs_tensor *t) {
+    double sum = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
+        sum += cvi_get(t, i);
+    }
+    return sum;
+}
+
+static double largest(const cvs_tensor *t) {
+    double most = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
+        most = fmax(most, fabs(cvi_get(t, i)));
+    }
+    return most;
+}
+
+static void expect_same(asked *a, const char *method, const char *other) {
+    cvs_explanation e = ask(a, method), f = ask(a, other);
+    assert_true(largest(&e.map) > 1e-6);
+    if (net_difference(&e.map, &f.map) > 1e-4 * largest(&e.map)) {
+        fail_msg("%s and %s differ by %g", method, other, net_difference(&e.map, &f.map));
+    }
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+}
+
+/* With this head the gradient of a map is the same everywhere, so three ways to weigh a map are one. */
+static void cams_agree_on_a_gap_head(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    expect_same(&a, "gradcam", "hirescam");
+    expect_same(&a, "gradcam", "xgradcam");
+    cvs_explanation e = ask(&a, "gradcam"), f = ask(&a, "hirescam");
+    for (int k = 0; k < MAPS; k++) { /* the same votes too */
+        assert_int_equal(e.votes[k].channel, f.votes[k].channel);
+        assert_true(fabs(e.votes[k].value - f.votes[k].value) < 1e-5);
+    }
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    end(&a);
+}
+
+/* LayerCAM keeps the maps with a positive weight, all of HiResCAM's parts for those and nothing for the others. */
+static void layercam_is_the_positive_part(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    cvs_explanation e = ask(&a, "layercam"), f = ask(&a, "gradcam");
+    int positive = 0;
+    for (int k = 0; k < MAPS; k++) {
+        for (int j = 0; j < MAPS; j++) {
+            if (f.votes[j].channel == e.votes[k].channel) {
+                double expected = f.votes[j].weight > 0 ? f.votes[j].value : 0;
+                positive += f.votes[j].weight > 0;
+                assert_true(fabs(e.votes[k].value - expected) < 1e-5);
+            }
+        }
+    }
+    assert_in_range(positive, 1, MAPS - 1);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    end(&a);
+}
+
+static void without_rectifiers_all_rules_are_the_gradient(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, false);
+    expect_same(&a, "gradient", "guided-backprop");
+    expect_same(&a, "gradient", "deconvnet");
+    end(&a);
+    begin(&a, true);
+    cvs_explanation e = ask(&a, "gradient"), f = ask(&a, "guided-backprop"), d = ask(&a, "deconvnet");
+    assert_true(net_difference(&e.map, &f.map) > 1e-4 && net_difference(&f.map, &d.map) > 1e-4);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    cvs_explanation_free(&d);
+    end(&a);
+}
+
+/* A linear net: what the pixels give adds up to the logit's difference from the answer to a black picture. */
+static void input_times_gradient_is_complete_on_a_linear_net(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, false);
+    cvs_explanation e = ask(&a, "input-x-gradient");
+    double all = sum_of(&e.map), value = e.target_value;
+    cvs_explanation_free(&e);
+    memset(a.x.data, 0, a.x.bytes);
+    NET_OK(&a.n, cvs_run_tensors(a.run, &a.x, 1, &a.n.err));
+    e = ask(&a, "input-x-gradient");
+    assert_true(largest(&e.map) == 0);
+    assert_true(fabs(all - (value - e.target_value)) < 1e-5);
+    cvs_explanation_free(&e);
+    end(&a);
+}
+
+/* The projection has the variance of the first component: no other direction of the maps has more; its largest value is positive. */
+static void eigencam_is_the_strongest_direction(void **state) {
+    (void)state;
+    asked a;
+    int layer;
+    cvs_tensor maps;
+    begin(&a, true);
+    cvs_explanation e = ask(&a, "eigencam");
+    assert_int_equal(e.n_votes, 0);
+    double own = 0, high = 0, low = 0;
+    for (int i = 0; i < AREA; i++) {
+        double v = cvi_get(&e.map, i);
+        own += v * v;
+        high = fmax(high, v);
+        low = fmin(low, v);
+    }
+    assert_true(high >= -low && low < 0 && fabs(sum_of(&e.map)) < 1e-3);
+    NET_OK(&a.n, cvs_model_find_layer(a.n.model, "conv2", &layer, &a.n.err));
+    NET_OK(&a.n, cvs_run_layer(a.run, layer, &maps, &a.n.err));
+    double best = 0;
+    for (uint64_t trial = 0; trial < 2000; trial++) {
+        double v[MAPS], length = 0, sum = 0, squares = 0;
+        for (int k = 0; k < MAPS; k++) {
+            v[k] = cvi_random_normal(trial, 1, (uint64_t)k);
+            length += v[k] * v[k];
+        }
+        for (int i = 0; i < AREA; i++) {
+            double p = 0;
+            for (int k = 0; k < MAPS; k++) {
+                p += v[k] / sqrt(length) * cvi_get(&maps, k * AREA + i);
+            }
+            sum += p;
+            squares += p * p;
+        }
+        best = fmax(best, squares - sum * sum / AREA);
+    }
+    assert_true(best <= own * (1 + 1e-5) && best > 0.8 * own);
+    cvs_explanation_free(&e);
+    end(&a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cams_agree_on_a_gap_head),
+        cmocka_unit_test(layercam_is_the_positive_part),
+        cmocka_unit_test(without_rectifiers_all_rules_are_the_gradient),
+        cmocka_unit_test(input_times_gradient_is_complete_on_a_linear_net),
+        cmocka_unit_test(eigencam_is_the_strongest_direction),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
