@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     cvs_error err = {0};
     cvs_limits limits = {.max_memory_bytes = 1 << 24};
     cvi_safetensors s;
-    volatile unsigned sum = 0;
+    unsigned sum = 0;
     if (cvi_safetensors_parse(data, size, &limits, &s, &err) == CVS_OK) {
         for (int i = 0; i < s.n; i++) {
             for (size_t k = 0; k < s.list[i].t.bytes; k++) {
@@ -18,5 +18,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     cvi_safetensors_free(&s);
-    return 0;
+    return sum == 0xffffffffu ? -1 : 0; /* the sum is used, so the reads are made */
 }
