@@ -3,6 +3,8 @@
  * feature maps, the gradient of the pixels, each with its caption and its command. Where a method does not apply, a sentence
  * says why; only memory and cancellation stop the report.
  */
+#include <math.h>
+
 #include "draw/attribution.h"
 #include "draw/report.h"
 #include "graph/graph.h"
@@ -12,7 +14,7 @@ typedef struct why {
     cvs_score score[2]; /* predicted, runner-up */
     int n;              /* how many of them */
     int layer;          /* that Grad-CAM looks at, -1: none */
-    bool heads;         /* the last convolution has one map per class; `layer` is what it reads */
+    const char *moved;  /* why `layer` is not the last convolution, or NULL */
     cvs_explanation cam[2];
     cvi_attribution_range range[2];
 } why;
@@ -108,28 +110,78 @@ static int layer_before(const cvi_report *r, int layer) {
     return -1;
 }
 
+/* The activation that follows the node of `layer`, through a bias or a normalization; -1: none. */
+static int activation_after(const cvi_report *r, int layer) {
+    const cvi_graph *g = r->model->graph;
+    int v = cvi_graph_layer(g, layer), steps = 0;
+    for (int i = layer + 1; i < r->sum.n_layers && steps < 4; i++) {
+        const cvs_layer *l = &r->sum.layers[i];
+        int out = cvi_graph_layer(g, i), node = out >= 0 ? g->values[out].producer : -1;
+        bool reads = false;
+        for (int k = 0; node >= 0 && k < g->nodes[node].n_in; k++) {
+            reads |= g->nodes[node].in[k] == v;
+        }
+        if (!reads || l->rank != 4) {
+            continue;
+        }
+        if (l->glyph == CVI_CLASS_ACTIVATION) {
+            return i;
+        }
+        v = out;
+        steps++;
+    }
+    return -1;
+}
+
 /* One map per class and only the target's own speaks: a fully convolutional head. Its features lie one layer before. */
 static bool is_head(const cvs_explanation *e) {
     return e->n_votes > 2 && e->votes[0].channel == e->target_index && e->votes[0].value != 0.0 &&
            e->votes[1].value == 0.0;
 }
 
+/* What is left of the map after its ReLU is next to nothing beside the votes: values before an activation, whose sign the
+ * mean gradient does not know. */
+static bool is_hushed(const cvs_explanation *e) {
+    double votes = 0.0, left = 0.0;
+    for (int i = 0; i < e->n_votes; i++) {
+        votes += fabs(e->votes[i].value);
+    }
+    for (int64_t i = 0; i < cvs_tensor_count(&e->map); i++) {
+        left += (double)((const float *)e->map.data)[i];
+    }
+    return left < 0.02 * votes;
+}
+
+/* Looks at another layer instead, if that works. */
+static cvs_status move_to(why *w, int layer, const char *reason_why, cvs_error *reason) {
+    cvs_explanation other = {0};
+    cvs_status s =
+        layer >= 0 ? explain(w, "gradcam", layer, w->score[0].index, &other, reason) : CVS_E_NOT_FOUND;
+    if (stops(s)) {
+        return s;
+    }
+    if (s == CVS_OK) {
+        cvs_explanation_free(&w->cam[0]);
+        w->cam[0] = other;
+        w->layer = layer;
+        w->moved = reason_why;
+    }
+    return CVS_OK;
+}
+
 static cvs_status find_cams(why *w, cvs_error *reason) {
     CVI_TRY(cvs_model_find_layer(w->r->model, "last-conv", &w->layer, reason));
     CVI_TRY(explain(w, "gradcam", w->layer, w->score[0].index, &w->cam[0], reason));
-    int before = is_head(&w->cam[0]) ? layer_before(w->r, w->layer) : -1;
-    if (before >= 0) {
-        cvs_explanation deeper = {0};
-        cvs_status s = explain(w, "gradcam", before, w->score[0].index, &deeper, reason);
-        if (stops(s)) {
-            return s;
-        }
-        if (s == CVS_OK) {
-            cvs_explanation_free(&w->cam[0]);
-            w->cam[0] = deeper;
-            w->layer = before;
-            w->heads = true;
-        }
+    if (is_head(&w->cam[0])) {
+        CVI_TRY(move_to(w, layer_before(w->r, w->layer),
+                        "The last convolution makes one map per class, so only the class's own map would "
+                        "vote there; the layer that it reads is shown instead.",
+                        reason));
+    } else if (is_hushed(&w->cam[0])) {
+        CVI_TRY(move_to(w, activation_after(w->r, w->layer),
+                        "At the last convolution itself almost nothing is left of the map: its values are "
+                        "those before the activation. The activation that follows is shown instead.",
+                        reason));
     }
     for (int i = 0; i < w->n; i++) {
         if (i > 0) {
@@ -215,10 +267,8 @@ static cvs_status put_cams(why *w, cvs_error *err) {
     if (s != CVS_OK) {
         return say_why_not(r, s, "Grad-CAM does not apply to this model: %s", &reason, err);
     }
-    if (w->heads) {
-        cvi_report_p(r, "quiet",
-                     cvi_report_tr(r, "The last convolution makes one map per class, so only the class's own "
-                                      "map would vote there; the layer that it reads is shown instead."));
+    if (w->moved != NULL) {
+        cvi_report_p(r, "quiet", cvi_report_tr(r, w->moved));
     }
     cvi_attribution_range both = w->range[0];
     if (w->n > 1) {

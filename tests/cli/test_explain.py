@@ -105,6 +105,17 @@ class Explain(unittest.TestCase):
                 got = self.map(model, os.path.join(gold, "input.npy"), "--method", method, "--sample", i, *layer)[1]
                 self.close(got, want[i * size:(i + 1) * size], 1e-4)
 
+    def test_report_looks_behind_an_activation(self):
+        """mnist-8's last convolution comes before its bias and ReLU: nearly all votes are negative there."""
+        model, page = self.shared("models", "onnx", "mnist-8"), self.path("r.html")
+        p = run("report", model, DIGIT, "-o", page)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        with open(page, encoding="utf-8") as f:
+            html = f.read()
+        why = html[html.index('id="why"'):html.index('id="structure"')]
+        self.assertIn("those before the activation", why)
+        self.assertIn("--layer ReLU114_Output_0 --method gradcam", why)
+
     # ---- what is written -----------------------------------------------------------------------------------------
 
     def test_channels_last_files_get_channels_last_maps(self):
