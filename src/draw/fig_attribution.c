@@ -152,9 +152,10 @@ static void draw_map(attribution *a, double x, double y, double width, double he
 }
 
 static const char *legend_words(const attribution *a) {
-    return cvi_page_tr(a->page, a->d->why->kind == CVS_MAP_PIXELS
-                                    ? "per unit of input, raw; the strongest half a percent share the end colours"
-                                    : "contribution, raw");
+    return cvi_page_tr(a->page,
+                       a->d->why->kind == CVS_MAP_PIXELS
+                           ? "per unit of input, raw; the strongest half a percent share the end colours"
+                           : "contribution, raw");
 }
 
 static bool has_picture(const cvs_tensor *p) {
