@@ -29,6 +29,7 @@ cvs_status cvi_input_shape(const cvs_model *model, const cvs_run_options *o, int
             n = d == 0                         ? CVI_MAX(o->batch, 1)
                 : d == 1 && value->rank == 4   ? 3
                 : d >= 2 && side > 0 && i == 0 ? side
+                : value->usual[d] > 0          ? value->usual[d]
                 : d >= 2 && value->rank >= 3   ? sensible_side(model)
                                                : 1;
         }

@@ -123,6 +123,11 @@ cvs_status cvi_side_files(cvs_model *m, const char *path, cvs_error *err) {
 }
 
 cvs_status cvi_load_weights(cvs_model *m, const char *path, cvs_error *err) {
+    for (int i = 0; i < cvi_n_readers; i++) { /* the model's own format first */
+        if (cvi_readers[i]->load_weights && strcmp(cvi_readers[i]->title, m->format) == 0) {
+            return cvi_at_file(err, cvi_readers[i]->load_weights(m, path, err), path);
+        }
+    }
     for (int i = 0; i < cvi_n_readers; i++) {
         if (cvi_readers[i]->load_weights) {
             return cvi_at_file(err, cvi_readers[i]->load_weights(m, path, err), path);

@@ -59,7 +59,8 @@ typedef struct cvi_value {
     const cvs_tensor *constant; /* weights and other constants; data NULL while the model has no weights */
     int outer;                  /* in a subgraph: the value of the parent graph that it captures, else -1 */
     cvi_file_layout file_layout;
-    bool hidden; /* made by a reader as a help; not listed as a layer */
+    bool hidden;                 /* made by a reader as a help; not listed as a layer */
+    int64_t usual[CVS_MAX_RANK]; /* of an input: what the file names for a free dimension; 0 = nothing */
 } cvi_value;
 
 typedef struct cvi_node {
