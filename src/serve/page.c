@@ -89,9 +89,8 @@ static int begin_answer(struct lws *wsi, unsigned status, const char *type, size
     unsigned char buffer[LWS_PRE + 2048], *start = buffer + LWS_PRE, *p = start,
                                           *end = buffer + sizeof buffer - 1;
     static const char *const fixed[][2] = {
-        {"content-security-policy:",
-         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+        {"content-security-policy:", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+                                     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
         {"x-content-type-options:", "nosniff"},
         {"referrer-policy:", "no-referrer"},
         {"cross-origin-opener-policy:", "same-origin"},
