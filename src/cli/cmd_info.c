@@ -182,9 +182,9 @@ static void print_ports(const cli *c, const cvs_model *model, const cvs_model_in
 
 static void print_text(const cli *c, const cvs_model *model, const cvs_model_info *info,
                        const cvs_summary *s) {
-    char a[64], b[64], d[64], text[300];
+    char a[64], b[64], d[64], text[300], made[200];
     printf("%s  %s%s%s\n", cli_safe(info->name, text, sizeof text), info->format,
-           info->producer[0] ? ", " : "", info->producer);
+           info->producer[0] ? ", " : "", cli_safe(info->producer, made, sizeof made));
     print_ports(c, model, info);
     printf("%s  %s%s\n\n", CLI_T(c, "pictures", "图片    "),
            cvs_preprocess_text(info->preprocess, text, sizeof text),

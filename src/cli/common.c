@@ -12,6 +12,7 @@ int cli_fail(cli *c) {
     char text[1200];
     cvs_status s = c->err.code;
     bool of_model = s == CVS_E_MEMORY || s == CVS_E_LIMIT || s == CVS_E_SHAPE || s == CVS_E_UNSUPPORTED;
+    of_model = of_model || (s != CVS_OK && c->err.node[0]);
     if (of_model && !c->err.file[0] && c->n_args > 0) { /* met after opening: about the model as a whole */
         snprintf(c->err.file, sizeof c->err.file, "%s", c->args[0]);
     }
@@ -32,11 +33,13 @@ int cli_usage(cli *c, const char *fmt, ...) {
 
 void cli_say(const cli *c, const char *fmt, ...) {
     (void)c;
+    char text[2000],
+        safe[2400]; /* names from files come in here: no control character reaches the terminal */
     va_list args;
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
-    fprintf(stderr, "\n");
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    fprintf(stderr, "%s\n", cli_safe(text, safe, sizeof safe));
 }
 
 cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {

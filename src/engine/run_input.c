@@ -96,6 +96,15 @@ cvs_status cvi_layout_last(const char *layout, cvi_file_layout own, bool *last, 
     return CVS_OK;
 }
 
+/* A graph that has channels last itself (ONNX made from Keras or TensorFlow): nothing says so but the declared shape. */
+static bool declared_last(const cvi_value *value) {
+    if (value->file_layout == CVI_FILE_LAST || value->rank < 3 || value->rank > 4) {
+        return false;
+    }
+    int64_t front = value->dim[value->rank - 3], back = value->dim[value->rank - 1];
+    return (back == 1 || back == 3) && front != 1 && front != 3;
+}
+
 /* Compares with the declared shape; a batch that only differs in size is allowed (the run goes sample by sample). */
 static cvs_status check_shape(const cvi_value *value, const cvs_tensor *t, cvs_error *err) {
     bool fits = value->rank < 0 || value->rank == t->rank;
@@ -107,10 +116,14 @@ static cvs_status check_shape(const cvi_value *value, const cvs_tensor *t, cvs_e
         return CVS_OK;
     }
     char a[200], b[200];
+    cvs_shape_text(CVI_MAX(value->rank, 0), value->dim, a, sizeof a);
+    cvs_shape_text(t->rank, t->dim, b, sizeof b);
     cvs_status s =
-        cvi_fail(err, CVS_E_SHAPE, "the model's input %.80s is %s (batch first, then channels), this is %s",
-                 value->name, cvs_shape_text(CVI_MAX(value->rank, 0), value->dim, a, sizeof a),
-                 cvs_shape_text(t->rank, t->dim, b, sizeof b));
+        value->rank == 4 && !declared_last(value)
+            ? cvi_fail(err, CVS_E_SHAPE,
+                       "the model's input %.80s is %s (batch first, then channels), this is %s", value->name,
+                       a, b)
+            : cvi_fail(err, CVS_E_SHAPE, "the model's input %.80s is %s, this is %s", value->name, a, b);
     return cvi_at_attr(err, s, value->name);
 }
 
@@ -154,8 +167,18 @@ cvs_status cvs_run_tensors(cvs_run *run, const cvs_tensor *inputs, int n_inputs,
 
 /* ---- .npy ------------------------------------------------------------------------------------------- */
 
-/* File order -> graph order: adds the batch dimension, moves channels to the front. `t` is changed, `out` owned. */
-static cvs_status to_graph_order(const cvi_value *value, cvs_tensor *t, bool last, cvs_tensor *out,
+typedef enum npy_turn { TURN_NONE, TURN_FRONT, TURN_BACK } npy_turn;
+
+/* Where the channels of a .npy have to go. Without --layout the file is in the order that the model file declares. */
+static npy_turn turn_for(const cvi_value *value, const char *layout, bool last) {
+    if (!declared_last(value)) {
+        return last ? TURN_FRONT : TURN_NONE;
+    }
+    return layout && *layout && !last ? TURN_BACK : TURN_NONE;
+}
+
+/* File order -> graph order: adds the batch dimension, moves the channels. `t` is changed, `out` owned. */
+static cvs_status to_graph_order(const cvi_value *value, cvs_tensor *t, npy_turn turn, cvs_tensor *out,
                                  cvs_error *err) {
     if (value->rank >= 2 && t->rank == value->rank - 1) {
         memmove(t->dim + 1, t->dim, sizeof(int64_t) * (size_t)t->rank);
@@ -163,10 +186,11 @@ static cvs_status to_graph_order(const cvi_value *value, cvs_tensor *t, bool las
         t->rank++;
     }
     cvs_tensor turned = {0};
-    if (last && t->rank >= 3) {
-        int perm[CVS_MAX_RANK] = {0, t->rank - 1};
-        for (int d = 2; d < t->rank; d++) {
-            perm[d] = d - 1;
+    if (turn != TURN_NONE && t->rank >= 3) {
+        int perm[CVS_MAX_RANK] = {0};
+        for (int d = 1; d < t->rank; d++) {
+            int to = turn == TURN_FRONT ? d : d == 1 ? t->rank - 1 : d - 1;
+            perm[to] = turn == TURN_FRONT ? (d == 1 ? t->rank - 1 : d - 1) : d;
         }
         CVI_TRY(cvs_tensor_permute(t, perm, &turned, err));
         t = &turned;
@@ -183,7 +207,7 @@ static cvs_status read_one(const cvs_run *run, int i, const char *path, const ch
     bool last = false;
     CVI_TRY(cvi_layout_last(layout, value->file_layout, &last, err));
     CVI_TRY(cvs_npy_read(path, &run->options.limits, &file, err));
-    cvs_status s = to_graph_order(value, &file, last, out, err);
+    cvs_status s = to_graph_order(value, &file, turn_for(value, layout, last), out, err);
     cvs_tensor_free(&file);
     return s == CVS_OK ? s : cvi_at_file(err, s, path);
 }
