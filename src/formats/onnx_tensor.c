@@ -192,7 +192,13 @@ static cvs_status open_side(cvi_onnx *o, const char *location, const cvi_onnx_si
         return CVS_E_MEMORY;
     }
     cvi_file file = {0};
-    CVI_TRY(cvi_file_read_beneath(o->folder, location, &o->model->limits, &file, o->err));
+    cvs_status s = cvi_file_read_beneath(o->folder, location, &o->model->limits, &file, o->err);
+    if (s != CVS_OK) { /* the byte that comes next is the model's, so the file has to be the model too */
+        if (o->err) {
+            o->err->file[0] = 0;
+        }
+        return cvi_at_attr(o->err, s, location);
+    }
     *side = (cvi_onnx_side){.location = location, .data = file.data, .size = file.size, .next = o->sides};
     CVI_TRY(cvi_model_keep_file(o->model, &file, o->err));
     o->sides = side;
