@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT
+ * test_caffe.c - Caffe: mistakes at their line and column, sizes by hand after Caffe's own rules, numbers of every way to store
+ * them, damage, lack of memory; and ../shared: real detectors against OpenCV's outputs, twelve architectures with their counts.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "convscope/run.h"
+#include "formats/caffe.h"
+#include "ops/op.h"
+#include "test_helpers.h"
+
+#define INPUT "input: \"data\" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }\n"
+
+static cvs_status open_text(const char *text, cvs_model **model, cvs_error *err) {
+    return cvs_model_open_memory(text, strlen(text), "test.prototxt", NULL, model, err);
+}
+
+static void check_error(const char *text, int line, int column, const char *words) {
+    cvs_model *model = NULL;
+    cvs_error err = {0}, zh = {.lang = CVS_ZH};
+    assert_int_not_equal(open_text(text, &model, &err), CVS_OK);
+    assert_null(model);
+    if (err.line != line || err.column != column || !strstr(err.message, words)) {
+        fail_msg("line %d column %d: %s (line %d column %d: %s expected)", err.line, err.column, err.message,
+                 line, column, words);
+    }
+    assert_int_not_equal(open_text(text, &model, &zh), CVS_OK);
+    bool chinese = false;
+    for (const char *s = zh.message; *s; s++) {
+        chinese |= (unsigned char)*s >= 0xe4 && (unsigned char)*s <= 0xe9;
+    }
+    assert_true(chinese);
+}
+
+static void mistakes_are_located(void **state) {
+    (void)state;
+    check_error(INPUT "layer { name: \"a\"\n", 3, 1, "closing brace");
+    check_error(INPUT "layer { name: \"a\n}\n", 2, 17, "not closed");
+    check_error(INPUT "layer { name \"a\" }\n", 2, 14, "colon");
+    check_error(INPUT "layer { name: } }\n", 2, 15, "value");
+    check_error(INPUT "layer { name: \"a\" 7: 3 }\n", 2, 19, "name of a field");
+    check_error(INPUT "layer { name: \"a\" }\n", 2, 1, "no type");
+    check_error(INPUT "layer { name: \"a\" type: \"ReLU\" bottom: \"b\" top: \"a\" }\n", 2, 32, "\"b\"");
+    check_error(INPUT "layer { type: \"ReLU\" top: \"a\" }\n", 2, 1, "bottom");
+    check_error(
+        INPUT "layer { type: \"Convolution\" bottom: \"data\" top: \"a\"\n  convolution_param { num_output: "
+              "x kernel_size: 3 } }\n",
+        3, 23, "num_output");
+    check_error(
+        INPUT "layer { type: \"Convolution\" bottom: \"data\" top: \"a\"\n  convolution_param { num_output: "
+              "2.5 kernel_size: 3 } }\n",
+        3, 23, "whole");
+    check_error(INPUT
+                "layer { type: \"Convolution\" bottom: \"data\" top: \"a\" convolution_param { num_output: 3 "
+                "kernel_size: 3 group: 2 } }\n",
+                2, 1, "groups");
+    check_error(INPUT
+                "layer { type: \"Convolution\" bottom: \"data\" top: \"a\" convolution_param { num_output: 3 "
+                "kernel_size: 9 } }\n"
+                "layer { type: \"ReLU\" bottom: \"a\" top: \"a\" }\n"
+                "layer { type: \"Concat\" bottom: \"a\" top: \"c\" concat_param { axis: 1 } }\n",
+                4, 1, "window");
+    char deep[2000] = INPUT "layer { type: \"ReLU\" ";
+    for (int i = 0; i < 100; i++) {
+        strcat(deep, "a { ");
+    }
+    check_error(deep, 2, 22 + 4 * 63 + 2, "nested");
+}
+
+/* Opens, sums up, and gives the shape of a named layer as text. */
+static void check_layer(const char *layers, const char *layer, const char *shape) {
+    cvs_model *model = NULL;
+    cvs_error err = {0};
+    cvs_summary sum = {0};
+    char line[900], text[4000];
+    snprintf(text, sizeof text, INPUT "%s", layers);
+    if (open_text(text, &model, &err) != CVS_OK ||
+        cvs_model_summarize(model, NULL, CVS_EN, &sum, &err) != CVS_OK) {
+        fail_msg("%s", cvs_error_text(&err, line, sizeof line));
+    }
+    bool found = false;
+    for (int i = 0; i < sum.n_layers; i++) {
+        if (strcmp(sum.layers[i].name, layer) == 0) {
+            found = true;
+            assert_string_equal(cvs_shape_text(sum.layers[i].rank, sum.layers[i].dim, line, sizeof line),
+                                shape);
+        }
+    }
+    if (!found) {
+        fail_msg("no layer %s", layer);
+    }
+    cvs_summary_free(&sum);
+    cvs_model_free(model);
+}
+
+static void sizes_are_caffes(void **state) {
+    (void)state;
+#define L(type, rest) "layer { name: 'a' type: '" type "' bottom: 'data' top: 'a' " rest " }\n"
+    check_layer(L("Pooling", "pooling_param { kernel_size: 3 stride: 2 }"), "a", "1x2x3x3"); /* rounded up */
+    check_layer(L("Pooling", "pooling_param { kernel_size: 3 stride: 2 round_mode: FLOOR }"), "a", "1x2x2x2");
+    check_layer(L("Pooling", "pooling_param { kernel_size: 2 stride: 2 pad: 1 pool: AVE }"), "a", "1x2x4x4");
+    check_layer(L("Pooling", "pooling_param { kernel_size: 7 stride: 2 }"), "a", "1x2x1x1");
+    check_layer(L("Pooling", "pooling_param { global_pooling: true }"), "a", "1x2x1x1");
+    check_layer(L("Convolution",
+                  "convolution_param { num_output: 4 kernel_h: 1 kernel_w: 3 pad_h: 0 pad_w: 1 stride: 2 }"),
+                "a", "1x4x3x3");
+    check_layer(L("Convolution", "convolution_param { num_output: 4 kernel_size: [1, 5] dilation: 1 }"), "a",
+                "1x4x6x2");
+    check_layer(
+        L("Deconvolution", "convolution_param { num_output: 2 kernel_size: 4 stride: 2 pad: 1 group: 2 }"),
+        "a", "1x2x12x12");
+    check_layer(L("InnerProduct", "inner_product_param { num_output: 5 }"), "a", "1x5");
+    check_layer(L("InnerProduct", "inner_product_param { num_output: 5 axis: 3 }"), "a", "1x2x6x5");
+    check_layer(L("Flatten", ""), "a", "1x72");
+    check_layer(L("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 4 } }"), "a", "1x18x4");
+    check_layer(L("Slice", "top: 'b' slice_param { axis: 2 slice_point: 2 }"), "b", "1x2x4x6");
+    check_layer(
+        "layers { name: 'a' type: CONVOLUTION bottom: 'data' top: 'a' convolution_param < num_output: 3, "
+        "kernel_size: 3; > # old\n }\nlayers { name: 'r' type: RELU bottom: 'a' top: 'a' }\n"
+        "layers { name: 'x' type: \"Dro\" 'pout' bottom: 'a' top: 'a' include: { phase: TRAIN } }\n",
+        "r", "1x3x4x4");
+    check_layer(
+        "layers { layer { name: 'a' type: 'conv' num_output: 3 kernelsize: 3 stride: 1 biasterm: true } "
+        "bottom: 'data' top: 'a' }",
+        "a", "1x3x4x4");
+#undef L
+}
+
+/* ---- writing a caffemodel ---- */
+
+static void put_varint(cvi_buf *b, uint64_t v) {
+    for (; v >= 128; v >>= 7) {
+        cvi_buf_add(b, &(uint8_t){(uint8_t)(v | 128)}, 1);
+    }
+    cvi_buf_add(b, &(uint8_t){(uint8_t)v}, 1);
+}
+
+static void put_bytes(cvi_buf *b, unsigned number, const void *data, size_t n) {
+    put_varint(b, (uint64_t)number << 3 | 2);
+    put_varint(b, n);
+    cvi_buf_add(b, data, n);
+}
+
+static void put_int(cvi_buf *b, unsigned number, uint64_t v) {
+    put_varint(b, (uint64_t)number << 3);
+    put_varint(b, v);
+}
+
+/* A dense layer "fc" of two units over three numbers; generation 2 or 1, numbers stored in one of three ways. */
+static void write_model(cvi_buf *out, int generation, int way) {
+    const float w[6] = {1, 2, 3, -1, 0.5F, 4}, bias[2] = {10, 20};
+    cvi_buf layer = {0};
+    put_bytes(&layer, generation == 2 ? 1 : 4, "fc", 2);
+    if (generation == 2) {
+        put_bytes(&layer, 2, "InnerProduct", 12);
+    } else {
+        put_int(&layer, 5, 14);
+    }
+    for (int k = 0; k < 2; k++) {
+        const float *v = k ? bias : w;
+        int n = k ? 2 : 6;
+        cvi_buf blob = {0}, data = {0};
+        for (int i = 0; i < n; i++) {
+            double d = (double)v[i];
+            if (way == 1) {
+                put_varint(&blob, 5 << 3 | 5);
+                cvi_buf_add(&blob, &v[i], 4);
+            }
+            cvi_buf_add(&data, way == 2 ? (const void *)&d : &v[i], way == 2 ? 8 : 4);
+        }
+        if (way != 1) {
+            put_bytes(&blob, way == 2 ? 8 : 5, data.data, data.size);
+        }
+        if (generation == 2) {
+            const uint8_t dims[2] = {2, 3}, line[1] = {2};
+            cvi_buf shape = {0};
+            put_bytes(&shape, 1, k ? line : dims, k ? 1 : 2);
+            put_bytes(&blob, 7, shape.data, shape.size);
+            cvi_buf_free(&shape);
+        } else {
+            put_int(&blob, 1, 1);
+            put_int(&blob, 2, 1);
+            put_int(&blob, 3, k ? 1 : 2);
+            put_int(&blob, 4, k ? 2 : 3);
+        }
+        put_bytes(&layer, generation == 2 ? 7 : 6, blob.data, blob.size);
+        cvi_buf_free(&blob);
+        cvi_buf_free(&data);
+    }
+    put_bytes(out, 1, "net", 3);
+    put_bytes(out, generation == 2 ? 100 : 2, layer.data, layer.size);
+    cvi_buf_free(&layer);
+}
+
+static const char dense[] =
+    "name: 'net' input: 'x' input_shape { dim: 1 dim: 3 } layer { name: 'fc' type: 'InnerProduct' bottom: "
+    "'x' top: 'fc' inner_product_param { num_output: 2 } }";
+
+static void write_file(const char *folder, const char *name, const void *data, size_t n) {
+    char path[400];
+    cvs_error err = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(cvi_file_write(path, data, n, &err), CVS_OK);
+}
+
+/* Either file of the pair opens with the other one found beside it, and runs. */
+static void check_pair(const char *folder, const char *name) {
+    char path[400], text[900];
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    cvs_run *run = NULL;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    float x[3] = {1, 10, 100};
+    cvs_tensor in = {.dtype = CVS_F32, .rank = 2, .dim = {1, 3}, .data = x, .bytes = sizeof x}, y;
+    if (cvs_model_open(path, NULL, &m, &err) != CVS_OK || cvs_run_new(m, NULL, &run, &err) != CVS_OK ||
+        cvs_run_tensors(run, &in, 1, &err) != CVS_OK || cvs_run_output(run, 0, &y, &err) != CVS_OK) {
+        fail_msg("%s", cvs_error_text(&err, text, sizeof text));
+    }
+    assert_true(fabs(cvi_get(&y, 0) - 331) < 1e-4 && fabs(cvi_get(&y, 1) - 424) < 1e-4);
+    cvs_run_free(run);
+    cvs_model_free(m);
+}
+
+static void numbers_of_every_kind(void **state) {
+    (void)state;
+    char folder[256], path[400];
+    test_folder(folder);
+    write_file(folder, "a.prototxt", dense, strlen(dense));
+    for (int generation = 1; generation <= 2; generation++) {
+        for (int way = 0; way < 3; way++) {
+            cvi_buf b = {0};
+            write_model(&b, generation, way);
+            write_file(folder, "other.caffemodel", b.data, b.size);
+            check_pair(folder, "a.prototxt");
+            check_pair(folder, "other.caffemodel");
+            cvi_buf_free(&b);
+        }
+    }
+    snprintf(path, sizeof path, "%s/a.prototxt", folder);
+    assert_int_equal(remove(path), 0);
+    snprintf(path, sizeof path, "%s/other.caffemodel", folder);
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_E_NOT_FOUND);
+    assert_non_null(strstr(err.message, "prototxt"));
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(remove(folder), 0);
+}
+
+/* Every cut and many flips of both files: an answer, whatever it is, and never a crash (the sanitizers' run sees the rest). */
+static void damage_is_survived(void **state) {
+    (void)state;
+    cvs_limits limits = cvs_limits_default(NULL);
+    cvi_buf b = {0};
+    write_model(&b, 2, 0);
+    for (size_t n = 0; n < b.size * 9; n++) {
+        cvi_arena *a = cvi_arena_new(1 << 20);
+        caffe_weights w;
+        cvs_error err = {0};
+        size_t at = n / 9;
+        char old = b.data[at];
+        if (n % 9) {
+            b.data[at] = (char)(b.data[at] ^ (1 << (n % 9 - 1)));
+        }
+        if (cvi_caffe_weights(a, b.data, n % 9 ? b.size : at, &limits, &w, &err) == CVS_OK && w.n > 0) {
+            float room[64];
+            for (int k = 0; k < w.layer[0]->n; k++) {
+                assert_true(w.layer[0]->blob[k].count <= 64);
+                cvi_caffe_numbers(&w.layer[0]->blob[k], room, &err);
+            }
+        }
+        b.data[at] = old;
+        cvi_arena_free(a);
+    }
+    cvi_buf_free(&b);
+    char text[] = INPUT
+        "layer { name: 'c' type: 'Convolution' bottom: 'data' top: 'c' convolution_param { num_output: 2 "
+        "kernel_size: 3 } }\nlayer { name: 'b' type: 'BatchNorm' bottom: 'c' top: 'c' }\nlayer { name: "
+        "'s' type: 'Scale' bottom: 'c' top: 'c' }\nlayer { type: 'New' bottom: 'c' top: 'n' top: 'm' }";
+    for (size_t n = 0; n < sizeof text * 4; n++) {
+        cvs_model *m = NULL;
+        cvs_error err = {0};
+        char old = text[n / 4];
+        text[n / 4] = (char)(old ^ (1 << (n % 4 + n % 3)));
+        if (cvs_model_open_memory(text, n % 4 ? sizeof text - 1 : n / 4, "t", NULL, &m, &err) == CVS_OK) {
+            cvs_model_free(m);
+        } else {
+            assert_true(err.message[0]);
+        }
+        text[n / 4] = old;
+    }
+}
+
+static void allocation_failures_are_said(void **state) {
+    (void)state;
+    static const char text[] = INPUT "layer { name: 'c' type: 'Convolution' bottom: 'data' top: 'c' "
+                                     "convolution_param { num_output: 2 kernel_size: 3 } }\n"
+                                     "layer { name: 'b' type: 'BatchNorm' bottom: 'c' top: 'c' }\nlayer { "
+                                     "name: 's' type: 'Scale' bottom: 'c' top: 'c' }\n"
+                                     "layer { name: 'n' type: 'New' bottom: 'c' top: 'n' }\nlayer { type: "
+                                     "'Power' bottom: 'c' top: 'p' power_param { "
+                                     "power: 2 shift: 1 } }\nlayer { name: 'e' type: 'Eltwise' bottom: 'p' "
+                                     "bottom: 'c' top: 'e' eltwise_param { coeff: 1 "
+                                     "coeff: -1 } }";
+    int k = 0;
+    for (bool failed = true; failed && k < 4000; k++) {
+        cvs_model *model = NULL;
+        cvs_error err = {0};
+        test_fail_from(k, -1);
+        cvs_status s = open_text(text, &model, &err);
+        failed = test_failures.failed;
+        test_fail_from(-1, -1);
+        if (s == CVS_OK) {
+            cvs_model_free(model);
+            assert_false(failed);
+        } else {
+            assert_int_equal(s, CVS_E_MEMORY);
+        }
+    }
+    assert_in_range(k, 8, 3999);
+}
+
+/* ---- real models ---- */
+
+static void compare(cvs_model *m, cvs_run *run, const char *layer, const char *relative) {
+    char path[512];
+    cvs_error err = {0};
+    cvs_tensor got = {0}, want = {0};
+    int at = -1;
+    assert_true(test_shared(path, sizeof path, relative));
+    test_ok(cvs_npy_read, path, NULL, &want);
+    assert_int_equal(cvs_model_find_layer(m, layer, &at, &err), CVS_OK);
+    assert_int_equal(cvs_run_layer(run, at, &got, &err), CVS_OK);
+    assert_int_equal(cvs_tensor_count(&got), cvs_tensor_count(&want));
+    for (int64_t i = 0; i < cvs_tensor_count(&want); i++) {
+        assert_true(fabs(cvi_get(&got, i) - cvi_get(&want, i)) < 1e-4);
+    }
+    cvs_tensor_free(&want);
+}
+
+static void detectors_match_opencv(void **state) {
+    (void)state;
+    static const char *const nets[3][5] = {
+        {"caffe/mtcnn-pnet/det1.prototxt", "caffe_mtcnn-pnet", "input", "conv4-2", "prob1"},
+        {"caffe/mtcnn-rnet/det2.caffemodel", "caffe_mtcnn-rnet", "input", "conv5-2", "prob1"},
+        {"caffe/slim-320/slim-320.prototxt", "slim-320", "pixels", "boxes", "scores"}};
+    for (int i = 0; i < 3; i++) {
+        char path[512], name[256], text[900];
+        cvs_error err = {0};
+        cvs_model *m = NULL;
+        cvs_run *run = NULL;
+        cvs_tensor in = {0}, x = {0};
+        snprintf(name, sizeof name, "data/models/%s", nets[i][0]);
+        if (!test_shared(path, sizeof path, name)) {
+            print_message("SKIPPED: %s is not there\n", name);
+            continue;
+        }
+        assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+        snprintf(name, sizeof name, "data/goldens/%s/%s.npy", nets[i][1], nets[i][2]);
+        assert_true(test_shared(path, sizeof path, name));
+        test_ok(cvs_npy_read, path, NULL, &in);
+        if (in.dtype == CVS_U8) { /* pixels [H,W,3]: (pixel - 127) / 128, planes first */
+            int64_t dim[4] = {1, 3, in.dim[0], in.dim[1]}, area = in.dim[0] * in.dim[1];
+            assert_int_equal(cvs_tensor_new(&x, CVS_F32, 4, dim, &err), CVS_OK);
+            for (int64_t k = 0; k < 3 * area; k++) {
+                cvi_put(&x, k % 3 * area + k / 3, (cvi_get(&in, k) - 127) / 128);
+            }
+            cvs_tensor_free(&in);
+            in = x;
+        }
+        if (cvs_run_new(m, NULL, &run, &err) != CVS_OK || cvs_run_tensors(run, &in, 1, &err) != CVS_OK) {
+            fail_msg("%s", cvs_error_text(&err, text, sizeof text));
+        }
+        for (int k = 3; k < 5; k++) {
+            snprintf(name, sizeof name, "data/goldens/%s/%s%s.npy", nets[i][1], i < 2 ? "out_" : "",
+                     nets[i][k]);
+            compare(m, run, nets[i][k], name);
+        }
+        cvs_tensor_free(&in);
+        cvs_run_free(run);
+        cvs_model_free(m);
+    }
+}
+
+static void architectures_open(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t params; /* 0: has layers of unknown size */
+    } nets[] = {{"alexnet", 60965224},
+                {"vgg-16", 138357544},
+                {"squeezenet", 1248424},
+                {"squeezenet_v11", 1235496},
+                {"nin", 7595176},
+                {"googlenet", 0},
+                {"resnet-50", 0},
+                {"inceptionv3", 0},
+                {"fcn-16s", 0},
+                {"SSD300", 0},
+                {"YOLO", 0},
+                {"zynqnet", 0}};
+    for (int i = 0; i < CVI_COUNT(nets); i++) {
+        char path[512], name[256], text[900];
+        cvs_error err = {0};
+        cvs_model *m = NULL;
+        cvs_summary sum = {0};
+        snprintf(name, sizeof name, "data/models/netscope/%s.prototxt", nets[i].name);
+        if (!test_shared(path, sizeof path, name)) {
+            print_message("SKIPPED: %s is not there\n", name);
+            continue;
+        }
+        if (cvs_model_open(path, NULL, &m, &err) != CVS_OK ||
+            cvs_model_summarize(m, NULL, CVS_EN, &sum, &err) != CVS_OK) {
+            fail_msg("%s", cvs_error_text(&err, text, sizeof text));
+        }
+        assert_true(sum.n_layers > 10);
+        if (nets[i].params) {
+            assert_int_equal(sum.params, nets[i].params);
+        }
+        cvs_summary_free(&sum);
+        cvs_model_free(m);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mistakes_are_located),         cmocka_unit_test(sizes_are_caffes),
+        cmocka_unit_test(numbers_of_every_kind),        cmocka_unit_test(damage_is_survived),
+        cmocka_unit_test(allocation_failures_are_said), cmocka_unit_test(detectors_match_opencv),
+        cmocka_unit_test(architectures_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
