@@ -27,6 +27,16 @@ typedef struct cvs_explain_options {
     uint64_t seed;
     int64_t sample; /* which of the batch */
     cvs_lang lang;  /* of the caption */
+    /* Settings of single methods; zero or NULL: the method's default. */
+    const char *
+        baseline; /* "black", "mean", "white" or FILE.npy: the picture that integrated gradients start from */
+    const char *rule;      /* quadrature: gauss, midpoint, left, right, trapezoid */
+    int64_t steps;         /* of the quadrature; 0: doubled until the completeness error is below 1 % */
+    int64_t samples;       /* noisy copies */
+    double noise;          /* their standard deviation as a share of the picture's range */
+    int64_t patch, stride; /* occlusion, in pixels of the network's input */
+    bool has_fill;         /* `fill` counts; else the picture's mean colour */
+    double fill;           /* of the patch, in units of the network's input */
     cvs_progress progress;
     void *progress_context;
 } cvs_explain_options;
@@ -48,7 +58,8 @@ typedef struct cvs_vote {
 typedef struct cvs_explanation {
     cvs_tensor map; /* float32, raw: not scaled, graph order */
     cvs_map_kind kind;
-    bool channels_last; /* the model's file has channels last: pixel maps are written so */
+    int64_t patch, stride, side[2]; /* grids: in pixels of the input of side[0] rows, side[1] columns */
+    bool channels_last;             /* the model's file has channels last: pixel maps are written so */
     char method[32], layer[128], target_name[128];
     int target_index;
     bool probability;

@@ -16,6 +16,22 @@ static const cli_option options[] = {
      "针对某一层的方法：名称、编号或 last-conv（last-conv）"},
     {"--signed", NULL, "keep negative parts of class activation maps", "保留类激活热图的负值部分"},
     {"--sample", "N", "which sample of a .npy with several (0)", ".npy 含多个样本时选择哪一个（0）"},
+    {"--baseline", "B", "integrated gradients start from: black, mean, white, FILE.npy (black)",
+     "积分梯度的起点：black、mean、white 或 文件.npy（black）"},
+    {"--rule", "R", "their quadrature: gauss, midpoint, left, right, trapezoid (gauss)",
+     "其求积法则：gauss、midpoint、left、right、trapezoid（gauss）"},
+    {"--steps", "N", "its steps (doubled until the completeness error is below 1 %)",
+     "其步数（默认加倍直至完备性误差低于 1 %）"},
+    {"--samples", "N", "noisy copies of the picture (25)", "加噪副本的数量（25）"},
+    {"--noise", "S", "their noise as a share of the picture's range (0.15)",
+     "噪声占图片取值范围的比例（0.15）"},
+    {"--seed", "N", "of all that is random (0)", "随机数的种子（0）"},
+    {"--patch", "P", "occlusion: side of the patch in input pixels (1/7 of the picture)",
+     "遮挡：补丁边长，以输入像素计（图片的 1/7）"},
+    {"--stride", "S", "occlusion: pixels between positions (half the patch)",
+     "遮挡：位置间隔像素数（补丁的一半）"},
+    {"--fill", "V", "occlusion: the patch's value in the network's input (the picture's mean colour)",
+     "遮挡：补丁在网络输入中的值（图片的平均颜色）"},
     {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution",
      "热图原始数值：不缩放，保持其自身分辨率"},
     {"--votes", "FILE.csv", "what every feature map said: channel, value, share, weight",
@@ -74,6 +90,38 @@ static cvs_status write_results(cli *c, const cvs_model *model, cvs_run *run, co
         cli_say(c, "%s", e->caption);
     }
     return s;
+}
+
+static bool number(cli *c, const char *name, bool *given, double *out) {
+    const char *text = cli_value(c, name);
+    char *end;
+    *given = text != NULL;
+    if (!text) {
+        return true;
+    }
+    *out = strtod(text, &end);
+    if (end == text || *end || !(*out >= -1e30 && *out <= 1e30)) {
+        char safe[60];
+        cli_usage(c, CLI_T(c, "%s is \"%s\", a number expected", "%s 的值是“%s”，应为数字"), name,
+                  cli_safe(text, safe, sizeof safe));
+        return false;
+    }
+    return true;
+}
+
+static bool check_settings(cli *c, cvs_explain_options *o) {
+    int64_t seed = 0;
+    bool given;
+    o->baseline = cli_value(c, "--baseline");
+    o->rule = cli_value(c, "--rule");
+    bool ok = cli_int(c, "--steps", 1, 1000000, 0, &o->steps) &&
+              cli_int(c, "--samples", 1, 1000000, 0, &o->samples) &&
+              cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) &&
+              cli_int(c, "--patch", 1, INT32_MAX, 0, &o->patch) &&
+              cli_int(c, "--stride", 1, INT32_MAX, 0, &o->stride) &&
+              number(c, "--fill", &o->has_fill, &o->fill) && number(c, "--noise", &given, &o->noise);
+    o->seed = (uint64_t)seed;
+    return ok;
 }
 
 static bool check(cli *c, cvs_explain_options *o) {
@@ -158,7 +206,7 @@ static int run(cli *c) {
                              .layer = cli_value(c, "--layer"),
                              .signed_map = cli_flag(c, "--signed"),
                              .lang = c->lang};
-    if (!check(c, &o) || !cli_run_options(c, &run_options)) {
+    if (!check(c, &o) || !check_settings(c, &o) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
     return explain(c, &run_options, &o) == CVS_OK ? 0 : cli_fail(c);

@@ -41,8 +41,9 @@ static cvs_status shape_of(const cvs_tensor *t, map_shape *out, cvs_error *err) 
 }
 
 /* One number per pixel of a map with several channels: the sum, which keeps the sign. What is not finite counts as zero. */
-static cvs_status flatten(const cvs_tensor *t, map_shape *shape, float **out, int64_t *not_finite,
+static cvs_status flatten(const cvs_explanation *e, map_shape *shape, float **out, int64_t *not_finite,
                           cvs_error *err) {
+    const cvs_tensor *t = &e->map;
     CVI_TRY(shape_of(t, shape, err));
     int64_t area = shape->h * shape->w;
     const float *in = t->data;
@@ -58,7 +59,8 @@ static cvs_status flatten(const cvs_tensor *t, map_shape *shape, float **out, in
             *not_finite += !isfinite(v);
             sum += isfinite(v) ? v : 0.0;
         }
-        (*out)[i] = (float)sum;
+        /* A grid holds the target's value under the patch: what was lost is drawn. */
+        (*out)[i] = (float)(e->kind == CVS_MAP_GRID ? e->target_value - sum : sum);
     }
     return CVS_OK;
 }
@@ -72,7 +74,7 @@ cvs_status cvi_attribution_measure(const cvs_explanation *e, cvi_attribution_ran
     float *map = NULL;
     map_shape shape;
     *out = (cvi_attribution_range){0};
-    CVI_TRY(flatten(&e->map, &shape, &map, &out->not_finite, err));
+    CVI_TRY(flatten(e, &shape, &map, &out->not_finite, err));
     int64_t area = shape.h * shape.w;
     for (int64_t i = 0; i < area; i++) {
         out->least = fmin(out->least, (double)map[i]);
@@ -90,8 +92,14 @@ cvs_status cvi_attribution_measure(const cvs_explanation *e, cvi_attribution_ran
 
 /* The map at a point of the unit square: bilinear, half-pixel centres, edges repeated. */
 static double sample(const attribution *a, double u, double v) {
-    double y = fmin(fmax(v * (double)a->h - 0.5, 0.0), (double)a->h - 1.0);
-    double x = fmin(fmax(u * (double)a->w - 0.5, 0.0), (double)a->w - 1.0);
+    const cvs_explanation *e = a->d->why;
+    double down = v * (double)a->h - 0.5, right = u * (double)a->w - 0.5;
+    if (e->kind == CVS_MAP_GRID && e->stride > 0) { /* a cell's place is the middle of its patch */
+        down = (v * (double)e->side[0] - (double)e->patch / 2.0) / (double)e->stride;
+        right = (u * (double)e->side[1] - (double)e->patch / 2.0) / (double)e->stride;
+    }
+    double y = fmin(fmax(down, 0.0), (double)a->h - 1.0);
+    double x = fmin(fmax(right, 0.0), (double)a->w - 1.0);
     int64_t y0 = (int64_t)y, x0 = (int64_t)x, y1 = CVI_MIN(y0 + 1, a->h - 1), x1 = CVI_MIN(x0 + 1, a->w - 1);
     double fy = y - (double)y0, fx = x - (double)x0;
     double top = (double)a->map[y0 * a->w + x0] * (1 - fx) + (double)a->map[y0 * a->w + x1] * fx;
@@ -152,6 +160,9 @@ static void draw_map(attribution *a, double x, double y, double width, double he
 }
 
 static const char *legend_words(const attribution *a) {
+    if (a->d->why->kind == CVS_MAP_GRID) {
+        return cvi_page_tr(a->page, "what the target loses when the patch is there");
+    }
     return cvi_page_tr(a->page,
                        a->d->why->kind == CVS_MAP_PIXELS
                            ? "per unit of input, raw; the strongest half a percent share the end colours"
@@ -263,7 +274,7 @@ static cvs_status prepare(attribution *a, cvs_error *err) {
         own = *a->parts->range;
     }
     map_shape shape;
-    CVI_TRY(flatten(&e->map, &shape, &a->map, &not_finite, err));
+    CVI_TRY(flatten(e, &shape, &a->map, &not_finite, err));
     a->channels = shape.channels;
     a->h = shape.h;
     a->w = shape.w;

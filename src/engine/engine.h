@@ -27,6 +27,9 @@ cvs_status cvi_exec_new(const cvi_graph *g, const cvs_tensor *inputs, const cvi_
 void cvi_exec_free(cvi_exec *x);
 /* Runs all nodes (or only those that `last`, a value, needs; -1 = all). Inputs CVS_PLAIN, shapes as planned. */
 cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err);
+/* After a forward pass: `value` (not a constant) is given the numbers of t (its type and shape, CVS_PLAIN, borrowed while values are
+ * read), and only the nodes that depend on it run again. The next forward pass forgets them. */
+cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cvs_error *err);
 /* A value after planning (shape; data NULL) or after forward (data, CVS_PLAIN, borrowed). */
 cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
 /* Replaces a constant's numbers for this exec only (training, what-if); the tensor is borrowed while it is set, NULL = the model's again. */

@@ -363,6 +363,59 @@ cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs
     return CVS_OK;
 }
 
+/* ---- from a value on ---------------------------------------------------------------------------------- */
+
+typedef struct changed {
+    const cvi_exec *x;
+    int value;
+} changed;
+
+static bool reads_changed(void *context, int v) {
+    const changed *c = context;
+    int producer = c->x->g->values[v].producer;
+    return v == c->value || (producer >= 0 && c->x->steps[producer].needed);
+}
+
+static void forget_outputs(cvi_exec *x, int n, int except) {
+    const cvi_node *node = &x->g->nodes[n];
+    for (int k = 0; k < node->n_out; k++) {
+        cvi_slot *slot = node->out[k] >= 0 && node->out[k] != except ? &x->slots[node->out[k]] : NULL;
+        if (slot) {
+            slot->known = slot->known && !slot->late;
+            slot->form[CVS_PLAIN].ready = slot->form[CVS_NHWC8].ready = false;
+        }
+    }
+}
+
+cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cvs_error *err) {
+    cvi_slot *slot = &x->slots[value];
+    changed c = {.x = x, .value = value};
+    if (!x->has_run || slot->constant || t->dtype != slot->shape.dtype || t->layout != CVS_PLAIN ||
+        cvs_tensor_count(t) != cvs_tensor_count(&slot->shape)) {
+        return cvi_fail(err, CVS_E_INTERNAL,
+                        "a value cannot be replaced by one of another shape or before a run");
+    }
+    for (int v = 0; v < x->g->n_values; v++) {
+        x->slots[v].has_grad = false;
+    }
+    slot->form[CVS_PLAIN].data = t->data;
+    slot->form[CVS_PLAIN].ready = true;
+    slot->form[CVS_NHWC8].ready = false;
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        x->steps[n].needed = false;
+    }
+    x->last = -2; /* the marks are no longer those of a forward pass */
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        if (x->steps[n].kind != CVI_STEP_FOLDED && x->g->values[value].producer != n &&
+            cvi_plan_reads(x, n, reads_changed, &c)) {
+            x->steps[n].needed = true;
+            forget_outputs(x, n, value);
+            CVI_TRY(run_step(x, n, err));
+        }
+    }
+    return CVS_OK;
+}
+
 /* ---- training ----------------------------------------------------------------------------------------- */
 
 void cvi_exec_reseed(cvi_exec *x, uint64_t seed) {

@@ -70,6 +70,21 @@ cvs_status cvi_cam_run(cvi_question *q, cvi_cam_weigh weigh, cvs_explanation *ou
     return s;
 }
 
+cvs_status cvi_cam_weighted(cvi_question *q, const cvs_tensor *maps, const double *weight,
+                            cvs_explanation *out) {
+    int64_t count = cvs_tensor_count(maps), area = maps->dim[2] * maps->dim[3];
+    double *parts = cvi_calloc((size_t)CVI_MAX(count, 1), sizeof *parts);
+    if (!parts) {
+        return cvi_no_memory(q->err, (size_t)count * sizeof *parts);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        parts[i] = weight[i / area] * cvi_get(maps, i);
+    }
+    cvs_status s = cvi_cam_finish(q, parts, weight, maps->dim[1], maps->dim[2], maps->dim[3], out);
+    cvi_free(parts);
+    return s;
+}
+
 double cvi_map_bilinear(const float *map, int64_t h, int64_t w, double v, double u) {
     double y = fmin(fmax(v * (double)h - 0.5, 0.0), (double)h - 1.0);
     double x = fmin(fmax(u * (double)w - 0.5, 0.0), (double)w - 1.0);

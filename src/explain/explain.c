@@ -108,9 +108,12 @@ static double probability_at(const score_view *s, int64_t i) {
 }
 
 /* The seed: 1 at the logit; for a probability, d p / d logits (softmax: p_i (1[i=k] - p_k); sigmoid: p (1 - p)). */
-static cvs_status make_seed(cvi_question *q, const score_view *s, int64_t index, bool probability) {
-    CVI_TRY(cvs_tensor_new(&q->seed, CVS_F32, s->t.rank, s->t.dim, q->err));
-    float *seed = (float *)q->seed.data + s->first;
+static cvs_status make_seed(cvi_question *q, const score_view *s, int64_t index, cvs_tensor *out) {
+    bool probability = q->options->target.probability;
+    if (!out->data) {
+        CVI_TRY(cvs_tensor_new(out, CVS_F32, s->t.rank, s->t.dim, q->err));
+    }
+    float *seed = (float *)out->data + s->first;
     if (s->two) {
         double sign = index == 0 ? -1.0 : 1.0, p = probability_at(s, index);
         seed[0] = (float)(sign * (probability ? p * (1.0 - p) : 1.0));
@@ -127,6 +130,18 @@ static cvs_status make_seed(cvi_question *q, const score_view *s, int64_t index,
         }
     }
     return CVS_OK;
+}
+
+cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
+                              cvs_tensor *seed) {
+    cvi_question other = *q;
+    score_view s;
+    other.exec = exec;
+    other.sample = sample;
+    CVI_TRY(scores_of(&other, &s));
+    *score =
+        q->options->target.probability ? probability_at(&s, q->target_index) : logit_at(&s, q->target_index);
+    return seed ? make_seed(q, &s, q->target_index, seed) : CVS_OK;
 }
 
 static cvs_status ask_target(cvi_question *q, cvs_explanation *out) {
@@ -149,7 +164,8 @@ static cvs_status ask_target(cvi_question *q, cvs_explanation *out) {
     out->target_value = probability ? probability_at(&s, index) : logit_at(&s, index);
     snprintf(out->target_name, sizeof out->target_name, "%.100s",
              index < q->model->n_classes ? q->model->classes[index] : "");
-    return make_seed(q, &s, index, probability);
+    q->target_index = index;
+    return make_seed(q, &s, index, &q->seed);
 }
 
 /* ---- gradients for the methods ---------------------------------------------------------------------- */

@@ -12,11 +12,12 @@
 typedef struct cvi_question {
     const cvs_model *model;
     cvi_exec *exec;
-    int64_t sample;   /* in the exec's batch */
-    int input_value;  /* the picture: the graph's first input */
-    int target_value; /* the value whose element is explained: logits, or the output for a probability */
-    cvs_tensor seed;  /* d target / d target_value, zero but for this sample; owned */
-    int layer_value;  /* -1 unless the method needs a layer */
+    int64_t sample;       /* in the exec's batch */
+    int input_value;      /* the picture: the graph's first input */
+    int target_value;     /* the value whose element is explained: logits, or the output for a probability */
+    cvs_tensor seed;      /* d target / d target_value, zero but for this sample; owned */
+    int64_t target_index; /* class */
+    int layer_value;      /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
     cvs_run *run; /* whose input is explained: its inputs and options, for methods that run the model again */
     char settings[300]; /* of the method, for the caption, in options.lang; a method writes it */
@@ -44,6 +45,10 @@ cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_
 cvs_status cvi_question_value(cvi_question *q, int value, cvs_tensor *out);
 /* Gradient and value of the layer; a sentence unless they are feature maps [1,K,h,w]. */
 cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor *gradient);
+/* The target's value at a sample of an exec of this model that has run forward; with a seed, also d target / d target_value of that
+ * sample, written into *seed (made where it has no data; other samples' parts are left). */
+cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
+                              cvs_tensor *seed);
 /* The layer's feature maps [1,K,h,w] alone, without a backward pass. */
 cvs_status cvi_question_layer(cvi_question *q, cvs_tensor *activation);
 /* One feature map a [area] with its gradient g: writes its part of the map [area], returns its weight (0 where it has none). */
@@ -51,6 +56,9 @@ typedef double (*cvi_cam_weigh)(const float *a, const float *g, int64_t area, do
 double cvi_cam_mean_gradient(const float *a, const float *g, int64_t area, double *part); /* Grad-CAM's */
 /* Activations and gradients of the layer through weigh, map by map, then cvi_cam_finish. */
 cvs_status cvi_cam_run(cvi_question *q, cvi_cam_weigh weigh, cvs_explanation *out);
+/* The same end for maps [1,K,h,w] with a weight each. */
+cvs_status cvi_cam_weighted(cvi_question *q, const cvs_tensor *maps, const double *weight,
+                            cvs_explanation *out);
 /* A map [h,w] at a point of the unit square (v down, u right): bilinear, half-pixel centres, edges repeated. */
 double cvi_map_bilinear(const float *map, int64_t h, int64_t w, double v, double u);
 /* Shared end of the CAM family: map = sum over channels of parts [K,h*w] (double), votes per channel, ReLU unless signed.

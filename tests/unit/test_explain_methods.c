@@ -193,6 +193,170 @@ static void eigencam_is_the_strongest_direction(void **state) {
     end(&a);
 }
 
+/* ---- methods that run the model again --------------------------------------------------------------------- */
+
+static double score_of(asked *a, const cvs_tensor *x) {
+    NET_OK(&a->n, cvs_run_tensors(a->run, x, 1, &a->n.err));
+    cvs_explanation e = ask(a, "gradient");
+    double value = e.target_value;
+    cvs_explanation_free(&e);
+    return value;
+}
+
+static double score_of_black(asked *a) {
+    cvs_tensor black = net_tensor(&a->n, 4, picture, 5);
+    memset(black.data, 0, black.bytes);
+    double value = score_of(a, &black);
+    cvs_tensor_free(&black);
+    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
+    return value;
+}
+
+static void integrated_gradients_add_up(void **state) {
+    (void)state;
+    static const char *const rules[] = {"gauss", "midpoint", "left", "right", "trapezoid"};
+    asked a;
+    begin(&a, true);
+    double black = score_of_black(&a);
+    for (int r = 0; r < 5; r++) {
+        double error[2];
+        for (int k = 0; k < 2; k++) {
+            cvs_explanation e = ask_with(&a, "integrated-gradients",
+                                         (cvs_explain_options){.rule = rules[r], .steps = k ? 400 : 4});
+            error[k] = fabs(sum_of(&e.map) - (e.target_value - black));
+            assert_true(strstr(e.caption, rules[r]) && strstr(e.caption, "black"));
+            cvs_explanation_free(&e);
+        }
+        if (!(error[1] < 5e-3 && error[1] < error[0])) {
+            fail_msg("%s: completeness error %g with 4 steps, %g with 400", rules[r], error[0], error[1]);
+        }
+    }
+    cvs_explanation e = ask(&a, "integrated-gradients"); /* steps by itself: within 1 % */
+    double way = e.target_value - black;
+    assert_true(fabs(sum_of(&e.map) - way) < 0.01 * fabs(way) && strstr(e.caption, "completeness error"));
+    cvs_explanation_free(&e);
+    end(&a);
+}
+
+/* A linear net: integrated gradients with any rule are the input times the gradient, noise changes nothing. */
+static void a_linear_net_has_one_gradient(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, false);
+    expect_same(&a, "integrated-gradients", "input-x-gradient");
+    expect_same(&a, "smoothgrad", "gradient");
+    cvs_explanation g = ask(&a, "gradient"), v = ask(&a, "vargrad"), s = ask(&a, "smoothgrad-squared");
+    assert_true(largest(&v.map) <= 1e-9 * largest(&g.map));
+    for (int64_t i = 0; i < 3 * AREA; i++) {
+        double slope = cvi_get(&g.map, i);
+        assert_true(fabs(cvi_get(&s.map, i) - slope * slope) < 1e-4 * slope * slope + 1e-12);
+    }
+    cvs_explanation_free(&g);
+    cvs_explanation_free(&v);
+    cvs_explanation_free(&s);
+    end(&a);
+}
+
+static void noise_depends_on_the_seed_alone(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    cvs_explanation e = ask_with(&a, "smoothgrad", (cvs_explain_options){.seed = 3, .samples = 6});
+    cvs_explanation same = ask_with(&a, "smoothgrad", (cvs_explain_options){.seed = 3, .samples = 6});
+    cvs_explanation other = ask_with(&a, "smoothgrad", (cvs_explain_options){.seed = 4, .samples = 6});
+    assert_memory_equal(e.map.data, same.map.data, e.map.bytes);
+    assert_true(net_difference(&e.map, &other.map) > 1e-3 * largest(&e.map));
+    assert_true(strstr(e.caption, "seed 3") && strstr(e.caption, "6 samples"));
+    cvs_explanation v = ask(&a, "vargrad");
+    assert_true(largest(&v.map) > 0);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&same);
+    cvs_explanation_free(&other);
+    cvs_explanation_free(&v);
+    end(&a);
+}
+
+/* Each cell is the score of a picture painted here and run as any other. */
+static void occlusion_is_the_score_under_the_patch(void **state) {
+    (void)state;
+    enum { PATCH = 4, STRIDE = 3, ROWS = 3, COLUMNS = 3 };
+    asked a;
+    begin(&a, true);
+    cvs_explanation e =
+        ask_with(&a, "occlusion",
+                 (cvs_explain_options){.patch = PATCH, .stride = STRIDE, .has_fill = true, .fill = 0.25});
+    assert_int_equal(e.map.dim[2], ROWS);
+    assert_int_equal(e.map.dim[3], COLUMNS);
+    for (int cell = 0; cell < ROWS * COLUMNS; cell++) {
+        cvs_tensor x = net_tensor(&a.n, 4, picture, 5);
+        for (int i = 0; i < 3 * AREA; i++) {
+            int y = i % AREA / W - cell / COLUMNS * STRIDE, u = i % W - cell % COLUMNS * STRIDE;
+            if (y >= 0 && y < PATCH && u >= 0 && u < PATCH) {
+                ((float *)x.data)[i] = 0.25f;
+            }
+        }
+        assert_true(fabs(score_of(&a, &x) - cvi_get(&e.map, cell)) < 1e-5);
+        cvs_tensor_free(&x);
+    }
+    cvs_explanation_free(&e);
+    end(&a);
+}
+
+/* A linear head: removing a map loses exactly its vote, so the weights are votes / logit. Score-CAM's weights add up to 1. */
+static void weights_that_are_measured(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    cvs_explanation e = ask(&a, "ablationcam"), f = ask(&a, "gradcam");
+    for (int k = 0; k < MAPS; k++) {
+        for (int j = 0; j < MAPS; j++) {
+            if (e.votes[k].channel == f.votes[j].channel) {
+                assert_true(fabs(e.votes[k].weight * e.target_value - f.votes[j].value) < 1e-5);
+            }
+        }
+    }
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    e = ask(&a, "scorecam");
+    double all = 0;
+    for (int k = 0; k < MAPS; k++) {
+        assert_true(e.votes[k].weight > 0);
+        all += e.votes[k].weight;
+    }
+    assert_true(fabs(all - 1) < 1e-9);
+    cvs_explanation_free(&e);
+    end(&a);
+}
+
+static void wrong_settings_are_sentences(void **state) {
+    (void)state;
+    const struct {
+        cvs_explain_options o;
+        const char *says;
+    } wrong[] = {
+        {{.method = "occlusion", .patch = 11}, "does not fit"},
+        {{.method = "occlusion", .stride = -1}, "stride"},
+        {{.method = "integrated-gradients", .rule = "simpson"}, "simpson"},
+        {{.method = "integrated-gradients", .rule = "trapezoid", .steps = 1}, "2 steps"},
+        {{.method = "integrated-gradients", .baseline = "pink"}, "pink"},
+        {{.method = "integrated-gradients", .baseline = "absent.npy"}, "absent.npy"},
+        {{.method = "vargrad", .noise = -1}, "noise"},
+        {{.method = "smoothgrad", .samples = -5}, "samples"},
+    };
+    asked a;
+    begin(&a, true);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cvs_explanation e;
+        char text[900];
+        cvs_error err = {0};
+        assert_int_not_equal(cvs_explain(a.run, &wrong[i].o, &e, &err), CVS_OK);
+        if (!strstr(cvs_error_text(&err, text, sizeof text), wrong[i].says)) {
+            fail_msg("\"%s\" does not say \"%s\"", text, wrong[i].says);
+        }
+    }
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cams_agree_on_a_gap_head),
@@ -200,6 +364,12 @@ int main(void) {
         cmocka_unit_test(without_rectifiers_all_rules_are_the_gradient),
         cmocka_unit_test(input_times_gradient_is_complete_on_a_linear_net),
         cmocka_unit_test(eigencam_is_the_strongest_direction),
+        cmocka_unit_test(integrated_gradients_add_up),
+        cmocka_unit_test(a_linear_net_has_one_gradient),
+        cmocka_unit_test(noise_depends_on_the_seed_alone),
+        cmocka_unit_test(occlusion_is_the_score_under_the_patch),
+        cmocka_unit_test(weights_that_are_measured),
+        cmocka_unit_test(wrong_settings_are_sentences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

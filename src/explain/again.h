@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * again.h (internal) - runs the model again on changed pictures, for methods that ask more than once; and the pictures such
+ * methods start from.
+ */
+#ifndef CVI_AGAIN_H
+#define CVI_AGAIN_H
+
+#include "explain/method.h"
+
+/* An exec of its own, with the run's options, and inputs that may be changed: `batch` places, each at first the sample asked
+ * about. batch is what the model's file fixes, else 1. */
+typedef struct cvi_again {
+    cvi_question *q;
+    cvi_exec *exec;
+    cvs_tensor *inputs; /* one per graph input, owned */
+    cvs_tensor seed;    /* d target / d target_value of all places, owned */
+    cvs_tensor picture; /* the sample itself, x [1,...] float32, owned */
+    int64_t batch, pixels;
+} cvi_again;
+
+/* Free with cvi_again_free after failure too. */
+cvs_status cvi_again_new(cvi_question *q, cvi_again *out);
+void cvi_again_free(cvi_again *a);
+/* The numbers [pixels] of place b of the first input, to be written before scores. */
+float *cvi_again_place(cvi_again *a, int64_t b);
+/* Runs; the target's value at the places 0..n-1. done in [0,1] goes to the caller's progress function. */
+cvs_status cvi_again_scores(cvi_again *a, int64_t n, double done, double *out);
+/* After scores: d target / d picture [batch, ...], every place its own; borrowed until the next run. */
+cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out);
+/* Another value of the network is given these numbers; only what follows runs again. The target's value at place 0. */
+cvs_status cvi_again_score_from(cvi_again *a, int value, const cvs_tensor *t, double done, double *out);
+
+/* What "black", "mean" (of this picture, per channel) or "white" is in the network's input, or FILE.npy: [pixels], owned
+ * (cvi_free). text NULL = black. */
+cvs_status cvi_baseline(const cvi_again *a, const char *text, float **out);
+/* The picture's mean of every channel; a picture is [1,C,H,W], anything else has one channel. */
+void cvi_channel_means(const cvs_tensor *picture, int64_t channels, double *mean);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ * noise.c - gradients of copies of the picture with normal noise from the counter-based generator: the same seed, the same map on
+ * any machine. Mean and variance by Welford's update, so that equal gradients have no variance at all.
+ */
+#include <math.h>
+
+#include "explain/noise.h"
+
+enum { SAMPLES = 25, CEILING = 1000000, PURPOSE = 0x6e6f6973 /* "nois" */ };
+
+typedef struct noisy {
+    cvi_again again;
+    double *mean, *spread; /* [pixels] */
+    double sigma;
+} noisy;
+
+static double range_of(const cvs_tensor *x) {
+    const float *v = x->data;
+    double low = (double)v[0], high = low;
+    for (int64_t i = 1, n = cvs_tensor_count(x); i < n; i++) {
+        low = fmin(low, (double)v[i]);
+        high = fmax(high, (double)v[i]);
+    }
+    return high - low;
+}
+
+static void add(noisy *n, const float *slope, int64_t count) {
+    for (int64_t i = 0; i < n->again.pixels; i++) {
+        double before = (double)slope[i] - n->mean[i];
+        n->mean[i] += before / (double)count;
+        n->spread[i] += before * ((double)slope[i] - n->mean[i]);
+    }
+}
+
+static cvs_status draw(noisy *n, int64_t samples) {
+    cvi_again *a = &n->again;
+    const float *x = a->picture.data;
+    uint64_t seed = a->q->options->seed;
+    for (int64_t k = 0; k < samples; k += a->batch) {
+        int64_t here = CVI_MIN(a->batch, samples - k);
+        double score;
+        cvs_tensor g;
+        for (int64_t b = 0; b < here; b++) {
+            float *place = cvi_again_place(a, b);
+            for (int64_t i = 0; i < a->pixels; i++) {
+                uint64_t index = (uint64_t)(k + b) * (uint64_t)a->pixels + (uint64_t)i;
+                place[i] = (float)((double)x[i] + n->sigma * cvi_random_normal(seed, PURPOSE, index));
+            }
+        }
+        CVI_TRY(cvi_again_scores(a, 1, (double)k / (double)samples, &score));
+        CVI_TRY(cvi_again_gradient(a, &g));
+        for (int64_t b = 0; b < here; b++) {
+            add(n, (const float *)g.data + b * a->pixels, k + b + 1);
+        }
+    }
+    return CVS_OK;
+}
+
+static cvs_status smooth(noisy *n, cvi_noise_combine combine, cvs_explanation *out) {
+    cvi_again *a = &n->again;
+    cvi_question *q = a->q;
+    const cvs_explain_options *o = q->options;
+    int64_t samples = o->samples > 0 ? o->samples : SAMPLES;
+    double share = o->noise > 0.0 ? o->noise : 0.15;
+    n->sigma = share * range_of(&a->picture);
+    n->mean = cvi_calloc((size_t)a->pixels, 2 * sizeof *n->mean);
+    if (!n->mean) {
+        return cvi_no_memory(q->err, (size_t)a->pixels * 2 * sizeof *n->mean);
+    }
+    n->spread = n->mean + a->pixels;
+    CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, a->picture.rank, a->picture.dim, q->err));
+    CVI_TRY(draw(n, samples));
+    float *map = out->map.data;
+    for (int64_t i = 0; i < a->pixels; i++) {
+        map[i] = (float)combine(n->mean[i], n->spread[i] / (double)samples);
+    }
+    snprintf(
+        q->settings, sizeof q->settings,
+        cvi_tr(o->lang,
+               "%lld samples, noise of standard deviation %.4g (%.3g %% of the picture's range), seed %llu"),
+        (long long)samples, n->sigma, 100.0 * share, (unsigned long long)o->seed);
+    return CVS_OK;
+}
+
+cvs_status cvi_noise_run(cvi_question *q, cvi_noise_combine combine, cvs_explanation *out) {
+    noisy n = {0};
+    const cvs_explain_options *o = q->options;
+    if (o->samples < 0 || o->samples > CEILING) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT, "%lld samples are not possible, 1 to %lld are",
+                        (long long)o->samples, (long long)CEILING);
+    }
+    if (!(o->noise >= 0.0 && o->noise <= 100.0)) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT, "noise of %g times the picture's range is not possible",
+                        o->noise);
+    }
+    cvs_status s = cvi_again_new(q, &n.again);
+    if (s == CVS_OK) {
+        s = smooth(&n, combine, out);
+    }
+    cvi_again_free(&n.again);
+    cvi_free(n.mean);
+    return s;
+}
