@@ -256,6 +256,31 @@ void cvi_caffe_drop(cvi_caffe *c) {
     drop_tops(c);
 }
 
+/* The shape of a box's top where the type tells it, so that the layers behind it keep their sizes. */
+static void guess_shape(cvi_caffe *c, int v) {
+    static const char *const alike[] = {"Normalize", "MVN", "LRN", "Threshold", "Swish", "Mish", "Clip"};
+    const char *type = c->layer->type;
+    const cvs_tensor *in = c->n_in > 0 ? cvi_caffe_shape(c, c->in[0]) : NULL;
+    const cvs_tensor *like = c->n_in > 1 ? cvi_caffe_shape(c, c->in[1]) : in;
+    if (!in || !like) {
+        return;
+    }
+    cvs_tensor t = *in;
+    t.data = NULL;
+    bool crop = cvi_caffe_same(type, "Crop") && in->rank == 4 && like->rank == 4;
+    for (int i = 2; crop && i < 4; i++) {
+        t.dim[i] = like->dim[i];
+    }
+    bool told = crop;
+    for (int i = 0; i < CVI_COUNT(alike); i++) {
+        told |= cvi_caffe_same(type, alike[i]);
+    }
+    cvi_caffe_shape(c, v); /* makes room */
+    if (told && cvi_caffe_ok(c)) {
+        c->shape[v] = t;
+    }
+}
+
 void cvi_caffe_opaque(cvi_caffe *c, const char *why) {
     const caffe_layer *l = c->layer;
     int outs = CVI_MAX(l->n_top, 1);
@@ -276,6 +301,9 @@ void cvi_caffe_opaque(cvi_caffe *c, const char *why) {
         }
         c->g->nodes[n].out[k] = v;
         cvi_caffe_top(c, k, v);
+        if (outs == 1) {
+            guess_shape(c, v);
+        }
     }
 }
 
