@@ -8,7 +8,7 @@
 BUILD := build
 MESON_FLAGS :=
 
-.PHONY: all deps test-deps run test asan tsan fuzz fmt lint clean models bench
+.PHONY: all deps test-deps run test asan tsan fuzz fmt lint clean models
 
 all: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(if $(findstring s,$(firstword -$(MAKEFLAGS))),--quiet)
