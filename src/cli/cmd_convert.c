@@ -4,8 +4,8 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"-o", "FILE", "the model to write; its suffix chooses the format (.onnx)",
-     "要写出的模型文件；由后缀决定格式（.onnx）"},
+    {"-o", "FILE", "the model to write; its suffix chooses the format (.onnx, .net)",
+     "要写出的模型文件；由后缀决定格式（.onnx、.net）"},
 };
 
 static int run(cli *c) {
@@ -34,8 +34,8 @@ static int run(cli *c) {
 const cli_command cli_command_convert = {
     .name = "convert",
     .args = "MODEL -o FILE",
-    .en = "write the model in another format (.onnx)",
-    .zh = "将模型写成另一种格式（.onnx）",
+    .en = "write the model in another format (.onnx), or as text (.net)",
+    .zh = "将模型写成另一种格式（.onnx），或写成文本（.net）",
     .min_args = 1,
     .max_args = 1,
     .groups = CLI_MODEL,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * net.h (internal) - the text language for architectures: lexed and parsed into statements (net_parse.c), built into a graph
- * (net_build.c) with one function per word (net_words.c). docs/language.md is its manual.
+ * (net_build.c) with one function per word (net_words.c; net_general.c for any operator), and written from a graph (net_write.c). docs/language.md is its manual.
  */
 #ifndef CVI_NET_H
 #define CVI_NET_H
@@ -92,7 +92,9 @@ typedef struct net_builder {
     cvi_graph *g;
     const net_file *file;
     cvs_error *err;
-    int current; /* value that the next operation reads, -1 before input */
+    int current;     /* value that the next operation reads, -1 before input */
+    int made;        /* constant that the statement made, which its label then names; -1 = none */
+    bool free_batch; /* the first dimension is free, as "input CxHxW" means it */
     int n_shapes;
     cvs_tensor *shapes; /* per value, batch 1 */
     struct {
@@ -122,7 +124,16 @@ typedef struct net_word {
     cvs_status (*build)(net_builder *b, const struct net_word *w, const net_args *a);
 } net_word;
 
+/* The text of a model (net_write.c), checked by reading it again; *out is the caller's. */
+cvs_status cvi_net_text(const cvs_model *model, cvi_buf *out, cvs_error *err);
+
 const net_word *cvi_net_word(const char *word);
+/* net_general.c: "op NAME key=value", "param f32[64x3x7x7]", "const i64[2][1;-1]", and "f32[1x3x?x?]" of an input. */
+cvs_status cvi_net_op(net_builder *b, const net_word *w, const net_args *a);
+cvs_status cvi_net_constant(net_builder *b, const net_word *w, const net_args *a);
+const char *cvi_net_type(cvs_dtype type); /* "f32"; NULL: none */
+/* Reads "TYPE[DxD]" and, where `data` is given, an optional "[1;2]"; *end is where it stopped. false: not of this form. */
+bool cvi_net_literal(cvi_arena *arena, const char *text, cvs_tensor *out, bool data, const char **end);
 
 /* ---- for the words (net_build.c) ---- */
 cvs_status cvi_net_fail(const net_builder *b, const net_token *at, cvs_status s);
@@ -140,7 +151,7 @@ cvs_status cvi_net_node(net_builder *b, const net_args *a, const char *op, int n
 cvs_status cvi_net_node_optional(net_builder *b, const net_args *a, const char *op, int n_in, const int *in,
                                  int n_attr, cvi_node **node);
 cvs_status cvi_net_keep_shape(net_builder *b, int value, const cvs_tensor *shape);
-/* Finishes the node that cvi_net_node made once its attributes are set: shape inference, errors at the word. */
+/* Finishes a node once its attributes are set: shape inference, errors at the word. A shape that only a run can tell has rank -1. */
 cvs_status cvi_net_done(net_builder *b, const net_args *a, cvi_node *node);
 /* A parameter without data, named after the value being made. */
 cvs_status cvi_net_param(net_builder *b, const char *suffix, int rank, const int64_t *dim, int *value);

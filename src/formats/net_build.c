@@ -232,40 +232,67 @@ static const cvs_tensor *known(const net_builder *b, int value) {
     return constant ? constant : &b->shapes[value];
 }
 
-cvs_status cvi_net_done(net_builder *b, const net_args *a, cvi_node *node) {
-    const cvs_tensor *in[16];
-    cvs_tensor out = {0};
+/* Shapes of a node's outputs. What needs numbers that only a run has, or is no operator that we know, stays unknown (rank -1). */
+static cvs_status infer(net_builder *b, const cvi_node *node, cvs_tensor *out) {
     const cvi_op *op = cvi_op_find(node->op);
-    if (!op || node->n_in > CVI_COUNT(in)) {
-        return cvi_net_fail(
-            b, &a->item->word,
-            cvi_fail(b->err, CVS_E_UNSUPPORTED, "operator %.60s is not known here", node->op));
+    const cvs_tensor **in = cvi_arena_alloc(b->g->arena, CVI_MAX(node->n_in, 1), sizeof *in);
+    if (!in) {
+        return cvi_no_memory(b->err, 0);
     }
+    bool unknown = !op;
     for (int i = 0; i < node->n_in; i++) {
         in[i] = node->in[i] < 0 ? NULL : known(b, node->in[i]);
+        unknown |= in[i] && in[i]->rank < 0;
     }
+    cvs_error err = {.lang = b->err ? b->err->lang : CVS_EN};
     cvi_opctx ctx = {.graph = b->g,
                      .node = node,
                      .op = op,
                      .n_in = node->n_in,
-                     .n_out = 1,
+                     .n_out = node->n_out,
                      .in = in,
-                     .out = &out,
-                     .err = b->err};
-    cvs_status s = op->infer(&ctx);
+                     .out = out,
+                     .err = &err};
+    cvs_status s = unknown ? CVS_E_LATE : op->infer(&ctx);
+    if (s == CVS_E_LATE) {
+        for (int i = 0; i < node->n_out; i++) {
+            out[i] = (cvs_tensor){.rank = -1};
+        }
+        return CVS_OK;
+    }
+    if (s != CVS_OK && b->err) {
+        *b->err = err;
+    }
+    return s;
+}
+
+cvs_status cvi_net_done(net_builder *b, const net_args *a, cvi_node *node) {
+    cvs_tensor *out = cvi_arena_alloc(b->g->arena, CVI_MAX(node->n_out, 1), sizeof *out);
+    if (!out) {
+        return cvi_no_memory(b->err, 0);
+    }
+    memset(out, 0, (size_t)CVI_MAX(node->n_out, 1) * sizeof *out);
+    cvs_status s = infer(b, node, out);
     if (s != CVS_OK) {
         return cvi_net_fail(b, &a->item->word, s);
     }
-    int v = node->out[0];
-    cvi_value *value = &b->g->values[v];
-    value->dtype = out.dtype;
-    value->rank = out.rank;
-    memcpy(value->dim, out.dim, sizeof value->dim);
-    if (out.rank > 0) {
-        value->dim[0] = -1; /* the batch */
+    bool hidden = cvi_net_has(b, a, "hidden");
+    for (int i = 0; i < node->n_out; i++) {
+        if (node->out[i] < 0) {
+            continue;
+        }
+        cvi_value *value = &b->g->values[node->out[i]];
+        value->dtype = out[i].dtype;
+        value->rank = out[i].rank;
+        value->hidden = hidden;
+        memcpy(value->dim, out[i].dim, sizeof value->dim);
+        if (out[i].rank > 0 && b->free_batch) {
+            value->dim[0] = -1;
+        }
+        CVI_TRY(cvi_net_keep_shape(b, node->out[i], &out[i]));
     }
-    b->current = v;
-    return cvi_net_keep_shape(b, v, &out);
+    b->current = node->out[0] >= 0 ? node->out[0] : b->current;
+    return CVS_OK;
 }
 
 static int count_word(net_builder *b, const char *word) {
@@ -305,6 +332,10 @@ static int find_value(const net_builder *b, const net_scope *scope, const char *
 }
 
 static cvs_status resolve(const net_builder *b, const net_scope *scope, const net_token *t, int *value) {
+    if (t->kind == NET_WORD && strcmp(t->text, "_") == 0) {
+        *value = -1; /* an input that is left out */
+        return CVS_OK;
+    }
     *value = find_value(b, scope, t->text);
     return *value >= 0 ? CVS_OK
                        : cvi_net_fail(b, t,
@@ -455,20 +486,21 @@ static cvs_status name_item(net_builder *b, const net_scope *scope, const net_st
     } else if (s->label.text) {
         b->name = cvi_arena_printf(b->g->arena, "%s%s/%s", scope->prefix, s->label.text, word);
     } else {
-        b->name =
-            cvi_arena_printf(b->g->arena, "%s%s_%d", scope->prefix, word, silent ? 0 : count_word(b, word));
+        int count = silent ? 0 : count_word(b, word);
+        bool only = count == 1 && strcmp(word, "input") == 0; /* one input needs no number */
+        b->name = only ? cvi_arena_printf(b->g->arena, "%sinput", scope->prefix)
+                       : cvi_arena_printf(b->g->arena, "%s%s_%d", scope->prefix, word, count);
     }
     return b->name ? CVS_OK : cvi_no_memory(b->err, 0);
 }
 
 static cvs_status build_statement(net_builder *b, const net_scope *scope, const net_statement *s) {
-    int from[64];
+    int *from = cvi_arena_alloc(b->g->arena, CVI_MAX(s->n_from, 1), sizeof *from);
+    if (!from) {
+        return cvi_no_memory(b->err, 0);
+    }
+    b->made = -1;
     for (int i = 0; i < s->n_from; i++) {
-        if (i == CVI_COUNT(from)) {
-            return cvi_net_fail(
-                b, &s->from[i],
-                cvi_fail(b->err, CVS_E_LIMIT, "more than %d names after \"from\"", CVI_COUNT(from)));
-        }
         CVI_TRY(resolve(b, scope, &s->from[i], &from[i]));
     }
     CVI_TRY(take_skips(b, scope, s));
@@ -484,13 +516,14 @@ static cvs_status build_statement(net_builder *b, const net_scope *scope, const 
         CVI_TRY(name_item(b, scope, s, i));
         CVI_TRY(build_item(b, &a));
     }
-    if (s->label.text && b->current >= 0) {
+    int labelled = b->made >= 0 ? b->made : b->current;
+    if (s->label.text && labelled >= 0) {
         net_alias *x = cvi_arena_alloc(b->g->arena, 1, sizeof *x);
         char *name = cvi_arena_printf(b->g->arena, "%s%s", scope->prefix, s->label.text);
         if (!x || !name) {
             return cvi_no_memory(b->err, 0);
         }
-        *x = (net_alias){.next = b->aliases, .name = name, .value = b->current};
+        *x = (net_alias){.next = b->aliases, .name = name, .value = labelled};
         b->aliases = x;
     }
     return CVS_OK;

@@ -3,6 +3,7 @@
  * a comment. Nothing is looked up here except the few words that own a body (repeat, residual, parallel, block, train, skip).
  */
 #include <ctype.h>
+#include <stdlib.h>
 
 #include "formats/net.h"
 
@@ -44,18 +45,48 @@ static cvs_status take_text(parser *p, size_t start, size_t end) {
     return p->token.text ? CVS_OK : cvi_no_memory(p->err, end - start);
 }
 
+/* Escapes of a string, in place: \" \\ \n \r \t \xHH; any other backslash stands for itself. */
+static void unescape(char *s) {
+    static const char names[] = "\"\\nrt", bytes[] = "\"\\\n\r\t";
+    char *to = s;
+    while (*s) {
+        const char *known = *s == '\\' && s[1] ? memchr(names, s[1], sizeof names - 1) : NULL;
+        if (known) {
+            *to++ = bytes[known - names];
+            s += 2;
+        } else if (*s == '\\' && s[1] == 'x' && isxdigit((unsigned char)s[2]) &&
+                   isxdigit((unsigned char)s[3])) {
+            const char hex[3] = {s[2], s[3], 0};
+            long byte = strtol(hex, NULL, 16);
+            *to++ = (char)(byte ? byte : ' '); /* a zero would end the text */
+            s += 4;
+        } else {
+            *to++ = *s++;
+        }
+    }
+    *to = 0;
+}
+
 static cvs_status next_string(parser *p) {
     net_token at = p->token;
     step(p);
     size_t start = p->at;
     while (peek(p) >= 0 && peek(p) != '"' && peek(p) != '\n') {
+        if (peek(p) == '\\' && p->at + 1 < p->size && p->text[p->at + 1] != '\n') {
+            step(p); /* whatever is escaped does not end the string */
+        }
         step(p);
     }
     if (peek(p) != '"') {
         return fail_at(p, &at, cvi_fail(p->err, CVS_E_FORMAT, "this string has no closing quote"));
     }
     p->token.kind = NET_STRING;
-    CVI_TRY(take_text(p, start, p->at));
+    char *text = cvi_arena_strn(p->arena, p->text + start, p->at - start);
+    if (!text) {
+        return cvi_no_memory(p->err, p->at - start);
+    }
+    unescape(text);
+    p->token.text = text;
     step(p);
     return CVS_OK;
 }
@@ -170,14 +201,15 @@ static cvs_status parse_arguments(parser *p, net_token **list, int *n) {
 
 /* An argument belongs to the word before it; a word of letters begins a new operation, except the known flags. */
 static bool is_argument(const char *s) {
-    static const char *const flags[] = {"bias",     "nobias",  "same",     "valid",  "ceil",
-                                        "countpad", "nearest", "bilinear", "ordered"};
+    static const char *const flags[] = {"bias",     "nobias",  "same",     "valid",   "ceil",
+                                        "countpad", "nearest", "bilinear", "ordered", "hidden"};
     for (int i = 0; i < CVI_COUNT(flags); i++) {
         if (strcmp(s, flags[i]) == 0) {
             return true;
         }
     }
-    if (strchr(s, '=') || isdigit((unsigned char)s[0]) || s[0] == '-' || s[0] == '.' || s[0] == '$') {
+    if (strchr(s, '=') || strchr(s, '[') || isdigit((unsigned char)s[0]) || s[0] == '-' || s[0] == '.' ||
+        s[0] == '$') {
         return true;
     }
     return strchr("kspdgx", s[0]) && (isdigit((unsigned char)s[1]) || s[1] == '$');
@@ -190,7 +222,7 @@ static cvs_status parse_item(parser *p, net_item *item) {
         CVI_TRY(parse_arguments(p, &item->args, &item->n_args));
     }
     bool all = strcmp(item->word.text, "classes") == 0 || strcmp(item->word.text, "name") == 0 ||
-               strcmp(item->word.text, "preprocess") == 0;
+               strcmp(item->word.text, "preprocess") == 0 || strcmp(item->word.text, "op") == 0;
     while (p->token.kind == NET_STRING ||
            (p->token.kind == NET_WORD && (all || is_argument(p->token.text)))) {
         APPEND(p, item->args, item->n_args, p->token);
@@ -205,7 +237,7 @@ static cvs_status parse_item(parser *p, net_item *item) {
 static cvs_status parse_from(parser *p, net_statement *s) {
     do {
         CVI_TRY(next(p));
-        if (p->token.kind != NET_WORD) {
+        if (p->token.kind != NET_WORD && p->token.kind != NET_STRING) {
             return fail_at(p, &p->token,
                            cvi_fail(p->err, CVS_E_FORMAT, "the name of a layer expected after \"from\""));
         }
@@ -294,17 +326,20 @@ static cvs_status parse_train(parser *p) {
 
 static cvs_status parse_statement(parser *p, net_body *body) {
     net_statement s = {0};
-    if (strcmp(p->token.text, "block") == 0) {
-        return parse_block(p);
+    if (p->token.kind == NET_WORD) {
+        if (strcmp(p->token.text, "block") == 0) {
+            return parse_block(p);
+        }
+        if (strcmp(p->token.text, "skip") == 0) {
+            return parse_skip(p);
+        }
+        if (strcmp(p->token.text, "train") == 0) {
+            return parse_train(p);
+        }
     }
-    if (strcmp(p->token.text, "skip") == 0) {
-        return parse_skip(p);
-    }
-    if (strcmp(p->token.text, "train") == 0) {
-        return parse_train(p);
-    }
-    while (p->token.kind == NET_WORD) {
-        if (strcmp(p->token.text, "from") == 0 && s.n_items == 0) {
+    bool quoted = p->token.kind == NET_STRING; /* a label of any characters */
+    while (p->token.kind == NET_WORD || quoted) {
+        if (!quoted && strcmp(p->token.text, "from") == 0 && s.n_items == 0) {
             CVI_TRY(parse_from(p, &s));
             continue;
         }
@@ -313,8 +348,12 @@ static cvs_status parse_statement(parser *p, net_body *body) {
         if (p->token.kind == NET_COLON && s.n_items == 0 && !s.label.text && item.n_args == 0 &&
             item.n_bodies == 0) {
             s.label = item.word;
+            quoted = false;
             CVI_TRY(next(p));
             continue;
+        }
+        if (quoted) {
+            return fail_at(p, &item.word, cvi_fail(p->err, CVS_E_FORMAT, "a colon expected after a label"));
         }
         APPEND(p, s.items, s.n_items, item);
     }
@@ -334,7 +373,7 @@ static cvs_status parse_body(parser *p, net_body *body) {
         if (p->token.kind == NET_CLOSE || p->token.kind == NET_END) {
             return CVS_OK;
         }
-        if (p->token.kind != NET_WORD) {
+        if (p->token.kind != NET_WORD && p->token.kind != NET_STRING) {
             return fail_at(
                 p, &p->token,
                 cvi_fail(p->err, CVS_E_FORMAT, "an operation expected, such as conv, maxpool or fc"));

@@ -6,7 +6,7 @@
 #include "formats/net.h"
 #include "formats/reader.h"
 
-/* The first word of a text that has neither zero bytes nor comments before it. */
+/* The first word of a text that has neither zero bytes nor comments before it; behind the label, where there is one. */
 static size_t first_word(const uint8_t *data, size_t size, const char **word) {
     size_t at = size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     size_t end = CVI_MIN(size, 65536);
@@ -16,6 +16,14 @@ static size_t first_word(const uint8_t *data, size_t size, const char **word) {
             at++;
         }
         at += at < end;
+    }
+    size_t label = at;
+    while (label < end && data[label] != ':' && data[label] != '\n' && data[label] != '{') {
+        label++;
+    }
+    if (label < end && data[label] == ':') {
+        for (label++; label < end && (data[label] == ' ' || data[label] == '\t'); label++) {}
+        at = label;
     }
     size_t start = at;
     while (at < end && (isalnum(data[at]) || data[at] == '_')) {

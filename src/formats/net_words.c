@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * net_words.c - the words of the text language: one row in a table, a function where a word does more than add one operator.
+ * net_words.c - the words of the text language: one row in a table, a function where a word does more than add one operator
+ * (any operator at all: net_general.c).
  * Defaults: stride 1, padding "same" for odd kernels of convolutions, none for pooling, pooling stride = kernel.
  */
 #include <ctype.h>
@@ -25,8 +26,7 @@ static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
     cvi_node *node;
     CVI_TRY(cvi_net_node(b, a, w->op, 1, a->inputs, w->attr != NULL, &node));
     if (w->attr) {
-        bool whole =
-            strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "blocksize") == 0 || strcmp(w->attr, "size") == 0;
+        bool whole = strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "size") == 0;
         CVI_TRY(memory(b, whole ? cvi_attr_set_int(b->g, &node->attr[0], w->attr, (int64_t)v)
                                 : cvi_attr_set_float(b->g, &node->attr[0], w->attr, v)));
     }
@@ -38,12 +38,10 @@ static cvs_status join(net_builder *b, const net_word *w, const net_args *a) {
     cvi_node *node;
     bool concat = strcmp(w->op, "Concat") == 0,
          binary = strcmp(w->op, "Mul") == 0 || strcmp(w->op, "Sub") == 0;
-    if (a->n_inputs > 16 || (binary && a->n_inputs != 2)) {
-        return refuse(
-            b, a,
-            cvi_fail(b->err, CVS_E_FORMAT, "%.60s reads %s: write \"from a,b %.60s\"", w->word,
-                     cvi_tr(b->err ? b->err->lang : CVS_EN, binary ? "two layers" : "at most 16 layers"),
-                     w->word));
+    if (binary && a->n_inputs != 2) {
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "%.60s reads two layers: write \"from a,b %.60s\"",
+                               w->word, w->word));
     }
     const char *op = strcmp(w->op, "Sum") == 0 && a->n_inputs == 2 ? "Add" : w->op;
     CVI_TRY(cvi_net_node(b, a, op, a->n_inputs, a->inputs, concat, &node));
@@ -51,10 +49,35 @@ static cvs_status join(net_builder *b, const net_word *w, const net_args *a) {
     return cvi_net_done(b, a, node);
 }
 
+/* "input f32[1x3x?x?]": type and all dimensions as they are; a free one counts as 1 while shapes are worked out. */
+static cvs_status exact_input(net_builder *b, cvs_tensor *shape) {
+    int v = cvi_graph_value(b->g, b->name, shape->dtype, shape->rank, shape->dim, b->err);
+    if (v < 0) {
+        return CVS_E_MEMORY;
+    }
+    CVI_TRY(memory(b, cvi_graph_add_input(b->g, v)));
+    bool only_batch = shape->rank > 0 && shape->dim[0] < 0;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] < 0 && i == 0) {
+            shape->dim[0] = 1;
+        } else if (shape->dim[i] < 0) {
+            *shape = (cvs_tensor){.dtype = shape->dtype, .rank = -1};
+        }
+    }
+    b->free_batch |= only_batch;
+    b->current = v;
+    return cvi_net_keep_shape(b, v, shape);
+}
+
 static cvs_status input(net_builder *b, const net_word *w, const net_args *a) {
     (void)w;
     cvs_tensor shape = {.dtype = CVS_F32, .rank = 1, .dim = {1}};
     const char *s = a->item->n_args ? a->item->args[0].text : "";
+    const char *end_of = s;
+    cvs_tensor exact;
+    if (cvi_net_literal(b->g->arena, s, &exact, false, &end_of) && !*end_of) {
+        return exact_input(b, &exact);
+    }
     while (isdigit((unsigned char)*s) && shape.rank < 5) {
         char *end;
         shape.dim[shape.rank++] = strtoll(s, &end, 10);
@@ -69,12 +92,12 @@ static cvs_status input(net_builder *b, const net_word *w, const net_args *a) {
     int64_t dim[CVS_MAX_RANK];
     memcpy(dim, shape.dim, sizeof dim);
     dim[0] = -1;
-    int v = cvi_graph_value(b->g, strncmp(b->name, "input_1", 8) == 0 ? "input" : b->name, CVS_F32,
-                            shape.rank, dim, b->err);
+    int v = cvi_graph_value(b->g, b->name, CVS_F32, shape.rank, dim, b->err);
     if (v < 0) {
         return CVS_E_MEMORY;
     }
     CVI_TRY(memory(b, cvi_graph_add_input(b->g, v)));
+    b->free_batch = true;
     b->current = v;
     return cvi_net_keep_shape(b, v, &shape);
 }
@@ -130,6 +153,12 @@ static cvs_status needs_picture(net_builder *b, const net_args *a, const cvs_ten
                                a->item->word.text));
     }
     *shape = cvi_net_shape(b, a->inputs[0]);
+    if ((*shape)->rank < 0) {
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_SHAPE,
+                               "the shape that %.60s reads is known only while running; write it as \"op\"",
+                               a->item->word.text));
+    }
     if ((*shape)->rank != 4) {
         return refuse(b, a,
                       cvi_fail(b->err, CVS_E_SHAPE, "%.60s reads feature maps [N,C,H,W], but gets rank %d",
@@ -242,15 +271,19 @@ static cvs_status fc(net_builder *b, const net_word *w, const net_args *a) {
         in[0] = b->current;
         b->g->values[in[0]].hidden = true;
     }
-    int64_t dim[2] = {(int64_t)units, in[0] >= 0 ? cvi_net_shape(b, in[0])->dim[1] : 1};
+    double transposed =
+        1; /* weight [units, inputs] as PyTorch keeps it; transB=0: [inputs, units] as Keras does */
+    CVI_TRY(cvi_net_key(b, a, "transB", &transposed, &there));
+    int64_t width = in[0] >= 0 ? cvi_net_shape(b, in[0])->dim[1] : 1, n = (int64_t)units;
+    int64_t dim[2] = {transposed != 0 ? n : width, transposed != 0 ? width : n};
     bool bias = !cvi_net_has(b, a, "nobias");
     CVI_TRY(cvi_net_param(b, "weight", 2, dim, &in[1]));
     if (bias) {
-        CVI_TRY(cvi_net_param(b, "bias", 1, dim, &in[2]));
+        CVI_TRY(cvi_net_param(b, "bias", 1, &n, &in[2]));
     }
     cvi_node *node;
     CVI_TRY(cvi_net_node(b, a, "Gemm", 2 + bias, in, 1, &node));
-    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[0], "transB", 1)));
+    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[0], "transB", transposed != 0)));
     return cvi_net_done(b, a, node);
 }
 
@@ -330,6 +363,42 @@ static cvs_status upsample(net_builder *b, const net_word *w, const net_args *a)
                           cvi_attr_set_string(b->g, &node->attr[1], "coordinate_transformation_mode",
                                               linear ? "half_pixel" : "asymmetric") &&
                           cvi_attr_set_string(b->g, &node->attr[2], "nearest_mode", "floor")));
+    return cvi_net_done(b, a, node);
+}
+
+/* "dropout 0.5": the share of elements that training drops. */
+static cvs_status dropout(net_builder *b, const net_word *w, const net_args *a) {
+    double ratio = w->initial;
+    bool there;
+    CVI_TRY(cvi_net_number(b, a, 0, &ratio, &there));
+    if (!(ratio >= 0 && ratio < 1)) {
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "dropout takes a share from 0 to below 1: dropout 0.5"));
+    }
+    float share = (float)ratio;
+    int in[2] = {a->inputs[0], there ? cvi_graph_floats(b->g, "ratio", 0, NULL, &share, b->err) : -1};
+    if (there) {
+        cvs_tensor scalar = {.dtype = CVS_F32};
+        CVI_TRY(in[1] < 0 ? CVS_E_MEMORY : cvi_net_keep_shape(b, in[1], &scalar));
+    }
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "Dropout", 1 + there, in, 0, &node));
+    return cvi_net_done(b, a, node);
+}
+
+/* "pixelshuffle 2": channels of one position become a square of pixels, in the order of sub-pixel convolution (CRD). */
+static cvs_status pixelshuffle(net_builder *b, const net_word *w, const net_args *a) {
+    double block = w->initial;
+    bool there;
+    CVI_TRY(cvi_net_number(b, a, 0, &block, &there));
+    if (block < 1 || block > 1e6 || block != floor(block)) {
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT, "pixelshuffle takes a whole factor: pixelshuffle 2"));
+    }
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, "DepthToSpace", 1, a->inputs, 2, &node));
+    CVI_TRY(memory(b, cvi_attr_set_int(b->g, &node->attr[0], "blocksize", (int64_t)block) &&
+                          cvi_attr_set_string(b->g, &node->attr[1], "mode", "CRD")));
     return cvi_net_done(b, a, node);
 }
 
@@ -416,13 +485,16 @@ static const net_word words[] = {
     {"tanh", "Tanh", NULL, 0, plain},
     {"softplus", "Softplus", NULL, 0, plain},
     {"softmax", "Softmax", "axis", 1, plain},
-    {"dropout", "Dropout", NULL, 0, plain},
+    {"dropout", NULL, NULL, 0.5, dropout},
     {"identity", "Identity", NULL, 0, plain},
-    {"pixelshuffle", "DepthToSpace", "blocksize", 2, plain},
+    {"pixelshuffle", NULL, NULL, 2, pixelshuffle},
     {"upsample", NULL, NULL, 0, upsample},
     {"add", "Sum", NULL, 0, join},
     {"mul", "Mul", NULL, 0, join},
     {"concat", "Concat", NULL, 0, join},
+    {"op", NULL, NULL, 0, cvi_net_op},
+    {"param", NULL, NULL, 0, cvi_net_constant},
+    {"const", NULL, NULL, 0, cvi_net_constant},
 };
 
 const net_word *cvi_net_word(const char *word) {
