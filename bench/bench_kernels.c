@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_kernels.c - GFLOP/s of the convolution kernels on the layers of real nets, beside the peak of the same loop on
  * data in the first-level cache, measured in the same process. Not a test: machines are noisy.
- * usage: bench_kernels [THREADS [NET-PREFIX [auto|direct|f2|f4]]]
+ * usage: bench_kernels [--threads N] [--batch N] [--net PREFIX] [--direction forward|data|weights] [--csv FILE] ...
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,9 +44,17 @@ static const layer layers[] = {
     {"mobilenet", 32, 112, 16, 1, 1, 0, 1, 1},    {"mobilenet", 16, 112, 96, 1, 1, 0, 1, 1},
     {"mobilenet", 96, 112, 96, 3, 2, 1, 96, 1},   {"mobilenet", 96, 56, 24, 1, 1, 0, 1, 1},
     {"mobilenet", 24, 56, 144, 1, 1, 0, 1, 2},    {"mobilenet", 144, 56, 144, 3, 1, 1, 144, 1},
-    {"mobilenet", 144, 56, 24, 1, 1, 0, 1, 1},    {"mobilenet", 192, 28, 192, 3, 1, 1, 192, 2},
-    {"mobilenet", 384, 14, 384, 3, 1, 1, 384, 4}, {"mobilenet", 384, 14, 64, 1, 1, 0, 1, 3},
-    {"mobilenet", 960, 7, 160, 1, 1, 0, 1, 2},    {"mobilenet", 320, 7, 1280, 1, 1, 0, 1, 1},
+    {"mobilenet", 144, 56, 24, 1, 1, 0, 1, 1},    {"mobilenet", 144, 56, 144, 3, 2, 1, 144, 1},
+    {"mobilenet", 144, 28, 32, 1, 1, 0, 1, 1},    {"mobilenet", 32, 28, 192, 1, 1, 0, 1, 3},
+    {"mobilenet", 192, 28, 192, 3, 1, 1, 192, 2}, {"mobilenet", 192, 28, 32, 1, 1, 0, 1, 2},
+    {"mobilenet", 192, 28, 192, 3, 2, 1, 192, 1}, {"mobilenet", 192, 14, 64, 1, 1, 0, 1, 1},
+    {"mobilenet", 64, 14, 384, 1, 1, 0, 1, 4},    {"mobilenet", 384, 14, 384, 3, 1, 1, 384, 4},
+    {"mobilenet", 384, 14, 64, 1, 1, 0, 1, 3},    {"mobilenet", 384, 14, 96, 1, 1, 0, 1, 1},
+    {"mobilenet", 96, 14, 576, 1, 1, 0, 1, 3},    {"mobilenet", 576, 14, 576, 3, 1, 1, 576, 2},
+    {"mobilenet", 576, 14, 96, 1, 1, 0, 1, 2},    {"mobilenet", 576, 14, 576, 3, 2, 1, 576, 1},
+    {"mobilenet", 576, 7, 160, 1, 1, 0, 1, 1},    {"mobilenet", 160, 7, 960, 1, 1, 0, 1, 3},
+    {"mobilenet", 960, 7, 960, 3, 1, 1, 960, 3},  {"mobilenet", 960, 7, 160, 1, 1, 0, 1, 2},
+    {"mobilenet", 960, 7, 320, 1, 1, 0, 1, 1},    {"mobilenet", 320, 7, 1280, 1, 1, 0, 1, 1},
     {"tinyvgg", 3, 64, 10, 3, 1, 0, 1, 1},        {"tinyvgg", 10, 62, 10, 3, 1, 0, 1, 1},
     {"tinyvgg", 10, 30, 10, 3, 1, 0, 1, 1},       {"tinyvgg", 10, 28, 10, 3, 1, 0, 1, 1},
     {"cifar", 3, 32, 32, 3, 1, 0, 1, 1},          {"cifar", 32, 15, 64, 3, 1, 0, 1, 1},
@@ -87,7 +95,7 @@ static void peak_chunk(void *context, int64_t chunk, int worker) {
     }
 }
 
-/* GFLOP/s of the register block when everything is in the first-level cache: the most any layer can reach. */
+/* GFLOP/s: the register block when everything is in the first-level cache: the most any layer can reach. */
 static double measure_peak(cvi_pool *pool) {
     peak_job job = {.kernels = cvi_kernels_get()};
     float *memory = cvi_calloc((size_t)(PEAK_CHANNELS * 22 + 1024 + 96 * 1024), sizeof(float));
@@ -114,69 +122,184 @@ static float *noise(int64_t n) {
     return p;
 }
 
-/* Prints one layer; adds its best time to *total. */
-static int bench_layer(const layer *l, cvi_pool *pool, const cvi_conv_options *options, double peak,
-                       double *total) {
+typedef struct setting {
+    int threads, batch;
+    const char *net;
+    cvi_conv_options options;
+    cvi_conv_kind kind;
+    bool cold,
+        weights; /* weights and pixels out of the caches before every run; gradient to weights instead */
+    FILE *csv;
+    cvi_pool *pool;
+    double peak;
+    float *flush; /* FLUSH floats */
+} setting;
+
+enum { FLUSH = 16 << 20, MOST = 401 };
+
+static const char *const algorithm_names[] = {"auto", "direct", "depthwise", "f2x2", "f4x4"};
+
+static cvi_conv_shape shape_of(const layer *l, int batch) {
     int64_t out = (l->H + 2 * l->pad - l->R) / l->stride + 1;
-    cvi_conv_shape s = {1,      l->C,   l->H,   l->H,   l->K, l->R, l->R,      l->stride, l->stride,
-                        l->pad, l->pad, l->pad, l->pad, 1,    1,    l->groups, out,       out};
-    cvi_conv_plan *plan = NULL;
-    if (cvi_conv_plan_new(&s, CVI_CONV_FORWARD, options, &plan, NULL) != CVS_OK) {
-        return 1;
-    }
-    float *x = noise(s.H * s.W * CVI_PITCH(s.C)), *w = noise(s.K * s.C / s.groups * s.R * s.S),
-          *bias = noise(s.K);
-    float *y = noise(out * out * CVI_PITCH(s.K));
-    void *scratch = cvi_malloc((size_t)cvi_conv_scratch_bytes(plan, cvi_pool_threads(pool)) + 1);
-    double packing = now();
-    cvi_conv_pack(plan, pool, w, NULL);
-    packing = now() - packing;
-    cvi_conv_io io = {
-        .in = x, .out = y, .bias = bias, .clamp = true, .lo = 0, .hi = 1e30F, .scratch = scratch};
-    double gflop = 2e-9 * (double)(out * out * s.K * s.C / s.groups * s.R * s.S), times[201];
-    int repeats = gflop > 1 ? 7 : gflop > 0.1 ? 41 : 201;
-    cvi_conv_run(plan, pool, &io);
-    for (int r = 0; r < repeats; r++) {
-        double t = now();
-        cvi_conv_run(plan, pool, &io);
-        times[r] = now() - t;
-    }
-    qsort(times, (size_t)repeats, sizeof *times, ascending);
-    static const char *const names[] = {"auto", "direct", "depthwise", "f2x2", "f4x4"};
-    printf("%-10s %4dx%-3d -> %4d %dx%d/%d g%-3d %-9s best %8.3f ms median %8.3f ms %7.1f GFLOP/s %4.0f%% of "
-           "peak "
-           "(median %.0f%%), packing %.2f ms\n",
-           l->net, l->C, l->H, l->K, l->R, l->R, l->stride, l->groups, names[cvi_conv_plan_algorithm(plan)],
-           times[0] * 1e3, times[repeats / 2] * 1e3, gflop / times[0], gflop / times[0] / peak * 100,
-           gflop / times[repeats / 2] / peak * 100, packing * 1e3);
-    fflush(stdout);
-    *total += times[0] * l->count;
-    cvi_conv_plan_free(plan);
-    void *all[] = {x, w, bias, y, scratch};
+    return (cvi_conv_shape){batch,  l->C,   l->H,   l->H,   l->K, l->R, l->R,      l->stride, l->stride,
+                            l->pad, l->pad, l->pad, l->pad, 1,    1,    l->groups, out,       out};
+}
+
+/* Memory of one layer, both directions alike: x [N,H,W,C], y [N,OH,OW,K] in NHWC8. */
+typedef struct buffers {
+    float *x, *y, *w, *bias, *dw;
+    void *scratch;
+} buffers;
+
+static bool make_buffers(const cvi_conv_shape *s, int64_t scratch, buffers *b) {
+    int64_t weights = s->K * s->C / s->groups * s->R * s->S;
+    *b = (buffers){.x = noise(s->N * s->H * s->W * CVI_PITCH(s->C)),
+                   .y = noise(s->N * s->OH * s->OW * CVI_PITCH(s->K)),
+                   .w = noise(weights),
+                   .bias = noise(CVI_MAX(s->K, s->C)),
+                   .dw = noise(weights),
+                   .scratch = cvi_malloc((size_t)scratch + 1)};
+    return b->x != NULL && b->y != NULL && b->w != NULL && b->bias != NULL && b->dw != NULL &&
+           b->scratch != NULL;
+}
+
+static void free_buffers(buffers *b) {
+    void *all[] = {b->x, b->y, b->w, b->bias, b->dw, b->scratch};
     for (int i = 0; i < CVI_COUNT(all); i++) {
         cvi_free(all[i]);
     }
-    return 0;
+}
+
+/* One run; seconds. */
+static double run_once(const setting *set, const cvi_conv_shape *s, const cvi_conv_plan *plan,
+                       const buffers *b) {
+    bool forward = set->kind == CVI_CONV_FORWARD;
+    cvi_conv_io io = {.in = forward ? b->x : b->y,
+                      .out = forward ? b->y : b->x,
+                      .bias = forward ? b->bias : NULL,
+                      .clamp = forward,
+                      .lo = 0,
+                      .hi = 1e30F,
+                      .scratch = b->scratch};
+    for (int64_t i = 0; set->cold && i < FLUSH; i += 16) {
+        set->flush[i] += 1;
+    }
+    double t = now();
+    if (set->weights) {
+        cvi_conv_dw(s, set->pool, b->x, 0, b->y, 0, b->dw, false, b->scratch);
+    } else {
+        cvi_conv_run(plan, set->pool, &io);
+    }
+    return now() - t;
+}
+
+/* Prints one layer; adds its best time to *total. */
+static void bench_layer(const layer *l, const setting *set, double *total) {
+    cvi_conv_shape s = shape_of(l, set->batch);
+    cvi_conv_plan *plan = NULL;
+    buffers b = {0};
+    if (cvi_conv_plan_new(&s, set->kind, &set->options, &plan, NULL) != CVS_OK) {
+        return;
+    }
+    int64_t scratch = CVI_MAX(cvi_conv_scratch_bytes(plan, cvi_pool_threads(set->pool)),
+                              cvi_conv_dw_scratch_bytes(&s, cvi_pool_threads(set->pool)));
+    if (make_buffers(&s, scratch, &b)) {
+        double packing = now(), times[MOST], start;
+        cvi_conv_pack(plan, set->pool, b.w, NULL);
+        packing = now() - packing;
+        double gflop = 2e-9 * (double)(s.N * s.OH * s.OW * s.K * s.C / s.groups * s.R * s.S);
+        int n = 0;
+        (void)run_once(set, &s, plan, &b);
+        for (start = now(); n < MOST && (n < 5 || now() - start < 0.25); n++) {
+            times[n] = run_once(set, &s, plan, &b);
+        }
+        qsort(times, (size_t)n, sizeof *times, ascending);
+        const char *name = set->weights ? "weights" : algorithm_names[cvi_conv_plan_algorithm(plan)];
+        double best = gflop / times[0] / set->peak, median = gflop / times[n / 2] / set->peak;
+        printf(
+            "%-10s %4dx%-3d -> %4d %dx%d/%d g%-3d x%d %-9s best %8.3f ms  median %8.3f ms  %4.0f%% of peak "
+            "(median %4.0f%%)  packing %6.2f ms\n",
+            l->net, l->C, l->H, l->K, l->R, l->R, l->stride, l->groups, l->count, name, times[0] * 1e3,
+            times[n / 2] * 1e3, best * 100, median * 100, packing * 1e3);
+        fflush(stdout);
+        if (set->csv != NULL) {
+            fprintf(set->csv, "%s,%d,%d,%d,%d,%d,%d,%d,%d,%d,%s,%.4f,%.4f,%.4f,%.4f,%.4f\n", l->net, l->C,
+                    l->H, l->K, l->R, l->stride, l->groups, l->count, set->batch, cvi_pool_threads(set->pool),
+                    name, times[0] * 1e3, times[n / 2] * 1e3, best, median, packing * 1e3);
+        }
+        *total += times[0] * l->count;
+    }
+    free_buffers(&b);
+    cvi_conv_plan_free(plan);
+}
+
+static bool read_option(const char *name, const char *value, setting *set) {
+    bool known = true;
+    if (strcmp(name, "--threads") == 0) {
+        set->threads = atoi(value);
+    } else if (strcmp(name, "--batch") == 0) {
+        set->batch = CVI_MAX(1, atoi(value));
+    } else if (strcmp(name, "--net") == 0) {
+        set->net = value;
+    } else if (strcmp(name, "--csv") == 0) {
+        set->csv = fopen(value, "w");
+        known = set->csv != NULL;
+    } else if (strcmp(name, "--direction") == 0) {
+        set->kind = strcmp(value, "data") == 0 ? CVI_CONV_TRANSPOSED : CVI_CONV_FORWARD;
+        set->weights = strcmp(value, "weights") == 0;
+    } else if (strcmp(name, "--caches") == 0) {
+        set->cold = strcmp(value, "cold") == 0;
+    } else if (strcmp(name, "--algorithm") == 0) {
+        for (int i = 0; i < CVI_COUNT(algorithm_names); i++) {
+            set->options.algorithm =
+                strcmp(value, algorithm_names[i]) == 0 ? (cvi_conv_algorithm)i : set->options.algorithm;
+        }
+    } else {
+        known = false;
+    }
+    return known;
 }
 
 int main(int argc, char **argv) {
-    int threads = argc > 1 ? atoi(argv[1]) : 0;
-    const char *net = argc > 2 ? argv[2] : "", *algorithm = argc > 3 ? argv[3] : "auto";
-    cvi_conv_options options = {0};
-    options.algorithm = strcmp(algorithm, "direct") == 0 ? CVI_CONV_DIRECT
-                        : strcmp(algorithm, "f2") == 0   ? CVI_CONV_WINOGRAD2
-                        : strcmp(algorithm, "f4") == 0   ? CVI_CONV_WINOGRAD4
-                                                         : CVI_CONV_AUTO;
-    cvi_pool *pool = cvi_pool_new(threads);
-    double peak = measure_peak(pool), total = 0;
-    printf("level %s, %d threads, peak %.1f GFLOP/s\n", cvi_kernels_name(cvi_kernels_get()),
-           cvi_pool_threads(pool), peak);
-    for (int i = 0; i < CVI_COUNT(layers); i++) {
-        if (strncmp(layers[i].net, net, strlen(net)) == 0) {
-            bench_layer(&layers[i], pool, &options, peak, &total);
+    setting set = {.batch = 1, .net = ""};
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc || !read_option(argv[i], argv[i + 1], &set)) {
+            fprintf(stderr,
+                    "usage: %s [--threads N] [--batch N] [--net PREFIX] [--direction forward|data|weights]\n"
+                    "  [--algorithm auto|direct|f2x2|f4x4] [--caches warm|cold] [--csv FILE]\n",
+                    argv[0]);
+            return 2;
         }
     }
-    printf("all layers as often as the nets have them: %.2f ms\n", total * 1e3);
-    cvi_pool_free(pool);
+    set.pool = cvi_pool_new(set.threads);
+    set.flush = noise(FLUSH);
+    if (set.pool == NULL || set.flush == NULL) {
+        return 1;
+    }
+    set.peak = measure_peak(set.pool);
+    printf("level %s, %d threads, batch %d, FMA peak %.1f GFLOP/s\n", cvi_kernels_name(cvi_kernels_get()),
+           cvi_pool_threads(set.pool), set.batch, set.peak);
+    if (set.csv != NULL) {
+        fprintf(set.csv,
+                "net,channels,side,filters,kernel,stride,groups,count,batch,threads,algorithm,best_ms,"
+                "median_ms,best_share,median_share,packing_ms\n");
+    }
+    for (int i = 0; i < CVI_COUNT(layers);) {
+        const char *net = layers[i].net;
+        double total = 0;
+        for (; i < CVI_COUNT(layers) && strcmp(net, layers[i].net) == 0; i++) {
+            if (strncmp(net, set.net, strlen(set.net)) == 0) {
+                bench_layer(&layers[i], &set, &total);
+            }
+        }
+        if (total > 0) {
+            printf("%s, each layer as often as the net has it: %.3f ms\n", net, total * 1e3);
+        }
+    }
+    if (set.csv != NULL) {
+        fclose(set.csv);
+    }
+    cvi_free(set.flush);
+    cvi_pool_free(set.pool);
     return 0;
 }

@@ -4,10 +4,11 @@
  * may be handed to the user and to jansson without a second convention.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/base.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, LARGE = 4 << 20, PAGE = 2 << 20 };
 
 static cvi_hooks hooks; /* set by tests before they start threads */
 
@@ -23,12 +24,24 @@ bool cvi_io_should_fail(void) {
     return hooks.fail_io != NULL && hooks.fail_io(hooks.context);
 }
 
+/* Weights and activations: in pages of 2 MiB where the system has them, because touching memory for the first time
+ * in pages of 4 KiB costs several times what filling it does, and walks over many channels miss the page tables. */
+static void *large_block(size_t bytes) {
+    void *p = aligned_alloc(PAGE, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+#if defined(MADV_HUGEPAGE)
+    if (p != NULL) {
+        (void)madvise(p, bytes / PAGE * PAGE, MADV_HUGEPAGE); /* a wish: any answer will do */
+    }
+#endif
+    return p;
+}
+
 void *cvi_malloc(size_t bytes) {
     if (bytes > SIZE_MAX / 2 || cvi_alloc_should_fail(bytes)) {
         return NULL;
     }
     size_t rounded = (CVI_MAX(bytes, (size_t)1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return aligned_alloc(ALIGNMENT, rounded);
+    return bytes >= LARGE ? large_block(rounded) : aligned_alloc(ALIGNMENT, rounded);
 }
 
 void *cvi_calloc(size_t count, size_t size) {

@@ -21,6 +21,9 @@ typedef struct cvi_phase {
     int64_t packed;                       /* floats before this phase's weights */
 } cvi_phase;
 
+/* Floats after the packed weights: register blocks prefetch past the end. */
+enum { CVI_PACKED_TAIL = 512 };
+
 struct cvi_conv_plan {
     cvi_conv_shape shape;
     cvi_conv_kind kind;
@@ -46,6 +49,12 @@ struct cvi_conv_plan {
 /* Lanes of panel p of a group's output channels: 16, or 8 where 8 are enough for what is left. */
 static inline int64_t cvi_panel_width(int64_t channels, int64_t panel) {
     return channels - panel * 16 > 8 ? 16 : 8;
+}
+
+/* Output channels of a group as the panels hold them. */
+static inline int64_t cvi_conv_padded_out(const cvi_conv_plan *p) {
+    int64_t last = (p->group_out + 15) / 16 - 1;
+    return last * 16 + cvi_panel_width(p->group_out, last);
 }
 
 /* Number in weights [K,C/groups,R,S] between output channel `out` of group g and its input channel `in`. */

@@ -6,16 +6,8 @@
  */
 #include "kernels/kernel_conv.h"
 
-/* ---- packing: [phase][group][panel][tap][channel of the group][16 or 8] ------------------------------ */
-
 static int64_t panels_of(const cvi_conv_plan *p) {
     return (p->group_out + 15) / 16;
-}
-
-/* Floats of one tap and one input channel over all panels of a group. */
-static int64_t padded_out(const cvi_conv_plan *p) {
-    int64_t last = panels_of(p) - 1;
-    return last * 16 + cvi_panel_width(p->group_out, last);
 }
 
 /* Pixels and panels per chunk: enough work to be worth claiming, few enough that weights of the chunk's panels
@@ -43,63 +35,11 @@ void cvi_direct_layout(cvi_conv_plan *p) {
         if (p->algorithm == CVI_CONV_DEPTHWISE) {
             floats += p->phases[i].n_taps * CVI_PITCH(p->in_c);
         } else {
-            floats += p->phases[i].n_taps * p->groups * p->group_in * padded_out(p);
+            floats += p->phases[i].n_taps * p->groups * p->group_in * cvi_conv_padded_out(p);
         }
     }
-    p->packed_floats = floats + 512; /* the prefetch of the last step must not leave the block far behind */
+    p->packed_floats = floats + CVI_PACKED_TAIL;
     choose_blocks(p);
-}
-
-typedef struct pack_job {
-    const cvi_conv_plan *plan;
-    const float *weights;
-} pack_job;
-
-/* One panel of one phase: chunk = (phase * groups + group) * panels + panel. */
-static void pack_panel(void *context, int64_t chunk, int worker) {
-    const pack_job *job = context;
-    const cvi_conv_plan *p = job->plan;
-    (void)worker;
-    int64_t panels = panels_of(p), panel = chunk % panels, g = chunk / panels % p->groups;
-    const cvi_phase *ph = &p->phases[chunk / panels / p->groups];
-    int64_t width = cvi_panel_width(p->group_out, panel), per = p->group_in;
-    int64_t step = cvi_conv_weight_at(p, g, 0, 1, 0) - cvi_conv_weight_at(p, g, 0, 0, 0);
-    float *to = p->packed + ph->packed + (g * padded_out(p) + panel * 16) * ph->n_taps * per;
-    for (int64_t t = 0; t < ph->n_taps; t++, to += per * width) {
-        int64_t tap = p->taps[ph->first_tap + t].index;
-        for (int64_t k = 0; k < width; k++) {
-            int64_t out = panel * 16 + k;
-            const float *from =
-                job->weights + cvi_conv_weight_at(p, g, CVI_MIN(out, p->group_out - 1), 0, tap);
-            for (int64_t c = 0; c < per; c++) {
-                to[c * width + k] = out < p->group_out ? from[c * step] : 0.0F;
-            }
-        }
-    }
-}
-
-static void pack_depthwise(const cvi_conv_plan *p, const float *weights) {
-    int64_t pitch = CVI_PITCH(p->in_c), area = p->shape.R * p->shape.S;
-    for (int64_t i = 0; i < p->n_phases; i++) {
-        const cvi_phase *ph = &p->phases[i];
-        float *to = p->packed + ph->packed;
-        for (int64_t t = 0; t < ph->n_taps; t++, to += pitch) {
-            int64_t tap = p->taps[ph->first_tap + t].index;
-            for (int64_t c = 0; c < pitch; c++) {
-                to[c] = c < p->in_c ? weights[c * area + tap] : 0.0F;
-            }
-        }
-    }
-}
-
-void cvi_direct_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights) {
-    memset(p->packed + p->packed_floats - 512, 0, 512 * sizeof(float));
-    if (p->algorithm == CVI_CONV_DEPTHWISE) {
-        pack_depthwise(p, weights);
-        return;
-    }
-    pack_job job = {.plan = p, .weights = weights};
-    cvi_pool_run(pool, p->n_phases * p->groups * panels_of(p), pack_panel, &job);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------- */
@@ -239,8 +179,8 @@ static panel_work panel_of(const run_job *job, const worker_scratch *w, int64_t 
     panel_work k = {.width = cvi_panel_width(p->group_out, panel), .offset = g * p->group_in};
     k.valid = CVI_MIN(k.width, p->group_out - first);
     k.channel = g * p->group_out + first;
-    k.weights =
-        p->weights + job->phase->packed + (g * padded_out(p) + first) * job->phase->n_taps * p->group_in;
+    k.weights = p->weights + job->phase->packed +
+                (g * cvi_conv_padded_out(p) + first) * job->phase->n_taps * p->group_in;
     k.micro = k.width == 16 ? p->kernels->micro16 : p->kernels->micro8;
     k.aside = p->groups > 1 && k.valid != k.width;
     k.tile = (cvi_tile){.bias = w->bias, .clamp = io->clamp, .lo = io->lo, .hi = io->hi};

@@ -19,14 +19,9 @@ static int64_t panels_of(const cvi_conv_plan *p) {
     return (p->out_c + 15) / 16;
 }
 
-static int64_t padded_out(const cvi_conv_plan *p) {
-    int64_t last = panels_of(p) - 1;
-    return last * 16 + cvi_panel_width(p->out_c, last);
-}
-
 /* Floats of one of the 36 (16) weight matrices: [panel][in_c][16, the last 8 where enough]. */
 static int64_t matrix_floats(const cvi_conv_plan *p) {
-    return padded_out(p) * p->in_c;
+    return cvi_conv_padded_out(p) * p->in_c;
 }
 
 static int64_t tiles_down(const cvi_conv_plan *p) {
@@ -49,7 +44,7 @@ static int64_t m_stride(const cvi_conv_plan *p) {
 
 void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t area = tile_size(p) * tile_size(p), total = p->N * tiles_down(p) * tiles_across(p);
-    p->packed_floats = area * matrix_floats(p) + 512;
+    p->packed_floats = area * matrix_floats(p) + CVI_PACKED_TAIL;
     /* The 36 input matrices of a block should stay in a second-level cache, but a block must be tall enough to
      * use each weight it reads several times, the more so where the weights themselves overflow that cache. */
     int64_t rows = p->kernels->rows, fit = 131072 / (area * CVI_PITCH(p->in_c));
@@ -57,53 +52,10 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
     int64_t blocks = CVI_MAX(1, (total + want - 1) / want);
     p->tiles = (total + blocks - 1) / blocks;
-    p->tile_channels = CVI_MIN(64, padded_out(p));
-    int64_t parts = blocks >= 8 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (padded_out(p) + 63) / 64);
+    p->tile_channels = CVI_MIN(64, cvi_conv_padded_out(p));
+    int64_t parts = blocks >= 8 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (cvi_conv_padded_out(p) + 63) / 64);
     p->panels = (panels_of(p) + parts - 1) / parts; /* of a chunk */
     p->block = blocks;
-}
-
-typedef struct pack_job {
-    const cvi_conv_plan *plan;
-    const float *weights;
-} pack_job;
-
-/* Position (i, j) of the 3x3 window as the input sees it -> index of its weight. Transposed runs it backwards. */
-static void window_order(const cvi_conv_plan *p, int64_t order[9]) {
-    int64_t dy = INT64_MAX, dx = INT64_MAX;
-    for (int i = 0; i < 9; i++) {
-        dy = CVI_MIN(dy, p->taps[i].dy);
-        dx = CVI_MIN(dx, p->taps[i].dx);
-    }
-    for (int i = 0; i < 9; i++) {
-        order[(p->taps[i].dy - dy) * 3 + p->taps[i].dx - dx] = p->taps[i].index;
-    }
-}
-
-static void pack_panel(void *context, int64_t panel, int worker) {
-    const pack_job *job = context;
-    const cvi_conv_plan *p = job->plan;
-    (void)worker;
-    int64_t width = cvi_panel_width(p->out_c, panel), order[9];
-    window_order(p, order);
-    float g[9 * 16] = {0};
-    for (int64_t c = 0; c < p->in_c; c++) {
-        for (int64_t k = 0; k < width && panel * 16 + k < p->out_c; k++) {
-            const float *from = job->weights + cvi_conv_weight_at(p, 0, panel * 16 + k, c, 0);
-            for (int i = 0; i < 9; i++) {
-                g[i * 16 + k] = from[order[i]];
-            }
-        }
-        float *u = p->packed + panel * 16 * p->in_c + c * width;
-        (out_size(p) == 4 ? p->kernels->winograd_weights_4
-                          : p->kernels->winograd_weights_2)(width, g, u, matrix_floats(p));
-    }
-}
-
-void cvi_winograd_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights) {
-    pack_job job = {.plan = p, .weights = weights};
-    memset(p->packed + p->packed_floats - 512, 0, 512 * sizeof(float));
-    cvi_pool_run(pool, panels_of(p), pack_panel, &job);
 }
 
 typedef struct worker_scratch {

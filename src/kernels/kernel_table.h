@@ -10,6 +10,8 @@
 
 #define CVI_MAX_ROWS 6 /* most pixels of a register block on any level */
 
+enum { CVI_WINOGRAD_CHANNELS = 8 }; /* most input channels whose weights are transformed at once */
+
 /* What a register block stores: out[i*pitch + 0..width) = clamp(bias + sum + add[i*pitch + ...]). */
 typedef struct cvi_tile {
     const float *bias; /* `width` numbers */
@@ -46,7 +48,8 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
     LEAF(winograd_input_##O, (int64_t channels, const float *const *d, float *v, int64_t stride))            \
     LEAF(winograd_output_##O, (int64_t channels, const float *m, int64_t stride, int64_t rows,               \
                                int64_t columns, int64_t row_pitch, const cvi_tile *tile))                    \
-    LEAF(winograd_weights_##O, (int64_t width, const float *g, float *u, int64_t stride))
+    LEAF(winograd_weights_##O, (int64_t channels, int64_t width, const float *g, const int64_t order[9],     \
+                                bool stream, float *u, int64_t stride))
 
 /* Functions that have one form; LEAF(name, parameters). What each does is said where it is defined. */
 #define CVI_LEAVES(LEAF)                                                                                     \

@@ -27,7 +27,10 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
 }
 
 #define POINTER(i) const float *p##i = x[i] + offset;
-#define START16(i) v8 a##i = bias0, b##i = bias1;
+/* The result's place is asked for before the sum is made: stores that wait for it would hold up the next block. */
+#define START16(i)                                                                                           \
+    v8 a##i = bias0, b##i = bias1;                                                                           \
+    __builtin_prefetch(tile->out + (i)*tile->pitch, 1);
 #define ADD16(i)                                                                                             \
     {                                                                                                        \
         v8 v = v8_all(p##i[c + j]);                                                                          \

@@ -37,6 +37,13 @@ CVI_INLINE v8 v8_load(const float *p) {
 CVI_INLINE void v8_store(float *p, v8 v) {
     _mm256_storeu_ps(p, v);
 }
+/* Past the caches, to 32-byte aligned memory; v8_stream_end() before another thread may read it. */
+CVI_INLINE void v8_stream(float *p, v8 v) {
+    _mm256_stream_ps(p, v);
+}
+CVI_INLINE void v8_stream_end(void) {
+    _mm_sfence();
+}
 CVI_INLINE void v8i_store(int32_t *p, v8i v) {
     _mm256_storeu_si256((__m256i *)(void *)p, v);
 }
@@ -140,6 +147,11 @@ CVI_INLINE v8 v8_load(const float *p) {
 CVI_INLINE void v8_store(float *p, v8 v) {
     memcpy(p, &v.l, sizeof v.l);
     memcpy(p + 4, &v.h, sizeof v.h);
+}
+CVI_INLINE void v8_stream(float *p, v8 v) {
+    v8_store(p, v);
+}
+CVI_INLINE void v8_stream_end(void) {
 }
 CVI_INLINE void v8i_store(int32_t *p, v8i v) {
     memcpy(p, &v.l, sizeof v.l);

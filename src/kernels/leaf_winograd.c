@@ -63,75 +63,93 @@ CVI_INLINE void weights_2(const v8 *g, int st, v8 *o, int so) {
     o[3 * so] = g[2 * st];
 }
 
+/* n floats, a multiple of 8, to memory that is aligned if they go past the caches. */
+CVI_INLINE void copy_out(const float *from, int64_t n, bool stream, float *to) {
+    if (stream) {
+        for (int64_t i = 0; i < n; i += 8) {
+            v8_stream(to + i, v8_load(from + i));
+        }
+    } else {
+        memcpy(to, from, (size_t)n * sizeof(float));
+    }
+}
+
 /* ---- two dimensions: T x T tile elements, O x O outputs ------------------------------------------------ */
 
-#define TRANSFORMS(O, T)                                                                                          \
-    /* d: T*T pixels; v[xi*stride + c] for xi < T*T. Channels a multiple of 8. */                                 \
-    void CVI_LEAF(winograd_input_##O)(int64_t channels, const float *const *d, float *v, int64_t stride) {        \
-        for (int64_t c = 0; c < channels; c += 8) {                                                               \
-            v8 in[T * T], half[T * T], out[T];                                                                    \
-            for (int i = 0; i < T * T; i++) {                                                                     \
-                in[i] = v8_load(d[i] + c);                                                                        \
-            }                                                                                                     \
-            for (int j = 0; j < T; j++) {                                                                         \
-                input_##O(in + j, T, half + j, T);                                                                \
-            }                                                                                                     \
-            for (int i = 0; i < T; i++) {                                                                         \
-                input_##O(half + i * T, 1, out, 1);                                                               \
-                for (int j = 0; j < T; j++) {                                                                     \
-                    v8_store(v + (i * T + j) * stride + c, out[j]);                                               \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
-    }                                                                                                             \
+#define TRANSFORMS(O, T)                                                                                            \
+    /* d: T*T pixels; v[xi*stride + c] for xi < T*T. Channels a multiple of 8. */                                   \
+    void CVI_LEAF(winograd_input_##O)(int64_t channels, const float *const *d, float *v, int64_t stride) {          \
+        for (int64_t c = 0; c < channels; c += 8) {                                                                 \
+            v8 in[T * T], half[T * T], out[T];                                                                      \
+            for (int i = 0; i < T * T; i++) {                                                                       \
+                in[i] = v8_load(d[i] + c);                                                                          \
+            }                                                                                                       \
+            for (int j = 0; j < T; j++) {                                                                           \
+                input_##O(in + j, T, half + j, T);                                                                  \
+            }                                                                                                       \
+            for (int i = 0; i < T; i++) {                                                                           \
+                input_##O(half + i * T, 1, out, 1);                                                                 \
+                for (int j = 0; j < T; j++) {                                                                       \
+                    v8_store(v + (i * T + j) * stride + c, out[j]);                                                 \
+                }                                                                                                   \
+            }                                                                                                       \
+        }                                                                                                           \
+    }                                                                                                               \
     /* m[xi*stride + c] -> rows x columns outputs (at most O x O); tile->out, tile->add at (0,0), pixels        \
-     * tile->pitch and rows row_pitch apart; bias has `channels` numbers. */ \
-    void CVI_LEAF(winograd_output_##O)(int64_t channels, const float *m, int64_t stride, int64_t rows,            \
-                                       int64_t columns, int64_t row_pitch, const cvi_tile *tile) {                \
-        const v8 lo = v8_all(tile->lo), hi = v8_all(tile->hi);                                                    \
-        for (int64_t c = 0; c < channels; c += 8) {                                                               \
-            v8 in[T * T], half[O * T], out[O * O], bias = v8_load(tile->bias + c);                                \
-            for (int i = 0; i < T * T; i++) {                                                                     \
-                in[i] = v8_load(m + i * stride + c);                                                              \
-            }                                                                                                     \
-            for (int j = 0; j < T; j++) {                                                                         \
-                output_##O(in + j, T, half + j, T);                                                               \
-            }                                                                                                     \
-            for (int i = 0; i < O; i++) {                                                                         \
-                output_##O(half + i * T, 1, out + i * O, 1);                                                      \
-            }                                                                                                     \
-            for (int64_t i = 0; i < rows; i++) {                                                                  \
-                for (int64_t j = 0; j < columns; j++) {                                                           \
-                    int64_t at = i * row_pitch + j * tile->pitch + c;                                             \
-                    v8 y = v8_add(out[i * O + j], bias);                                                          \
-                    if (tile->add != NULL) {                                                                      \
-                        y = v8_add(y, v8_load(tile->add + at));                                                   \
-                    }                                                                                             \
-                    if (tile->clamp) {                                                                            \
-                        y = v8_min(hi, v8_max(lo, y));                                                            \
-                    }                                                                                             \
-                    v8_store(tile->out + at, y);                                                                  \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
-    }                                                                                                             \
-    /* g[tap*16 + k] -> u[xi*stride + k], k < width (8 or 16). */                                                 \
-    void CVI_LEAF(winograd_weights_##O)(int64_t width, const float *g, float *u, int64_t stride) {                \
-        for (int64_t k = 0; k < width; k += 8) {                                                                  \
-            v8 in[9], half[T * 3], out[T];                                                                        \
-            for (int i = 0; i < 9; i++) {                                                                         \
-                in[i] = v8_load(g + i * 16 + k);                                                                  \
-            }                                                                                                     \
-            for (int j = 0; j < 3; j++) {                                                                         \
-                weights_##O(in + j, 3, half + j, 3);                                                              \
-            }                                                                                                     \
-            for (int i = 0; i < T; i++) {                                                                         \
-                weights_##O(half + i * 3, 1, out, 1);                                                             \
-                for (int j = 0; j < T; j++) {                                                                     \
-                    v8_store(u + (i * T + j) * stride + k, out[j]);                                               \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
+     * tile->pitch and rows row_pitch apart; bias has `channels` numbers. */   \
+    void CVI_LEAF(winograd_output_##O)(int64_t channels, const float *m, int64_t stride, int64_t rows,              \
+                                       int64_t columns, int64_t row_pitch, const cvi_tile *tile) {                  \
+        const v8 lo = v8_all(tile->lo), hi = v8_all(tile->hi);                                                      \
+        for (int64_t c = 0; c < channels; c += 8) {                                                                 \
+            v8 in[T * T], half[O * T], out[O * O], bias = v8_load(tile->bias + c);                                  \
+            for (int i = 0; i < T * T; i++) {                                                                       \
+                in[i] = v8_load(m + i * stride + c);                                                                \
+            }                                                                                                       \
+            for (int j = 0; j < T; j++) {                                                                           \
+                output_##O(in + j, T, half + j, T);                                                                 \
+            }                                                                                                       \
+            for (int i = 0; i < O; i++) {                                                                           \
+                output_##O(half + i * T, 1, out + i * O, 1);                                                        \
+            }                                                                                                       \
+            for (int64_t i = 0; i < rows; i++) {                                                                    \
+                for (int64_t j = 0; j < columns; j++) {                                                             \
+                    int64_t at = i * row_pitch + j * tile->pitch + c;                                               \
+                    v8 y = v8_add(out[i * O + j], bias);                                                            \
+                    if (tile->add != NULL) {                                                                        \
+                        y = v8_add(y, v8_load(tile->add + at));                                                     \
+                    }                                                                                               \
+                    if (tile->clamp) {                                                                              \
+                        y = v8_min(hi, v8_max(lo, y));                                                              \
+                    }                                                                                               \
+                    v8_store(tile->out + at, y);                                                                    \
+                }                                                                                                   \
+            }                                                                                                       \
+        }                                                                                                           \
+    }                                                                                                               \
+    /* g[(c*9 + tap)*16 + k] -> u[xi*stride + c*width + k], c < channels, k < width (8 or 16). The results of     \
+     * all channels wait in a buffer, so that each of the T*T far-apart places gets whole cache lines. */ \
+    void CVI_LEAF(winograd_weights_##O)(int64_t channels, int64_t width, const float *g,                            \
+                                        const int64_t order[9], bool stream, float *u, int64_t stride) {            \
+        float buffer[T * T][CVI_WINOGRAD_CHANNELS * 16];                                                            \
+        for (int64_t i = 0; i < channels * width; i += 8) {                                                         \
+            v8 in[9], half[T * 3], out[T];                                                                          \
+            for (int t = 0; t < 9; t++) {                                                                           \
+                in[t] = v8_load(g + (i / width * 9 + order[t]) * 16 + i % width);                                   \
+            }                                                                                                       \
+            for (int j = 0; j < 3; j++) {                                                                           \
+                weights_##O(in + j, 3, half + j, 3);                                                                \
+            }                                                                                                       \
+            for (int y = 0; y < T; y++) {                                                                           \
+                weights_##O(half + y * 3, 1, out, 1);                                                               \
+                for (int x = 0; x < T; x++) {                                                                       \
+                    v8_store(buffer[y * T + x] + i, out[x]);                                                        \
+                }                                                                                                   \
+            }                                                                                                       \
+        }                                                                                                           \
+        for (int xi = 0; xi < T * T; xi++) {                                                                        \
+            copy_out(buffer[xi], channels *width, stream, u + xi * stride);                                         \
+        }                                                                                                           \
+        v8_stream_end();                                                                                            \
     }
 
 TRANSFORMS(2, 4)
