@@ -18,10 +18,11 @@ extern "C" {
 typedef struct cvs_run cvs_run; /* one thread at a time */
 
 typedef struct cvs_run_options {
-    int threads;                  /* 0 = one per CPU; the bits do not depend on it */
-    const char *device;           /* NULL or "cpu" */
-    bool exact;                   /* no Winograd */
-    bool plain;                   /* only the plain C twins (the reference) */
+    int threads;        /* 0 = one per CPU; the bits do not depend on it */
+    const char *device; /* NULL or "cpu" */
+    bool exact;         /* no Winograd */
+    bool plain;         /* only the plain C twins (the reference) */
+    bool answer_only; /* only the outputs need be readable after a run: what lies between may be fused away */
     int64_t batch, height, width; /* for free dimensions of the first input; 0 = 1 and a sensible side */
     cvs_limits limits;
     cvs_progress progress;
