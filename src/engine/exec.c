@@ -90,8 +90,8 @@ void cvi_exec_free(cvi_exec *x) {
     for (int v = 0; x->slots && v < x->g->n_values; v++) {
         cvi_free(x->slots[v].form[0].own);
         cvi_free(x->slots[v].form[1].own);
-        cvi_free(x->slots[v].grad);
     }
+    cvi_back_free(x);
     cvi_free(x->slots);
     cvi_free(x->steps);
     cvi_free(x->block);
@@ -310,8 +310,8 @@ static void forget_values(cvi_exec *x) {
             slot->form[CVS_PLAIN].ready = override;
             slot->form[CVS_NHWC8].ready = false;
         }
-        slot->has_grad = false;
     }
+    x->back.valid = false;
 }
 
 static cvs_status take_inputs(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err) {
@@ -395,9 +395,7 @@ cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cv
         return cvi_fail(err, CVS_E_INTERNAL,
                         "a value cannot be replaced by one of another shape or before a run");
     }
-    for (int v = 0; v < x->g->n_values; v++) {
-        x->slots[v].has_grad = false;
-    }
+    x->back.valid = false;
     slot->form[CVS_PLAIN].data = t->data;
     slot->form[CVS_PLAIN].ready = true;
     slot->form[CVS_NHWC8].ready = false;

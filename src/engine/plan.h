@@ -38,9 +38,6 @@ typedef struct cvi_slot {
         moving; /* a constant that was overridden, or is folded from such a one: computed anew in every run */
     bool late;  /* shape is found while running */
     bool made[2]; /* while planning: this form will be there */
-    void *grad;   /* plain, of shape: backward.c */
-    size_t grad_bytes;
-    bool has_grad, wants_grad;
 } cvi_slot;
 
 typedef struct cvi_step {
@@ -68,6 +65,16 @@ typedef struct cvi_call {
 
 typedef enum cvi_phase { CVI_PHASE_PLAN, CVI_PHASE_LATE, CVI_PHASE_RUN } cvi_phase;
 
+typedef struct cvi_back_plan cvi_back_plan; /* back.h */
+
+/* What backward passes leave behind: their plans, by what was asked, and one block of memory for the gradients. */
+typedef struct cvi_back_state {
+    cvi_back_plan *plans[4]; /* last used first */
+    bool valid;              /* plans[0] holds gradients of the last forward pass */
+    void *block;
+    size_t block_bytes;
+} cvi_back_state;
+
 struct cvi_exec {
     const cvi_graph *g;
     cvi_exec *parent; /* of a subgraph: where captured values are */
@@ -83,7 +90,8 @@ struct cvi_exec {
     int last;     /* that `needed` was marked for; -2 = nothing marked yet */
     bool has_run; /* a forward pass was made, so that values have numbers */
     int n_moving; /* overridden constants */
-    int depth;    /* of subgraphs */
+    cvi_back_state back;
+    int depth; /* of subgraphs */
 };
 
 /* What a call sees of its inputs. */
@@ -112,6 +120,8 @@ cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs
 cvs_status cvi_exec_own(cvi_exec *x, void **own, size_t *own_bytes, size_t bytes, cvs_error *err);
 cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_error *err);
 cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cvs_error *err);
+/* backward.c */
+void cvi_back_free(cvi_exec *x);
 /* subgraph.c: cvi_opctx.run_graph. */
 cvs_status cvi_exec_run_graph(const cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);
 

@@ -66,6 +66,24 @@ typedef struct cvi_opctx {
     cvs_error *err;
 } cvi_opctx;
 
+/* What a fast backward needs, said once for a plan. */
+typedef struct cvi_back_form {
+    unsigned in,
+        out;       /* bit k: it reads the numbers of in[k] (CVI_DATA; weights are always there), of out[k] */
+    bool passes;   /* the gradient of every wanted input of out[0]'s shape is that of out[0], unchanged */
+    bool in_place; /* the gradient of in[0] may be written over that of out[0] */
+} cvi_back_form;
+
+/* One call of a fast backward. Gradients lie as fast_layout says: rank-4 float32 CVI_DATA inputs and outputs CVS_NHWC8 where that
+ * is it, everything else plain. Inputs are written one after another: the same memory may come twice. */
+typedef struct cvi_back {
+    cvi_rule rule;
+    const cvs_tensor *const *grad_out; /* NULL: zero */
+    cvs_tensor *const *grad_in; /* NULL: not wanted; else every number is written, padding channels 0 */
+    const float *const *base;   /* per input: what the gradient is added to, lying as it does (or the same
+                                          memory), or NULL: nothing */
+} cvi_back;
+
 typedef struct cvi_cost {
     int64_t macs;  /* multiply-accumulates, of the whole batch */
     int64_t flops; /* other arithmetic (adds, compares, exp = 1 each) */
@@ -161,7 +179,11 @@ struct cvi_op {
      * forward values. Types as in forward. NULL: "not differentiable here", shown to the user. */
     cvs_status (*backward)(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                            cvs_tensor *const *grad_in);
-    size_t (*aux_bytes)(const cvi_opctx *ctx); /* NULL: none */
+    /* The same on float32 in the fast form, or NULL. back_form fills *form (zeroed) and says whether these shapes fit: in has shapes
+     * and constants, wants[k]: the gradient of in[k] is wanted. Called after a forward pass whose step was fast. */
+    bool (*back_form)(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form);
+    cvs_status (*back_fast)(cvi_opctx *ctx, const cvi_back *back); /* NULL where back_form says `passes` */
+    size_t (*aux_bytes)(const cvi_opctx *ctx);                     /* NULL: none */
     /* After a forward pass in training: mixes the batch's statistics, which lie in aux, into `now`, the numbers of input k
      * (CVI_MEAN or CVI_VARIANCE). NULL: the operator keeps no running statistics. */
     void (*renew)(const cvi_opctx *ctx, int k, cvs_tensor *now);
