@@ -21,7 +21,12 @@
 extern "C" {
 #endif
 
-typedef enum cvs_theme { CVS_LIGHT, CVS_DARK } cvs_theme;
+typedef enum cvs_theme {
+    CVS_LIGHT,
+    CVS_DARK,
+    CVS_COLOR_BLIND, /* classes apart for every kind of colour vision */
+    CVS_BLACK_WHITE  /* greys and hatches */
+} cvs_theme;
 
 typedef struct cvs_figure cvs_figure;
 
@@ -143,6 +148,79 @@ cvs_status cvs_layer_pooling(cvs_run *run, const cvs_model *model, int layer, co
  * to layer i. Columns link to "#L<index>". */
 cvs_status cvs_draw_overview(const cvs_summary *summary, const bool *linked,
                              const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
+/* ---- an architecture --------------------------------------------------------------------------------------- */
+typedef enum cvs_direction { CVS_DIRECTION_AUTO, CVS_TOP_DOWN, CVS_LEFT_RIGHT } cvs_direction;
+typedef enum cvs_fit {
+    CVS_FIT_NONE,   /* the page is as large as the figure */
+    CVS_FIT_COLUMN, /* 88 mm wide */
+    CVS_FIT_PAGE,   /* 180 x 250 mm */
+    CVS_FIT_SLIDE   /* 16:9, 254 x 143 mm */
+} cvs_fit;
+typedef enum cvs_fold {
+    CVS_FOLD_AUTO, /* repeated units once with their count, folded further until it fits */
+    CVS_FOLD_NONE  /* every layer */
+} cvs_fold;
+typedef enum cvs_cost { CVS_COST_NONE, CVS_COST_MACS, CVS_COST_PARAMS, CVS_COST_MEMORY } cvs_cost;
+enum { /* labels of a box or edge, ored together; 0 = what suits the style */
+       CVS_LABEL_NAMES = 1,
+       CVS_LABEL_SHAPES = 2,
+       CVS_LABEL_PARAMS = 4,
+       CVS_LABEL_MACS = 8,
+       CVS_LABEL_MEMORY = 16,
+       CVS_LABEL_FIELD = 32,
+       CVS_LABEL_NONE = 1024
+};
+
+typedef struct cvs_draw_options {
+    cvs_lang lang;
+    cvs_theme theme;
+    const char *style; /* a name of cvs_draw_style_describe; NULL or "auto": what suits the model */
+    cvs_direction direction;
+    cvs_fit fit;
+    cvs_fold fold;
+    int depth;          /* levels of groups that are opened; 0 = by what fits */
+    const char *expand; /* groups to open fully, names or "all", separated by commas; NULL = none */
+    unsigned labels;    /* CVS_LABEL_* */
+    cvs_cost cost;      /* what the heat strip of each box shows */
+    bool legend;
+    bool fragment;                      /* TikZ: the picture only, for a document of one's own */
+    bool keep_small, no_fuse, no_group; /* draw dropouts and casts; normalisation as boxes; no groups */
+    int64_t batch, height, width;       /* shapes for free dimensions, 0 = 1 and a sensible side */
+    const char *title;                  /* NULL = the model's name; "" = none */
+    const char *command;                /* printed into the file's description; NULL = none */
+    const char *image;                  /* a picture to show real feature maps of, or NULL */
+    double scale;                       /* pixels per point of a PNG, 0 = 2 */
+    const char *extra;                  /* "key=value,key=value" for one style's own settings, or NULL */
+} cvs_draw_options;
+
+/* What is drawn: an opened model, or the text of a description that only some styles read. */
+typedef struct cvs_draw_source {
+    const cvs_model *model; /* may be NULL when text is given */
+    const char *text;       /* terminated; NULL when there is only a model */
+    const char *name;       /* of the file, for messages */
+} cvs_draw_source;
+
+/* Draws n architectures and writes the file whose extension says the format: pictures .svg .png .pdf and more for every
+ * picture style; .md .csv .json .dot and others as the style says. Atomic; the same input gives the same bytes. */
+cvs_status cvs_draw_architecture(const cvs_draw_source *sources, int n, const cvs_draw_options *options,
+                                 const char *path, cvs_error *err);
+/* The same into memory; extension ".svg". *out is terminated, owned (cvs_free). */
+cvs_status cvs_draw_architecture_memory(const cvs_draw_source *sources, int n,
+                                        const cvs_draw_options *options, const char *extension, char **out,
+                                        size_t *size, cvs_error *err);
+/* The picture as a figure (checks, pixels); CVS_E_UNSUPPORTED for a style that makes text only. */
+cvs_status cvs_draw_architecture_figure(const cvs_draw_source *sources, int n,
+                                        const cvs_draw_options *options, cvs_figure **out, cvs_error *err);
+/* Says before the work whether this style can write there. */
+cvs_status cvs_draw_check(const char *style, const char *path, cvs_error *err);
+/* Style i in [0, count): name, one line in the language, whether it draws pictures, other extensions ("" = none). */
+int cvs_draw_style_count(void);
+typedef struct cvs_draw_style_info {
+    const char *name, *summary, *texts;
+    bool pictures;
+} cvs_draw_style_info;
+cvs_status cvs_draw_style_describe(int i, cvs_lang lang, cvs_draw_style_info *out, cvs_error *err);
 
 /* ---- why ------------------------------------------------------------------------------------------------- */
 typedef struct cvs_attribution_data {

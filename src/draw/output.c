@@ -27,6 +27,10 @@ static const char extensions[] =
 #undef CVI_OUTPUT
     ;
 
+const char *cvi_picture_extensions(void) {
+    return extensions;
+}
+
 static const output *find_output(const char *path) {
     const char *name = cvi_path_base(path), *dot = strrchr(name, '.');
     for (int i = 0; dot != NULL && i < CVI_COUNT(outputs); i++) {
@@ -35,6 +39,20 @@ static const output *find_output(const char *path) {
         }
     }
     return NULL;
+}
+
+bool cvi_is_picture_extension(const char *extension) {
+    return find_output(extension) != NULL;
+}
+
+cvs_status cvi_scene_encode(const cvi_scene *s, const char *extension, double scale, cvi_buf *out,
+                            cvs_error *err) {
+    const output *o = find_output(extension);
+    if (o == NULL) {
+        return cvi_fail(err, CVS_E_ARGUMENT, "the extension does not name a picture format; known are%s",
+                        extensions);
+    }
+    return o->write(s, scale, out, err);
 }
 
 cvs_status cvi_check_figure_path(const char *path, cvs_error *err) {

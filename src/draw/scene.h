@@ -94,6 +94,7 @@ typedef struct cvi_scene {
     int64_t depth;      /* groups open */
     cvi_arena *arena;
     bool failed;
+    bool fragment; /* a writer that makes documents (TikZ) writes the picture only */
 } cvi_scene;
 
 /* A new scene on the theme's page colour, owned (cvi_scene_free); NULL when out of memory. */
@@ -168,6 +169,11 @@ cvs_status cvi_scene_pdf(const cvi_scene *s, double scale, cvi_buf *out, cvs_err
  * them. `scale` counts for PNG only. The check says the same without a scene, before the work. */
 cvs_status cvi_scene_write(const cvi_scene *s, const char *path, double scale, cvs_error *err);
 cvs_status cvi_check_figure_path(const char *path, cvs_error *err);
+/* The same into memory, by extension (".svg"); whether one is known; all of them, " .svg .png ...". */
+cvs_status cvi_scene_encode(const cvi_scene *s, const char *extension, double scale, cvi_buf *out,
+                            cvs_error *err);
+bool cvi_is_picture_extension(const char *extension);
+const char *cvi_picture_extensions(void);
 
 /* PNG with a palette (png8.c): pixels [height][width], 256 colours; only those used are written. */
 cvs_status cvi_png8_encode(const uint8_t *pixels, int64_t width, int64_t height, const cvi_color *palette,

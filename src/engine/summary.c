@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "engine/cost.h"
 #include "engine/field.h"
 #include "engine/groups.h"
 #include "engine/plan.h"
@@ -24,65 +25,25 @@ typedef struct survey {
     char *titles;
 } survey;
 
-/* ---- parameters --------------------------------------------------------------------------------------- */
-
-/* Numbers that were learned: by role; among what only flows, float constants of more than one number (the sum after a
- * product holds a bias). */
-static bool is_parameter(const cvi_node *node, int k, const cvs_tensor *t) {
-    cvi_role role = node->def ? cvi_op_role(node->def, k) : CVI_DATA;
-    bool number = t->dtype == CVS_F32 || t->dtype == CVS_F64 || t->dtype == CVS_F16 || t->dtype == CVS_BF16;
-    if (role == CVI_SHAPE) {
-        return false;
-    }
-    return role == CVI_DATA ? number && cvs_tensor_count(t) > 1 : true;
-}
-
-static void count_parameters(survey *s, int n) {
-    const cvi_node *node = &s->g->nodes[n];
-    int l = s->groups.of_node[n];
-    for (int k = 0; k < node->n_in; k++) {
-        int v = node->in[k];
-        const cvs_tensor *t = v >= 0 ? s->g->values[v].constant : NULL;
-        if (!t || s->counted[v] || !is_parameter(node, k, t)) {
-            continue;
-        }
-        cvi_role role = node->def ? cvi_op_role(node->def, k) : CVI_DATA;
-        int64_t count = cvs_tensor_count(t);
-        s->counted[v] = true;
-        s->out->params += count;
-        s->out->params_trainable += role == CVI_MEAN || role == CVI_VARIANCE ? 0 : count;
-        s->out->weight_bytes += (int64_t)cvs_dtype_size(t->dtype) * count;
-        if (l >= 0) {
-            s->out->layers[l].params += count;
-        }
-    }
-}
-
 static void add_to(int64_t *sum, int64_t v) {
     if (!cvi_add(*sum, v, sum)) {
         *sum = INT64_MAX;
     }
 }
 
-static void count_cost(survey *s, int n) {
-    const cvi_node *node = &s->g->nodes[n];
-    cvi_opctx ctx;
-    cvi_cost cost = {0, 0};
+static void count_node(survey *s, int n) {
     int l = s->groups.of_node[n];
-    if (!node->def) {
-        s->out->n_unknown++;
-        return;
-    }
-    bool folded = s->x->steps[n].kind == CVI_STEP_FOLDED && !s->x->steps[n].late;
-    if (folded || !node->def->cost || cvi_exec_opctx(s->x, n, &ctx, NULL) != CVS_OK) {
-        return;
-    }
-    node->def->cost(&ctx, &cost);
-    add_to(&s->out->macs, cost.macs);
-    add_to(&s->out->flops, cost.flops);
+    cvi_node_numbers c = cvi_node_count(s->x, n, s->counted);
+    s->out->n_unknown += !s->g->nodes[n].def;
+    s->out->params += c.params;
+    s->out->params_trainable += c.trainable;
+    s->out->weight_bytes += c.weight_bytes;
+    add_to(&s->out->macs, c.macs);
+    add_to(&s->out->flops, c.flops);
     if (l >= 0) {
-        add_to(&s->out->layers[l].macs, cost.macs);
-        add_to(&s->out->layers[l].flops, cost.flops);
+        s->out->layers[l].params += c.params;
+        add_to(&s->out->layers[l].macs, c.macs);
+        add_to(&s->out->layers[l].flops, c.flops);
     }
 }
 
@@ -198,8 +159,7 @@ static cvs_status make_survey(survey *s, cvs_error *err) {
 static void survey_model(survey *s) {
     cvi_fields(s->x, s->field);
     for (int n = 0; n < s->g->n_nodes; n++) {
-        count_parameters(s, n);
-        count_cost(s, n);
+        count_node(s, n);
     }
     for (int l = 0; l < s->groups.n_layers; l++) {
         fill_layer(s, l);
