@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * fuzz_net.c - libFuzzer target: any bytes as a text of the architecture language, then its shapes and costs.
+ * fuzz_net.c - libFuzzer target: any bytes as a text of the architecture language, its shapes and costs, and back into a text, which
+ * must open again.
  */
+#include <stdlib.h>
+
 #include "convscope/run.h"
+#include "formats/net.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,6 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (cvs_model_summarize(model, &run, CVS_ZH, &summary, &err) == CVS_OK) {
         cvs_summary_free(&summary);
     }
+    cvi_buf text = {0};
+    cvs_status s = cvi_net_text(model, &text, &err);
+    if (s == CVS_E_FORMAT || s == CVS_E_SHAPE || s == CVS_E_NOT_FOUND) {
+        abort(); /* what we wrote does not open */
+    }
+    cvi_buf_free(&text);
     cvs_model_free(model);
     return 0;
 }
