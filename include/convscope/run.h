@@ -22,7 +22,9 @@ typedef struct cvs_run_options {
     const char *device; /* NULL or "cpu" */
     bool exact;         /* no Winograd */
     bool plain;         /* only the plain C twins (the reference) */
-    bool answer_only; /* only the outputs need be readable after a run: what lies between may be fused away */
+    /* Faster and smaller: only the outputs (and logits) stay in memory after a run. Another layer can still be read, it is then
+     * computed again; not where a model with a fixed batch ran several times. */
+    bool answer_only;
     int64_t batch, height, width; /* for free dimensions of the first input; 0 = 1 and a sensible side */
     cvs_limits limits;
     cvs_progress progress;

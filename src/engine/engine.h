@@ -11,10 +11,21 @@
 typedef struct cvi_plan cvi_plan; /* shapes, order, layouts, memory for one (graph, input shapes) */
 typedef struct cvi_exec cvi_exec; /* a plan with its memory: values after forward, gradients after backward */
 
+/* Which values lie in memory after a forward pass. The others can be read all the same: cvi_exec_value computes again what they
+ * need, from the inputs and the values that are there. */
+typedef enum cvi_keep {
+    CVI_KEEP_ALL, /* every value; nodes are fused only where each still writes its own */
+    CVI_KEEP_GRADIENTS, /* every value but those inside a fused group (plan.h): all that a backward pass over groups reads */
+    CVI_KEEP_ANSWER /* outputs and `keep_values`; the others share memory */
+} cvi_keep;
+
 typedef struct cvi_exec_options {
     cvi_pool *pool; /* borrowed, may be NULL */
     bool exact, plain, training;
-    bool keep_aux;     /* keep switches for backward */
+    bool keep_aux; /* keep switches for backward */
+    cvi_keep keep;
+    const int *keep_values; /* [n_keep] values that stay whatever `keep` says; read by cvi_exec_new only */
+    int n_keep;
     int64_t max_bytes; /* for the values of a run; 0 = the default limit */
     uint64_t seed;
     cvs_progress progress; /* told before every node; may be NULL */
@@ -30,7 +41,8 @@ cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs
 /* After a forward pass: `value` (not a constant) is given the numbers of t (its type and shape, CVS_PLAIN, borrowed while values are
  * read), and only the nodes that depend on it run again. The next forward pass forgets them. */
 cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cvs_error *err);
-/* A value after planning (shape; data NULL) or after forward (data, CVS_PLAIN, borrowed). */
+/* A value after planning (shape; data NULL) or after forward (data, CVS_PLAIN, borrowed). After forward the inputs given to it must
+ * still be there where `keep` is not CVI_KEEP_ALL. data NULL after forward: the pass did not reach this value. */
 cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
 /* Replaces a constant's numbers for this exec only (training, what-if); the tensor is borrowed while it is set, NULL = the model's again. */
 cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_error *err);

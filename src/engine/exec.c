@@ -42,8 +42,12 @@ cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tenso
     x->slots = cvi_calloc((size_t)CVI_MAX(g->n_values, 1), sizeof *x->slots);
     x->steps = cvi_calloc((size_t)CVI_MAX(g->n_nodes, 1), sizeof *x->steps);
     x->scratch = cvi_arena_new(x->max_bytes);
+    for (int n = 0; x->steps && n < g->n_nodes; n++) {
+        x->steps[n].group = -1;
+    }
     cvs_status s = CVS_OK;
-    if (!x->slots || !x->steps || !x->scratch || !make_call(g, &x->call) || !make_call(g, &x->shown)) {
+    if (!x->slots || !x->steps || !x->scratch || !make_call(g, &x->call) || !make_call(g, &x->shown) ||
+        !make_call(g, &x->again)) {
         s = cvi_no_memory(err, (size_t)g->n_values * sizeof *x->slots);
     } else {
         s = cvi_plan_build(x, inputs, err);
@@ -61,13 +65,22 @@ cvs_status cvi_exec_new(const cvi_graph *g, const cvs_tensor *inputs, const cvi_
     return cvi_exec_create(g, NULL, inputs, options, out, err);
 }
 
+static void drop_prepared(const cvi_exec *x, int n, void **prepared) {
+    if (*prepared && x->g->nodes[n].def->drop) {
+        x->g->nodes[n].def->drop(*prepared);
+    }
+    *prepared = NULL;
+}
+
 void cvi_step_drop(cvi_exec *x, int n) {
     cvi_step *step = &x->steps[n];
-    if (step->prepared && x->g->nodes[n].def->drop) {
-        x->g->nodes[n].def->drop(step->prepared);
-    }
-    step->prepared = NULL;
+    drop_prepared(x, n, &step->prepared);
+    drop_prepared(x, n, &step->alone);
     step->ready = false;
+    if (step->group >= 0 &&
+        x->groups[step->group].node[0] != n) { /* the head holds what was made from this node's numbers */
+        cvi_step_drop(x, x->groups[step->group].node[0]);
+    }
 }
 
 static void drop_child(cvi_step *step) {
@@ -92,12 +105,14 @@ void cvi_exec_free(cvi_exec *x) {
         cvi_free(x->slots[v].form[1].own);
     }
     cvi_back_free(x);
+    cvi_fuse_free(x);
     cvi_free(x->slots);
     cvi_free(x->steps);
     cvi_free(x->block);
     cvi_arena_free(x->scratch);
     free_call(&x->call);
     free_call(&x->shown);
+    free_call(&x->again);
     cvi_free(x);
 }
 
@@ -142,6 +157,19 @@ static cvs_status call_widened(const cvi_op *op, cvi_call *call, cvs_error *err)
     return s;
 }
 
+/* Memory for a value in the form in which node n writes it, as that node's output. */
+static cvs_status give_memory(cvi_exec *x, int n, int v, cvs_tensor *t, cvs_error *err) {
+    cvi_slot *slot = &x->slots[v];
+    int64_t bytes = 0;
+    *t = slot->shape;
+    t->layout = cvi_step_writes(x, n, t);
+    (void)cvi_form_bytes(t, t->layout, &bytes);
+    t->bytes = (size_t)bytes;
+    CVI_TRY(cvi_exec_memory(x, v, t->layout, &t->data, err));
+    slot->form[t->layout].data = t->data;
+    return CVS_OK;
+}
+
 /* Calls forward or fast with filled inputs; gives the outputs memory and marks them ready. */
 cvs_status cvi_exec_call(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
@@ -150,20 +178,9 @@ cvs_status cvi_exec_call(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
         return cvi_fail(err, CVS_E_UNSUPPORTED, "operator %.60s is known but cannot be computed", node->op);
     }
     for (int k = 0; k < node->n_out; k++) {
-        cvi_slot *slot = node->out[k] >= 0 ? &x->slots[node->out[k]] : NULL;
-        if (!slot) {
-            continue;
+        if (node->out[k] >= 0) {
+            CVI_TRY(give_memory(x, n, node->out[k], &call->out[k], err));
         }
-        bool fast = step->kind == CVI_STEP_RUN && step->fast && node->def->fast_layout == CVS_NHWC8 &&
-                    slot->shape.rank == 4 && slot->shape.dtype == CVS_F32;
-        int64_t bytes = 0;
-        cvs_tensor *t = &call->out[k];
-        *t = slot->shape;
-        t->layout = fast ? CVS_NHWC8 : CVS_PLAIN;
-        (void)cvi_form_bytes(t, t->layout, &bytes);
-        t->bytes = (size_t)bytes;
-        CVI_TRY(cvi_exec_memory(x, node->out[k], t->layout, &t->data, err));
-        slot->form[t->layout].data = t->data;
     }
     cvs_status s = step->kind == CVI_STEP_RUN && step->fast ? node->def->fast(&call->ctx)
                    : step->widen                            ? call_widened(node->def, call, err)
@@ -198,30 +215,102 @@ static bool reads_moving(void *context, int v) {
     return ((const cvi_exec *)context)->slots[v].moving;
 }
 
-static cvs_status prepare(cvi_exec *x, int n, cvs_error *err) {
+/* Whether the weights of node n, or of any node of its group, may have other numbers than in the last run. */
+static bool has_moved(cvi_exec *x, int n, const cvi_group *group) {
+    if (x->steps[n].repack) {
+        return true;
+    }
+    bool moved = false;
+    for (int i = 0; x->n_moving > 0 && i < (group ? group->n : 1); i++) {
+        moved = moved || cvi_plan_reads(x, group ? group->node[i] : n, reads_moving, x);
+    }
+    return moved;
+}
+
+/* Packs the weights of node n, with the epilogue of its group (or NULL) worked in. */
+static cvs_status prepare(cvi_exec *x, int n, cvi_group *group, cvi_call *call, cvs_error *err) {
     const cvi_op *op = x->g->nodes[n].def;
     cvi_step *step = &x->steps[n];
-    bool moving = step->repack || (x->n_moving > 0 && cvi_plan_reads(x, n, reads_moving, x));
-    if (moving && step->ready && step->prepared && op->repack) { /* the same plan with other numbers */
-        CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_STEP, err));
-        cvs_status s = op->repack(&x->call.ctx, step->prepared);
-        cvi_arena_reset(x->scratch);
-        return s;
-    }
-    if (moving) {
-        cvi_step_drop(x, n);
-    }
-    if (step->ready || !op->prepare) {
+    bool moved = has_moved(x, n, group);
+    if (step->ready && !moved) {
         return CVS_OK;
     }
-    CVI_TRY(cvi_call_fill(x, n, &x->call, moving ? CVI_IN_STEP : CVI_IN_CONSTANTS, err));
-    cvs_status s = op->prepare(&x->call.ctx, &step->prepared);
+    if (group) {
+        CVI_TRY(cvi_fuse_epilogue(x, group, err));
+    }
+    if (moved && !(step->ready && step->prepared && op->repack)) {
+        cvi_step_drop(x, n);
+    }
+    step->ready = !op->prepare;
+    if (step->ready) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_call_fill(x, n, call, moved || group ? CVI_IN_STEP : CVI_IN_CONSTANTS, err));
+    call->ctx.epilogue = group ? &group->epilogue : NULL;
+    cvs_status s =
+        step->prepared ? op->repack(&call->ctx, step->prepared) : op->prepare(&call->ctx, &step->prepared);
     cvi_arena_reset(x->scratch);
     step->ready = s == CVS_OK;
     return s;
 }
 
-static cvs_status run_known(cvi_exec *x, int n, cvs_error *err) {
+/* A whole group: its head's operator, with the others as an epilogue, writes the last one's output. */
+static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
+    int head = group->node[0];
+    void *residual = NULL;
+    CVI_TRY(prepare(x, head, group, &x->call, err));
+    if (group->residual >= 0) {
+        cvs_layout form = cvi_step_writes(x, head, &x->slots[group->out].shape);
+        CVI_TRY(cvi_exec_form(x, group->residual, form, &residual, err));
+    }
+    CVI_TRY(cvi_call_fill(x, head, &x->call, CVI_IN_STEP, err));
+    group->epilogue.residual = residual;
+    x->call.ctx.epilogue = &group->epilogue;
+    CVI_TRY(give_memory(x, head, group->out, &x->call.out[0], err));
+    cvs_status s = x->g->nodes[head].def->fast(&x->call.ctx);
+    cvi_arena_reset(x->scratch);
+    CVI_TRY(s);
+    x->slots[group->out].form[x->call.out[0].layout].ready = true;
+    for (int i = 0; i < group->n; i++) {
+        x->steps[group->node[i]].done = true;
+    }
+    return CVS_OK;
+}
+
+static cvs_status run_folded(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[n];
+    bool done = true;
+    for (int k = 0; k < node->n_out; k++) {
+        done = done && (node->out[k] < 0 || x->slots[node->out[k]].form[CVS_PLAIN].ready);
+    }
+    if (done) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_call_fill(x, n, call, CVI_IN_PLAIN, err));
+    return cvi_exec_call(x, n, call, err);
+}
+
+/* The head of a group without its epilogue has weights of its own. */
+static cvs_status prepare_alone(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
+    const cvi_op *op = x->g->nodes[n].def;
+    cvi_step *step = &x->steps[n];
+    const cvi_group *group = step->group >= 0 ? &x->groups[step->group] : NULL;
+    if (!group || group->node[0] != n) {
+        return prepare(x, n, NULL, call, err);
+    }
+    if (has_moved(x, n, group)) {
+        drop_prepared(x, n, &step->alone);
+    }
+    if (step->alone || !op->prepare) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_call_fill(x, n, call, CVI_IN_STEP, err));
+    cvs_status s = op->prepare(&call->ctx, &step->alone);
+    cvi_arena_reset(x->scratch);
+    return s;
+}
+
+cvs_status cvi_exec_alone(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
     cvi_step *step = &x->steps[n];
     if (step->kind == CVI_STEP_VIEW) {
@@ -234,24 +323,19 @@ static cvs_status run_known(cvi_exec *x, int n, cvs_error *err) {
         return CVS_OK;
     }
     if (step->kind == CVI_STEP_FOLDED) {
-        bool done = true;
-        for (int k = 0; k < node->n_out; k++) {
-            done = done && (node->out[k] < 0 || x->slots[node->out[k]].form[CVS_PLAIN].ready);
-        }
-        if (done) {
-            return CVS_OK;
-        }
-        CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_PLAIN, err));
-        return cvi_exec_call(x, n, &x->call, err);
+        return run_folded(x, n, call, err);
     }
     if (step->aux_bytes > 0 && step->aux_at >= 0) {
         step->aux = x->block + step->aux_at;
     }
     if (step->fast) {
-        CVI_TRY(prepare(x, n, err));
+        CVI_TRY(prepare_alone(x, n, call, err));
     }
-    CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_STEP, err));
-    return cvi_exec_call(x, n, &x->call, err);
+    CVI_TRY(cvi_call_fill(x, n, call, CVI_IN_STEP, err));
+    if (step->group >= 0 && x->groups[step->group].node[0] == n) {
+        call->ctx.prepared = step->alone;
+    }
+    return cvi_exec_call(x, n, call, err);
 }
 
 static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
@@ -266,9 +350,25 @@ static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
     if (step->late) {
         CVI_TRY(cvi_plan_late(x, n, err));
     }
-    cvs_status s = run_known(x, n, err);
+    cvs_status s = cvi_exec_alone(x, n, &x->call, err);
     drop_child(step);
+    step->done = s == CVS_OK;
     return s == CVS_OK ? s : cvi_at_node(err, s, node->name, node->op);
+}
+
+/* Step n of a pass in which `needed` is marked. A group runs at its last node, unless that one is not needed. */
+static cvs_status run_next(cvi_exec *x, int n, cvs_error *err) {
+    cvi_group *group = x->steps[n].group >= 0 ? &x->groups[x->steps[n].group] : NULL;
+    int last = group ? group->node[group->n - 1] : n;
+    if (!group || !x->steps[last].needed) {
+        return run_step(x, n, err);
+    }
+    if (n != last) {
+        return CVS_OK;
+    }
+    cvs_status s = run_group(x, group, err);
+    const cvi_node *head = &x->g->nodes[group->node[0]];
+    return s == CVS_OK ? s : cvi_at_node(err, s, head->name, head->op);
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------ */
@@ -343,6 +443,9 @@ cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs
     forget_values(x);
     CVI_TRY(take_inputs(x, inputs, err));
     mark_needed(x, last);
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        x->steps[n].done = false;
+    }
     x->phase = CVI_PHASE_RUN;
     x->has_run = true;
     int done = 0, total = 0;
@@ -358,7 +461,7 @@ cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs
             !x->options.progress(x->options.progress_context, what, (double)done++ / total)) {
             return cvi_fail(err, CVS_E_CANCELLED, "cancelled");
         }
-        CVI_TRY(run_step(x, n, err));
+        CVI_TRY(run_next(x, n, err));
     }
     return CVS_OK;
 }
@@ -408,7 +511,14 @@ cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cv
             cvi_plan_reads(x, n, reads_changed, &c)) {
             x->steps[n].needed = true;
             forget_outputs(x, n, value);
-            CVI_TRY(run_step(x, n, err));
+        }
+    }
+    int producer = x->g->values[value].producer;
+    int cut = producer >= 0 && slot->inner ? x->steps[producer].group
+                                           : -1; /* this group is entered in its middle */
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        if (x->steps[n].needed) {
+            CVI_TRY(cut >= 0 && x->steps[n].group == cut ? run_step(x, n, err) : run_next(x, n, err));
         }
     }
     return CVS_OK;

@@ -183,10 +183,7 @@ static bool is_view(const cvi_exec *x, int n) {
 static void plan_view(cvi_exec *x, int n) {
     const cvi_node *node = &x->g->nodes[n];
     cvi_slot *from = &x->slots[node->in[0]], *to = &x->slots[node->out[0]];
-    bool same = !(node->def->flags & CVI_OP_RESHAPE);
     x->steps[n].kind = CVI_STEP_VIEW;
-    to->made[CVS_PLAIN] = same ? from->made[CVS_PLAIN] : true;
-    to->made[CVS_NHWC8] = same && from->made[CVS_NHWC8];
     to->constant = from->constant;
     to->moving = from->moving;
     to->form[CVS_PLAIN].ready = false;
@@ -234,40 +231,52 @@ static cvs_status choose(cvi_exec *x, int n, cvs_error *err) {
     return CVS_OK;
 }
 
-/* Places in the block for what the node writes, and for the forms it reads that nobody makes. */
-static cvs_status place(cvi_exec *x, int n, cvs_error *err) {
+/* A place in the block for one form of a value. */
+static cvs_status place_form(cvi_exec *x, cvi_slot *slot, cvs_layout form, cvs_error *err) {
+    int64_t bytes = 0;
+    if (!cvi_form_bytes(&slot->shape, form, &bytes)) {
+        bytes = INT64_MAX;
+    }
+    slot->made[form] = true;
+    return cvi_exec_reserve(x, bytes, &slot->form[form].at, err);
+}
+
+/* Where node n reads a value in a form that nobody makes, the run converts it: a place for that. */
+static cvs_status place_inputs(cvi_exec *x, int n, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
-    cvi_step *step = &x->steps[n];
     for (int k = 0; k < node->n_in; k++) {
         cvi_slot *slot = node->in[k] >= 0 ? &x->slots[node->in[k]] : NULL;
         cvs_layout form = slot ? cvi_step_form(x, n, k) : CVS_PLAIN;
-        if (slot && !slot->made[form] && !slot->late && x->phase == CVI_PHASE_PLAN) {
-            int64_t bytes = 0;
-            if (!cvi_form_bytes(&slot->shape, form, &bytes)) {
-                bytes = INT64_MAX;
-            }
-            CVI_TRY(cvi_exec_reserve(x, bytes, &slot->form[form].at, err));
-            slot->made[form] = true;
+        if (slot && !slot->made[form] && !slot->late && !slot->inner && x->phase == CVI_PHASE_PLAN) {
+            CVI_TRY(place_form(x, slot, form, err));
         }
     }
+    return CVS_OK;
+}
+
+static cvs_status place_outputs(cvi_exec *x, int n, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_step *step = &x->steps[n];
     for (int k = 0; k < node->n_out; k++) {
         cvi_slot *slot = node->out[k] >= 0 ? &x->slots[node->out[k]] : NULL;
-        if (slot) {
-            bool fast = step->fast && node->def->fast_layout == CVS_NHWC8 && slot->shape.rank == 4 &&
-                        slot->shape.dtype == CVS_F32;
-            cvs_layout form = fast ? CVS_NHWC8 : CVS_PLAIN;
-            int64_t bytes = 0;
-            if (!cvi_form_bytes(&slot->shape, form, &bytes)) {
-                bytes = INT64_MAX;
-            }
+        if (slot && !slot->inner) {
+            cvs_layout form = cvi_step_writes(x, n, &slot->shape);
             slot->made[form] = true;
             slot->late = step->late;
             if (!step->late) {
-                CVI_TRY(cvi_exec_reserve(x, bytes, &slot->form[form].at, err));
+                CVI_TRY(place_form(x, slot, form, err));
             }
         }
     }
     return CVS_OK;
+}
+
+static void view_made(cvi_exec *x, int n) {
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_slot *from = &x->slots[node->in[0]], *to = &x->slots[node->out[0]];
+    bool same = !(node->def->flags & CVI_OP_RESHAPE);
+    to->made[CVS_PLAIN] = same ? from->made[CVS_PLAIN] : true;
+    to->made[CVS_NHWC8] = same && from->made[CVS_NHWC8];
 }
 
 static cvs_status place_aux(cvi_exec *x, int n, cvs_error *err) {
@@ -286,6 +295,21 @@ static cvs_status place_aux(cvi_exec *x, int n, cvs_error *err) {
                       : cvi_exec_reserve(x, (int64_t)step->aux_bytes, &step->aux_at, err);
 }
 
+/* Memory for a node that is settled. */
+static cvs_status place(cvi_exec *x, int n, cvs_error *err) {
+    const cvi_step *step = &x->steps[n];
+    if (step->kind == CVI_STEP_VIEW) {
+        view_made(x, n);
+        return CVS_OK;
+    }
+    if (step->kind != CVI_STEP_RUN) {
+        return CVS_OK;
+    }
+    CVI_TRY(place_inputs(x, n, err));
+    CVI_TRY(place_outputs(x, n, err));
+    return step->group >= 0 ? CVS_OK : place_aux(x, n, err);
+}
+
 /* Everything about a node whose output shapes are known. */
 static cvs_status settle(cvi_exec *x, int n, cvs_error *err) {
     x->steps[n].widen = !x->g->nodes[n].def->any_type && touches_half(x, &x->g->nodes[n]);
@@ -296,9 +320,7 @@ static cvs_status settle(cvi_exec *x, int n, cvs_error *err) {
     if (can_fold(x, n)) {
         return fold(x, n, err);
     }
-    CVI_TRY(choose(x, n, err));
-    CVI_TRY(place(x, n, err));
-    return place_aux(x, n, err);
+    return choose(x, n, err);
 }
 
 /* Where an unknown operator stands, the shapes that the file declares are the best that is known. */
@@ -352,11 +374,32 @@ static cvs_status plan_node(cvi_exec *x, int n, cvs_error *err) {
     return s == CVS_OK ? s : cvi_at_node(err, s, node->name, node->op);
 }
 
+static void mark_kept(cvi_exec *x) {
+    for (int i = 0; i < x->g->n_outputs; i++) {
+        x->slots[x->g->outputs[i]].keep = true;
+    }
+    for (int i = 0; i < x->options.n_keep; i++) {
+        int v = x->options.keep_values[i];
+        if (v >= 0 && v < x->g->n_values) {
+            x->slots[v].keep = true;
+        }
+    }
+    x->options.keep_values = NULL; /* it was the caller's */
+    x->options.n_keep = 0;
+}
+
 cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err) {
     x->phase = CVI_PHASE_PLAN;
     CVI_TRY(plan_sources(x, inputs, err));
+    mark_kept(x);
     for (int n = 0; n < x->g->n_nodes; n++) {
         CVI_TRY(plan_node(x, n, err));
+    }
+    CVI_TRY(cvi_fuse_find(x, err));
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        if (!x->steps[n].late) {
+            CVI_TRY(place(x, n, err));
+        }
     }
     return CVS_OK;
 }
@@ -378,6 +421,9 @@ cvs_status cvi_plan_late(cvi_exec *x, int n, cvs_error *err) {
             }
         }
         s = settle(x, n, err);
+    }
+    if (s == CVS_OK) {
+        s = place(x, n, err);
     }
     x->phase = CVI_PHASE_RUN;
     return s == CVS_OK ? s : cvi_at_node(err, s, node->name, node->op);

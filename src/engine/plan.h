@@ -38,17 +38,42 @@ typedef struct cvi_slot {
         moving; /* a constant that was overridden, or is folded from such a one: computed anew in every run */
     bool late;  /* shape is found while running */
     bool made[2]; /* while planning: this form will be there */
+    bool keep;    /* asked for: an output of the graph, or listed in the options */
+    bool inner;   /* written by no pass: inside a fused group */
 } cvi_slot;
+
+/* A fused group: nodes that run as one call of the first one's operator, which takes the others over as its epilogue:
+ *     y = limit(head(x) * scale[c] + shift[c] + residual)
+ * node[0] is the head (anything whose descriptor has an `epilogue` mask: a convolution, a dense layer, a normalisation, an addition);
+ * then, each at most once except the first kind, in this order: nodes that are a scale and a shift per channel (worked into the
+ * head's weights and bias), one addition, one limit. Every node but the last has one output that only the next node reads and that
+ * nobody asked to keep; these outputs are `inner`: no pass writes them, and cvi_exec_form computes them when somebody wants to see
+ * one, node by node. The group runs at the place of its last node, so that the residual is there.
+ * Gradient through a group, with g = d target / d y: g1 = g where y was not limited (lo < y < hi) else 0; the residual gets g1; the
+ * head gets g1 * scale[c] (for a convolution: the transposed one with the folded weights, applied to g1). */
+enum { CVI_GROUP_MOST = 6 };
+typedef struct cvi_group {
+    int n, node[CVI_GROUP_MOST]; /* in the order of the graph */
+    int add, limit;              /* the node that is the addition, the limit; -1 = none */
+    int residual;                /* the addition's other input, a value; -1 = none */
+    int out;                     /* the last node's output, a value */
+    bool scales;                 /* nodes between the head and `add` or `limit`: scale and shift */
+    float *factors;              /* owned: scale[C] then shift[C]; made with the head's weights */
+    cvi_epilogue epilogue;       /* residual is set for each call */
+} cvi_group;
 
 typedef struct cvi_step {
     cvi_step_kind kind;
+    int group;   /* index into cvi_exec.groups, -1 = runs by itself */
     bool late;   /* kind, shapes and memory are found while running */
     bool fast;   /* calls def->fast */
     bool widen;  /* 16-bit floats are computed as float32 around the call */
     bool repack; /* what `prepare` makes depends on numbers that may change: made anew in every run */
     bool ready;  /* `prepare` was called */
     bool needed; /* by the value asked for */
+    bool done;   /* ran in this pass (as part of its group, where it has one) */
     void *prepared;
+    void *alone; /* the head of a group: prepared without the epilogue, for showing what lies inside */
     void *aux;
     int64_t aux_at;
     size_t aux_bytes, aux_own;
@@ -82,7 +107,10 @@ struct cvi_exec {
     int64_t max_bytes;
     cvi_slot *slots;
     cvi_step *steps;
+    cvi_group *groups; /* [n_groups] */
+    int n_groups;
     cvi_call call, shown; /* shown: what cvi_exec_opctx hands out */
+    cvi_call again;       /* for nodes that run because somebody looks at a value that is not there */
     cvi_arena *scratch;
     uint8_t *block;
     int64_t block_bytes, own_bytes, fold_bytes;
@@ -96,17 +124,30 @@ struct cvi_exec {
 
 /* What a call sees of its inputs. */
 typedef enum cvi_inputs {
-    CVI_IN_CONSTANTS, /* numbers of constants only, in the forms of the step */
-    CVI_IN_READY,     /* plain numbers where they lie ready, else shapes */
-    CVI_IN_PLAIN,     /* plain numbers of all */
-    CVI_IN_STEP       /* numbers of all, in the forms of the step */
+    CVI_IN_CONSTANTS,  /* numbers of constants only, in the forms of the step */
+    CVI_IN_READY,      /* plain numbers where they lie ready, else shapes */
+    CVI_IN_PLAIN,      /* plain numbers of all */
+    CVI_IN_PARAMETERS, /* numbers of constants, an error where one has none; shapes of the rest */
+    CVI_IN_STEP        /* numbers of all, in the forms of the step */
 } cvi_inputs;
 
 /* plan.c */
 cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err);
 cvs_status cvi_plan_late(cvi_exec *x, int n, cvs_error *err); /* while running */
 bool cvi_plan_reads(const cvi_exec *x, int n, bool (*visit)(void *context, int v), void *context);
+/* fuse.c: finds the groups of a plan whose nodes are settled; makes a group's epilogue; frees groups. */
+cvs_status cvi_fuse_find(cvi_exec *x, cvs_error *err);
+cvs_status cvi_fuse_epilogue(cvi_exec *x, cvi_group *group, cvs_error *err);
+void cvi_fuse_free(cvi_exec *x);
+static inline bool cvi_group_ends(const cvi_exec *x, int n) { /* node n is the last one of its group */
+    int g = x->steps[n].group;
+    return g >= 0 && x->groups[g].node[x->groups[g].n - 1] == n;
+}
+/* again.c: computes value v and what it needs, node by node; no effect where it is there or the pass did not reach it. */
+cvs_status cvi_exec_again(cvi_exec *x, int v, cvs_error *err);
 /* exec.c */
+cvs_status cvi_exec_alone(cvi_exec *x, int n, cvi_call *call,
+                          cvs_error *err); /* one known node, without its group */
 cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tensor *inputs,
                            const cvi_exec_options *options, cvi_exec **out, cvs_error *err);
 cvs_status cvi_exec_call(cvi_exec *x, int n, cvi_call *call, cvs_error *err);
@@ -114,6 +155,9 @@ void cvi_step_drop(cvi_exec *x, int n); /* forgets prepared weights */
 /* value.c */
 cvi_role cvi_op_role(const cvi_op *op, int k);
 cvs_layout cvi_step_form(const cvi_exec *x, int n, int k); /* the form in which node n reads its input k */
+cvs_layout
+cvi_step_writes(const cvi_exec *x, int n,
+                const cvs_tensor *shape); /* the form in which node n writes an output of that shape */
 bool cvi_form_bytes(const cvs_tensor *shape, cvs_layout form, int64_t *bytes);
 cvs_status cvi_exec_reserve(cvi_exec *x, int64_t bytes, int64_t *at, cvs_error *err);
 cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs_error *err);

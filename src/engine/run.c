@@ -112,11 +112,16 @@ static cvs_status forward(cvs_run *run, const cvs_tensor *inputs, cvs_error *err
         fits = same_shape(&inputs[i], &run->planned[i]);
     }
     if (!fits) {
+        cvs_logit_kind kind;
+        int logit = g->n_outputs > 0 ? cvi_graph_logit(g, 0, &kind) : -1;
         cvi_exec_options options = {
             .pool = run->pool,
             .exact = run->options.exact,
             .plain = run->options.plain,
             .keep_aux = false,
+            .keep = run->options.answer_only ? CVI_KEEP_ANSWER : CVI_KEEP_ALL,
+            .keep_values = &logit,
+            .n_keep = 1,
             .max_bytes = run->options.limits.max_memory_bytes,
             .progress = run->options.progress,
             .progress_context = run->options.progress_context,
@@ -260,7 +265,7 @@ static cvs_status run_passes(cvs_run *run, int64_t passes, cvs_error *err) {
             CVI_TRY(begin_join(run, err));
         }
         for (int v = 0; v < g->n_values; v++) {
-            if (!g->values[v].constant) {
+            if (!g->values[v].constant && (!run->options.answer_only || run->exec->slots[v].keep)) {
                 CVI_TRY(join_value(run, v, batch, p * batch, total, err));
             }
         }
@@ -302,6 +307,10 @@ cvs_status cvi_run_value(cvs_run *run, int value, cvs_tensor *out, cvs_error *er
         *out = run->joined[value];
         out->owned = false;
         return CVS_OK;
+    }
+    if (run->joined && run->options.answer_only) {
+        return cvi_fail(err, CVS_E_NOT_FOUND, "%.100s was not kept: the run was asked for the answer only",
+                        name);
     }
     cvs_status s = cvi_exec_value(run->exec, value, out, err);
     if (s == CVS_E_LATE || (s == CVS_OK && !out->data && out->bytes > 0)) {

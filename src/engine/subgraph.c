@@ -71,6 +71,7 @@ cvs_status cvi_exec_run_graph(const cvi_opctx *ctx, const cvi_graph *sub, cvs_te
     cvi_exec_options options = x->options;
     options.max_bytes = x->max_bytes;
     options.progress = NULL;
+    options.keep = CVI_KEEP_ALL;
     cvi_exec *child = NULL;
     CVI_TRY(cvi_exec_create(sub, x, NULL, &options, &child, err));
     bool run = x->phase == CVI_PHASE_RUN || (x->phase == CVI_PHASE_LATE && !shapes_known(child));

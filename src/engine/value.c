@@ -22,6 +22,13 @@ cvs_layout cvi_step_form(const cvi_exec *x, int n, int k) {
     return fast ? CVS_NHWC8 : CVS_PLAIN;
 }
 
+cvs_layout cvi_step_writes(const cvi_exec *x, int n, const cvs_tensor *shape) {
+    const cvi_step *step = &x->steps[n];
+    bool fast = step->kind == CVI_STEP_RUN && step->fast && x->g->nodes[n].def->fast_layout == CVS_NHWC8 &&
+                has_fast_form(shape);
+    return fast ? CVS_NHWC8 : CVS_PLAIN;
+}
+
 bool cvi_form_bytes(const cvs_tensor *shape, cvs_layout form, int64_t *bytes) {
     if (form == CVS_PLAIN) {
         int64_t count = cvs_tensor_count(shape);
@@ -118,6 +125,9 @@ cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_e
         void *plain = NULL;
         CVI_TRY(cvi_exec_form(x, v, CVS_PLAIN, &plain, err));
     }
+    if (!f->ready && !other->ready) {
+        CVI_TRY(cvi_exec_again(x, v, err));
+    }
     if (!f->ready) {
         if (!other->ready || !has_fast_form(&slot->shape)) {
             const cvi_value *value = &x->g->values[v];
@@ -144,7 +154,9 @@ cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_e
 static cvs_status fill_input(cvi_exec *x, int n, int k, cvi_inputs what, cvs_tensor *t, cvs_error *err) {
     int v = x->g->nodes[n].in[k];
     cvi_slot *slot = &x->slots[v];
-    cvs_layout form = what == CVI_IN_STEP || what == CVI_IN_CONSTANTS ? cvi_step_form(x, n, k) : CVS_PLAIN;
+    cvs_layout form = what == CVI_IN_STEP || what == CVI_IN_CONSTANTS || what == CVI_IN_PARAMETERS
+                          ? cvi_step_form(x, n, k)
+                          : CVS_PLAIN;
     int64_t bytes = 0;
     *t = slot->shape;
     t->layout = form;
@@ -152,6 +164,7 @@ static cvs_status fill_input(cvi_exec *x, int n, int k, cvi_inputs what, cvs_ten
     bool wanted = what == CVI_IN_PLAIN || what == CVI_IN_STEP ||
                   (what == CVI_IN_READY && slot->form[CVS_PLAIN].ready &&
                    (slot->constant || x->phase != CVI_PHASE_PLAN)) ||
+                  (what == CVI_IN_PARAMETERS && slot->constant) ||
                   (what == CVI_IN_CONSTANTS && slot->constant && slot->form[CVS_PLAIN].ready);
     if (wanted) {
         CVI_TRY(cvi_exec_form(x, v, form, &t->data, err));
@@ -220,6 +233,7 @@ cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *er
         return cvi_fail(err, CVS_E_LIMIT, "the values of this model are larger than any memory");
     }
     out->bytes = (size_t)bytes;
+    CVI_TRY(cvi_exec_again(x, value, err));
     if (slot->form[CVS_PLAIN].ready || slot->form[CVS_NHWC8].ready) {
         return cvi_exec_form(x, value, CVS_PLAIN, &out->data, err);
     }
@@ -236,6 +250,11 @@ cvs_status cvi_exec_opctx(cvi_exec *x, int node, cvi_opctx *ctx, cvs_error *err)
         if (v >= 0 && !x->slots[v].known) {
             return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running",
                             x->g->values[v].name);
+        }
+    }
+    for (int k = 0; k < n->n_in; k++) {
+        if (n->in[k] >= 0) {
+            CVI_TRY(cvi_exec_again(x, n->in[k], err));
         }
     }
     CVI_TRY(cvi_call_fill(x, node, &x->shown, CVI_IN_READY, err));

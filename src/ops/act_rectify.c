@@ -55,6 +55,13 @@ static void clip_integers(cvi_opctx *ctx, const cvs_tensor *low, const cvs_tenso
     }
 }
 
+static bool relu_clamp(const cvi_opctx *ctx, float *lo, float *hi) {
+    (void)ctx;
+    *lo = 0;
+    *hi = HUGE_VALF;
+    return true;
+}
+
 static cvs_status relu_forward(cvi_opctx *ctx) {
     if (!cvi_is_integer(ctx->in[0]->dtype)) {
         return rectify_forward(ctx);
@@ -111,6 +118,20 @@ static cvs_status clip_fast(cvi_opctx *ctx) {
     return cvi_map_fast(ctx, CVI_U_CLAMP, CVI_MIN(p[0], p[1]), p[1]);
 }
 
+/* Only limits that are known before the run. */
+static bool clip_clamp(const cvi_opctx *ctx, float *lo, float *hi) {
+    for (int k = 1; k <= 2; k++) {
+        if (limit(ctx, k) != NULL && limit(ctx, k)->data == NULL) {
+            return false;
+        }
+    }
+    double p[2];
+    limits(ctx, p);
+    *lo = (float)CVI_MIN(p[0], p[1]);
+    *hi = (float)p[1];
+    return p[0] == p[0] && p[1] == p[1];
+}
+
 /* Numbers at a limit send their gradient to that limit. */
 static void limit_gradients(const cvi_opctx *ctx, const double p[2], const cvs_tensor *g,
                             cvs_tensor *const *grad_in) {
@@ -159,6 +180,7 @@ const cvi_op cvi_op_relu = {
     .can_fast = cvi_map_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = relu_fast,
+    .clamp = relu_clamp,
     .backward = rectify_backward,
     .cost = cvi_map_cost,
     .flags = CVI_OP_POINTWISE | CVI_OP_RELU,
@@ -245,6 +267,7 @@ const cvi_op cvi_op_clip = {
     .can_fast = cvi_map_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = clip_fast,
+    .clamp = clip_clamp,
     .backward = clip_backward,
     .cost = cvi_map_cost,
     .flags = CVI_OP_POINTWISE | CVI_OP_RELU,

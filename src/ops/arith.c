@@ -388,7 +388,9 @@ static cvs_status fast_rule(cvi_opctx *ctx, const arith *rule) {
 }
 
 static cvs_status fast_add(cvi_opctx *ctx) {
-    return fast_rule(ctx, &add_rule);
+    CVI_TRY(fast_rule(ctx, &add_rule));
+    cvi_epilogue_finish(ctx);
+    return CVS_OK;
 }
 
 static cvs_status fast_sub(cvi_opctx *ctx) {
@@ -464,7 +466,7 @@ const cvi_op cvi_op_add = {
     .n_inputs = 2,
     .outputs = pair_out,
     .n_outputs = 1,
-    .flags = CVI_OP_POINTWISE,
+    .flags = CVI_OP_POINTWISE | CVI_OP_ADDS,
     .glyph = CVI_GLYPH_ADD,
     .infer = infer_arith,
     .forward = forward_add,
@@ -472,6 +474,7 @@ const cvi_op cvi_op_add = {
     .can_fast = can_fast_arith,
     .fast_layout = CVS_NHWC8,
     .fast = fast_add,
+    .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .backward = backward_add,
     .cost = cvi_cost_each,
     .text = {"Addition", "加法",

@@ -143,6 +143,7 @@ const cvi_op cvi_op_conv = {
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
+    .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH,
     .backward = conv_backward,
     .cost = conv_cost,
     .field = conv_field,

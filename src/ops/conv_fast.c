@@ -37,6 +37,7 @@ typedef struct conv_ready {
     bool large; /* forward is the transposed one */
     cvi_conv_plan *plan[2];
     bool packed[2]; /* with the weights of now */
+    float *bias;    /* with an epilogue's scale and shift worked in; NULL: the node's own */
 } conv_ready;
 
 static cvs_status make_plan(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, cvi_conv_plan **plan) {
@@ -59,8 +60,85 @@ static cvs_status need_plan(cvi_opctx *ctx, conv_ready *ready, const cvi_conv_si
     return CVS_OK;
 }
 
+/* ---- a scale and a shift per output channel, worked into the weights and the bias -------------------------------- */
+
+typedef struct scale_job {
+    const float *scale, *from;
+    float *to;
+    int64_t area, per_row; /* numbers per kernel of one channel; kernels per row of the weights */
+    int64_t row_groups, group_channels; /* large: rows per group, and channels each group makes; else 0 */
+} scale_job;
+
+static void scale_row(void *context, int64_t row, int worker) {
+    (void)worker;
+    const scale_job *j = context;
+    const float *from = j->from + row * j->per_row * j->area;
+    float *to = j->to + row * j->per_row * j->area;
+    for (int64_t k = 0; k < j->per_row; k++) {
+        float f = j->row_groups > 0 ? j->scale[row / j->row_groups * j->group_channels + k] : j->scale[row];
+        for (int64_t i = 0; i < j->area; i++) {
+            to[k * j->area + i] = from[k * j->area + i] * f;
+        }
+    }
+}
+
+/* The weights to pack: the node's own, or, in scratch, with the epilogue's scale. */
+static cvs_status scaled_weights(cvi_opctx *ctx, bool large, const float **weights) {
+    const cvs_tensor *w = ctx->in[1];
+    *weights = w->data;
+    if (ctx->epilogue == NULL || ctx->epilogue->scale == NULL) {
+        return CVS_OK;
+    }
+    float *made = cvi_arena_raw(ctx->scratch, (int64_t)w->bytes);
+    if (made == NULL) {
+        return cvi_no_memory(ctx->err, w->bytes);
+    }
+    scale_job j = {.scale = ctx->epilogue->scale,
+                   .from = w->data,
+                   .to = made,
+                   .area = w->dim[2] * w->dim[3],
+                   .per_row = w->dim[1]};
+    if (large) {
+        j.row_groups = w->dim[0] / CVI_MAX(cvi_op_int(ctx, "group"), 1);
+        j.group_channels = w->dim[1];
+    }
+    cvi_pool_run(ctx->pool, w->dim[0], scale_row, &j);
+    *weights = made;
+    return CVS_OK;
+}
+
+static cvs_status scaled_bias(cvi_opctx *ctx, conv_ready *ready) {
+    const cvs_tensor *own = cvi_in(ctx, 2);
+    int64_t channels = ctx->out[0].dim[1];
+    if (ctx->epilogue == NULL || ctx->epilogue->scale == NULL) {
+        return CVS_OK;
+    }
+    if (ready->bias == NULL) {
+        ready->bias = cvi_malloc((size_t)channels * sizeof(float));
+        if (ready->bias == NULL) {
+            return cvi_no_memory(ctx->err, (size_t)channels * sizeof(float));
+        }
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        double b = own == NULL ? 0 : (double)((const float *)own->data)[c];
+        ready->bias[c] = (float)(b * (double)ctx->epilogue->scale[c] + (double)ctx->epilogue->shift[c]);
+    }
+    return CVS_OK;
+}
+
+static cvs_status pack_now(cvi_opctx *ctx, conv_ready *ready) {
+    const float *weights;
+    CVI_TRY(scaled_weights(ctx, ready->large, &weights));
+    CVI_TRY(scaled_bias(ctx, ready));
+    CVI_TRY(cvi_conv_pack(ready->plan[ready->large], ctx->pool, weights, ctx->err));
+    ready->packed[ready->large] = true;
+    return CVS_OK;
+}
+
 cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, void **prepared) {
-    if (ctx->in[1]->data == NULL) {
+    const cvs_tensor *own = cvi_in(ctx, 2);
+    bool folds = ctx->epilogue != NULL && ctx->epilogue->scale != NULL;
+    if (ctx->in[1]->data == NULL || (folds && own != NULL && own->data == NULL)) {
         return CVS_OK; /* a model without weights: the run says so when it asks for them */
     }
     conv_ready *ready = cvi_calloc(1, sizeof *ready);
@@ -68,7 +146,10 @@ cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large,
         return cvi_no_memory(ctx->err, sizeof *ready);
     }
     ready->large = large;
-    cvs_status status = need_plan(ctx, ready, s, large, ctx->in[1]->data);
+    cvs_status status = make_plan(ctx, s, large, &ready->plan[large]);
+    if (status == CVS_OK) {
+        status = pack_now(ctx, ready);
+    }
     if (status != CVS_OK) {
         cvi_conv_drop(ready);
         return status;
@@ -81,25 +162,23 @@ void cvi_conv_drop(void *prepared) {
     conv_ready *ready = prepared;
     cvi_conv_plan_free(ready->plan[0]);
     cvi_conv_plan_free(ready->plan[1]);
+    cvi_free(ready->bias);
     cvi_free(ready);
 }
 
 cvs_status cvi_conv_repack(cvi_opctx *ctx, void *prepared) {
     conv_ready *ready = prepared;
     ready->packed[0] = ready->packed[1] = false;
-    CVI_TRY(cvi_conv_pack(ready->plan[ready->large], ctx->pool, ctx->in[1]->data, ctx->err));
-    ready->packed[ready->large] = true;
-    return CVS_OK;
+    return pack_now(ctx, ready);
 }
 
-static cvs_status run_plan(cvi_opctx *ctx, const cvi_conv_plan *plan, const float *in, float *out,
-                           const float *bias) {
+static cvs_status run_io(cvi_opctx *ctx, const cvi_conv_plan *plan, cvi_conv_io *io) {
     int64_t bytes = cvi_conv_scratch_bytes(plan, cvi_pool_threads(ctx->pool));
-    cvi_conv_io io = {.in = in, .out = out, .bias = bias, .scratch = cvi_arena_raw(ctx->scratch, bytes)};
-    if (io.scratch == NULL) {
+    io->scratch = cvi_arena_raw(ctx->scratch, bytes);
+    if (io->scratch == NULL) {
         return cvi_no_memory(ctx->err, (size_t)bytes);
     }
-    cvi_conv_run(plan, ctx->pool, &io);
+    cvi_conv_run(plan, ctx->pool, io);
     return CVS_OK;
 }
 
@@ -109,8 +188,20 @@ cvs_status cvi_conv_fast(cvi_opctx *ctx) {
         return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
     }
     const conv_ready *ready = ctx->prepared;
-    return run_plan(ctx, ready->plan[ready->large], ctx->in[0]->data, ctx->out[0].data,
-                    bias == NULL ? NULL : bias->data);
+    const cvi_epilogue *e = ctx->epilogue;
+    cvi_conv_io io = {.in = ctx->in[0]->data,
+                      .out = ctx->out[0].data,
+                      .bias = ready->bias != NULL ? ready->bias
+                              : bias != NULL      ? bias->data
+                                                  : NULL};
+    if (e != NULL) {
+        io.residual = e->residual;
+        io.clamp = e->clamp;
+        io.lo = e->lo;
+        io.hi = e->hi;
+        io.out_pitch = e->pitch;
+    }
+    return run_io(ctx, ready->plan[ready->large], &io);
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------- */
@@ -165,7 +256,8 @@ static cvs_status run_plain(cvi_opctx *ctx, const cvi_conv_sides *s, bool large,
     conv_ready once = {0}, *ready = ctx->prepared != NULL ? ctx->prepared : &once;
     cvs_status status = need_plan(ctx, ready, s, large, kernel);
     if (status == CVS_OK) {
-        status = run_plan(ctx, ready->plan[large], packed, made, NULL);
+        cvi_conv_io io = {.in = packed, .out = made};
+        status = run_io(ctx, ready->plan[large], &io);
     }
     cvi_conv_plan_free(once.plan[0]);
     cvi_conv_plan_free(once.plan[1]);

@@ -159,6 +159,7 @@ const cvi_op cvi_op_conv_transpose = {
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
+    .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH,
     .backward = transpose_backward,
     .cost = transpose_cost,
     .field = transpose_field,

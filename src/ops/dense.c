@@ -109,7 +109,9 @@ static cvs_status gemm_fast(cvi_opctx *ctx) {
         put_c(ctx, &g, CVS_F32);
         p.add = true;
     }
-    return cvi_product_run(ctx, &p);
+    CVI_TRY(cvi_product_run(ctx, &p));
+    cvi_epilogue_finish(ctx);
+    return CVS_OK;
 }
 
 /* gC += beta * g, summed along broadcast axes. */
@@ -401,6 +403,7 @@ const cvi_op cvi_op_gemm = {
     .can_fast = dense_can_fast,
     .fast_layout = CVS_PLAIN,
     .fast = gemm_fast,
+    .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .backward = gemm_backward,
     .cost = gemm_cost,
     .field = dense_field,

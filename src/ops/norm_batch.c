@@ -167,10 +167,29 @@ static cvs_status bn_fast(cvi_opctx *ctx) {
         return cvi_fail(ctx->err, CVS_E_INTERNAL, "the normalisation was not prepared");
     }
     if (r.rows > 0 && r.channels > 0) {
-        cvi_affine(ctx->pool, false, r.rows, r.channels, r.pitch, x->data, factor, factor + r.channels,
+        const cvi_epilogue *e = ctx->epilogue;
+        bool relu = e != NULL && e->clamp && e->lo == 0 && e->hi == HUGE_VALF && e->residual == NULL;
+        cvi_affine(ctx->pool, relu, r.rows, r.channels, r.pitch, x->data, factor, factor + r.channels,
                    ctx->out[0].data);
+        if (!relu) {
+            cvi_epilogue_finish(ctx);
+        }
     }
     return CVS_OK;
+}
+
+/* What follows a convolution at inference can be worked into its weights. Not where the caller wants exact sums. */
+static bool bn_affine(const cvi_opctx *ctx, float *scale, float *shift) {
+    if (!bn_can_fast(ctx) || ctx->exact) {
+        return false;
+    }
+    double epsilon = cvi_op_float(ctx, "epsilon");
+    for (int64_t c = 0; scale != NULL && c < ctx->in[0]->dim[1]; c++) {
+        double factor = cvi_get(ctx->in[1], c) / sqrt(cvi_get(ctx->in[4], c) + epsilon);
+        scale[c] = (float)factor;
+        shift[c] = (float)(cvi_get(ctx->in[2], c) - cvi_get(ctx->in[3], c) * factor);
+    }
+    return true;
 }
 
 static size_t bn_aux(const cvi_opctx *ctx) {
@@ -304,6 +323,8 @@ const cvi_op cvi_op_batch_normalization = {
     .prepare = bn_prepare,
     .drop = cvi_free,
     .fast = bn_fast,
+    .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
+    .affine = bn_affine,
     .backward = bn_backward,
     .aux_bytes = bn_aux,
     .renew = bn_renew,

@@ -43,6 +43,18 @@ typedef enum cvi_rule {
     CVI_N_RULES
 } cvi_rule;
 
+/* What the fast form of a node does besides its own sums, because the nodes behind it were joined to it (a fused group, engine/plan.h):
+ * y = limit(y * scale[c] + shift[c] + residual). Each part is there only where the operator's `epilogue` mask allows it. */
+typedef struct cvi_epilogue {
+    const float *scale,
+        *shift; /* [channels of y], or NULL: `prepare` (and `repack`) work them into the weights and the bias */
+    const float *residual; /* like y (form and pitch), or NULL; may be y's own memory */
+    bool clamp;            /* y = min(max(y, lo), hi); NaN stays NaN */
+    float lo, hi;
+    int64_t pitch; /* floats between neighbouring pixels of y where that is not CVI_PITCH(C), else 0 */
+} cvi_epilogue;
+enum { CVI_EPI_AFFINE = 1, CVI_EPI_ADD = 2, CVI_EPI_CLAMP = 4, CVI_EPI_PITCH = 8 };
+
 /* What every callback gets. in[k] is NULL when absent; in[k]->data is NULL while only the shape is known. */
 typedef struct cvi_opctx {
     const cvi_graph *graph;
@@ -52,9 +64,10 @@ typedef struct cvi_opctx {
     const cvs_tensor *const *in;
     cvs_tensor
         *out; /* infer fills dtype, rank, dim; forward fills data. out[k].dtype CVS_NONE = absent, skip it */
-    cvi_pool *pool;     /* may be NULL */
-    cvi_arena *scratch; /* emptied after the call */
-    void *prepared;     /* what `prepare` made for this node, or NULL */
+    cvi_pool *pool;               /* may be NULL */
+    cvi_arena *scratch;           /* emptied after the call */
+    void *prepared;               /* what `prepare` made for this node, or NULL */
+    const cvi_epilogue *epilogue; /* for prepare, repack and fast; NULL: none */
     void *aux; /* aux_bytes() kept from forward to backward (switches), or NULL when nobody will ask */
     bool training;
     bool exact; /* no algorithm that rounds differently from the plain loop more than summation order does */
@@ -142,7 +155,8 @@ typedef enum cvi_op_flags {
         128, /* the elements of the first input in the same order under another shape (Reshape, Flatten,
                              Squeeze, Unsqueeze): the engine makes a view of it */
     CVI_OP_OF_SHAPE =
-        256 /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
+        256, /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
+    CVI_OP_ADDS = 512 /* y = first + second input, for equal shapes */
 } cvi_op_flags;
 
 struct cvi_op {
@@ -175,6 +189,13 @@ struct cvi_op {
     /* Packs again after only the constants' numbers changed (training: every step); NULL: drop and prepare do it. */
     cvs_status (*repack)(cvi_opctx *ctx, void *prepared);
     cvs_status (*fast)(cvi_opctx *ctx);
+
+    /* Fusion. `epilogue`: what the fast form can take over from nodes behind it (CVI_EPI_*). The other two say what this node would be
+     * as a part of an epilogue; in are shapes, with numbers for constants; false: not of that kind, or not here. */
+    unsigned epilogue;
+    bool (*affine)(const cvi_opctx *ctx, float *scale,
+                   float *shift); /* y = x*scale[c] + shift[c]; scale NULL: only asked whether */
+    bool (*clamp)(const cvi_opctx *ctx, float *lo, float *hi); /* y = min(max(x, lo), hi) */
 
     /* Adds d target / d in[k] to grad_in[k] (+=; NULL: not wanted) from grad_out[k] (NULL: zero), under a rule. in and out hold the
      * forward values. Types as in forward. NULL: "not differentiable here", shown to the user. */
@@ -212,6 +233,8 @@ cvs_status cvi_need(const cvi_opctx *ctx,
 int64_t cvi_op_int(const cvi_opctx *ctx, const char *name);
 double cvi_op_float(const cvi_opctx *ctx, const char *name);
 const char *cvi_op_string(const cvi_opctx *ctx, const char *name);
+/* Adds the epilogue's residual to out[0] and limits it, in place: for fast forms without a kernel that does so on the way. */
+void cvi_epilogue_finish(cvi_opctx *ctx);
 /* Sets out[k] like a shape; checks rank and product. */
 cvs_status cvi_out_shape(cvi_opctx *ctx, int k, cvs_dtype dtype, int rank, const int64_t *dim);
 /* Numpy broadcasting of n shapes; a sentence if they do not fit. */
