@@ -32,6 +32,15 @@ static void paint_hatch(cairo_t *c, const cvi_item *item, const cvi_paint *p) {
         cairo_fill(c);
         return;
     }
+    if (p->hatch == CVI_HATCH_HORIZONTAL || p->hatch == CVI_HATCH_VERTICAL) {
+        bool level = p->hatch == CVI_HATCH_HORIZONTAL;
+        for (double d = (level ? y0 : x0) + 2; d < (level ? y1 : x1); d += 4) {
+            cairo_move_to(c, level ? x0 : d, level ? d : y0);
+            cairo_line_to(c, level ? x1 : d, level ? d : y1);
+        }
+        cairo_stroke(c);
+        return;
+    }
     for (double d = 0; d < side; d += 4) {
         if (p->hatch != CVI_HATCH_FALLING) {
             cairo_move_to(c, x0 + d, y0);

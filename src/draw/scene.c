@@ -44,6 +44,16 @@ void cvi_scene_free(cvi_scene *s) {
     cvi_free(s);
 }
 
+cvi_paint cvi_class_paint(const cvi_theme *theme, cvi_class cls, double width) {
+    const cvi_class_look *look = &theme->look[cls];
+    return (cvi_paint){
+        .fill = look->fill,
+        .stroke = look->edge,
+        .width = width,
+        .hatch = theme->hatched || cls == CVI_CLASS_DEPTHWISE ? look->hatch : CVI_HATCH_NONE,
+    };
+}
+
 void cvi_scene_page(cvi_scene *s, double width, double height) {
     s->width = width;
     s->height = height;

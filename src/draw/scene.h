@@ -25,6 +25,9 @@ typedef struct cvi_paint {
     bool round;       /* round caps and joins (else butt and miter) */
 } cvi_paint;
 
+/* The fill, edge and (where the theme wants it, and always for DEPTHWISE) hatch of a class. */
+cvi_paint cvi_class_paint(const cvi_theme *theme, cvi_class cls, double width);
+
 /* How a text is set. */
 typedef struct cvi_font {
     double size; /* points; the checks want at least CVI_MIN_TEXT */

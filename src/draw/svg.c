@@ -281,17 +281,24 @@ static const cvi_paint *hatch_of(const cvi_item *item) {
 
 /* One pattern for every (hatch, colour) in use. */
 static void put_patterns(svg *g) {
-    static const char *const strokes[] = {"", "M-1 1L1-1M0 4L4 0M3 5L5 3", "M-1 3L1 5M0 0L4 4M3-1L5 1",
-                                          "M0 4L4 0M0 0L4 4", "M1 1L1.8 1M3 3L3.8 3"};
+    static const char *const strokes[] = {"",
+                                          "M-1 1L1-1M0 4L4 0M3 5L5 3",
+                                          "M-1 3L1 5M0 0L4 4M3-1L5 1",
+                                          "M0 4L4 0M0 0L4 4",
+                                          "M1 1L1.8 1M3 3L3.8 3",
+                                          "M0 2L4 2",
+                                          "M2 0L2 4"};
     const cvi_scene *s = g->scene;
+    const cvi_paint *seen[8 * CVI_N_CLASSES]; /* every hatch comes with the edge of a class */
+    int64_t n_seen = 0;
     for (int64_t i = 0; i < s->n_items; i++) {
         const cvi_paint *p = hatch_of(&s->items[i]);
         bool before = p == NULL;
-        for (int64_t k = 0; k < i && !before; k++) {
-            const cvi_paint *q = hatch_of(&s->items[k]);
-            before = q != NULL && q->hatch == p->hatch && q->stroke == p->stroke;
+        for (int64_t k = 0; k < n_seen && !before; k++) {
+            before = seen[k]->hatch == p->hatch && seen[k]->stroke == p->stroke;
         }
-        if (!before) {
+        if (!before && n_seen < CVI_COUNT(seen)) {
+            seen[n_seen++] = p;
             cvi_buf_printf(
                 g->out,
                 "<pattern id=\"%shatch-%d-%06x\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\">"

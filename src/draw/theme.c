@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * theme.c - the two themes and the colour maps, from theme.def and colormap.def.
+ * theme.c - the four themes and the colour maps, from theme.def, theme_print.def and colormap.def.
  */
 #include "draw/theme.h"
 #include "ops/op.h"
@@ -64,6 +64,50 @@ static const cvi_theme dark = {
     .diverging = map_DIVERGING_DARK,
 };
 
+/* ---- for print: the light roles with safe colours, and greys --------------------------------------------- */
+
+static const cvi_theme color_blind = {
+    .kind = CVS_COLOR_BLIND,
+    .hatched = true,
+#define CVI_ROLE(name, light_, dark_)               .role[CVI_##name] = RGB(light_),
+#define CVI_CLASS(id, lf, le, df, de, hatch_, text) .look[CVI_CLASS_##id].name = (text),
+#define CVI_PRINT_ROLE(name, bw)
+#define CVI_PRINT(name, sf, se, sh, bf, be, bh)                                                              \
+    .look[CVI_CLASS_##name].fill = RGB(sf), .look[CVI_CLASS_##name].edge = RGB(se),                          \
+    .look[CVI_CLASS_##name].hatch = CVI_HATCH_##sh,
+#include "theme.def"
+#include "theme_print.def"
+#undef CVI_PRINT_ROLE
+#undef CVI_PRINT
+#undef CVI_ROLE
+    .sequential = map_SEQUENTIAL,
+    .diverging = map_DIVERGING_LIGHT,
+};
+
+#define GREY(v)   ((cvi_color)(v)*0x01010100u | 0xFFu)
+#define GREY4(v)  GREY(v), GREY((v) + 1), GREY((v) + 2), GREY((v) + 3)
+#define GREY16(v) GREY4(v), GREY4((v) + 4), GREY4((v) + 8), GREY4((v) + 12)
+#define GREY64(v) GREY16(v), GREY16((v) + 16), GREY16((v) + 32), GREY16((v) + 48)
+static const cvi_color map_GREYS[256] = {GREY64(0), GREY64(64), GREY64(128), GREY64(192)};
+
+static const cvi_theme black_white = {
+    .kind = CVS_BLACK_WHITE,
+    .hatched = true,
+#define CVI_ROLE(name, light_, dark_)
+#define CVI_PRINT_ROLE(name, bw) .role[CVI_##name] = RGB(bw),
+#define CVI_PRINT(name, sf, se, sh, bf, be, bh)                                                              \
+    .look[CVI_CLASS_##name].fill = RGB(bf), .look[CVI_CLASS_##name].edge = RGB(be),                          \
+    .look[CVI_CLASS_##name].hatch = CVI_HATCH_##bh,
+#include "theme.def"
+#include "theme_print.def"
+#undef CVI_ROLE
+#undef CVI_CLASS
+#undef CVI_PRINT_ROLE
+#undef CVI_PRINT
+    .sequential = map_GREYS,
+    .diverging = map_DIVERGING_LIGHT,
+};
+
 /* Variable names in the order of the tables: roles, then fill and edge of each class. */
 static const char *const role_names[] = {
 #define CVI_ROLE(name, light_, dark_) "cvs-" #name,
@@ -82,7 +126,10 @@ static const char *const class_names[][2] = {
 };
 
 const cvi_theme *cvi_theme_get(cvs_theme kind) {
-    return kind == CVS_DARK ? &dark : &light;
+    return kind == CVS_DARK          ? &dark
+           : kind == CVS_COLOR_BLIND ? &color_blind
+           : kind == CVS_BLACK_WHITE ? &black_white
+                                     : &light;
 }
 
 const char *cvi_theme_variable(const cvi_theme *theme, cvi_color color) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * theme.h (internal) - colours: the roles of a page, the operator classes, the colour maps.
  *
- * Colour means operator class, the same in every figure, the report and the app. The values are in theme.def; the
- * colour maps are tables made by tools/make_colormaps.py. Every text is ink, muted or a class edge on page, panel or a
+ * Colour means operator class, the same in every figure, the report and the app. The values are in theme.def and
+ * theme_print.def; the colour maps are tables made by tools/make_colormaps.py. Every text is ink, muted or a class edge on page, panel or a
  * class fill, with a contrast of at least 4.5:1 (a test computes them all).
  */
 #ifndef CVI_THEME_H
@@ -19,7 +19,9 @@ typedef enum cvi_hatch {
     CVI_HATCH_RISING,
     CVI_HATCH_FALLING,
     CVI_HATCH_CROSS,
-    CVI_HATCH_DOTS
+    CVI_HATCH_DOTS,
+    CVI_HATCH_HORIZONTAL,
+    CVI_HATCH_VERTICAL
 } cvi_hatch;
 
 typedef enum cvi_theme_role {
@@ -48,6 +50,7 @@ typedef struct cvi_class_look {
 
 typedef struct cvi_theme {
     cvs_theme kind;
+    bool hatched; /* every class wears its hatch, not DEPTHWISE alone */
     cvi_color role[CVI_N_THEME_ROLES];
     cvi_class_look look[CVI_N_CLASSES];
     const cvi_color *sequential; /* 256 colours, dark to bright (light theme: as well), perceptually even */

@@ -138,8 +138,9 @@ static void cleaning_drops_what_could_hide(void **state) {
 
 static void themes_are_readable(void **state) {
     (void)state;
-    for (int k = 0; k < 2; k++) {
-        const cvi_theme *t = cvi_theme_get(k == 0 ? CVS_LIGHT : CVS_DARK);
+    for (int k = CVS_LIGHT; k <= CVS_BLACK_WHITE; k++) {
+        const cvi_theme *t = cvi_theme_get((cvs_theme)k);
+        assert_int_equal(t->kind, k);
         static const int texts[] = {CVI_INK, CVI_MUTED, CVI_ACCENT, CVI_WARNING, CVI_MARK};
         for (int i = 0; i < CVI_COUNT(texts); i++) {
             assert_true(cvi_contrast(t->role[texts[i]], t->role[CVI_PAGE]) >= 4.5);
@@ -152,6 +153,60 @@ static void themes_are_readable(void **state) {
                        *e = cvi_theme_variable(t, t->look[i].edge);
             assert_non_null(strstr(v, "-FILL")); /* fails when two colours are equal */
             assert_non_null(strstr(e, "-EDGE"));
+        }
+    }
+}
+
+/* ---- colour vision: Machado, Oliveira and Fernandes 2009, severity 1, on linear light; then CIELAB ----- */
+
+static double linear_light(double u) {
+    return u <= 0.04045 ? u / 12.92 : pow((u + 0.055) / 1.055, 2.4);
+}
+
+static double lab_root(double t) {
+    return t > 0.008856 ? cbrt(t) : 7.787 * t + 16.0 / 116.0;
+}
+
+static void seen_as(cvi_color c, int vision, double lab[3]) {
+    static const double seen[4][9] = {
+        {1, 0, 0, 0, 1, 0, 0, 0, 1},
+        {0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998},
+        {0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881},
+        {1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900}};
+    double v[3], w[3];
+    for (int i = 0; i < 3; i++) {
+        v[i] = linear_light((double)(c >> (24 - 8 * i) & 0xFF) / 255.0);
+    }
+    for (int i = 0; i < 3; i++) {
+        const double *m = &seen[vision][3 * i];
+        w[i] = fmin(fmax(m[0] * v[0] + m[1] * v[1] + m[2] * v[2], 0.0), 1.0);
+    }
+    double x = lab_root((0.4124 * w[0] + 0.3576 * w[1] + 0.1805 * w[2]) / 0.95047),
+           y = lab_root(0.2126 * w[0] + 0.7152 * w[1] + 0.0722 * w[2]),
+           z = lab_root((0.0193 * w[0] + 0.1192 * w[1] + 0.9505 * w[2]) / 1.08883);
+    lab[0] = 116 * y - 16;
+    lab[1] = 500 * (x - y);
+    lab[2] = 200 * (y - z);
+}
+
+static void classes_differ_for_every_eye(void **state) {
+    (void)state;
+    const cvi_theme *t = cvi_theme_get(CVS_COLOR_BLIND), *bw = cvi_theme_get(CVS_BLACK_WHITE);
+    for (int a = 0; a < CVI_N_CLASSES; a++) {
+        for (int b = 0; b < a; b++) {
+            double least = HUGE_VAL;
+            for (int vision = 0; vision < 4; vision++) {
+                double p[3], q[3];
+                seen_as(t->look[a].fill, vision, p);
+                seen_as(t->look[b].fill, vision, q);
+                least = fmin(least, hypot(hypot(p[0] - q[0], p[1] - q[1]), p[2] - q[2]));
+            }
+            assert_true(least >= (t->look[a].hatch == t->look[b].hatch ? 12.0 : 7.0));
+            double p[3], q[3];
+            seen_as(bw->look[a].fill, 0, p);
+            seen_as(bw->look[b].fill, 0, q);
+            assert_true(bw->look[a].hatch != bw->look[b].hatch || fabs(p[0] - q[0]) >= 5.0);
+            assert_true(fabs(q[1]) < 0.5 && fabs(q[2]) < 0.5); /* grey */
         }
     }
 }
@@ -350,6 +405,7 @@ int main(void) {
         cmocka_unit_test(wrapped_and_fitted_text_stays_inside),
         cmocka_unit_test(cleaning_drops_what_could_hide),
         cmocka_unit_test(themes_are_readable),
+        cmocka_unit_test(classes_differ_for_every_eye),
         cmocka_unit_test(colour_maps_rise),
         cmocka_unit_test(svg_is_well_formed_and_repeatable),
         cmocka_unit_test(painted_twice_is_the_same),
