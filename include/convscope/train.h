@@ -25,9 +25,11 @@ typedef struct cvs_train_options {
     /* What is 0 or NULL is taken from the recipe's training block, else from the default in brackets. */
     int epochs;            /* [5] */
     int batch;             /* [64] */
-    const char *optimizer; /* sgd, momentum, adam [adam] */
-    double learning_rate;  /* [0.001 for adam, 0.01 for sgd] */
-    double momentum;       /* [0.9] */
+    const char *optimizer; /* sgd, momentum, nesterov, adam, adamw, rmsprop [adam] */
+    const char *profile;   /* torch or keras: whose defaults and arithmetic [torch] */
+    const char *loss;      /* cross_entropy, binary, mse, mae, hinge, margin [cross_entropy] */
+    double learning_rate;  /* [the optimiser's: 0.001 for adam, 0.01 for sgd, ...] */
+    double momentum;       /* [0.9 where the optimiser has it] */
     bool has_seed;
     uint64_t seed; /* [1] of weights, order and augmentation */
     int threads;

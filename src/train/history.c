@@ -43,7 +43,6 @@ static void put_setting(cvi_buf *b, const char *name, double v) {
 }
 
 static void put_settings(cvi_buf *b, const cvi_history *h) {
-    static const char *const schedules[] = {"constant", "cosine", "step"};
     const cvi_training *t = h->training;
     cvi_buf_puts(b, "  \"settings\": {\n");
     put_text(b, "recipe", h->recipe);
@@ -53,9 +52,12 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_setting(b, "momentum", t->rates.momentum);
     put_setting(b, "beta1", t->rates.beta1);
     put_setting(b, "beta2", t->rates.beta2);
+    put_setting(b, "rho", t->rates.rho);
     put_setting(b, "epsilon", t->rates.epsilon);
     put_setting(b, "decay", t->rates.decay);
-    put_text(b, "schedule", schedules[t->schedule]);
+    put_text(b, "profile", t->rates.profile == CVI_KERAS ? "keras" : "torch");
+    put_text(b, "loss", t->loss->name);
+    put_text(b, "schedule", t->schedule->name);
     put_setting(b, "epochs", t->epochs);
     put_setting(b, "batch", t->batch);
     put_setting(b, "shift", (double)t->augment.shift);

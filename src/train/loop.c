@@ -28,6 +28,7 @@ typedef struct run_state {
     cvi_history history;
     double started;
     int64_t step, steps; /* made, and planned over all epochs */
+    double schedule_state[CVI_MAX_SETTINGS];
     cvs_error *err;
 } run_state;
 
@@ -243,7 +244,8 @@ static cvs_status run_epoch(run_state *r, int epoch, cvs_train_step *said, bool 
     }
     for (int64_t at = 0; at < r->n_order && *more; at += batch) {
         int64_t n = CVI_MIN(batch, r->n_order - at);
-        double rate = cvi_training_rate(&r->training, r->step, r->steps, epoch - 1);
+        double rate =
+            cvi_training_rate(&r->training, r->step, r->steps, said->steps, epoch - 1, r->schedule_state);
         fill_job job = {r, at};
         cvi_pool_run(r->pool, n, fill_body, &job);
         CVI_TRY(cvi_trainer_step(r->trainer, n, r->x, r->labels, ++r->step, rate, &loss, &right, r->err));

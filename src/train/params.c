@@ -26,21 +26,22 @@ static bool is_statistic(cvi_role role) {
     return role == CVI_MEAN || role == CVI_VARIANCE;
 }
 
-static cvs_status take(cvi_graph *g, int v, bool trained, cvi_params *p, cvs_error *err) {
+static cvs_status take(cvi_graph *g, int v, cvi_role role, cvi_params *p, cvs_error *err) {
     cvi_param *one = &p->list[p->n];
     CVI_TRY(cvs_tensor_convert(g->values[v].constant, CVS_F32, &one->now, err));
     p->n++;
     one->value = v;
     one->name = g->values[v].name;
-    one->trained = trained;
+    one->trained = is_trained(role);
+    one->weight = role == CVI_WEIGHT;
     int64_t n = cvs_tensor_count(&one->now);
-    for (int k = 0; trained && k < p->n_slots; k++) {
+    for (int k = 0; one->trained && k < p->n_slots; k++) {
         one->slots[k] = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof(float));
         if (!one->slots[k]) {
             return cvi_no_memory(err, (size_t)n * sizeof(float));
         }
     }
-    if (trained) {
+    if (one->trained) {
         p->values[p->n_trained++] = v;
         p->numbers += n;
     }
@@ -53,7 +54,7 @@ static cvs_status take_all(cvi_graph *g, cvi_params *p, cvs_error *err) {
             const cvs_tensor *t = g->values[v].constant;
             cvi_role role = t && t->data && t->dtype == CVS_F32 ? role_of(g, v) : CVI_DATA;
             if (pass == 0 ? is_trained(role) : is_statistic(role)) {
-                CVI_TRY(take(g, v, pass == 0, p, err));
+                CVI_TRY(take(g, v, role, p, err));
             }
         }
     }

@@ -11,7 +11,7 @@
 typedef struct reading {
     const cvs_model *model;
     cvi_training *out;
-    bool has_rate;
+    cvi_rates given; /* not a number: not given */
     cvs_error *err;
 } reading;
 
@@ -65,46 +65,141 @@ static cvs_status read_pair(const reading *r, const cvi_recipe_word *w, const pa
     return fail_at(r, w, cvi_fail(r->err, CVS_E_FORMAT, "\"%.60s\" is not known here", w->text));
 }
 
-static const cvi_optimizer *find_optimizer(const char *name) {
-    for (int i = 0; i < cvi_n_optimizers; i++) {
-        if (strcmp(cvi_optimizers[i]->name, name) == 0) {
-            return cvi_optimizers[i];
-        }
+/* "key=number" among the settings of a named choice; `values` begin with the defaults. */
+static cvs_status read_settings(const reading *r, const cvi_recipe_statement *s, const cvi_setting *settings,
+                                double *values) {
+    pair pairs[CVI_MAX_SETTINGS];
+    int n = 0;
+    for (; n < CVI_MAX_SETTINGS && settings[n].key; n++) {
+        values[n] = settings[n].initial;
+        pairs[n] = (pair){settings[n].key, settings[n].low, settings[n].high, settings[n].whole, &values[n]};
     }
-    return NULL;
+    for (int i = 2; i < s->n; i++) {
+        CVI_TRY(read_pair(r, &s->words[i], pairs, n));
+    }
+    return CVS_OK;
 }
 
 static cvs_status no_optimizer(cvs_error *err, const char *name) {
-    return cvi_fail(err, CVS_E_FORMAT, "there is no optimizer \"%.60s\"; there are sgd, momentum and adam",
-                    name);
+    char names[200];
+    return cvi_fail(err, CVS_E_FORMAT, "there is no optimizer \"%.60s\"; there are %.200s", name,
+                    cvi_optimizer_names(names, sizeof names));
+}
+
+static cvs_status no_loss(cvs_error *err, const char *name) {
+    char names[200];
+    return cvi_fail(err, CVS_E_FORMAT, "there is no loss \"%.60s\"; there are %.200s", name,
+                    cvi_loss_names(names, sizeof names));
+}
+
+static cvs_status find_profile(cvs_error *err, const char *name, cvi_profile *out) {
+    if (strcmp(name, "torch") != 0 && strcmp(name, "keras") != 0) {
+        return cvi_fail(err, CVS_E_FORMAT, "there is no profile \"%.60s\"; there are torch and keras", name);
+    }
+    *out = name[0] == 't' ? CVI_TORCH : CVI_KERAS;
+    return CVS_OK;
 }
 
 static cvs_status read_optimizer(reading *r, const cvi_recipe_statement *s) {
-    cvi_rates *rates = &r->out->rates;
-    double rate = -1;
-    const pair pairs[] = {{"lr", 0, 1000, false, &rate},
-                          {"momentum", 0, 1, false, &rates->momentum},
-                          {"beta1", 0, 0.999999, false, &rates->beta1},
-                          {"beta2", 0, 0.999999999, false, &rates->beta2},
-                          {"eps", 0, 1, false, &rates->epsilon},
-                          {"decay", 0, 1, false, &rates->decay}};
-    r->out->optimizer = find_optimizer(s->words[1].text);
+    cvi_rates *given = &r->given;
+    const pair pairs[] = {
+        {"lr", 0, 1000, false, &given->learning_rate}, {"momentum", 0, 1, false, &given->momentum},
+        {"beta1", 0, 0.999999, false, &given->beta1},  {"beta2", 0, 0.999999999, false, &given->beta2},
+        {"rho", 0, 0.999999999, false, &given->rho},   {"eps", 0, 1, false, &given->epsilon},
+        {"decay", 0, 1, false, &given->decay}};
+    r->out->optimizer = cvi_optimizer_find(s->words[1].text);
     if (!r->out->optimizer) {
         return fail_at(r, &s->words[1], no_optimizer(r->err, s->words[1].text));
     }
     for (int i = 2; i < s->n; i++) {
         CVI_TRY(read_pair(r, &s->words[i], pairs, CVI_COUNT(pairs)));
     }
-    if (rate >= 0) {
-        rates->learning_rate = rate;
-        r->has_rate = true;
+    return CVS_OK;
+}
+
+static cvs_status read_profile(reading *r, const cvi_recipe_statement *s) {
+    cvs_status status = find_profile(r->err, s->words[1].text, &r->given.profile);
+    return status == CVS_OK ? status : fail_at(r, &s->words[1], status);
+}
+
+static cvs_status read_loss(reading *r, const cvi_recipe_statement *s) {
+    r->out->loss = cvi_loss_find(s->words[1].text);
+    if (!r->out->loss) {
+        return fail_at(r, &s->words[1], no_loss(r->err, s->words[1].text));
+    }
+    return read_settings(r, s, r->out->loss->settings, r->out->loss_values);
+}
+
+/* One number a class. */
+static cvs_status read_weights(reading *r, const cvi_recipe_statement *s) {
+    r->out->n_classes = s->n - 1;
+    r->out->class_weights = cvi_arena_alloc(r->model->arena, s->n, sizeof(double));
+    if (!r->out->class_weights) {
+        return cvi_no_memory(r->err, (size_t)s->n * sizeof(double));
+    }
+    for (int i = 1; i < s->n; i++) {
+        CVI_TRY(number(r, &s->words[i], s->words[i].text, 0, 1e6, false, &r->out->class_weights[i - 1]));
+    }
+    return CVS_OK;
+}
+
+/* Statements that are nothing but "key=number". */
+static cvs_status read_pairs(reading *r, const cvi_recipe_statement *s, const pair *pairs, int n) {
+    for (int i = 1; i < s->n; i++) {
+        CVI_TRY(read_pair(r, &s->words[i], pairs, n));
+    }
+    return CVS_OK;
+}
+
+static cvs_status read_warmup(reading *r, const cvi_recipe_statement *s) {
+    const pair pairs[] = {{"steps", 0, 1e12, true, &r->out->warm_steps},
+                          {"epochs", 0, 1e6, false, &r->out->warm_epochs}};
+    return read_pairs(r, s, pairs, CVI_COUNT(pairs));
+}
+
+static cvs_status read_clip(reading *r, const cvi_recipe_statement *s) {
+    const pair pairs[] = {{"norm", 0, 1e12, false, &r->out->clip_norm},
+                          {"value", 0, 1e12, false, &r->out->clip_value},
+                          {"each", 0, 1e12, false, &r->out->clip_each}};
+    return read_pairs(r, s, pairs, CVI_COUNT(pairs));
+}
+
+static cvs_status read_penalty(reading *r, const cvi_recipe_statement *s) {
+    const pair pairs[] = {{"l1", 0, 1e6, false, &r->out->l1}, {"l2", 0, 1e6, false, &r->out->l2}};
+    return read_pairs(r, s, pairs, CVI_COUNT(pairs));
+}
+
+static cvs_status read_watch(reading *r, const cvi_recipe_statement *s) {
+    static const char *const names[] = {"val_loss", "val_accuracy", "loss", "accuracy"};
+    for (int k = 0; k < CVI_COUNT(names); k++) {
+        if (strcmp(names[k], s->words[1].text) == 0) {
+            r->out->watched = (cvi_watched)k;
+            return CVS_OK;
+        }
+    }
+    return fail_at(
+        r, &s->words[1],
+        cvi_fail(r->err, CVS_E_FORMAT,
+                 "\"%.60s\" is not known here; there are val_loss, val_accuracy, loss and accuracy",
+                 s->words[1].text));
+}
+
+static cvs_status read_stop(reading *r, const cvi_recipe_statement *s) {
+    const pair pairs[] = {{"patience", 0, 1e6, true, &r->out->patience},
+                          {"delta", 0, 1e9, false, &r->out->delta}};
+    r->out->stops = true;
+    for (int i = 1; i < s->n; i++) {
+        if (strcmp(s->words[i].text, "restore") == 0) {
+            r->out->restore = true;
+        } else {
+            CVI_TRY(read_pair(r, &s->words[i], pairs, CVI_COUNT(pairs)));
+        }
     }
     return CVS_OK;
 }
 
 static cvs_status read_lr(reading *r, const cvi_recipe_statement *s) {
-    r->has_rate = true;
-    return number(r, &s->words[1], s->words[1].text, 0, 1000, false, &r->out->rates.learning_rate);
+    return number(r, &s->words[1], s->words[1].text, 0, 1000, false, &r->given.learning_rate);
 }
 
 static cvs_status read_batch(reading *r, const cvi_recipe_statement *s) {
@@ -141,25 +236,14 @@ static cvs_status read_data(reading *r, const cvi_recipe_statement *s) {
 }
 
 static cvs_status read_schedule(reading *r, const cvi_recipe_statement *s) {
-    static const char *const names[] = {"constant", "cosine", "step"};
-    int k = 0;
-    while (k < CVI_COUNT(names) && strcmp(names[k], s->words[1].text) != 0) {
-        k++;
-    }
-    if (k == CVI_COUNT(names)) {
+    char names[200];
+    r->out->schedule = cvi_schedule_find(s->words[1].text);
+    if (!r->out->schedule) {
         return fail_at(r, &s->words[1],
-                       cvi_fail(r->err, CVS_E_FORMAT,
-                                "there is no schedule \"%.60s\"; there are constant, cosine and step",
-                                s->words[1].text));
+                       cvi_fail(r->err, CVS_E_FORMAT, "there is no schedule \"%.60s\"; there are %.200s",
+                                s->words[1].text, cvi_schedule_names(names, sizeof names)));
     }
-    r->out->schedule = (cvi_schedule)k;
-    double every = r->out->every;
-    const pair pairs[] = {{"every", 1, 1000000, true, &every}, {"factor", 0, 1, false, &r->out->factor}};
-    for (int i = 2; i < s->n; i++) {
-        CVI_TRY(read_pair(r, &s->words[i], pairs, k == CVI_STEPS ? CVI_COUNT(pairs) : 0));
-    }
-    r->out->every = (int)every;
-    return CVS_OK;
+    return read_settings(r, s, r->out->schedule->settings, r->out->schedule_values);
 }
 
 static cvs_status read_augment(reading *r, const cvi_recipe_statement *s) {
@@ -181,9 +265,12 @@ static const struct {
     int most; /* words behind it */
     cvs_status (*read)(reading *r, const cvi_recipe_statement *s);
 } keys[] = {
-    {"optimizer", 7, read_optimizer}, {"lr", 1, read_lr},       {"batch", 1, read_batch},
-    {"epochs", 1, read_epochs},       {"seed", 1, read_seed},   {"schedule", 3, read_schedule},
-    {"augment", 8, read_augment},     {"limit", 1, read_limit}, {"data", 1, read_data},
+    {"optimizer", 8, read_optimizer}, {"profile", 1, read_profile},     {"lr", 1, read_lr},
+    {"loss", 5, read_loss},           {"weights", 65536, read_weights}, {"batch", 1, read_batch},
+    {"epochs", 1, read_epochs},       {"seed", 1, read_seed},           {"schedule", 5, read_schedule},
+    {"warmup", 2, read_warmup},       {"clip", 3, read_clip},           {"penalty", 2, read_penalty},
+    {"watch", 1, read_watch},         {"stop", 3, read_stop},           {"augment", 8, read_augment},
+    {"limit", 1, read_limit},         {"data", 1, read_data},
 };
 
 static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
@@ -204,9 +291,49 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
     return fail_at(
         r, &s->words[0],
         cvi_fail(r->err, CVS_E_FORMAT,
-                 "\"%.60s\" is no setting of training; there are optimizer, lr, batch, epochs, seed, "
-                 "schedule, augment, limit and data",
+                 "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
+                 "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit and data",
                  s->words[0].text));
+}
+
+/* The optimiser's defaults of the profile, and over them what was given. */
+static void settle_rates(const reading *r) {
+    cvi_rates *rates = &r->out->rates;
+    const cvi_rates *given = &r->given;
+    *rates = r->out->optimizer->rates[given->profile];
+    rates->profile = given->profile;
+    rates->learning_rate = isnan(given->learning_rate) ? rates->learning_rate : given->learning_rate;
+    rates->momentum = isnan(given->momentum) ? rates->momentum : given->momentum;
+    rates->beta1 = isnan(given->beta1) ? rates->beta1 : given->beta1;
+    rates->beta2 = isnan(given->beta2) ? rates->beta2 : given->beta2;
+    rates->rho = isnan(given->rho) ? rates->rho : given->rho;
+    rates->epsilon = isnan(given->epsilon) ? rates->epsilon : given->epsilon;
+    rates->decay = isnan(given->decay) ? rates->decay : given->decay;
+}
+
+static cvs_status read_names(reading *r, const cvs_train_options *o) {
+    cvi_training *t = r->out;
+    if (o->optimizer) {
+        t->optimizer = cvi_optimizer_find(o->optimizer);
+        if (!t->optimizer) {
+            (void)no_optimizer(r->err, o->optimizer);
+            return cvi_at_attr(r->err, CVS_E_FORMAT, "optimizer");
+        }
+    }
+    if (o->profile && find_profile(r->err, o->profile, &r->given.profile) != CVS_OK) {
+        return cvi_at_attr(r->err, CVS_E_FORMAT, "profile");
+    }
+    if (o->loss) {
+        t->loss = cvi_loss_find(o->loss);
+        if (!t->loss) {
+            (void)no_loss(r->err, o->loss);
+            return cvi_at_attr(r->err, CVS_E_FORMAT, "loss");
+        }
+        for (int i = 0; i < CVI_MAX_SETTINGS; i++) {
+            t->loss_values[i] = t->loss->settings[i].initial;
+        }
+    }
+    return CVS_OK;
 }
 
 /* What the caller asked for wins over the recipe. */
@@ -216,22 +343,14 @@ static cvs_status read_options(reading *r, const cvs_train_options *o) {
         !(o->learning_rate >= 0) || !isfinite(o->learning_rate) || !(o->momentum >= 0 && o->momentum < 1)) {
         return cvi_fail(r->err, CVS_E_ARGUMENT, "an option of training is negative or too large");
     }
-    if (o->optimizer) {
-        t->optimizer = find_optimizer(o->optimizer);
-        if (!t->optimizer) {
-            (void)no_optimizer(r->err, o->optimizer);
-            return cvi_at_attr(r->err, CVS_E_FORMAT, "optimizer");
-        }
-    }
-    if (!r->has_rate) {
-        t->rates.learning_rate = t->optimizer->learning_rate;
-    }
+    CVI_TRY(read_names(r, o));
     t->epochs = o->epochs > 0 ? o->epochs : t->epochs;
     t->batch = o->batch > 0 ? o->batch : t->batch;
     t->limit = o->limit > 0 ? o->limit : t->limit;
     t->seed = o->has_seed ? o->seed : t->seed;
-    t->rates.learning_rate = o->learning_rate > 0 ? o->learning_rate : t->rates.learning_rate;
-    t->rates.momentum = o->momentum > 0 ? o->momentum : t->rates.momentum;
+    r->given.learning_rate = o->learning_rate > 0 ? o->learning_rate : r->given.learning_rate;
+    r->given.momentum = o->momentum > 0 ? o->momentum : r->given.momentum;
+    settle_rates(r);
     return CVS_OK;
 }
 
@@ -240,26 +359,24 @@ cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *op
     static const cvs_train_options none;
     *out = (cvi_training){.epochs = 5,
                           .batch = 64,
-                          .optimizer = find_optimizer("adam"),
-                          .rates = {.momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8},
-                          .seed = 1,
-                          .every = 10,
-                          .factor = 0.1};
+                          .optimizer = cvi_optimizer_find("adam"),
+                          .loss = cvi_loss_find("cross_entropy"),
+                          .schedule = cvi_schedule_find("constant"),
+                          .seed = 1};
     reading r = {.model = model, .out = out, .err = err};
+    r.given = (cvi_rates){NAN, NAN, NAN, NAN, NAN, NAN, NAN, CVI_TORCH};
     for (int i = 0; i < model->recipe.n; i++) {
         CVI_TRY(read_statement(&r, &model->recipe.statements[i]));
     }
     return read_options(&r, options ? options : &none);
 }
 
-double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int epoch) {
-    const double pi = 3.14159265358979323846;
-    switch (t->schedule) {
-    case CVI_COSINE:
-        return t->rates.learning_rate * 0.5 * (1 + cos(pi * (double)step / (double)CVI_MAX(steps, 1)));
-    case CVI_STEPS:
-        return t->rates.learning_rate * pow(t->factor, epoch / t->every);
-    default:
-        return t->rates.learning_rate;
+double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int64_t per_epoch, int epoch,
+                         const double *state) {
+    int64_t warm = (int64_t)(t->warm_steps + t->warm_epochs * (double)per_epoch);
+    if (step < warm) {
+        return t->rates.learning_rate * (double)(step + 1) / (double)warm;
     }
+    cvi_when when = {step - warm, steps - warm, epoch};
+    return t->rates.learning_rate * t->schedule->factor(t->schedule_values, state, &when);
 }

@@ -1,34 +1,43 @@
 /* SPDX-License-Identifier: MIT
- * trainer.c - one step of training, and one evaluation. A batch is cut into fixed pieces; threads claim pieces, each with an exec
- * and gradients of its own; then threads claim stretches of the parameters, add the pieces' gradients in order and
- * update. What is computed never depends on who computes it, so any number of threads gives the same bits.
+ * trainer.c - one step of training, and one evaluation. A batch is cut into fixed pieces, whose gradients are summed apart; a thread takes
+ * a piece a few pictures at a time, so that everything between picture and loss stays in its cache, on an exec of its own. Then
+ * threads claim stretches of the parameters, add the pieces' gradients in order and update. What is computed
+ * never depends on who computes it, so any number of threads gives the same bits.
  */
+#include <math.h>
+
 #include "train/trainer.h"
 
-enum { EVALUATE = 64, STRETCH = 8192, MAX_WORKERS = 64 };
+enum { EVALUATE = 64, STRETCH = 8192, CACHE = 512 * 1024 };
 
-/* An exec for one batch size. Sizes are few: a full piece and what is left at the end of an epoch. */
+/* An exec for one number of pictures. Such numbers are few: a full share, what a piece ends with, and the same at the end of an epoch. */
+enum { SIZES = 4 };
 typedef struct sized {
     int64_t n;
     cvi_exec *exec;
 } sized;
 
-typedef struct piece {
-    sized sizes[2];
-    int next; /* which of the two is replaced */
+typedef struct worker_state {
+    sized sizes[SIZES];
+    int next; /* which of them is replaced */
     cvi_exec *exec;
-    cvs_tensor *gradients; /* of the trained parameters, borrowed from exec */
-    float *seed;           /* gradient of the logits */
+    float *seed; /* gradient of the answer */
+    double *row; /* for the loss */
     int64_t seed_room;
-    double loss;
-    int64_t right;
     cvs_error err;
     cvs_status status;
+} worker_state;
+
+typedef struct piece {
+    float *gradients; /* of the trained parameters, one after another: NULL until used */
+    bool any;         /* this step */
+    double loss;
+    int64_t right;
 } piece;
 
 typedef struct stretch {
     int param;
-    int64_t from, to;
+    int64_t from, to, at; /* at: of the first one in a piece's gradients */
 } stretch;
 
 struct cvi_trainer {
@@ -37,19 +46,24 @@ struct cvi_trainer {
     const cvi_training *training;
     cvi_pool *pool;
     int64_t input[3];
-    int logits;
+    int answer; /* the value that the loss is computed from */
     int64_t outputs;
     int n_pieces;
+    int64_t share; /* pictures at a time */
     piece pieces[CVI_PIECES];
-    int n_workers; /* that evaluate */
-    piece *workers;
+    int n_workers;
+    worker_state *workers, *testers;
     stretch *stretches;
+    double *norms, *penalties; /* by stretch: of the gradient, squared; of the weights */
     int64_t n_stretches;
     /* the step being made */
     int64_t batch, step;
+    double divisor; /* of the sum of the losses */
     const float *x;
     const int *labels;
     cvi_rates rates;
+    int first;     /* piece that has a gradient: where all of them were added up */
+    float *scales; /* by parameter: what clipping leaves */
     /* the evaluation being made */
     const cvi_samples *samples;
     double *losses;
@@ -88,44 +102,45 @@ static cvs_status make_exec(const cvi_trainer *t, int64_t n, bool training, cvi_
     return CVS_OK;
 }
 
-/* Sets p->exec to one for n pictures. */
-static cvs_status need_exec(const cvi_trainer *t, piece *p, int64_t n, bool training) {
-    for (int i = 0; i < 2; i++) {
-        if (p->sizes[i].exec && p->sizes[i].n == n) {
-            p->exec = p->sizes[i].exec;
+/* Sets w->exec to one for n pictures. */
+static cvs_status need_exec(const cvi_trainer *t, worker_state *w, int64_t n, bool training) {
+    for (int i = 0; i < SIZES; i++) {
+        if (w->sizes[i].exec && w->sizes[i].n == n) {
+            w->exec = w->sizes[i].exec;
             return CVS_OK;
         }
     }
-    sized *s = &p->sizes[p->next];
-    p->next = !p->next;
+    sized *s = &w->sizes[w->next];
+    w->next = (w->next + 1) % SIZES;
     cvi_exec_free(s->exec);
     s->exec = NULL;
     s->n = n;
-    CVI_TRY(make_exec(t, n, training, &s->exec, &p->err));
-    p->exec = s->exec;
+    CVI_TRY(make_exec(t, n, training, &s->exec, &w->err));
+    w->exec = s->exec;
     return CVS_OK;
 }
 
-static void free_piece(piece *p) {
-    cvi_exec_free(p->sizes[0].exec);
-    cvi_exec_free(p->sizes[1].exec);
-    cvi_free(p->gradients);
-    cvi_free(p->seed);
+static void free_worker(worker_state *w) {
+    for (int i = 0; i < SIZES; i++) {
+        cvi_exec_free(w->sizes[i].exec);
+    }
+    cvi_free(w->seed);
+    cvi_free(w->row);
 }
 
-/* Forward to the logits of n pictures; *logits is borrowed from the exec. */
-static cvs_status forward(const cvi_trainer *t, piece *p, int64_t n, const float *x, bool training,
-                          cvs_tensor *logits) {
+/* Forward to the answer for n pictures; *answer is borrowed from the exec. */
+static cvs_status forward(const cvi_trainer *t, worker_state *w, int64_t n, const float *x, bool training,
+                          cvs_tensor *answer) {
     cvs_tensor in = input_tensor(t, n, x);
-    CVI_TRY(need_exec(t, p, n, training));
-    CVI_TRY(cvi_exec_forward(p->exec, &in, t->logits, &p->err));
-    CVI_TRY(cvi_exec_value(p->exec, t->logits, logits, &p->err));
-    if (cvs_tensor_count(logits) != n * t->outputs) {
+    CVI_TRY(need_exec(t, w, n, training));
+    CVI_TRY(cvi_exec_forward(w->exec, &in, t->answer, &w->err));
+    CVI_TRY(cvi_exec_value(w->exec, t->answer, answer, &w->err));
+    if (cvs_tensor_count(answer) != n * t->outputs) {
         char text[200];
-        return cvi_fail(&p->err, CVS_E_SHAPE,
+        return cvi_fail(&w->err, CVS_E_SHAPE,
                         "training needs one row of logits a picture; %.80s has the shape %s",
-                        t->model->graph->values[t->logits].name,
-                        cvs_shape_text(logits->rank, logits->dim, text, sizeof text));
+                        t->model->graph->values[t->answer].name,
+                        cvs_shape_text(answer->rank, answer->dim, text, sizeof text));
     }
     return CVS_OK;
 }
@@ -134,72 +149,203 @@ static cvs_status forward(const cvi_trainer *t, piece *p, int64_t n, const float
 
 enum { PURPOSE_DROP = 0x70696563 /* "piec" */ };
 
-static cvs_status piece_step(cvi_trainer *t, piece *p, int64_t index) {
-    int64_t from = t->batch * index / t->n_pieces, n = t->batch * (index + 1) / t->n_pieces - from;
-    int64_t each = t->input[0] * t->input[1] * t->input[2], k = t->outputs;
-    p->loss = 0;
-    p->right = 0;
-    p->exec = NULL;
-    if (n == 0) {
+static cvs_status need_seed(const cvi_trainer *t, worker_state *w, int64_t n) {
+    if (n * t->outputs <= w->seed_room) {
         return CVS_OK;
     }
-    cvs_tensor logits = {0};
-    CVI_TRY(need_exec(t, p, n, true));
-    cvi_exec_reseed(p->exec, cvi_random_bits(t->training->seed, PURPOSE_DROP,
-                                             (uint64_t)t->step * CVI_PIECES + (uint64_t)index));
-    CVI_TRY(forward(t, p, n, t->x + from * each, true, &logits));
-    if (n * k > p->seed_room) {
-        cvi_free(p->seed);
-        p->seed = cvi_malloc((size_t)(n * k) * sizeof *p->seed);
-        p->seed_room = p->seed ? n * k : 0;
-        if (!p->seed) {
-            return cvi_no_memory(&p->err, (size_t)(n * k) * sizeof *p->seed);
+    cvi_free(w->seed);
+    cvi_free(w->row);
+    w->seed = cvi_calloc((size_t)(n * t->outputs), sizeof *w->seed);
+    w->row = cvi_calloc((size_t)t->outputs, sizeof *w->row);
+    w->seed_room = w->seed && w->row ? n * t->outputs : 0;
+    return w->seed_room > 0 ? CVS_OK : cvi_no_memory(&w->err, (size_t)(n * t->outputs) * sizeof *w->seed);
+}
+
+/* The exec's gradients into the piece's, or added to them. */
+static cvs_status take_gradients(const cvi_trainer *t, worker_state *w, piece *p) {
+    float *to = p->gradients;
+    for (int i = 0; i < t->params->n_trained; i++) {
+        cvs_tensor g;
+        CVI_TRY(cvi_exec_gradient(w->exec, t->params->values[i], &g, &w->err));
+        int64_t n = cvs_tensor_count(&g);
+        const float *from = g.data;
+        for (int64_t k = 0; k < n; k++) {
+            to[k] = p->any ? to[k] + from[k] : from[k];
+        }
+        to += n;
+    }
+    p->any = true;
+    return CVS_OK;
+}
+
+/* Pictures [from, from + n) of the batch. */
+static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t from, int64_t n) {
+    int64_t each = t->input[0] * t->input[1] * t->input[2];
+    cvs_tensor answer = {0};
+    CVI_TRY(need_exec(t, w, n, true));
+    CVI_TRY(need_seed(t, w, n));
+    cvi_exec_reseed(
+        w->exec, cvi_random_bits(t->training->seed, PURPOSE_DROP, (uint64_t)t->step << 20 | (uint64_t)from));
+    CVI_TRY(forward(t, w, n, t->x + from * each, true, &answer));
+    cvi_loss_batch(t->training, true, n, t->outputs, answer.data, t->labels + from,
+                   (double)t->batch / t->divisor, 1 / t->divisor, w->seed, w->row, &p->loss, &p->right);
+    answer.data = w->seed;
+    CVI_TRY(cvi_exec_backward(w->exec, CVI_GRADIENT, &t->answer, &answer, 1, t->params->values,
+                              t->params->n_trained, &w->err));
+    return take_gradients(t, w, p);
+}
+
+static cvs_status piece_step(cvi_trainer *t, worker_state *w, int64_t index) {
+    piece *p = &t->pieces[index];
+    int64_t at = t->batch * index / t->n_pieces, end = t->batch * (index + 1) / t->n_pieces;
+    p->loss = 0;
+    p->right = 0;
+    p->any = false;
+    if (!p->gradients && at < end) {
+        p->gradients = cvi_malloc((size_t)t->params->numbers * sizeof *p->gradients);
+        if (!p->gradients) {
+            return cvi_no_memory(&w->err, (size_t)t->params->numbers * sizeof *p->gradients);
         }
     }
-    cvi_cross_entropy(n, k, logits.data, t->labels + from, t->batch, p->seed, &p->loss, &p->right);
-    logits.data = p->seed;
-    CVI_TRY(cvi_exec_backward(p->exec, CVI_GRADIENT, &t->logits, &logits, 1, t->params->values,
-                              t->params->n_trained, &p->err));
-    for (int i = 0; i < t->params->n_trained; i++) {
-        CVI_TRY(cvi_exec_gradient(p->exec, t->params->values[i], &p->gradients[i], &p->err));
+    for (int64_t n; at < end; at += n) {
+        n = t->n_pieces == 1 ? end - at : CVI_MIN(t->share, end - at);
+        CVI_TRY(share_step(t, w, p, at, n));
     }
     return CVS_OK;
 }
 
 static void piece_body(void *context, int64_t chunk, int worker) {
-    (void)worker;
     cvi_trainer *t = context;
-    piece *p = &t->pieces[chunk];
-    p->status = piece_step(t, p, chunk);
+    worker_state *w = &t->workers[worker];
+    cvs_status s = w->status == CVS_OK ? piece_step(t, w, chunk) : CVS_OK;
+    w->status = w->status == CVS_OK ? s : w->status;
 }
 
-/* Adds the pieces' gradients into the first one's, in order, and updates the weights. */
-static void update_body(void *context, int64_t chunk, int worker) {
-    (void)worker;
-    cvi_trainer *t = context;
-    const stretch *s = &t->stretches[chunk];
-    cvi_param *param = &t->params->list[s->param];
-    float *sum = NULL, *slots[CVI_MAX_SLOTS] = {NULL, NULL};
+/* ---- from gradients to weights -------------------------------------------------------------------------- */
+
+/* Adds the pieces' gradients of a stretch into the first one's, in order; NULL: there are none. */
+static float *sum_pieces(cvi_trainer *t, const stretch *s) {
+    float *sum = NULL;
+    int64_t n = s->to - s->from;
     for (int i = 0; i < t->n_pieces; i++) {
-        if (!t->pieces[i].exec) {
-            continue;
-        }
-        float *g = t->pieces[i].gradients[s->param].data;
+        const float *g = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
         if (!sum) {
-            sum = g;
+            sum = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
             continue;
         }
-        for (int64_t k = s->from; k < s->to; k++) {
+        for (int64_t k = 0; g && k < n; k++) {
             sum[k] += g[k];
         }
     }
+    return sum;
+}
+
+/* Adds what the penalties l1 |w| + l2 w^2 contribute to the gradient, and gives their value. */
+static double add_penalty(const cvi_training *training, const float *w, int64_t n, float *g) {
+    float l1 = (float)training->l1, l2 = (float)(2 * training->l2);
+    double straight = 0, square = 0;
+    for (int64_t i = 0; i < n; i++) {
+        straight += fabs((double)w[i]);
+        square += (double)w[i] * (double)w[i];
+        g[i] += l1 * (float)((w[i] > 0) - (w[i] < 0)) + l2 * w[i];
+    }
+    return training->l1 * straight + training->l2 * square;
+}
+
+/* The whole gradient of a stretch, before clipping to a norm; returns the penalties. */
+static double finish_gradient(cvi_trainer *t, const stretch *s, float *g) {
+    const cvi_param *param = &t->params->list[s->param];
+    float most = (float)t->training->clip_value;
+    int64_t n = s->to - s->from;
+    bool punished = param->weight && (t->training->l1 > 0 || t->training->l2 > 0);
+    double penalty = punished ? add_penalty(t->training, (const float *)param->now.data + s->from, n, g) : 0;
+    for (int64_t i = 0; most > 0 && i < n; i++) {
+        g[i] = g[i] > most ? most : g[i] < -most ? -most : g[i];
+    }
+    return penalty;
+}
+
+static void update(cvi_trainer *t, const stretch *s, float *g) {
+    cvi_param *param = &t->params->list[s->param];
+    float *slots[CVI_MAX_SLOTS] = {NULL, NULL};
     for (int k = 0; k < t->params->n_slots; k++) {
         slots[k] = param->slots[k] + s->from;
     }
-    if (sum) {
-        t->training->optimizer->update(&t->rates, t->step, s->to - s->from,
-                                       (float *)param->now.data + s->from, sum + s->from, slots);
+    t->training->optimizer->update(&t->rates, t->step, s->to - s->from, (float *)param->now.data + s->from, g,
+                                   slots);
+}
+
+static bool clips(const cvi_training *t) {
+    return t->clip_norm > 0 || t->clip_each > 0;
+}
+
+/* All in one where no norm is needed; else the gradient and its norm. */
+static void gather_body(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    cvi_trainer *t = context;
+    const stretch *s = &t->stretches[chunk];
+    float *g = sum_pieces(t, s);
+    t->penalties[chunk] = g ? finish_gradient(t, s, g) : 0;
+    t->norms[chunk] = 0;
+    if (g && !clips(t->training)) {
+        update(t, s, g);
     }
+    for (int64_t i = 0; g && clips(t->training) && i < s->to - s->from; i++) {
+        t->norms[chunk] += (double)g[i] * (double)g[i];
+    }
+}
+
+static void clipped_body(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    cvi_trainer *t = context;
+    const stretch *s = &t->stretches[chunk];
+    float *g = t->pieces[t->first].gradients + s->at, scale = t->scales[s->param];
+    for (int64_t i = 0; scale != 1 && i < s->to - s->from; i++) {
+        g[i] *= scale;
+    }
+    update(t, s, g);
+}
+
+/* PyTorch divides by the norm and 1e-6 more, Keras by the norm. */
+static float scale_for(const cvi_training *t, double norm, double most) {
+    double slack = t->rates.profile == CVI_TORCH ? 1e-6 : 0;
+    return norm + slack > most || !isfinite(norm) ? (float)(most / (norm + slack)) : 1;
+}
+
+static void find_scales(cvi_trainer *t) {
+    double all = 0;
+    for (int64_t at = 0, i; at < t->n_stretches; at = i) {
+        int param = t->stretches[at].param;
+        double sum = 0;
+        for (i = at; i < t->n_stretches && t->stretches[i].param == param; i++) {
+            sum += t->norms[i];
+        }
+        all += sum;
+        t->scales[param] =
+            t->training->clip_each > 0 ? scale_for(t->training, sqrt(sum), t->training->clip_each) : 1;
+    }
+    float scale = t->training->clip_norm > 0 ? scale_for(t->training, sqrt(all), t->training->clip_norm) : 1;
+    for (int i = 0; t->training->clip_norm > 0 && i < t->params->n_trained; i++) {
+        t->scales[i] = scale;
+    }
+}
+
+/* Returns the penalties on the weights before the update. */
+static double update_all(cvi_trainer *t) {
+    double penalty = 0;
+    cvi_pool_run(t->pool, t->n_stretches, gather_body, t);
+    for (int64_t i = 0; i < t->n_stretches; i++) {
+        penalty += t->penalties[i];
+    }
+    t->first = 0;
+    while (t->first < t->n_pieces && !t->pieces[t->first].any) {
+        t->first++;
+    }
+    if (clips(t->training) && t->first < t->n_pieces) {
+        find_scales(t);
+        cvi_pool_run(t->pool, t->n_stretches, clipped_body, t);
+    }
+    return penalty;
 }
 
 /* The batch's statistics into the running ones; there is one piece where any node keeps some. */
@@ -210,7 +356,7 @@ static cvs_status renew_statistics(cvi_trainer *t, cvs_error *err) {
         for (int k = 0; node->def && node->def->renew && k < node->n_in; k++) {
             for (int i = t->params->n_trained; i < t->params->n; i++) {
                 if (t->params->list[i].value == node->in[k]) {
-                    CVI_TRY(cvi_exec_renew(t->pieces[0].exec, n, k, &t->params->list[i].now, err));
+                    CVI_TRY(cvi_exec_renew(t->workers[0].exec, n, k, &t->params->list[i].now, err));
                 }
             }
         }
@@ -218,16 +364,32 @@ static cvs_status renew_statistics(cvi_trainer *t, cvs_error *err) {
     return CVS_OK;
 }
 
-static cvs_status first_error(const piece *p, int n, cvs_error *err) {
+static cvs_status first_error(const worker_state *w, int n, cvs_error *err) {
     for (int i = 0; i < n; i++) {
-        if (p[i].status != CVS_OK) {
+        if (w[i].status != CVS_OK) {
             if (err) {
-                *err = p[i].err;
+                *err = w[i].err;
             }
-            return p[i].status;
+            return w[i].status;
         }
     }
     return CVS_OK;
+}
+
+static void clear_errors(worker_state *w, int n, const cvs_error *err) {
+    for (int i = 0; i < n; i++) {
+        w[i].status = CVS_OK;
+        w[i].err = (cvs_error){.lang = err ? err->lang : CVS_EN};
+    }
+}
+
+/* What the losses' sum is divided by: the pictures, or, as PyTorch does, the sum of their classes' weights. */
+static double divisor_of(const cvi_trainer *t, int64_t batch, const int *labels) {
+    double sum = 0;
+    for (int64_t i = 0; t->training->class_weights && i < batch; i++) {
+        sum += t->training->class_weights[labels[i]];
+    }
+    return sum > 0 && t->rates.profile == CVI_TORCH ? sum : (double)batch;
 }
 
 cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *labels, int64_t step,
@@ -238,21 +400,20 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
     t->step = step;
     t->rates = t->training->rates;
     t->rates.learning_rate = learning_rate;
-    for (int i = 0; i < t->n_pieces; i++) {
-        t->pieces[i].err = (cvs_error){.lang = err ? err->lang : CVS_EN};
-    }
+    t->divisor = divisor_of(t, batch, labels);
+    clear_errors(t->workers, t->n_workers, err);
     if (t->n_pieces == 1) { /* the operators themselves use the pool */
         piece_body(t, 0, 0);
     } else {
         cvi_pool_run(t->pool, t->n_pieces, piece_body, t);
     }
-    CVI_TRY(first_error(t->pieces, t->n_pieces, err));
+    CVI_TRY(first_error(t->workers, t->n_workers, err));
     for (int i = 0; i < t->n_pieces; i++) {
         *loss += t->pieces[i].loss;
         *right += t->pieces[i].right;
     }
     CVI_TRY(renew_statistics(t, err));
-    cvi_pool_run(t->pool, t->n_stretches, update_body, t);
+    *loss += update_all(t) * (double)batch;
     return CVS_OK;
 }
 
@@ -260,22 +421,23 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
 
 static void evaluate_body(void *context, int64_t chunk, int worker) {
     cvi_trainer *t = context;
-    piece *p = &t->workers[worker];
+    worker_state *w = &t->testers[worker];
     int64_t from = chunk * EVALUATE, n = CVI_MIN(t->samples->n - from, (int64_t)EVALUATE);
     int64_t each = t->input[0] * t->input[1] * t->input[2];
     float *x = t->room + worker * EVALUATE * each;
     int *labels = t->room_labels + worker * EVALUATE;
-    cvs_tensor logits = {0};
-    if (p->status != CVS_OK) {
+    cvs_tensor answer = {0};
+    if (w->status != CVS_OK) {
         return;
     }
     for (int64_t i = 0; i < n; i++) {
         cvi_samples_get(t->samples, from + i, NULL, 0, 0, x + i * each);
         labels[i] = t->samples->labels[from + i];
     }
-    p->status = forward(t, p, n, x, false, &logits);
-    if (p->status == CVS_OK) {
-        cvi_cross_entropy(n, t->outputs, logits.data, labels, n, NULL, &t->losses[chunk], &t->rights[chunk]);
+    w->status = forward(t, w, n, x, false, &answer);
+    if (w->status == CVS_OK) {
+        cvi_loss_batch(t->training, false, n, t->outputs, answer.data, labels, 1, 1, NULL, NULL,
+                       &t->losses[chunk], &t->rights[chunk]);
     }
 }
 
@@ -292,13 +454,10 @@ cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *lo
     if (!t->losses || !t->rights || !t->room || !t->room_labels) {
         status = cvi_no_memory(err, (size_t)(t->n_workers * EVALUATE * each) * sizeof *t->room);
     }
-    for (int i = 0; i < t->n_workers; i++) {
-        t->workers[i].status = CVS_OK;
-        t->workers[i].err = (cvs_error){.lang = err ? err->lang : CVS_EN};
-    }
+    clear_errors(t->testers, t->n_workers, err);
     if (status == CVS_OK) {
         cvi_pool_run(t->pool, chunks, evaluate_body, t);
-        status = first_error(t->workers, t->n_workers, err);
+        status = first_error(t->testers, t->n_workers, err);
     }
     int64_t right = 0;
     for (int64_t i = 0; status == CVS_OK && i < chunks; i++) {
@@ -322,67 +481,72 @@ cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *lo
 
 /* ---- life ----------------------------------------------------------------------------------------------- */
 
-/* Which value holds the logits, and how many there are a picture: asked from a plan for one picture. */
-static cvs_status find_logits(cvi_trainer *t, int n_classes, cvs_error *err) {
+/* Which value the loss looks at, and how many numbers it has a picture: asked from a plan for one picture. */
+static cvs_status find_answer(cvi_trainer *t, int n_classes, cvs_error *err) {
     const cvi_graph *g = t->model->graph;
-    cvs_logit_kind kind;
-    cvs_tensor shape;
+    const cvi_loss *loss = t->training->loss;
     cvi_exec *x = NULL;
-    t->logits = cvi_graph_logit(g, 0, &kind);
-    const char *name = g->values[t->logits].name;
-    if (kind == CVS_LOGIT_BEFORE_SIGMOID) {
+    cvs_logit_kind kind = CVS_LOGIT_IS_OUTPUT;
+    cvs_tensor shape;
+    t->answer = loss->on_answer ? g->outputs[0] : cvi_graph_logit(g, 0, &kind);
+    const char *name = g->values[t->answer].name;
+    if (kind == CVS_LOGIT_BEFORE_SIGMOID && !loss->sigmoid) {
         return cvi_fail(
             err, CVS_E_UNSUPPORTED,
             "%.80s goes into a sigmoid; training needs one logit a class, with or without a softmax", name);
     }
-    CVI_TRY(make_exec(t, 1, false, &x, err));
-    cvs_status s = cvi_exec_value(x, t->logits, &shape, err);
+    CVI_TRY(make_exec(t, 1, true, &x, err));
+    cvs_status s = cvi_exec_value(x, t->answer, &shape, err);
+    t->share = CVI_MAX(1, CACHE / CVI_MAX(cvi_exec_bytes(x), 1));
     cvi_exec_free(x);
     CVI_TRY(s);
     t->outputs = cvs_tensor_count(&shape);
-    if (shape.dtype != CVS_F32 || t->outputs < 2) {
+    if (shape.dtype != CVS_F32 || t->outputs < (loss->sigmoid ? 1 : 2)) {
         return cvi_fail(err, CVS_E_UNSUPPORTED,
                         "training needs at least two logits of type float32; %.80s has %lld of %s", name,
                         (long long)t->outputs, cvs_dtype_name(shape.dtype));
     }
-    if (n_classes > 0 && t->outputs != n_classes) {
+    if (n_classes > 0 && CVI_MAX(t->outputs, 2) != n_classes) {
         return cvi_fail(err, CVS_E_SHAPE, "the model has %lld outputs (%.80s), the data set has %d classes",
                         (long long)t->outputs, name, n_classes);
+    }
+    if (t->training->n_classes > 0 && CVI_MAX(t->outputs, 2) != t->training->n_classes) {
+        return cvi_fail(err, CVS_E_SHAPE, "there are %d weights of classes for %lld classes",
+                        t->training->n_classes, (long long)CVI_MAX(t->outputs, 2));
     }
     return CVS_OK;
 }
 
 static cvs_status make_stretches(cvi_trainer *t, cvs_error *err) {
     const cvi_params *p = t->params;
-    int64_t n = p->numbers / STRETCH + p->n_trained;
+    int64_t n = p->numbers / STRETCH + p->n_trained, before = 0;
     t->stretches = cvi_calloc((size_t)n + 1, sizeof *t->stretches);
-    if (!t->stretches) {
+    t->norms = cvi_calloc((size_t)n + 1, sizeof *t->norms);
+    t->penalties = cvi_calloc((size_t)n + 1, sizeof *t->penalties);
+    t->scales = cvi_calloc((size_t)p->n_trained + 1, sizeof *t->scales);
+    if (!t->stretches || !t->norms || !t->penalties || !t->scales) {
         return cvi_no_memory(err, (size_t)n * sizeof *t->stretches);
     }
     for (int i = 0; i < p->n_trained; i++) {
         int64_t count = cvs_tensor_count(&p->list[i].now);
         for (int64_t at = 0; at < count; at += STRETCH) {
-            t->stretches[t->n_stretches++] = (stretch){i, at, CVI_MIN(at + STRETCH, count)};
+            t->stretches[t->n_stretches++] = (stretch){i, at, CVI_MIN(at + STRETCH, count), before + at};
         }
+        before += count;
     }
     return CVS_OK;
 }
 
-static cvs_status make_pieces(cvi_trainer *t, cvs_error *err) {
+static cvs_status make_workers(cvi_trainer *t, cvs_error *err) {
     const cvi_graph *g = t->model->graph;
     t->n_pieces = CVI_PIECES;
     for (int n = 0; n < g->n_nodes; n++) {
         t->n_pieces = g->nodes[n].def && g->nodes[n].def->renew ? 1 : t->n_pieces;
     }
-    for (int i = 0; i < t->n_pieces; i++) {
-        t->pieces[i].gradients = cvi_calloc((size_t)t->params->n_trained, sizeof *t->pieces[i].gradients);
-        if (!t->pieces[i].gradients) {
-            return cvi_no_memory(err, (size_t)t->params->n_trained * sizeof *t->pieces[i].gradients);
-        }
-    }
-    t->n_workers = CVI_MIN(cvi_pool_threads(t->pool), MAX_WORKERS);
+    t->n_workers = cvi_pool_threads(t->pool);
     t->workers = cvi_calloc((size_t)t->n_workers, sizeof *t->workers);
-    return t->workers ? CVS_OK : cvi_no_memory(err, (size_t)t->n_workers * sizeof *t->workers);
+    t->testers = cvi_calloc((size_t)t->n_workers, sizeof *t->testers);
+    return t->workers && t->testers ? CVS_OK : cvi_no_memory(err, (size_t)t->n_workers * sizeof *t->workers);
 }
 
 cvs_status cvi_trainer_new(cvs_model *model, cvi_params *params, const cvi_training *training,
@@ -398,9 +562,9 @@ cvs_status cvi_trainer_new(cvs_model *model, cvi_params *params, const cvi_train
     t->training = training;
     t->pool = pool;
     memcpy(t->input, input, sizeof t->input);
-    cvs_status s = make_pieces(t, err);
+    cvs_status s = make_workers(t, err);
     if (s == CVS_OK) {
-        s = find_logits(t, n_classes, err);
+        s = find_answer(t, n_classes, err);
     }
     if (s == CVS_OK) {
         s = make_stretches(t, err);
@@ -418,13 +582,18 @@ void cvi_trainer_free(cvi_trainer *t) {
         return;
     }
     for (int i = 0; i < CVI_PIECES; i++) {
-        free_piece(&t->pieces[i]);
+        cvi_free(t->pieces[i].gradients);
     }
-    for (int i = 0; t->workers && i < t->n_workers; i++) {
-        free_piece(&t->workers[i]);
+    for (int i = 0; t->workers && t->testers && i < t->n_workers; i++) {
+        free_worker(&t->workers[i]);
+        free_worker(&t->testers[i]);
     }
     cvi_free(t->workers);
+    cvi_free(t->testers);
     cvi_free(t->stretches);
+    cvi_free(t->norms);
+    cvi_free(t->penalties);
+    cvi_free(t->scales);
     cvi_free(t);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers (optimizer.c), the loss (cross_entropy.c),
+ * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers, losses and schedules (optimizer.c, loss.c, schedule.c),
  * parameters (params.c), pictures as numbers (samples.c), one step and one evaluation (trainer.c), the curves (history.c), what a
  * run leaves on disk (state.c), and the loop over epochs (loop.c).
  */
@@ -14,61 +14,127 @@
 enum { CVI_PIECES = 8, CVI_MAX_SLOTS = 2 };
 
 /* ---- optimisers (optimizer.c, optimizers.def) ---------------------------------------------------------- */
+typedef enum cvi_profile {
+    CVI_TORCH,
+    CVI_KERAS,
+    CVI_N_PROFILES
+} cvi_profile; /* whose defaults and arithmetic */
+
 typedef struct cvi_rates {
-    double learning_rate, momentum, beta1, beta2, epsilon, decay;
+    double learning_rate, momentum, beta1, beta2, rho, epsilon, decay;
+    cvi_profile profile;
 } cvi_rates;
 
 typedef struct cvi_optimizer {
     const char *name;
-    double learning_rate; /* default */
-    int n_slots;          /* buffers of the size of the weights */
+    cvi_rates rates[CVI_N_PROFILES]; /* defaults */
+    int n_slots;                     /* buffers of the size of the weights */
     const char *slots[CVI_MAX_SLOTS];
     /* Changes w[n] by the gradient g[n]; step counts from 1; slots begin as 0. */
     void (*update)(const cvi_rates *r, int64_t step, int64_t n, float *w, const float *g,
                    float *const slots[CVI_MAX_SLOTS]);
 } cvi_optimizer;
-extern const cvi_optimizer *const cvi_optimizers[];
-extern const int cvi_n_optimizers;
+const cvi_optimizer *cvi_optimizer_find(const char *name); /* NULL: there is none */
+const char *cvi_optimizer_names(char *text, size_t size);  /* "sgd, momentum, ..." */
+
+/* ---- named choices with numbers: losses and schedules ---------------------------------------------------- */
+enum { CVI_MAX_SETTINGS = 4 };
+
+/* One "key=number" of a recipe. */
+typedef struct cvi_setting {
+    const char *key;
+    double initial, low, high;
+    bool whole;
+} cvi_setting;
+
+/* ---- losses (loss.c, losses.def, loss_*.c) --------------------------------------------------------------- */
+typedef struct cvi_loss_row {
+    int64_t k;            /* numbers of one picture */
+    const float *x;       /* [k] logits, or what the network answers where the loss says so */
+    int label;            /* in [0, max(k, 2)) */
+    const double *values; /* of the loss's settings */
+} cvi_loss_row;
+
+typedef struct cvi_loss {
+    const char *name;
+    cvi_setting settings[CVI_MAX_SETTINGS]; /* until a key is NULL */
+    bool on_answer; /* of the network's output as it is; else of the logits before a softmax or sigmoid */
+    bool
+        sigmoid; /* each logit is a question of its own: a sigmoid may follow, and one logit stands for two classes */
+    /* The loss of one picture without its class's weight; gradient [k] or NULL. */
+    double (*row)(const cvi_loss_row *r, double *gradient);
+} cvi_loss;
+const cvi_loss *cvi_loss_find(const char *name);
+const char *cvi_loss_names(char *text, size_t size);
+typedef struct cvi_training cvi_training;
+/* n pictures' answers x [n,k]: adds to *loss the sum of their losses, each times its class's weight and `scale`, to *right how many have
+ * their largest number (the first one) at the label, and, unless gradient is NULL, writes gradient [n,k] = d loss / d x times
+ * weight and `share`. weighted: with the classes' weights; room: k numbers. */
+void cvi_loss_batch(const cvi_training *t, bool weighted, int64_t n, int64_t k, const float *x,
+                    const int *labels, double scale, double share, float *gradient, double *room,
+                    double *loss, int64_t *right);
+
+/* ---- schedules of the learning rate (schedule.c, schedules.def, schedule_*.c) ------------------------------ */
+typedef struct cvi_when {
+    int64_t step, steps; /* since the warm-up, from 0, and planned */
+    int epoch;           /* from 0 */
+} cvi_when;
+
+typedef struct cvi_schedule {
+    const char *name;
+    cvi_setting settings[CVI_MAX_SETTINGS];
+    /* What the learning rate is multiplied by. */
+    double (*factor)(const double *values, const double *state, const cvi_when *when);
+    /* After an epoch, with the watched number (smaller is better); state begins as 0. NULL: nothing to do. */
+    void (*epoch_ended)(const double *values, double *state, double watched);
+} cvi_schedule;
+const cvi_schedule *cvi_schedule_find(const char *name);
+const char *cvi_schedule_names(char *text, size_t size);
 
 /* ---- what to do (recipe.c) ----------------------------------------------------------------------------- */
-typedef enum cvi_schedule { CVI_CONSTANT, CVI_COSINE, CVI_STEPS } cvi_schedule;
-
 typedef struct cvi_augment {
     int64_t shift; /* pixels in either direction, edges repeated */
     bool flip;     /* left and right exchanged, every other time */
 } cvi_augment;
 
-typedef struct cvi_training {
+typedef enum cvi_watched { CVI_VAL_LOSS, CVI_VAL_ACCURACY, CVI_LOSS, CVI_ACCURACY } cvi_watched;
+
+struct cvi_training {
     int epochs, batch;
     const cvi_optimizer *optimizer;
     cvi_rates rates;
     uint64_t seed;
-    cvi_schedule schedule;
-    int every;     /* CVI_STEPS: epochs between two cuts */
-    double factor; /* and what each leaves */
+    const cvi_loss *loss;
+    double loss_values[CVI_MAX_SETTINGS];
+    int n_classes;         /* of class_weights, 0 = none given */
+    double *class_weights; /* of the model's arena */
+    const cvi_schedule *schedule;
+    double schedule_values[CVI_MAX_SETTINGS];
+    double warm_steps, warm_epochs;          /* the rate rises over these */
+    double clip_norm, clip_value, clip_each; /* 0 = no */
+    double l1, l2;                           /* penalties on weights (not on biases, scales, shifts) */
+    cvi_watched watched;                     /* what best, plateau and stop look at */
+    bool stops;
+    double patience, delta;
+    bool restore; /* end with the best epoch's weights */
     cvi_augment augment;
     int64_t limit;
     const char *data; /* what the recipe suggests, or NULL */
-} cvi_training;
+};
 
 /* Defaults, then what the recipe says, then what the options say. Errors name the recipe's line and column. */
 cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *options, cvi_training *out,
                              cvs_error *err);
-/* The learning rate for step `step` (from 0) of `steps`, in epoch `epoch` (from 0). */
-double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int epoch);
-
-/* ---- loss (cross_entropy.c) ------------------------------------------------------------------------------------- */
-/* Softmax cross-entropy of logits [n,k]: adds to *loss the sum over the n rows of -log softmax(row)[label], to *right how many
- * rows have their largest number (the first one) at the label, and, unless gradient is NULL, writes
- * gradient = (softmax - one-hot) / batch. */
-void cvi_cross_entropy(int64_t n, int64_t k, const float *logits, const int *labels, int64_t batch,
-                       float *gradient, double *loss, int64_t *right);
+/* The learning rate for step `step` (from 0) of `steps`, in epoch `epoch` (from 0) of so many steps each; state: the schedule's. */
+double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int64_t per_epoch, int epoch,
+                         const double *state);
 
 /* ---- parameters (params.c) ----------------------------------------------------------------------------- */
 typedef struct cvi_param {
     int value;
     const char *name;
     bool trained;   /* else a running statistic */
+    bool weight;    /* of a kernel or matrix: penalties act on it */
     cvs_tensor now; /* owned; the model's constant points here */
     float *slots[CVI_MAX_SLOTS];
 } cvi_param;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * loss.c - the list of losses and looking them up, and a batch's sum of one; each is in a file of its own, loss_<name>.c.
+ */
+#include "train/trainer.h"
+
+#define CVI_LOSS(name) extern const cvi_loss cvi_loss_##name;
+#include "train/losses.def"
+#undef CVI_LOSS
+
+static const cvi_loss *const losses[] = {
+#define CVI_LOSS(name) &cvi_loss_##name,
+#include "train/losses.def"
+#undef CVI_LOSS
+};
+
+const cvi_loss *cvi_loss_find(const char *name) {
+    for (int i = 0; i < CVI_COUNT(losses); i++) {
+        if (strcmp(losses[i]->name, name) == 0) {
+            return losses[i];
+        }
+    }
+    return NULL;
+}
+
+const char *cvi_loss_names(char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+    for (int i = 0; i < CVI_COUNT(losses); i++) {
+        int n = snprintf(text + used, size - used, "%s%s", i ? ", " : "", losses[i]->name);
+        used = CVI_MIN(used + (size_t)CVI_MAX(n, 0), size - 1);
+    }
+    return text;
+}
+
+static bool is_right(int64_t k, const float *x, int label) {
+    int64_t best = 0;
+    for (int64_t c = 1; c < k; c++) {
+        best = x[c] > x[best] ? c : best;
+    }
+    return k == 1 ? (x[0] > 0) == (label == 1) : best == label;
+}
+
+void cvi_loss_batch(const cvi_training *t, bool weighted, int64_t n, int64_t k, const float *x,
+                    const int *labels, double scale, double share, float *gradient, double *room,
+                    double *loss, int64_t *right) {
+    for (int64_t i = 0; i < n; i++) {
+        cvi_loss_row r = {.k = k, .x = x + i * k, .label = labels[i], .values = t->loss_values};
+        double weight = weighted && t->class_weights ? t->class_weights[labels[i]] : 1;
+        *loss += t->loss->row(&r, gradient ? room : NULL) * weight * scale;
+        *right += is_right(k, r.x, r.label);
+        for (int64_t c = 0; gradient && c < k; c++) {
+            gradient[i * k + c] = (float)(room[c] * weight * share);
+        }
+    }
+}

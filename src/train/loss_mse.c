@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ * loss_mse.c - mean squared error of the network's answer against 1 for the label and 0 for every other class.
+ */
+#include "train/trainer.h"
+
+static double row(const cvi_loss_row *r, double *gradient) {
+    double loss = 0;
+    for (int64_t c = 0; c < r->k; c++) {
+        double d = (double)r->x[c] - (c == r->label);
+        loss += d * d;
+        if (gradient) {
+            gradient[c] = 2 * d / (double)r->k;
+        }
+    }
+    return loss / (double)r->k;
+}
+
+const cvi_loss cvi_loss_mse = {.name = "mse", .on_answer = true, .row = row};
