@@ -65,6 +65,12 @@ static cvs_status conv_prepare(cvi_opctx *ctx, void **prepared) {
     return cvi_conv_prepare(ctx, &s, false, prepared);
 }
 
+static cvs_status conv_part(cvi_opctx *ctx, const cvi_part *part) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    return cvi_conv_part(ctx, &s, part);
+}
+
 static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                 cvs_tensor *const *grad_in) {
     (void)rule;
@@ -144,6 +150,9 @@ const cvi_op cvi_op_conv = {
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH,
+    .part = conv_part,
+    .zero_edge = true,
+    .grain = cvi_conv_grain,
     .backward = conv_backward,
     .cost = conv_cost,
     .field = conv_field,

@@ -182,18 +182,14 @@ static cvs_status run_io(cvi_opctx *ctx, const cvi_conv_plan *plan, cvi_conv_io 
     return CVS_OK;
 }
 
-cvs_status cvi_conv_fast(cvi_opctx *ctx) {
+/* in -> out with the node's bias and epilogue. */
+static cvi_conv_io io_of(const cvi_opctx *ctx, const conv_ready *ready, const void *in, void *out) {
     const cvs_tensor *bias = cvi_in(ctx, 2);
-    if (ctx->prepared == NULL) {
-        return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
-    }
-    const conv_ready *ready = ctx->prepared;
     const cvi_epilogue *e = ctx->epilogue;
-    cvi_conv_io io = {.in = ctx->in[0]->data,
-                      .out = ctx->out[0].data,
-                      .bias = ready->bias != NULL ? ready->bias
-                              : bias != NULL      ? bias->data
-                                                  : NULL};
+    cvi_conv_io io = {.in = in, .out = out, .bias = bias != NULL ? bias->data : NULL};
+    if (ready->bias != NULL) {
+        io.bias = ready->bias;
+    }
     if (e != NULL) {
         io.residual = e->residual;
         io.clamp = e->clamp;
@@ -201,7 +197,55 @@ cvs_status cvi_conv_fast(cvi_opctx *ctx) {
         io.hi = e->hi;
         io.out_pitch = e->pitch;
     }
+    return io;
+}
+
+cvs_status cvi_conv_fast(cvi_opctx *ctx) {
+    const conv_ready *ready = ctx->prepared;
+    if (ready == NULL) {
+        return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
+    }
+    cvi_conv_io io = io_of(ctx, ready, ctx->in[0]->data, ctx->out[0].data);
     return run_io(ctx, ready->plan[ready->large], &io);
+}
+
+/* ---- rectangles ------------------------------------------------------------------------------------------- */
+
+/* The same weights on blocks of another size: the plan borrows what was packed for the whole picture. */
+cvs_status cvi_conv_part(cvi_opctx *ctx, const cvi_conv_sides *s, const cvi_part *part) {
+    const conv_ready *ready = ctx->prepared;
+    if (ready == NULL) {
+        return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
+    }
+    const cvi_conv_plan *whole = ready->plan[ready->large];
+    cvi_conv_shape shape = shape_of(s);
+    shape.N = part->in->dim[0];
+    shape.H = part->in->dim[2];
+    shape.W = part->in->dim[3];
+    shape.OH = part->out->dim[2];
+    shape.OW = part->out->dim[3];
+    shape.pad_top = part->begin[0];
+    shape.pad_left = part->begin[1];
+    shape.pad_bottom = shape.pad_right = 0; /* follow from the sides */
+    cvi_conv_options options = {.exact = ctx->exact, .algorithm = cvi_conv_plan_algorithm(whole)};
+    cvi_conv_plan *plan;
+    CVI_TRY(cvi_conv_plan_new(&shape, CVI_CONV_FORWARD, &options, &plan, ctx->err));
+    cvs_status status = CVS_OK;
+    if (cvi_conv_borrow(plan, whole)) {
+        cvi_conv_io io = io_of(ctx, ready, part->in->data, part->out->data);
+        status = run_io(ctx, plan, &io);
+    } else {
+        status = cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
+    }
+    cvi_conv_plan_free(plan);
+    return status;
+}
+
+int64_t cvi_conv_grain(const cvi_opctx *ctx) {
+    const conv_ready *ready = ctx->prepared;
+    cvi_conv_algorithm a =
+        ready == NULL ? CVI_CONV_DIRECT : cvi_conv_plan_algorithm(ready->plan[ready->large]);
+    return a == CVI_CONV_WINOGRAD4 ? 4 : a == CVI_CONV_WINOGRAD2 ? 2 : 1;
 }
 
 /* ---- backward --------------------------------------------------------------------------------------------- */

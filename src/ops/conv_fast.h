@@ -15,6 +15,10 @@ cvs_status cvi_conv_repack(cvi_opctx *ctx, void *prepared);
 /* Runs it on NHWC8 tensors. */
 cvs_status cvi_conv_fast(cvi_opctx *ctx);
 
+/* A Conv's rectangles (cvi_op.part, grain). */
+cvs_status cvi_conv_part(cvi_opctx *ctx, const cvi_conv_sides *s, const cvi_part *part);
+int64_t cvi_conv_grain(const cvi_opctx *ctx);
+
 /* The three sums of conv_loops.h on plain float32 memory through the kernels, always added to `out`. */
 cvs_status cvi_conv_fast_small(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *kernel,
                                void *out);

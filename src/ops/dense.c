@@ -114,6 +114,11 @@ static cvs_status gemm_fast(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+/* Rows of A are samples. */
+static bool gemm_apart(const cvi_opctx *ctx) {
+    return cvi_op_int(ctx, "transA") == 0;
+}
+
 /* gC += beta * g, summed along broadcast axes. */
 CVI_INLINE void gradient_c(const cvi_opctx *ctx, const gemm *g, const void *grad, void *gc, cvs_dtype type) {
     int64_t row, col;
@@ -257,6 +262,11 @@ static cvs_status matmul_infer(cvi_opctx *ctx) {
         dim[rank++] = b.N;
     }
     return cvi_out_shape(ctx, 0, ctx->in[0]->dtype, rank, dim);
+}
+
+/* Dimension 0 is a row, or a batch of both. */
+static bool matmul_apart(const cvi_opctx *ctx) {
+    return ctx->in[0]->rank >= 2 && (ctx->in[1]->rank == 2 || ctx->in[1]->rank == ctx->in[0]->rank);
 }
 
 /* Which matrix of each operand batch element i takes. */
@@ -404,6 +414,7 @@ const cvi_op cvi_op_gemm = {
     .fast_layout = CVS_PLAIN,
     .fast = gemm_fast,
     .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
+    .apart = gemm_apart,
     .backward = gemm_backward,
     .cost = gemm_cost,
     .field = dense_field,
@@ -429,6 +440,7 @@ const cvi_op cvi_op_matmul = {
     .can_fast = dense_can_fast,
     .fast_layout = CVS_PLAIN,
     .fast = matmul_fast,
+    .apart = matmul_apart,
     .backward = matmul_backward,
     .cost = matmul_cost,
     .field = dense_field,

@@ -96,3 +96,15 @@ cvs_status cvi_axis(const cvi_opctx *ctx, int64_t axis, int rank, int *out) {
     *out = (int)(axis < 0 ? axis + rank : axis);
     return CVS_OK;
 }
+
+bool cvi_apart_always(const cvi_opctx *ctx) {
+    (void)ctx;
+    return true;
+}
+
+bool cvi_apart_axis(const cvi_opctx *ctx) {
+    int axis = 0;
+    cvi_opctx quiet = *ctx;
+    quiet.err = NULL;
+    return cvi_axis(&quiet, cvi_op_int(ctx, "axis"), ctx->in[0]->rank, &axis) == CVS_OK && axis != 0;
+}

@@ -156,8 +156,20 @@ typedef enum cvi_op_flags {
                              Squeeze, Unsqueeze): the engine makes a view of it */
     CVI_OP_OF_SHAPE =
         256, /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
-    CVI_OP_ADDS = 512 /* y = first + second input, for equal shapes */
+    CVI_OP_ADDS = 512, /* y = first + second input, for equal shapes */
+    CVI_OP_PIXELS =
+        1024 /* `fast` treats every pixel of channels-last pictures alike: any pixels of its inputs, the same of each,
+               may be handed over as pictures [1,C,1,count]. (CVI_OP_POINTWISE says so too.) */
 } cvi_op_flags;
+
+/* Blocks of equal size cut out of pictures, for operators whose receptive-field step is a window (the incremental re-run). */
+typedef struct cvi_part {
+    const cvs_tensor *in; /* x [n,C,h,w] CVS_NHWC8: what the windows of `out` read of the first input */
+    cvs_tensor *out;      /* y [n,K,h',w'] CVS_NHWC8: to be filled */
+    int64_t begin
+        [2]; /* rows, columns that the first window reaches out of the block: beyond the picture's border */
+    bool end[2]; /* the block ends where the picture ends */
+} cvi_part;
 
 struct cvi_op {
     const char *name; /* ONNX name; other domains "domain::Name" */
@@ -168,7 +180,8 @@ struct cvi_op {
     int n_attrs;
     unsigned flags;
     cvi_glyph glyph;
-    const char *word_en, *word_zh; /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
+    const char *word_en,
+        *word_zh; /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
 
     /* Fills out[k].dtype, rank, dim (never -1) from shapes; needs a value's numbers: `CVI_TRY(cvi_need(ctx, k))`, which
      * answers CVS_E_LATE while they are not known (the engine then infers at run time). Wrong shapes: a sentence. */
@@ -196,6 +209,16 @@ struct cvi_op {
     bool (*affine)(const cvi_opctx *ctx, float *scale,
                    float *shift); /* y = x*scale[c] + shift[c]; scale NULL: only asked whether */
     bool (*clamp)(const cvi_opctx *ctx, float *lo, float *hi); /* y = min(max(x, lo), hi) */
+    /* Incremental re-run (engine/incremental.h). `part` computes rectangles of the first output from rectangles of the first
+     * input; ctx has the shapes of the whole pictures, the numbers of constants, and `prepared`. NULL: whole pictures only.
+     * zero_edge: what lies beyond the border counts as zeros, so that blocks may hold them (begin = 0, end = false then).
+     * grain: sides of `out` that are multiples of it cost least; NULL: 1. */
+    cvs_status (*part)(cvi_opctx *ctx, const cvi_part *part);
+    bool zero_edge;
+    int64_t (*grain)(const cvi_opctx *ctx);
+    /* Whether samples along dimension 0 of the data inputs are computed apart from each other, so that more of them can be
+     * handed over at once wherever `infer` agrees. NULL: no, unless CVI_OP_POINTWISE. */
+    bool (*apart)(const cvi_opctx *ctx);
 
     /* Adds d target / d in[k] to grad_in[k] (+=; NULL: not wanted) from grad_out[k] (NULL: zero), under a rule. in and out hold the
      * forward values. Types as in forward. NULL: "not differentiable here", shown to the user. */
@@ -245,5 +268,8 @@ cvs_status cvi_axis(const cvi_opctx *ctx, int64_t axis, int rank, int *out);
 double cvi_get(const cvs_tensor *t, int64_t i);
 int64_t cvi_get_int(const cvs_tensor *t, int64_t i);
 void cvi_put(const cvs_tensor *t, int64_t i, double v);
+/* `apart` of operators that never look beyond a sample; and of those with an attribute `axis`: unless it is dimension 0. */
+bool cvi_apart_always(const cvi_opctx *ctx);
+bool cvi_apart_axis(const cvi_opctx *ctx);
 
 #endif

@@ -274,6 +274,14 @@ static cvs_status average_fast(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+static cvs_status average_part(cvi_opctx *ctx, const cvi_part *part) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    cvi_pool_shape s = cvi_window_part(&w, part);
+    cvi_avgpool(ctx->pool, &s, cvi_op_int(ctx, "count_include_pad") != 0, part->in->data, part->out->data);
+    return CVS_OK;
+}
+
 static cvs_status global_average_fast(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0];
     cvi_global_avgpool(ctx->pool, x->dim[0], x->dim[1], x->dim[2] * x->dim[3], x->data, ctx->out[0].data);
@@ -344,6 +352,7 @@ const cvi_op cvi_op_average_pool = {
     .can_fast = average_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = average_fast,
+    .part = average_part,
     .backward = average_backward,
     .cost = pool_cost,
     .field = pool_field,
@@ -360,6 +369,7 @@ const cvi_op cvi_op_global_average_pool = {
     .can_fast = average_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = global_average_fast,
+    .apart = cvi_apart_always,
     .backward = global_backward,
     .cost = global_cost,
     .field = global_field,

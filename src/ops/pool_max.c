@@ -150,6 +150,14 @@ static cvs_status max_fast(cvi_opctx *ctx) {
     return run_fast(ctx, &s);
 }
 
+static cvs_status max_part(cvi_opctx *ctx, const cvi_part *part) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    cvi_pool_shape s = cvi_window_part(&w, part);
+    cvi_maxpool(ctx->pool, &s, part->in->data, part->out->data, NULL);
+    return CVS_OK;
+}
+
 static bool global_can_fast(const cvi_opctx *ctx) {
     return plane_fits(ctx->in[0]);
 }
@@ -343,6 +351,7 @@ const cvi_op cvi_op_max_pool = {
     .can_fast = max_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = max_fast,
+    .part = max_part,
     .backward = max_backward,
     .aux_bytes = max_aux,
     .cost = max_cost,
@@ -369,6 +378,7 @@ const cvi_op cvi_op_global_max_pool = {
     .can_fast = global_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = global_fast,
+    .apart = cvi_apart_always,
     .backward = global_backward,
     .aux_bytes = max_aux,
     .cost = global_cost,

@@ -347,6 +347,11 @@ static void field_reduce(const cvi_opctx *ctx, cvi_field_step *step) {
     }
 }
 
+static bool apart_reduce(const cvi_opctx *ctx) {
+    bool gone[CVS_MAX_RANK] = {false};
+    return reduced_axes(ctx, gone) == CVS_OK && !gone[0];
+}
+
 /* ---- descriptors ------------------------------------------------------------------------------------- */
 static const cvi_op_io reduce_in[] = {{"data", CVI_DATA, false, false}, {"axes", CVI_SHAPE, true, false}};
 static const cvi_op_io reduce_out[] = {{"reduced", CVI_DATA, false, false}};
@@ -371,6 +376,7 @@ static const cvi_op_attr reduce_attrs[] = {
         .infer = infer_reduce,                                                                               \
         .forward = forward_##SYMBOL,                                                                         \
         .any_type = true,                                                                                    \
+        .apart = apart_reduce,                                                                               \
         .backward = backward_##SYMBOL,                                                                       \
         .cost = cost_reduce,                                                                                 \
         .field = field_reduce,                                                                               \

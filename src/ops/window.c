@@ -243,3 +243,16 @@ cvi_pool_shape cvi_window_pool(const cvi_window *w, const cvs_tensor *x) {
                             .OH = w->out[1],
                             .OW = w->out[2]};
 }
+
+cvi_pool_shape cvi_window_part(const cvi_window *w, const cvi_part *part) {
+    cvi_pool_shape s = cvi_window_pool(w, part->in);
+    s.H = part->in->dim[2];
+    s.W = part->in->dim[3];
+    s.OH = part->out->dim[2];
+    s.OW = part->out->dim[3];
+    s.pad_top = part->begin[0];
+    s.pad_left = part->begin[1];
+    s.pad_bottom = part->end[0] ? w->end[1] : 0;
+    s.pad_right = part->end[1] ? w->end[2] : 0;
+    return s;
+}

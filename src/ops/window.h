@@ -57,6 +57,9 @@ void cvi_window_field(const cvi_window *w, cvi_field_step *step);
 /* The window of a 2-D pool over x [N,C,H,W] as the kernels take it. */
 cvi_pool_shape cvi_window_pool(const cvi_window *w, const cvs_tensor *x);
 
+/* The same window over blocks (cvi_op.part). */
+cvi_pool_shape cvi_window_part(const cvi_window *w, const cvi_part *part);
+
 /* Rows of the attribute table that every windowed operator has. */
 #define CVI_WINDOW_ATTRS                                                                                     \
     {"auto_pad",                                                                                             \

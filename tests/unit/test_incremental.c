@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ * test_incremental.c - the incremental re-run against running everything again: random graphs of every kind of layer, edits at borders,
+ * corners, of one pixel and of everything, of channels and of inner values; that it computes only what can change; same
+ * bits on any number of threads; every allocation failing once.
+ */
+#include "engine/incremental.h"
+#include "engine_net.h"
+
+/* ---- random graphs ---------------------------------------------------------------------------------------- */
+
+typedef struct draw {
+    uint64_t seed, index;
+} draw;
+
+static int64_t pick(draw *d, int64_t low, int64_t high) {
+    return low + (int64_t)(cvi_random_bits(d->seed, 77, d->index++) % (uint64_t)(high - low + 1));
+}
+
+typedef struct maker {
+    net *n;
+    draw *d;
+    int count;
+    char name[40];
+} maker;
+
+typedef struct map {
+    int v;
+    int64_t c, h, w;
+} map;
+
+static const char *fresh(maker *m, const char *what) {
+    snprintf(m->name, sizeof m->name, "%s%d", what, m->count++);
+    return m->name;
+}
+
+static int64_t outputs(int64_t side, int64_t a, int64_t b, int64_t kernel, int64_t dilation, int64_t stride) {
+    return (side + a + b - (kernel - 1) * dilation - 1) / stride + 1;
+}
+
+static map any_conv(maker *m, map x) {
+    net *n = m->n;
+    int64_t r = pick(m->d, 1, 4), s = pick(m->d, 1, 4), d = pick(m->d, 1, 2), st[2] = {pick(m->d, 1, 3), pick(m->d, 1, 2)};
+    if (pick(m->d, 0, 2) == 0) { /* what Winograd takes */
+        r = s = 3;
+        d = st[0] = st[1] = 1;
+    }
+    int64_t pads[4];
+    for (int i = 0; i < 4; i++) {
+        pads[i] = pick(m->d, 0, 2);
+    }
+    int64_t kind = pick(m->d, 0, 3), groups = kind == 0 ? x.c : kind == 1 && x.c % 2 == 0 ? 2 : 1;
+    int64_t filters = kind == 0 ? x.c : pick(m->d, 1, 10) * groups;
+    map y = {0, filters, outputs(x.h, pads[0], pads[2], r, d, st[0]), outputs(x.w, pads[1], pads[3], s, d, st[1])};
+    if (y.h < 2 || y.w < 2 || x.h + pads[0] + pads[2] < (r - 1) * d + 1 || x.w + pads[1] + pads[3] < (s - 1) * d + 1) {
+        return x;
+    }
+    cvi_node *node;
+    double scale = 1.2 / sqrt((double)(r * s * x.c / groups));
+    int in[3] = {x.v, net_weight(n, fresh(m, "w"), 4, (int64_t[]){filters, x.c / groups, r, s}, scale),
+                 net_weight(n, fresh(m, "b"), 1, &filters, 0.2)};
+    y.v = net_op(n, "Conv", fresh(m, "conv"), 3, in, 4, &node);
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[0], "pads", 4, pads));
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[1], "strides", 2, st));
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[2], "dilations", 2, (int64_t[]){d, d}));
+    assert_true(cvi_attr_set_int(n->g, &node->attr[3], "group", groups));
+    return y;
+}
+
+static map any_pool(maker *m, map x) {
+    net *n = m->n;
+    bool max = pick(m->d, 0, 1) == 0;
+    int64_t k[2] = {pick(m->d, 2, 3), pick(m->d, 2, 3)}, st[2] = {pick(m->d, 1, 3), pick(m->d, 1, 2)};
+    int64_t ceil = pick(m->d, 0, 1), pads[4] = {pick(m->d, 0, 1), pick(m->d, 0, 1), pick(m->d, 0, 1), pick(m->d, 0, 1)};
+    if (x.h < 5 || x.w < 5) {
+        return x;
+    }
+    cvi_node *node;
+    int y = net_op(n, max ? "MaxPool" : "AveragePool", fresh(m, "pool"), 1, &x.v, max ? 4 : 5, &node);
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[0], "kernel_shape", 2, k));
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[1], "strides", 2, st));
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[2], "pads", 4, pads));
+    assert_true(cvi_attr_set_int(n->g, &node->attr[3], "ceil_mode", ceil));
+    if (!max) {
+        assert_true(cvi_attr_set_int(n->g, &node->attr[4], "count_include_pad", pick(m->d, 0, 1)));
+    }
+    int64_t out[2], side[2] = {x.h, x.w};
+    for (int i = 0; i < 2; i++) {
+        int64_t room = side[i] + pads[i] + pads[i + 2] - k[i];
+        out[i] = (ceil ? (room + st[i] - 1) / st[i] : room / st[i]) + 1;
+        if (ceil && (out[i] - 1) * st[i] >= side[i] + pads[i]) { /* a window may not begin in the padding at the end */
+            out[i]--;
+        }
+    }
+    return (map){y, x.c, out[0], out[1]};
+}
+
+static map any_norm(maker *m, map x) {
+    int in[5] = {x.v, net_weight(m->n, fresh(m, "scale"), 1, &x.c, 1), net_weight(m->n, fresh(m, "shift"), 1, &x.c, 0.3),
+                 net_weight(m->n, fresh(m, "mean"), 1, &x.c, 0.3), 0};
+    in[4] = net_op(m->n, "Abs", fresh(m, "variance"), 1, (int[]){net_weight(m->n, fresh(m, "v"), 1, &x.c, 1)}, 0, NULL);
+    cvi_node *node;
+    x.v = net_op(m->n, "BatchNormalization", fresh(m, "bn"), 5, in, 1, &node);
+    assert_true(cvi_attr_set_float(m->n->g, &node->attr[0], "epsilon", 0.5));
+    return x;
+}
+
+static map squeeze_excite(maker *m, map x) {
+    int p = net_op(m->n, "GlobalAveragePool", fresh(m, "gap"), 1, &x.v, 0, NULL);
+    int in[3] = {p, net_weight(m->n, fresh(m, "w"), 4, (int64_t[]){x.c, x.c, 1, 1}, 0.5),
+                 net_weight(m->n, fresh(m, "b"), 1, &x.c, 0.2)};
+    int c = net_op(m->n, "Conv", fresh(m, "conv"), 3, in, 0, NULL);
+    int g = net_op(m->n, "Sigmoid", fresh(m, "gate"), 1, &c, 0, NULL);
+    x.v = net_op(m->n, "Mul", fresh(m, "mul"), 2, (int[]){x.v, g}, 0, NULL);
+    return x;
+}
+
+/* A branch that keeps the sides, and the way around it: added or joined. */
+static map branch(maker *m, map x) {
+    int64_t k = 2 * pick(m->d, 0, 1) + 1, pad = k / 2, filters = pick(m->d, 0, 1) ? x.c : pick(m->d, 1, 9);
+    bool add = filters == x.c;
+    cvi_node *node;
+    int in[2] = {x.v, net_weight(m->n, fresh(m, "w"), 4, (int64_t[]){filters, x.c, k, k}, 0.3)};
+    int y = net_op(m->n, "Conv", fresh(m, "conv"), 2, in, 1, &node);
+    assert_true(cvi_attr_set_ints(m->n->g, &node->attr[0], "pads", 4, (int64_t[]){pad, pad, pad, pad}));
+    y = net_relu(m->n, fresh(m, "relu"), y);
+    if (add) {
+        x.v = net_op(m->n, "Add", fresh(m, "add"), 2, (int[]){y, x.v}, 0, NULL);
+        return x;
+    }
+    x.v = net_op(m->n, "Concat", fresh(m, "cat"), 2, (int[]){x.v, y}, 1, &node);
+    assert_true(cvi_attr_set_int(m->n->g, &node->attr[0], "axis", 1));
+    x.c += filters;
+    return x;
+}
+
+static const int64_t random_dim[4] = {1, 3, 33, 29};
+
+static int random_net(net *n, uint64_t seed) {
+    draw d = {.seed = seed};
+    net_begin(n, CVS_F32);
+    n->seed = 1000 * seed;
+    maker m = {.n = n, .d = &d};
+    int input = net_input(n, "x", CVS_F32, 4, random_dim);
+    map x = {input, 3, random_dim[2], random_dim[3]};
+    int steps = (int)pick(&d, 4, 9);
+    for (int i = 0; i < steps; i++) {
+        int64_t what = pick(&d, 0, 11);
+        x = what < 4   ? any_conv(&m, x)
+            : what < 6 ? any_pool(&m, x)
+            : what < 7 ? any_norm(&m, x)
+            : what < 9 ? branch(&m, x)
+            : what < 10 && i > 2 ? squeeze_excite(&m, x)
+                                 : (map){net_relu(n, fresh(&m, "relu"), x.v), x.c, x.h, x.w};
+    }
+    int64_t tail = pick(&d, 0, 2), from = x.c;
+    if (tail == 0) {
+        x.v = net_op(n, "GlobalAveragePool", "gap", 1, &x.v, 0, NULL);
+    } else if (tail == 1) {
+        x.v = net_op(n, "GlobalMaxPool", "gmp", 1, &x.v, 0, NULL);
+    } else {
+        from = x.c * x.h * x.w;
+    }
+    int f = net_op(n, "Flatten", "flat", 1, &x.v, 0, NULL);
+    int logits = net_dense(n, "logits", f, from, 6);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &logits, 0, NULL));
+    return input;
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------- */
+
+static double scale_of(const cvs_tensor *t) {
+    double most = 1e-3;
+    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
+        most = fmax(most, fabs(cvi_get(t, i)));
+    }
+    return most;
+}
+
+/* The value with the edit, owned. */
+static cvs_tensor edited_copy(net *n, const cvs_tensor *t, const cvi_edit *e) {
+    cvs_tensor c;
+    NET_OK(n, cvs_tensor_convert(t, CVS_F32, &c, &n->err));
+    int64_t C = t->rank > 1 ? t->dim[1] : 1, H = t->rank > 2 ? t->dim[2] : 1, W = t->rank > 3 ? t->dim[3] : 1;
+    int64_t end = e->channels ? CVI_MIN(C, e->c + e->channels) : C;
+    for (int64_t k = e->c; k < end; k++) {
+        for (int64_t y = CVI_MAX(0, e->y); y < CVI_MIN(H, e->y + e->h); y++) {
+            for (int64_t x = CVI_MAX(0, e->x); x < CVI_MIN(W, e->x + e->w); x++) {
+                float *to = (float *)c.data + (k * H + y) * W + x;
+                *to = e->fill ? e->fill[k - e->c] : e->data ? e->data[((k - e->c) * e->h + y - e->y) * e->w + x - e->x] : 0;
+            }
+        }
+    }
+    return c;
+}
+
+typedef struct pair {
+    cvi_exec *base, *full;
+    cvi_incr *s;
+    cvs_tensor x;
+    cvi_pool *pool;
+} pair;
+
+static void begin_pair(net *n, pair *p, const int64_t *dim, int threads, uint64_t seed) {
+    *p = (pair){.pool = threads > 1 ? cvi_pool_new(threads) : NULL};
+    cvi_exec_options o = {.pool = p->pool};
+    p->x = net_tensor(n, 4, dim, seed);
+    NET_OK(n, cvi_exec_new(n->g, &p->x, &o, &p->base, &n->err));
+    NET_OK(n, cvi_exec_new(n->g, &p->x, &o, &p->full, &n->err));
+    NET_OK(n, cvi_exec_forward(p->base, &p->x, -1, &n->err));
+    NET_OK(n, cvi_exec_forward(p->full, &p->x, -1, &n->err));
+    NET_OK(n, cvi_incr_new(p->base, &p->s, &n->err));
+}
+
+static void end_pair(pair *p) {
+    cvi_incr_free(p->s);
+    cvi_exec_free(p->base);
+    cvi_exec_free(p->full);
+    cvs_tensor_free(&p->x);
+    cvi_pool_free(p->pool);
+}
+
+/* Runs the changes (one edit each) both ways and compares the wanted values. */
+static void compare(net *n, pair *p, const cvi_edit *edit, int64_t count, const int *want, int n_want) {
+    cvi_change *change = cvi_calloc((size_t)count, sizeof *change);
+    float **out = cvi_calloc((size_t)n_want, sizeof *out);
+    assert_true(change && out);
+    for (int64_t i = 0; i < count; i++) {
+        change[i] = (cvi_change){&edit[i], 1};
+    }
+    for (int k = 0; k < n_want; k++) {
+        cvs_tensor t;
+        NET_OK(n, cvi_exec_value(p->base, want[k], &t, &n->err));
+        out[k] = cvi_calloc((size_t)(count * cvs_tensor_count(&t)), sizeof(float));
+        assert_non_null(out[k]);
+    }
+    NET_OK(n, cvi_incr_run(p->s, change, count, want, n_want, (void *const *)out, NULL, &n->err));
+    for (int64_t i = 0; i < count; i++) {
+        cvs_tensor was, now;
+        NET_OK(n, cvi_exec_forward(p->full, &p->x, -1, &n->err));
+        NET_OK(n, cvi_exec_value(p->full, edit[i].value, &was, &n->err));
+        now = edited_copy(n, &was, &edit[i]);
+        NET_OK(n, cvi_exec_forward_from(p->full, edit[i].value, &now, &n->err));
+        for (int k = 0; k < n_want; k++) {
+            cvs_tensor truth, mine;
+            NET_OK(n, cvi_exec_value(p->full, want[k], &truth, &n->err));
+            mine = truth;
+            mine.data = out[k] + i * cvs_tensor_count(&truth);
+            double d = net_difference(&truth, &mine), scale = scale_of(&truth);
+            if (!(d <= 2e-5 * scale)) {
+                fail_msg("seed %d, edit %d of %s (%d,%d %dx%d c%d+%d): %s differs by %g of %g", (int)n->seed, (int)i,
+                         n->g->values[edit[i].value].name, (int)edit[i].y, (int)edit[i].x, (int)edit[i].h,
+                         (int)edit[i].w, (int)edit[i].c, (int)edit[i].channels, n->g->values[want[k]].name, d, scale);
+            }
+        }
+        cvs_tensor_free(&now);
+    }
+    for (int k = 0; k < n_want; k++) {
+        cvi_free(out[k]);
+    }
+    cvi_free(out);
+    cvi_free(change);
+}
+
+/* All values that a node makes from the input. */
+static int values_of(const net *n, int *v, int room) {
+    int count = 0;
+    for (int i = 0; i < n->g->n_nodes && count < room; i++) {
+        int out = n->g->nodes[i].out[0];
+        if (strncmp(n->g->values[out].name, "variance", 8) != 0) {
+            v[count++] = out;
+        }
+    }
+    return count;
+}
+
+static cvi_edit any_edit(draw *d, int value, int64_t c, int64_t h, int64_t w, const float *fill) {
+    cvi_edit e = {.value = value, .fill = fill};
+    int64_t kind = pick(d, 0, 5);
+    e.h = kind == 0 ? 1 : kind == 1 ? h : pick(d, 1, h);
+    e.w = kind == 0 ? 1 : kind == 1 ? w : pick(d, 1, w);
+    e.y = kind == 2 ? 0 : kind == 3 ? h - e.h : pick(d, -1, h - 1);
+    e.x = kind == 2 ? 0 : kind == 3 ? w - e.w : pick(d, -1, w - 1);
+    if (kind == 4) { /* a channel */
+        e.c = pick(d, 0, c - 1);
+        e.channels = 1;
+        e.y = e.x = 0;
+        e.h = h;
+        e.w = w;
+    }
+    return e;
+}
+
+enum { EDITS = 14, VALUES = 64 };
+
+static void random_graphs(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        net n;
+        pair p;
+        int want[VALUES];
+        float *fill = cvi_calloc(4096, sizeof *fill);
+        assert_non_null(fill);
+        net_fill(CVS_F32, fill, 4096, seed, 1.5);
+        int input = random_net(&n, seed);
+        int n_want = values_of(&n, want, VALUES);
+        draw d = {.seed = seed + 500};
+        begin_pair(&n, &p, random_dim, 1, seed);
+        for (int round = 0; round < 3; round++) {
+            int value = round == 0 ? input : want[pick(&d, 0, n_want - 1)];
+            cvs_tensor t;
+            cvi_edit edit[EDITS];
+            NET_OK(&n, cvi_exec_value(p.base, value, &t, &n.err));
+            int64_t c = t.rank > 1 ? t.dim[1] : 1, h = t.rank > 2 ? t.dim[2] : 1, w = t.rank > 3 ? t.dim[3] : 1;
+            for (int i = 0; i < EDITS; i++) {
+                edit[i] = any_edit(&d, value, c, h, w, c <= 4096 ? fill : NULL);
+            }
+            cvi_incr_set_batch(p.s, round == 1 ? 5 : 0);
+            compare(&n, &p, edit, EDITS, want, n_want);
+        }
+        end_pair(&p);
+        net_end(&n);
+        cvi_free(fill);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_graphs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
