@@ -65,7 +65,8 @@ typedef struct cvs_explanation {
     bool probability;
     double target_value; /* the logit or probability explained */
     int n_votes;
-    cvs_vote *votes; /* CAM family, largest |value| first; owned by the explanation */
+    cvs_vote *votes;    /* CAM family, largest |value| first; owned by the explanation */
+    cvs_tensor classes; /* occlusion: [1,K,rows,cols] as map, for every class; owned. Else data is NULL */
     char caption
         [900]; /* method, target, layer, settings, seed, version, and the method's caveat, in options.lang */
 } cvs_explanation;

@@ -430,7 +430,8 @@ static cvs_status remember(cvi_incr *s, int v, cvs_error *err) {
 
 static cvs_status run_again(cvi_incr *s, const cvi_change *change, cvs_error *err) {
     int first = next_edited(s, -1);
-    bool one = first >= 0 && next_edited(s, first) < 0, before = first >= 0 && s->lanes[first].was.dtype != CVS_NONE;
+    bool one = first >= 0 && next_edited(s, first) < 0,
+         before = first >= 0 && s->lanes[first].was.dtype != CVS_NONE;
     for (int v = first; v >= 0; v = next_edited(s, v)) {
         if (!before) {
             CVI_TRY(remember(s, v, err));

@@ -106,12 +106,6 @@ cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out) {
     return cvi_exec_gradient(a->exec, q->input_value, out, q->err);
 }
 
-cvs_status cvi_again_score_from(cvi_again *a, int value, const cvs_tensor *t, double done, double *out) {
-    CVI_TRY(tell(a, done));
-    CVI_TRY(cvi_exec_forward_from(a->exec, value, t, a->q->err));
-    return cvi_question_score(a->q, a->exec, 0, out, NULL);
-}
-
 /* ---- pictures to start from ------------------------------------------------------------------------------ */
 
 void cvi_channel_means(const cvs_tensor *picture, int64_t channels, double *mean) {

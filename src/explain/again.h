@@ -27,8 +27,6 @@ float *cvi_again_place(cvi_again *a, int64_t b);
 cvs_status cvi_again_scores(cvi_again *a, int64_t n, double done, double *out);
 /* After scores: d target / d picture [batch, ...], every place its own; borrowed until the next run. */
 cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out);
-/* Another value of the network is given these numbers; only what follows runs again. The target's value at place 0. */
-cvs_status cvi_again_score_from(cvi_again *a, int value, const cvs_tensor *t, double done, double *out);
 
 /* What "black", "mean" (of this picture, per channel) or "white" is in the network's input, or FILE.npy: [pixels], owned
  * (cvi_free). text NULL = black. */

@@ -144,6 +144,43 @@ cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, d
     return seed ? make_seed(q, &s, q->target_index, seed) : CVS_OK;
 }
 
+cvs_status cvi_question_classes(cvi_question *q, cvi_exec *exec, int64_t *classes, int *value) {
+    cvi_question other = *q;
+    score_view s;
+    other.exec = exec;
+    other.sample = 0;
+    CVI_TRY(scores_of(&other, &s));
+    *classes = s.two ? 2 : s.count;
+    *value = other.target_value;
+    return CVS_OK;
+}
+
+cvs_status cvi_question_grid(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n, float *out) {
+    cvi_question other = *q;
+    score_view s;
+    other.exec = exec;
+    other.sample = 0;
+    CVI_TRY(scores_of(&other, &s));
+    int64_t classes = s.two ? 2 : s.count, step = cvs_tensor_count(&s.t);
+    bool probability = q->options->target.probability;
+    for (int64_t i = 0; i < n; i++) {
+        s.t.data = (void *)(uintptr_t)(numbers + i * step);
+        double highest = logit_at(&s, 0), sum = 0.0;
+        for (int64_t k = 1; k < classes; k++) {
+            highest = fmax(highest, logit_at(&s, k));
+        }
+        for (int64_t k = 0; k < classes && probability; k++) {
+            sum += exp(logit_at(&s, k) - highest);
+        }
+        for (int64_t k = 0; k < classes; k++) {
+            double z = logit_at(&s, k);
+            double p = s.kind == CVS_LOGIT_BEFORE_SIGMOID ? 1.0 / (1.0 + exp(-z)) : exp(z - highest) / sum;
+            out[k * n + i] = (float)(probability ? p : z);
+        }
+    }
+    return CVS_OK;
+}
+
 static cvs_status ask_target(cvi_question *q, cvs_explanation *out) {
     score_view s;
     CVI_TRY(scores_of(q, &s));
@@ -322,6 +359,7 @@ cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_exp
 void cvs_explanation_free(cvs_explanation *e) {
     if (e) {
         cvs_tensor_free(&e->map);
+        cvs_tensor_free(&e->classes);
         cvi_free(e->votes);
         *e = (cvs_explanation){0};
     }

@@ -49,6 +49,11 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
  * sample, written into *seed (made where it has no data; other samples' parts are left). */
 cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
                               cvs_tensor *seed);
+/* How many classes the target is one of, and which value of the exec holds a sample's scores. */
+cvs_status cvi_question_classes(cvi_question *q, cvi_exec *exec, int64_t *classes, int *value);
+/* From n copies of that value's numbers (one sample), as the incremental re-run writes them: out [classes, n], logits or
+ * probabilities as asked. */
+cvs_status cvi_question_grid(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n, float *out);
 /* The layer's feature maps [1,K,h,w] alone, without a backward pass. */
 cvs_status cvi_question_layer(cvi_question *q, cvs_tensor *activation);
 /* One feature map a [area] with its gradient g: writes its part of the map [area], returns its weight (0 where it has none). */

@@ -1,47 +1,82 @@
 /* SPDX-License-Identifier: MIT
  * occlusion.c - occlusion (Zeiler and Fergus 2014, figure 7): the target's value with a patch of one colour laid over every
- * position of a grid. The map holds those values themselves; patch, stride and colour are in the network's own units.
+ * position of a grid. The map holds those values themselves; patch, stride and colour are in the network's own units. Only what
+ * the patch can reach is computed again, for all positions and every class.
  */
+#include "engine/incremental.h"
 #include "explain/again.h"
 
 typedef struct occluder {
     cvi_again again;
     int64_t channels, h, w, patch, stride, rows, columns;
-    double *fill; /* [channels] */
+    float *fill; /* [channels] */
 } occluder;
 
-static void cover(occluder *o, float *place, int64_t cell) {
-    int64_t top = cell / o->columns * o->stride, left = cell % o->columns * o->stride;
-    memcpy(place, o->again.picture.data, (size_t)o->again.pixels * sizeof *place);
-    for (int64_t c = 0; c < o->channels; c++) {
-        for (int64_t y = top; y < top + o->patch; y++) {
-            for (int64_t x = left; x < left + o->patch; x++) {
-                place[(c * o->h + y) * o->w + x] = (float)o->fill[c];
-            }
-        }
+static cvi_edit patch_at(const occluder *o, int64_t cell) {
+    return (cvi_edit){.value = o->again.q->input_value,
+                      .y = cell / o->columns * o->stride,
+                      .x = cell % o->columns * o->stride,
+                      .h = o->patch,
+                      .w = o->patch,
+                      .fill = o->fill};
+}
+
+/* Every position at once through the incremental re-run: numbers [cells, count of the value]. */
+static cvs_status rerun(occluder *o, int64_t cells, int value, float *numbers) {
+    cvi_again *a = &o->again;
+    cvi_edit *edit = cvi_calloc((size_t)cells, sizeof *edit);
+    cvi_change *change = cvi_calloc((size_t)cells, sizeof *change);
+    cvi_incr *incr = NULL;
+    void *out[1] = {numbers};
+    cvs_status s = edit && change ? CVS_OK : cvi_no_memory(a->q->err, (size_t)cells * sizeof *edit);
+    for (int64_t i = 0; i < cells && s == CVS_OK; i++) {
+        edit[i] = patch_at(o, i);
+        change[i] = (cvi_change){&edit[i], 1};
     }
+    if (s == CVS_OK) {
+        s = cvi_incr_new(a->exec, &incr, a->q->err);
+    }
+    if (s == CVS_OK) {
+        cvi_incr_told told = {a->q->options->progress, a->q->options->progress_context,
+                              a->q->options->method};
+        s = cvi_incr_run(incr, change, cells, &value, 1, out, &told, a->q->err);
+    }
+    cvi_incr_free(incr);
+    cvi_free(edit);
+    cvi_free(change);
+    return s;
 }
 
 static cvs_status measure(occluder *o, cvs_explanation *out) {
     cvi_again *a = &o->again;
-    int64_t cells = o->rows * o->columns, dim[4] = {1, 1, o->rows, o->columns};
-    CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, 4, dim, a->q->err));
-    double *score = cvi_calloc((size_t)a->batch, sizeof *score);
-    if (!score) {
-        return cvi_no_memory(a->q->err, (size_t)a->batch * sizeof *score);
+    cvs_error *err = a->q->err;
+    int64_t cells = o->rows * o->columns, classes = 0, dim[4] = {1, 1, o->rows, o->columns};
+    int value = -1;
+    cvs_tensor t;
+    double whole;
+    CVI_TRY(cvi_again_scores(a, 1, 0.0, &whole)); /* the run that the others differ from */
+    CVI_TRY(cvi_question_classes(a->q, a->exec, &classes, &value));
+    CVI_TRY(cvi_exec_value(a->exec, value, &t, err));
+    CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, 4, dim, err));
+    dim[1] = classes;
+    CVI_TRY(cvs_tensor_new(&out->classes, CVS_F32, 4, dim, err));
+    int64_t count = cvs_tensor_count(&t), total = 0;
+    if (!cvi_mul(cells, count, &total)) {
+        return cvi_fail(err, CVS_E_LIMIT, "there are too many positions");
     }
-    cvs_status s = CVS_OK;
-    for (int64_t cell = 0; cell < cells && s == CVS_OK; cell += a->batch) {
-        int64_t here = CVI_MIN(a->batch, cells - cell);
-        for (int64_t b = 0; b < here; b++) {
-            cover(o, cvi_again_place(a, b), cell + b);
-        }
-        s = cvi_again_scores(a, here, (double)cell / (double)cells, score);
-        for (int64_t b = 0; b < here && s == CVS_OK; b++) {
-            ((float *)out->map.data)[cell + b] = (float)score[b];
-        }
+    float *numbers = cvi_calloc((size_t)total, sizeof *numbers);
+    if (!numbers) {
+        return cvi_no_memory(err, (size_t)total * sizeof *numbers);
     }
-    cvi_free(score);
+    cvs_status s = rerun(o, cells, value, numbers);
+    if (s == CVS_OK) {
+        s = cvi_question_grid(a->q, a->exec, numbers, cells, out->classes.data);
+    }
+    if (s == CVS_OK) {
+        const float *target = (const float *)out->classes.data + a->q->target_index * cells;
+        memcpy(out->map.data, target, (size_t)cells * sizeof *target);
+    }
+    cvi_free(numbers);
     return s;
 }
 
@@ -75,10 +110,17 @@ static cvs_status settle(occluder *o, cvs_explanation *out) {
     if (!o->fill) {
         return cvi_no_memory(q->err, (size_t)o->channels * sizeof *o->fill);
     }
-    cvi_channel_means(p, o->channels, o->fill);
+    double *mean = cvi_calloc((size_t)o->channels, sizeof *mean);
+    if (!mean) {
+        return cvi_no_memory(q->err, (size_t)o->channels * sizeof *mean);
+    }
+    cvi_channel_means(p, o->channels, mean);
     snprintf(text, sizeof text, "%s", cvi_tr(options->lang, "the picture's mean colour"));
-    for (int64_t c = 0; options->has_fill && c < o->channels; c++) {
-        o->fill[c] = options->fill;
+    for (int64_t c = 0; c < o->channels; c++) {
+        o->fill[c] = (float)(options->has_fill ? options->fill : mean[c]);
+    }
+    cvi_free(mean);
+    if (options->has_fill) {
         snprintf(text, sizeof text, "%.6g", options->fill);
     }
     out->patch = o->patch;

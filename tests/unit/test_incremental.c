@@ -39,7 +39,8 @@ static int64_t outputs(int64_t side, int64_t a, int64_t b, int64_t kernel, int64
 
 static map any_conv(maker *m, map x) {
     net *n = m->n;
-    int64_t r = pick(m->d, 1, 4), s = pick(m->d, 1, 4), d = pick(m->d, 1, 2), st[2] = {pick(m->d, 1, 3), pick(m->d, 1, 2)};
+    int64_t r = pick(m->d, 1, 4), s = pick(m->d, 1, 4), d = pick(m->d, 1, 2),
+            st[2] = {pick(m->d, 1, 3), pick(m->d, 1, 2)};
     if (pick(m->d, 0, 2) == 0) { /* what Winograd takes */
         r = s = 3;
         d = st[0] = st[1] = 1;
@@ -50,8 +51,10 @@ static map any_conv(maker *m, map x) {
     }
     int64_t kind = pick(m->d, 0, 3), groups = kind == 0 ? x.c : kind == 1 && x.c % 2 == 0 ? 2 : 1;
     int64_t filters = kind == 0 ? x.c : pick(m->d, 1, 10) * groups;
-    map y = {0, filters, outputs(x.h, pads[0], pads[2], r, d, st[0]), outputs(x.w, pads[1], pads[3], s, d, st[1])};
-    if (y.h < 2 || y.w < 2 || x.h + pads[0] + pads[2] < (r - 1) * d + 1 || x.w + pads[1] + pads[3] < (s - 1) * d + 1) {
+    map y = {0, filters, outputs(x.h, pads[0], pads[2], r, d, st[0]),
+             outputs(x.w, pads[1], pads[3], s, d, st[1])};
+    if (y.h < 2 || y.w < 2 || x.h + pads[0] + pads[2] < (r - 1) * d + 1 ||
+        x.w + pads[1] + pads[3] < (s - 1) * d + 1) {
         return x;
     }
     cvi_node *node;
@@ -70,7 +73,8 @@ static map any_pool(maker *m, map x) {
     net *n = m->n;
     bool max = pick(m->d, 0, 1) == 0;
     int64_t k[2] = {pick(m->d, 2, 3), pick(m->d, 2, 3)}, st[2] = {pick(m->d, 1, 3), pick(m->d, 1, 2)};
-    int64_t ceil = pick(m->d, 0, 1), pads[4] = {pick(m->d, 0, 1), pick(m->d, 0, 1), pick(m->d, 0, 1), pick(m->d, 0, 1)};
+    int64_t ceil = pick(m->d, 0, 1),
+            pads[4] = {pick(m->d, 0, 1), pick(m->d, 0, 1), pick(m->d, 0, 1), pick(m->d, 0, 1)};
     if (x.h < 5 || x.w < 5) {
         return x;
     }
@@ -87,7 +91,8 @@ static map any_pool(maker *m, map x) {
     for (int i = 0; i < 2; i++) {
         int64_t room = side[i] + pads[i] + pads[i + 2] - k[i];
         out[i] = (ceil ? (room + st[i] - 1) / st[i] : room / st[i]) + 1;
-        if (ceil && (out[i] - 1) * st[i] >= side[i] + pads[i]) { /* a window may not begin in the padding at the end */
+        if (ceil && (out[i] - 1) * st[i] >=
+                        side[i] + pads[i]) { /* a window may not begin in the padding at the end */
             out[i]--;
         }
     }
@@ -95,9 +100,11 @@ static map any_pool(maker *m, map x) {
 }
 
 static map any_norm(maker *m, map x) {
-    int in[5] = {x.v, net_weight(m->n, fresh(m, "scale"), 1, &x.c, 1), net_weight(m->n, fresh(m, "shift"), 1, &x.c, 0.3),
+    int in[5] = {x.v, net_weight(m->n, fresh(m, "scale"), 1, &x.c, 1),
+                 net_weight(m->n, fresh(m, "shift"), 1, &x.c, 0.3),
                  net_weight(m->n, fresh(m, "mean"), 1, &x.c, 0.3), 0};
-    in[4] = net_op(m->n, "Abs", fresh(m, "variance"), 1, (int[]){net_weight(m->n, fresh(m, "v"), 1, &x.c, 1)}, 0, NULL);
+    in[4] = net_op(m->n, "Abs", fresh(m, "variance"), 1, (int[]){net_weight(m->n, fresh(m, "v"), 1, &x.c, 1)},
+                   0, NULL);
     cvi_node *node;
     x.v = net_op(m->n, "BatchNormalization", fresh(m, "bn"), 5, in, 1, &node);
     assert_true(cvi_attr_set_float(m->n->g, &node->attr[0], "epsilon", 0.5));
@@ -145,10 +152,10 @@ static int random_net(net *n, uint64_t seed) {
     int steps = (int)pick(&d, 4, 9);
     for (int i = 0; i < steps; i++) {
         int64_t what = pick(&d, 0, 11);
-        x = what < 4   ? any_conv(&m, x)
-            : what < 6 ? any_pool(&m, x)
-            : what < 7 ? any_norm(&m, x)
-            : what < 9 ? branch(&m, x)
+        x = what < 4             ? any_conv(&m, x)
+            : what < 6           ? any_pool(&m, x)
+            : what < 7           ? any_norm(&m, x)
+            : what < 9           ? branch(&m, x)
             : what < 10 && i > 2 ? squeeze_excite(&m, x)
                                  : (map){net_relu(n, fresh(&m, "relu"), x.v), x.c, x.h, x.w};
     }
@@ -186,7 +193,9 @@ static cvs_tensor edited_copy(net *n, const cvs_tensor *t, const cvi_edit *e) {
         for (int64_t y = CVI_MAX(0, e->y); y < CVI_MIN(H, e->y + e->h); y++) {
             for (int64_t x = CVI_MAX(0, e->x); x < CVI_MIN(W, e->x + e->w); x++) {
                 float *to = (float *)c.data + (k * H + y) * W + x;
-                *to = e->fill ? e->fill[k - e->c] : e->data ? e->data[((k - e->c) * e->h + y - e->y) * e->w + x - e->x] : 0;
+                *to = e->fill   ? e->fill[k - e->c]
+                      : e->data ? e->data[((k - e->c) * e->h + y - e->y) * e->w + x - e->x]
+                                : 0;
             }
         }
     }
@@ -247,9 +256,10 @@ static void compare(net *n, pair *p, const cvi_edit *edit, int64_t count, const 
             mine.data = out[k] + i * cvs_tensor_count(&truth);
             double d = net_difference(&truth, &mine), scale = scale_of(&truth);
             if (!(d <= 2e-5 * scale)) {
-                fail_msg("seed %d, edit %d of %s (%d,%d %dx%d c%d+%d): %s differs by %g of %g", (int)n->seed, (int)i,
-                         n->g->values[edit[i].value].name, (int)edit[i].y, (int)edit[i].x, (int)edit[i].h,
-                         (int)edit[i].w, (int)edit[i].c, (int)edit[i].channels, n->g->values[want[k]].name, d, scale);
+                fail_msg("seed %d, edit %d of %s (%d,%d %dx%d c%d+%d): %s differs by %g of %g", (int)n->seed,
+                         (int)i, n->g->values[edit[i].value].name, (int)edit[i].y, (int)edit[i].x,
+                         (int)edit[i].h, (int)edit[i].w, (int)edit[i].c, (int)edit[i].channels,
+                         n->g->values[want[k]].name, d, scale);
             }
         }
         cvs_tensor_free(&now);
@@ -310,7 +320,8 @@ static void random_graphs(void **state) {
             cvs_tensor t;
             cvi_edit edit[EDITS];
             NET_OK(&n, cvi_exec_value(p.base, value, &t, &n.err));
-            int64_t c = t.rank > 1 ? t.dim[1] : 1, h = t.rank > 2 ? t.dim[2] : 1, w = t.rank > 3 ? t.dim[3] : 1;
+            int64_t c = t.rank > 1 ? t.dim[1] : 1, h = t.rank > 2 ? t.dim[2] : 1,
+                    w = t.rank > 3 ? t.dim[3] : 1;
             for (int i = 0; i < EDITS; i++) {
                 edit[i] = any_edit(&d, value, c, h, w, c <= 4096 ? fill : NULL);
             }
