@@ -168,6 +168,8 @@ cvs_status cvi_scene_svg(const cvi_scene *s, const cvi_svg_options *options, cvi
 cvs_status cvi_scene_paint(const cvi_scene *s, double scale, cvs_tensor *out, cvs_error *err);
 cvs_status cvi_scene_png(const cvi_scene *s, double scale, cvi_buf *out, cvs_error *err);
 cvs_status cvi_scene_pdf(const cvi_scene *s, double scale, cvi_buf *out, cvs_error *err);
+/* A LaTeX document that needs TikZ only, or with s->fragment the tikzpicture and its definitions (tikz.c). */
+cvs_status cvi_scene_tikz(const cvi_scene *s, double scale, cvi_buf *out, cvs_error *err);
 /* Writes the format that the extension of `path` names (outputs.def); another one is a CVS_E_ARGUMENT error that lists
  * them. `scale` counts for PNG only. The check says the same without a scene, before the work. */
 cvs_status cvi_scene_write(const cvi_scene *s, const char *path, double scale, cvs_error *err);
