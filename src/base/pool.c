@@ -16,7 +16,9 @@
 #define OPEN    ((uint64_t)0x10000) /* workers may enter */
 #define ONE_GEN ((uint64_t)0x20000) /* counts jobs, so that a worker enters each at most once */
 
-enum { MAX_THREADS = 1024, SPINS = 400 };
+/* Pauses before sleeping, of tens of nanoseconds each: a worker spins for as long as a caller is likely to need from
+ * one layer to the next, a caller for as long as a chunk is likely to last. */
+enum { MAX_THREADS = 1024, WORKER_SPINS = 1500, CALLER_SPINS = 4000 };
 
 typedef struct worker {
     cvi_pool *pool;
@@ -118,7 +120,7 @@ static void *work(void *argument) {
             claim_chunks(pool, self->index);
             leave(pool);
             spins = 0;
-        } else if (spins < SPINS) {
+        } else if (spins < WORKER_SPINS) {
             spins++;
             relax();
         } else {
@@ -204,7 +206,7 @@ static void run_alone(const cvi_pool *pool, int64_t n_chunks, void (*body)(void 
 
 /* Waits until everybody who entered has left. */
 static void wait_for_workers(cvi_pool *pool) {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < CALLER_SPINS; i++) {
         if ((atomic_load(&pool->state) & INSIDE) == 0) {
             return;
         }
@@ -234,7 +236,10 @@ void cvi_pool_run(cvi_pool *pool, int64_t n_chunks, void (*body)(void *context, 
     atomic_store(&pool->state, ((atomic_load(&pool->state) & ~(OPEN | INSIDE)) + ONE_GEN) | OPEN);
     int sleepers = atomic_load(&pool->sleepers);
     if (sleepers > 0) {
+        /* Once we had the mutex, whoever counted itself has either seen the job or waits. It is not held while
+         * waking, or the woken would run into it. */
         pthread_mutex_lock(&pool->mutex);
+        pthread_mutex_unlock(&pool->mutex);
         if (n_chunks - 1 >= sleepers) {
             pthread_cond_broadcast(&pool->work);
         } else {
@@ -242,7 +247,6 @@ void cvi_pool_run(cvi_pool *pool, int64_t n_chunks, void (*body)(void *context, 
                 pthread_cond_signal(&pool->work);
             }
         }
-        pthread_mutex_unlock(&pool->mutex);
     }
     claim_chunks(pool, 0);
     atomic_fetch_and(&pool->state, ~OPEN);
