@@ -7,13 +7,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
 
-enum { MOST = 20000, CHUNKS = 16 };
+enum { MOST = 20000, CHUNKS = 16, BUSY_SECONDS = 10 };
 
 typedef struct work {
     int64_t steps; /* dependent multiply-adds of a chunk */

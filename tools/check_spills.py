@@ -4,7 +4,7 @@
 # register block that multiplies and adds. Skipped (exit 77) where objdump is absent or no object is given.
 import re, shutil, subprocess, sys
 
-BLOCK = re.compile(r"(micro16|micro8|depthwise|outer16|outer8)_\d")
+BLOCK = re.compile(r"(micro16|micro8|depthwise|grid|outer16|outer8)_\d")
 STACK = re.compile(r"%[xyz]mm\d+.*\(%r[sb]p|\(%r[sb]p[^)]*\).*%[xyz]mm")
 
 

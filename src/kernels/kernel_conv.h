@@ -43,6 +43,7 @@ struct cvi_conv_plan {
     const float *weights;         /* packed, or the owner's */
     int64_t panels;               /* panels of 16 output channels per chunk */
     int64_t block;                /* direct: pixels per chunk; winograd: number of tile blocks */
+    bool grid;                    /* depthwise: cvi_depthwise_run() */
     int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels transformed back at once */
 };
 
@@ -72,6 +73,11 @@ void cvi_direct_layout(cvi_conv_plan *p);
 void cvi_direct_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);
 int64_t cvi_direct_scratch(const cvi_conv_plan *p);
 void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
+
+/* Depthwise of common kernels packs as direct does, and runs by itself. */
+bool cvi_depthwise_fits(const cvi_conv_plan *p);
+int64_t cvi_depthwise_scratch(const cvi_conv_plan *p);
+void cvi_depthwise_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
 
 void cvi_winograd_layout(cvi_conv_plan *p);
 void cvi_winograd_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);

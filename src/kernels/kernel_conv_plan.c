@@ -87,9 +87,9 @@ static void add_transposed_phase(cvi_conv_plan *p, int64_t y0, int64_t x0) {
                       .rows = (s->H - y0 + s->stride_h - 1) / s->stride_h,
                       .columns = (s->W - x0 + s->stride_w - 1) / s->stride_w,
                       .first_tap = p->n_taps};
-    for (int64_t r = 0; r < s->R; r++) {
+    for (int64_t r = s->R - 1; r >= 0; r--) {            /* backwards, so that the input is read forwards */
         int64_t y = y0 + s->pad_top - r * s->dilation_h; /* = stride * (row of y the tap reads) */
-        for (int64_t c = 0; c < s->S; c++) {
+        for (int64_t c = s->S - 1; c >= 0; c--) {
             int64_t x = x0 + s->pad_left - c * s->dilation_w;
             if (y % s->stride_h == 0 && x % s->stride_w == 0) {
                 p->taps[p->n_taps++] =
@@ -177,6 +177,7 @@ cvs_status cvi_conv_plan_new(const cvi_conv_shape *shape, cvi_conv_kind kind, co
     add_phases(p);
     p->algorithm = choose(p, options != NULL ? options : &defaults);
     (is_winograd(p->algorithm) ? cvi_winograd_layout : cvi_direct_layout)(p);
+    p->grid = p->algorithm == CVI_CONV_DEPTHWISE && cvi_depthwise_fits(p);
     *out = p;
     return CVS_OK;
 }
@@ -234,10 +235,14 @@ bool cvi_conv_borrow(cvi_conv_plan *plan, const cvi_conv_plan *owner) {
 }
 
 int64_t cvi_conv_scratch_bytes(const cvi_conv_plan *plan, int threads) {
-    int64_t each = is_winograd(plan->algorithm) ? cvi_winograd_scratch(plan) : cvi_direct_scratch(plan);
+    int64_t each = is_winograd(plan->algorithm) ? cvi_winograd_scratch(plan)
+                   : plan->grid                 ? cvi_depthwise_scratch(plan)
+                                                : cvi_direct_scratch(plan);
     return each * CVI_MAX(threads, 1);
 }
 
 void cvi_conv_run(const cvi_conv_plan *plan, cvi_pool *pool, const cvi_conv_io *io) {
-    (is_winograd(plan->algorithm) ? cvi_winograd_run : cvi_direct_run)(plan, pool, io);
+    (is_winograd(plan->algorithm) ? cvi_winograd_run
+     : plan->grid                 ? cvi_depthwise_run
+                                  : cvi_direct_run)(plan, pool, io);
 }

@@ -31,6 +31,28 @@ typedef void cvi_micro(int64_t taps, int64_t channels, const float *const *x, in
 typedef void cvi_micro_dw(int64_t taps, int64_t channels, const float *const *x, const float *w,
                           const cvi_tile *tile);
 
+/* Depthwise rows (leaf_depthwise.c): the taps of some kernel rows, all inside the picture. */
+typedef struct cvi_grid {
+    int64_t rows, channels; /* kernel rows; channels are a multiple of 8 */
+    int64_t x_row,
+        x_step;     /* floats from one kernel row's input to the next, from one input pixel to the next */
+    const float *w; /* weights of the first row's first tap; taps lie w_step apart */
+    int64_t w_step;
+} cvi_grid;
+/* M neighbouring outputs; x: input of the first one's first tap. */
+typedef void cvi_micro_grid(const cvi_grid *g, const float *x, const cvi_tile *tile);
+/* Taps in a row, and (after _) the step of the input where it is not 1. */
+typedef enum cvi_grid_kind {
+    CVI_GRID_1,
+    CVI_GRID_2,
+    CVI_GRID_3,
+    CVI_GRID_3_2,
+    CVI_GRID_5,
+    CVI_GRID_5_2,
+    CVI_GRID_7,
+    CVI_N_GRIDS
+} cvi_grid_kind;
+
 /* A rectangle of output pixels as a gradient to weights sees it: positions of y and of the x under one tap. */
 typedef struct cvi_rectangle {
     int64_t rows, columns;
@@ -58,6 +80,8 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
     LEAF(dot4, (int64_t n, const float *a, const float *b, int64_t ld, float *out))                          \
     LEAF(add_rows, (int64_t rows, int64_t n, const float *a, const float *b, int64_t ld, float *out))        \
     LEAF(outer_depthwise, (const cvi_rectangle *at, int64_t channels, float *sum))                           \
+    LEAF(depthwise_border,                                                                                   \
+         (const cvi_grid *g, int64_t columns, int64_t size, const float *x, const cvi_tile *tile))           \
     LEAF(pool_max, (int64_t count, int64_t channels, const float *const *x, const int32_t *place,            \
                     float *out, int32_t *position))                                                          \
     LEAF(pool_sum, (int64_t count, int64_t channels, const float *const *x, float scale, float *out))        \
@@ -71,14 +95,15 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
 
 struct cvi_kernels {
     const char *name;
-    int rows;                        /* register block height, 1..CVI_MAX_ROWS */
-    cvi_micro *const *micro16;       /* [M], M = 1..rows */
-    cvi_micro *const *micro8;        /* [M] */
-    cvi_micro_dw *const *depthwise;  /* [M] */
-    cvi_micro_outer *const *outer16; /* [M] */
-    cvi_micro_outer *const *outer8;  /* [M] */
-    cvi_map *const *unary;           /* [cvi_unary_op] */
-    cvi_zip *const *binary;          /* [cvi_binary_op] */
+    int rows;                                        /* register block height, 1..CVI_MAX_ROWS */
+    cvi_micro *const *micro16;                       /* [M], M = 1..rows */
+    cvi_micro *const *micro8;                        /* [M] */
+    cvi_micro_dw *const *depthwise;                  /* [M] */
+    cvi_micro_grid *const (*grid)[CVI_MAX_ROWS + 1]; /* [cvi_grid_kind][M] */
+    cvi_micro_outer *const *outer16;                 /* [M] */
+    cvi_micro_outer *const *outer8;                  /* [M] */
+    cvi_map *const *unary;                           /* [cvi_unary_op] */
+    cvi_zip *const *binary;                          /* [cvi_binary_op] */
 #define CVI_LEAF_FIELD(name, parameters) void(*name) parameters;
     CVI_LEAVES(CVI_LEAF_FIELD)
 #undef CVI_LEAF_FIELD

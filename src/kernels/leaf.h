@@ -27,6 +27,7 @@
 extern cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1];
 extern cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1];
 extern cvi_micro_dw *const CVI_LEAF(depthwise)[CVI_MAX_ROWS + 1];
+extern cvi_micro_grid *const CVI_LEAF(grid)[CVI_N_GRIDS][CVI_MAX_ROWS + 1];
 extern cvi_micro_outer *const CVI_LEAF(outer16)[CVI_MAX_ROWS + 1];
 extern cvi_micro_outer *const CVI_LEAF(outer8)[CVI_MAX_ROWS + 1];
 extern cvi_map *const CVI_LEAF(unary)[CVI_N_UNARY];

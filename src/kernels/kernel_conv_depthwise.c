@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ * kernel_conv_depthwise.c - depthwise convolution of common kernels, either direction, without lists of addresses.
+ * A chunk is a band of output rows x some channels, few enough that the rows it reads stay in the second-level cache
+ * from one output row to the next. The gradient of stride 1 is the same with its taps reversed; that of stride 2 is
+ * four phases, each a dense convolution with a smaller kernel: nothing is scattered.
+ */
+#include "kernels/kernel_conv.h"
+
+/* Which leaf serves `columns` taps in a row at this step of the input; CVI_N_GRIDS: none. */
+static cvi_grid_kind kind_of(int64_t columns, int64_t step) {
+    switch (columns * 10 + step) {
+    case 11:
+        return CVI_GRID_1;
+    case 21:
+        return CVI_GRID_2;
+    case 31:
+        return CVI_GRID_3;
+    case 32:
+        return CVI_GRID_3_2;
+    case 51:
+        return CVI_GRID_5;
+    case 52:
+        return CVI_GRID_5_2;
+    case 71:
+        return CVI_GRID_7;
+    default:
+        return CVI_N_GRIDS;
+    }
+}
+
+static int64_t tap_columns(const cvi_phase *ph) {
+    return ph->high_x - ph->low_x + 1;
+}
+
+static int64_t tap_rows(const cvi_phase *ph) {
+    return ph->high_y - ph->low_y + 1;
+}
+
+/* Every phase's taps fill a rectangle (no dilation) of a width that a leaf knows. A phase without taps is none. */
+bool cvi_depthwise_fits(const cvi_conv_plan *p) {
+    for (int64_t i = 0; i < p->n_phases; i++) {
+        const cvi_phase *ph = &p->phases[i];
+        bool dense = ph->n_taps > 0 && ph->n_taps == tap_rows(ph) * tap_columns(ph);
+        if (!dense || p->in_step_x > 2 || kind_of(tap_columns(ph), p->in_step_x) == CVI_N_GRIDS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+typedef struct run_job {
+    const cvi_conv_plan *plan;
+    const cvi_conv_io *io;
+    int64_t in_pitch, out_pitch, pitch; /* pitch: channels rounded up to 8 */
+    int64_t parts, channels;            /* of all channels; channels of a part */
+    int64_t bands, rows;                /* of the tallest phase; rows of a band */
+} run_job;
+
+int64_t cvi_depthwise_scratch(const cvi_conv_plan *p) {
+    return CVI_PITCH(p->in_c) * (int64_t)sizeof(float);
+}
+
+static void split(run_job *job) {
+    enum { LINES = 65536, WORK = 120000 }; /* floats that stay close; multiply-adds of a chunk */
+    const cvi_conv_plan *p = job->plan;
+    int64_t tallest = 0, widest = 0, most_rows = 1;
+    for (int64_t i = 0; i < p->n_phases; i++) {
+        tallest = CVI_MAX(tallest, p->phases[i].rows);
+        widest = CVI_MAX(widest, p->phases[i].columns);
+        most_rows = CVI_MAX(most_rows, tap_rows(&p->phases[i]));
+    }
+    int64_t fit = CVI_MAX(16, LINES / ((most_rows + p->in_step_y) * p->in_w) / 16 * 16);
+    job->parts = (job->pitch + fit - 1) / fit;
+    job->channels = ((job->pitch + job->parts - 1) / job->parts + 15) / 16 * 16;
+    job->parts = (job->pitch + job->channels - 1) / job->channels;
+    int64_t work = CVI_MAX(1, widest * CVI_MIN(job->channels, job->pitch) * p->most_taps);
+    int64_t rows = CVI_MAX(1, CVI_MIN(tallest, WORK / work));
+    job->bands = CVI_MAX(1, (tallest + rows - 1) / rows);
+    job->rows = CVI_MAX(1, (tallest + job->bands - 1) / job->bands);
+}
+
+/* What one row of outputs of one part needs. */
+typedef struct row_work {
+    const cvi_phase *phase;
+    cvi_grid grid;
+    cvi_micro_grid *const *leaf;
+    const float *in,
+        *weights;      /* at tap row `first` of output column 0's window, before its first column; tap 0 */
+    cvi_tile tile;     /* at output column 0 */
+    int64_t low, high; /* output columns whose taps are all inside the picture */
+} row_work;
+
+static cvi_tile moved(const row_work *w, int64_t x) {
+    cvi_tile tile = w->tile;
+    tile.out += x * tile.pitch;
+    tile.add = tile.add != NULL ? tile.add + x * tile.pitch : NULL;
+    return tile;
+}
+
+/* Output columns [from, until) one at a time, only the taps that are inside. */
+static void run_border(const run_job *job, const row_work *w, int64_t from, int64_t until) {
+    const cvi_conv_plan *p = job->plan;
+    int64_t size = tap_columns(w->phase);
+    for (int64_t x = from; x < until; x++) {
+        int64_t ix = x * p->in_step_x + w->phase->low_x;
+        int64_t first = CVI_MIN(size, CVI_MAX(0, -ix)), last = CVI_MAX(first, CVI_MIN(size, p->in_w - ix));
+        cvi_grid grid = w->grid;
+        grid.w += first * grid.w_step;
+        cvi_tile tile = moved(w, x);
+        p->kernels->depthwise_border(&grid, last - first, size,
+                                     w->in + (last > first ? ix + first : 0) * job->in_pitch, &tile);
+    }
+}
+
+static void run_row(const run_job *job, const row_work *w) {
+    const cvi_conv_plan *p = job->plan;
+    int64_t most = p->kernels->rows;
+    run_border(job, w, 0, w->low);
+    for (int64_t x = w->low, n; x < w->high; x += n) {
+        int64_t blocks = (w->high - x + most - 1) / most;
+        n = (w->high - x + blocks - 1) / blocks;
+        cvi_tile tile = moved(w, x);
+        w->leaf[n](&w->grid, w->in + (x * p->in_step_x + w->phase->low_x) * job->in_pitch, &tile);
+    }
+    run_border(job, w, w->high, w->phase->columns);
+}
+
+/* Row y of a phase's outputs, channels [c, c+count) of picture n. */
+static void prepare_row(const run_job *job, int64_t n, int64_t y, int64_t c, row_work *w) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_phase *ph = w->phase;
+    int64_t iy = y * p->in_step_y + ph->low_y, size = tap_columns(ph);
+    int64_t first = CVI_MIN(tap_rows(ph), CVI_MAX(0, -iy));
+    int64_t last = CVI_MAX(first, CVI_MIN(tap_rows(ph), p->in_h - iy));
+    int64_t row = last > first ? iy + first : 0;
+    int64_t out = ((n * p->out_h + ph->y0 + y * p->out_step_y) * p->out_w + ph->x0) * job->out_pitch + c;
+    w->in = job->io->in + (n * p->in_h + row) * p->in_w * job->in_pitch + c;
+    w->grid.w = p->weights + ph->packed + first * size * job->pitch + c;
+    w->grid.rows = last - first;
+    w->tile.out = job->io->out + out;
+    w->tile.add = job->io->residual != NULL ? job->io->residual + out : NULL;
+}
+
+/* Padding channels are 0 whatever the clamp. */
+static void clear_padding(const run_job *job, const row_work *w, int64_t first_channel) {
+    const cvi_conv_plan *p = job->plan;
+    for (int64_t x = 0; x < w->phase->columns; x++) {
+        memset(w->tile.out + x * w->tile.pitch + p->in_c - first_channel, 0,
+               (size_t)(job->pitch - p->in_c) * sizeof(float));
+    }
+}
+
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    const cvi_conv_io *io = job->io;
+    int64_t part = chunk % job->parts, band = chunk / job->parts % job->bands;
+    int64_t phase = chunk / job->parts / job->bands % p->n_phases,
+            n = chunk / job->parts / job->bands / p->n_phases;
+    int64_t c = part * job->channels, channels = CVI_MIN(job->channels, job->pitch - c);
+    float *bias = (float *)(void *)((char *)io->scratch + worker * cvi_depthwise_scratch(p));
+    memset(bias, 0, (size_t)channels * sizeof(float));
+    if (io->bias != NULL) {
+        memcpy(bias, io->bias + c, (size_t)CVI_MIN(channels, p->in_c - c) * sizeof(float));
+    }
+    row_work w = {.phase = &p->phases[phase]};
+    w.grid = (cvi_grid){.channels = channels,
+                        .x_step = job->in_pitch,
+                        .x_row = p->in_w * job->in_pitch,
+                        .w_step = job->pitch};
+    w.leaf = p->kernels->grid[kind_of(tap_columns(w.phase), p->in_step_x)];
+    w.tile = (cvi_tile){.bias = bias,
+                        .pitch = job->out_pitch * p->out_step_x,
+                        .clamp = io->clamp,
+                        .lo = io->lo,
+                        .hi = io->hi};
+    /* Column x has its first tap at x*step + low_x >= 0 and its last at x*step + high_x < in_w. */
+    int64_t step = p->in_step_x, room = p->in_w - w.phase->high_x;
+    w.low = CVI_MIN(w.phase->columns, w.phase->low_x < 0 ? (-w.phase->low_x + step - 1) / step : 0);
+    w.high = CVI_MAX(w.low, CVI_MIN(w.phase->columns, room > 0 ? (room + step - 1) / step : 0));
+    int64_t last = CVI_MIN(w.phase->rows, (band + 1) * job->rows);
+    for (int64_t y = band * job->rows; y < last; y++) {
+        prepare_row(job, n, y, c, &w);
+        run_row(job, &w);
+        if (io->clamp && c + channels == job->pitch && job->pitch > p->in_c) {
+            clear_padding(job, &w, c);
+        }
+    }
+}
+
+void cvi_depthwise_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+    run_job job = {.plan = p, .io = io, .pitch = CVI_PITCH(p->in_c)};
+    job.in_pitch = io->in_pitch != 0 ? io->in_pitch : job.pitch;
+    job.out_pitch = io->out_pitch != 0 ? io->out_pitch : job.pitch;
+    split(&job);
+    cvi_pool_run(pool, p->N * p->n_phases * job.bands * job.parts, run_chunk, &job);
+}
