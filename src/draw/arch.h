@@ -60,6 +60,8 @@ typedef struct cvi_arch_node {
     int64_t params, trainable; /* numbers learned, without running statistics */
     int64_t macs, flops;       /* of the whole batch */
     int64_t bytes;             /* of all values that the members write, batch included */
+    unsigned op_flags;         /* CVI_OP_* of the operator; 0 where unknown */
+    const char *symbol;        /* of a join, for its circle: "+", "×"; NULL = none */
     bool in_place;             /* shares the memory of its input (reshape, identity) */
     int64_t weight_bytes,
         live_bytes; /* alive while this box computes: what later boxes still need, and its own */

@@ -207,6 +207,8 @@ static void fill_class(const maker *m, const cvi_node *node, cvi_arch_node *out)
     out->word = word_of(m, node);
     out->op = node->op;
     out->note = node->note;
+    out->op_flags = out->known ? node->def->flags : 0;
+    out->symbol = out->known ? node->def->symbol : NULL;
     out->groups = CVI_MAX(cvi_node_int(node, "group", 1), 1);
     for (int k = 0; k < node->n_in; k++) {
         flows += node->in[k] >= 0 && m->groups.depends[node->in[k]];
@@ -508,7 +510,17 @@ cvs_status cvi_arch_read(const cvs_model *model, const cvs_draw_options *o, cvi_
     return CVS_OK;
 }
 
-cvs_status cvi_arch_from_model(const cvs_model *model, const cvs_draw_options *o, cvi_arch **out,
+cvs_status cvi_arch_from_model(const cvs_model *model, const cvs_draw_options *options, cvi_arch **out,
                                cvs_error *err) {
-    return cvi_arch_read(model, o, out, err);
+    cvs_draw_options none = {0};
+    const cvs_draw_options *o = options != NULL ? options : &none;
+    CVI_TRY(cvi_arch_read(model, o, out, err));
+    cvs_status s = cvi_arch_simplify(*out, o, err);
+    s = s == CVS_OK ? cvi_arch_chain_concats(*out, err) : s;
+    s = s == CVS_OK && !o->no_group ? cvi_arch_fold(*out, err) : s;
+    if (s != CVS_OK) {
+        cvi_arch_free(*out);
+        *out = NULL;
+    }
+    return s;
 }

@@ -28,6 +28,8 @@ static const cvi_op_attr hard_sigmoid_attrs[] = {
 };
 const cvi_op cvi_op_hard_sigmoid = {
     .name = "HardSigmoid",
+    .word_en = "hard-sigmoid",
+    .word_zh = "hard-sigmoid",
     .since = 6,
     CVI_MAP_COMMON(hard_sigmoid),
     .attrs = hard_sigmoid_attrs,
@@ -42,6 +44,8 @@ const cvi_op cvi_op_hard_sigmoid = {
 
 const cvi_op cvi_op_hard_swish = {
     .name = "HardSwish",
+    .word_en = "hard-swish",
+    .word_zh = "hard-swish",
     .since = 14,
     CVI_MAP_COMMON(hard_swish),
     .flags = CVI_OP_POINTWISE,

@@ -164,6 +164,8 @@ static const cvi_op_io prelu_out[] = {{"Y", CVI_DATA, false, false}};
 
 const cvi_op cvi_op_prelu = {
     .name = "PRelu",
+    .word_en = "PReLU",
+    .word_zh = "PReLU",
     .since = 7,
     .inputs = prelu_in,
     .n_inputs = CVI_COUNT(prelu_in),

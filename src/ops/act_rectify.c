@@ -170,6 +170,8 @@ static cvs_status clip_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
 
 const cvi_op cvi_op_relu = {
     .name = "Relu",
+    .word_en = "ReLU",
+    .word_zh = "ReLU",
     .since = 6,
     .inputs = cvi_map_in,
     .n_inputs = 1,
@@ -196,6 +198,8 @@ static const cvi_op_attr leaky_attrs[] = {
     {"alpha", CVI_ATTR_FLOAT, "0.01", "any", "slope for negative numbers", "负数部分的斜率"}};
 const cvi_op cvi_op_leaky_relu = {
     .name = "LeakyRelu",
+    .word_en = "leaky ReLU",
+    .word_zh = "Leaky ReLU",
     .since = 6,
     CVI_MAP_COMMON(leaky),
     .attrs = leaky_attrs,
@@ -257,6 +261,8 @@ static const cvi_op_io clip_in[] = {
     {"input", CVI_DATA, false, false}, {"min", CVI_DATA, true, false}, {"max", CVI_DATA, true, false}};
 const cvi_op cvi_op_clip = {
     .name = "Clip",
+    .word_en = "clip",
+    .word_zh = "截断",
     .since = 11,
     .inputs = clip_in,
     .n_inputs = CVI_COUNT(clip_in),

@@ -96,6 +96,8 @@ static cvs_status gelu_infer(cvi_opctx *ctx) {
 
 const cvi_op cvi_op_sigmoid = {
     .name = "Sigmoid",
+    .word_en = "sigmoid",
+    .word_zh = "sigmoid",
     .since = 6,
     CVI_MAP_COMMON(sigmoid),
     .flags = CVI_OP_POINTWISE | CVI_OP_SQUASH,
@@ -108,6 +110,8 @@ const cvi_op cvi_op_sigmoid = {
 
 const cvi_op cvi_op_tanh = {
     .name = "Tanh",
+    .word_en = "tanh",
+    .word_zh = "tanh",
     .since = 6,
     CVI_MAP_COMMON(hyperbolic),
     .flags = CVI_OP_POINTWISE,
@@ -120,6 +124,8 @@ const cvi_op cvi_op_tanh = {
 
 const cvi_op cvi_op_softplus = {
     .name = "Softplus",
+    .word_en = "softplus",
+    .word_zh = "softplus",
     .since = 1,
     CVI_MAP_COMMON(softplus),
     .flags = CVI_OP_POINTWISE,
@@ -134,6 +140,8 @@ static const cvi_op_attr elu_attrs[] = {{"alpha", CVI_ATTR_FLOAT, "1.0", "any",
                                          "输入极负时输出趋近于 −alpha"}};
 const cvi_op cvi_op_elu = {
     .name = "Elu",
+    .word_en = "ELU",
+    .word_zh = "ELU",
     .since = 6,
     CVI_MAP_COMMON(elu),
     .attrs = elu_attrs,
@@ -152,6 +160,8 @@ static const cvi_op_attr selu_attrs[] = {
 };
 const cvi_op cvi_op_selu = {
     .name = "Selu",
+    .word_en = "SELU",
+    .word_zh = "SELU",
     .since = 6,
     CVI_MAP_COMMON(selu),
     .attrs = selu_attrs,
@@ -168,6 +178,8 @@ static const cvi_op_attr celu_attrs[] = {{"alpha", CVI_ATTR_FLOAT, "1.0", "not 0
                                           "how soon negative numbers level off", "负数部分趋于平缓的快慢"}};
 const cvi_op cvi_op_celu = {
     .name = "Celu",
+    .word_en = "CELU",
+    .word_zh = "CELU",
     .since = 12,
     CVI_MAP_COMMON(celu),
     .attrs = celu_attrs,
@@ -183,6 +195,8 @@ static const cvi_op_attr swish_attrs[] = {
     {"alpha", CVI_ATTR_FLOAT, "1.0", "any", "steepness of the sigmoid", "Sigmoid 的陡度"}};
 const cvi_op cvi_op_swish = {
     .name = "Swish",
+    .word_en = "SiLU",
+    .word_zh = "SiLU",
     .since = 24,
     CVI_MAP_COMMON(swish),
     .attrs = swish_attrs,
@@ -198,6 +212,8 @@ const cvi_op cvi_op_swish = {
 
 const cvi_op cvi_op_mish = {
     .name = "Mish",
+    .word_en = "Mish",
+    .word_zh = "Mish",
     .since = 18,
     CVI_MAP_COMMON(mish),
     .flags = CVI_OP_POINTWISE,
@@ -213,6 +229,8 @@ static const cvi_op_attr gelu_attrs[] = {{"approximate", CVI_ATTR_STRING, "none"
                                           "精确计算，或使用较省的 tanh 近似公式"}};
 const cvi_op cvi_op_gelu = {
     .name = "Gelu",
+    .word_en = "GELU",
+    .word_zh = "GELU",
     .since = 20,
     CVI_MAP_COMMON(gelu),
     .attrs = gelu_attrs,

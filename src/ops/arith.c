@@ -461,6 +461,9 @@ static const cvi_op_io pair_out[] = {{"C", CVI_DATA, false, false}};
 
 const cvi_op cvi_op_add = {
     .name = "Add",
+    .word_en = "add",
+    .word_zh = "加",
+    .symbol = "+",
     .since = 7,
     .inputs = pair_in,
     .n_inputs = 2,
@@ -487,6 +490,9 @@ const cvi_op cvi_op_add = {
 
 const cvi_op cvi_op_sub = {
     .name = "Sub",
+    .word_en = "subtract",
+    .word_zh = "减",
+    .symbol = "−",
     .since = 7,
     .inputs = pair_in,
     .n_inputs = 2,
@@ -510,6 +516,9 @@ const cvi_op cvi_op_sub = {
 
 const cvi_op cvi_op_mul = {
     .name = "Mul",
+    .word_en = "multiply",
+    .word_zh = "乘",
+    .symbol = "×",
     .since = 7,
     .inputs = pair_in,
     .n_inputs = 2,
@@ -535,6 +544,9 @@ const cvi_op cvi_op_mul = {
 
 const cvi_op cvi_op_div = {
     .name = "Div",
+    .word_en = "divide",
+    .word_zh = "除",
+    .symbol = "÷",
     .since = 7,
     .inputs = pair_in,
     .n_inputs = 2,

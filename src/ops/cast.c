@@ -66,6 +66,8 @@ static const cvi_op_attr cast_attrs[] = {
 
 const cvi_op cvi_op_cast = {
     .name = "Cast",
+    .word_en = "cast",
+    .word_zh = "类型转换",
     .since = 6,
     .inputs = cast_in,
     .n_inputs = 1,

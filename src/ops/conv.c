@@ -132,6 +132,8 @@ static const cvi_op_attr conv_attrs[] = {
 
 const cvi_op cvi_op_conv = {
     .name = "Conv",
+    .word_en = "conv",
+    .word_zh = "卷积",
     .since = 1,
     .inputs = conv_in,
     .n_inputs = CVI_COUNT(conv_in),

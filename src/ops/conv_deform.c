@@ -227,6 +227,8 @@ static const cvi_op_attr deform_attrs[] = {
 
 const cvi_op cvi_op_deform_conv = {
     .name = "DeformConv",
+    .word_en = "deformable conv",
+    .word_zh = "可变形卷积",
     .since = 19,
     .inputs = deform_in,
     .n_inputs = 5,

@@ -142,6 +142,8 @@ static const cvi_op_attr transpose_attrs[] = {
 
 const cvi_op cvi_op_conv_transpose = {
     .name = "ConvTranspose",
+    .word_en = "deconv",
+    .word_zh = "反卷积",
     .since = 1,
     .inputs = transpose_in,
     .n_inputs = CVI_COUNT(transpose_in),

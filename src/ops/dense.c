@@ -399,6 +399,8 @@ static const cvi_op_attr gemm_attrs[] = {
 
 const cvi_op cvi_op_gemm = {
     .name = "Gemm",
+    .word_en = "dense",
+    .word_zh = "全连接",
     .since = 7,
     .inputs = gemm_in,
     .n_inputs = CVI_COUNT(gemm_in),
@@ -428,6 +430,8 @@ static const cvi_op_io matmul_in[] = {{"A", CVI_DATA, false, false}, {"B", CVI_W
 
 const cvi_op cvi_op_matmul = {
     .name = "MatMul",
+    .word_en = "matmul",
+    .word_zh = "矩阵乘",
     .since = 1,
     .inputs = matmul_in,
     .n_inputs = CVI_COUNT(matmul_in),

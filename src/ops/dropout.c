@@ -108,6 +108,8 @@ static const cvi_op_attr drop_attrs[] = {{"seed", CVI_ATTR_INT, "", "any",
 
 const cvi_op cvi_op_dropout = {
     .name = "Dropout",
+    .word_en = "dropout",
+    .word_zh = "dropout",
     .since = 12,
     .inputs = drop_in,
     .n_inputs = CVI_COUNT(drop_in),

@@ -191,6 +191,8 @@ static const cvi_op_attr axis_attrs[] = {
 
 const cvi_op cvi_op_gather = {
     .name = "Gather",
+    .word_en = "gather",
+    .word_zh = "取项",
     .since = 13,
     .inputs = pick_in,
     .n_inputs = 2,

@@ -230,6 +230,8 @@ static const cvi_op_attr concat_attrs[] = {
 
 const cvi_op cvi_op_concat = {
     .name = "Concat",
+    .word_en = "concat",
+    .word_zh = "拼接",
     .since = 4,
     .inputs = concat_in,
     .n_inputs = 1,
@@ -267,6 +269,8 @@ static const cvi_op_attr split_attrs[] = {
 
 const cvi_op cvi_op_split = {
     .name = "Split",
+    .word_en = "split",
+    .word_zh = "切分",
     .since = 13,
     .inputs = split_in,
     .n_inputs = 2,

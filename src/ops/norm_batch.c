@@ -307,6 +307,8 @@ static const cvi_op_attr bn_attrs[] = {
 
 const cvi_op cvi_op_batch_normalization = {
     .name = "BatchNormalization",
+    .word_en = "BN",
+    .word_zh = "BN",
     .since = 9,
     .inputs = bn_in,
     .n_inputs = CVI_COUNT(bn_in),

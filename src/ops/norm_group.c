@@ -338,6 +338,8 @@ static const cvi_op_attr instance_attrs[] = {EPSILON};
 
 const cvi_op cvi_op_instance_normalization = {
     .name = "InstanceNormalization",
+    .word_en = "instance norm",
+    .word_zh = "实例归一化",
     .since = 6,
     .inputs = instance_in,
     .n_inputs = CVI_COUNT(instance_in),
@@ -373,6 +375,8 @@ static const cvi_op_attr group_attrs[] = {
 
 const cvi_op cvi_op_group_normalization = {
     .name = "GroupNormalization",
+    .word_en = "group norm",
+    .word_zh = "组归一化",
     .since = 21,
     .inputs = group_in,
     .n_inputs = CVI_COUNT(group_in),
@@ -409,6 +413,8 @@ static const cvi_op_attr layer_attrs[] = {
 
 const cvi_op cvi_op_layer_normalization = {
     .name = "LayerNormalization",
+    .word_en = "layer norm",
+    .word_zh = "层归一化",
     .since = 17,
     .inputs = layer_in,
     .n_inputs = CVI_COUNT(layer_in),

@@ -445,6 +445,8 @@ static const cvi_op_attr lrn_attrs[] = {
 };
 const cvi_op cvi_op_lrn = {
     .name = "LRN",
+    .word_en = "LRN",
+    .word_zh = "LRN",
     .since = 1,
     LOCAL_COMMON,
     .attrs = lrn_attrs,

@@ -182,6 +182,7 @@ struct cvi_op {
     cvi_glyph glyph;
     const char *word_en,
         *word_zh; /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
+    const char *symbol; /* where it joins branches: "+", "×"; NULL: none */
 
     /* Fills out[k].dtype, rank, dim (never -1) from shapes; needs a value's numbers: `CVI_TRY(cvi_need(ctx, k))`, which
      * answers CVS_E_LATE while they are not known (the engine then infers at run time). Wrong shapes: a sentence. */

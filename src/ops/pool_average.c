@@ -344,6 +344,8 @@ static const cvi_op_attr global_lp_attrs[] = {P_ATTR};
 
 const cvi_op cvi_op_average_pool = {
     .name = "AveragePool",
+    .word_en = "avg pool",
+    .word_zh = "平均池化",
     POOL_COMMON,
     .attrs = average_attrs,
     .n_attrs = CVI_COUNT(average_attrs),
@@ -363,6 +365,8 @@ const cvi_op cvi_op_average_pool = {
 
 const cvi_op cvi_op_global_average_pool = {
     .name = "GlobalAveragePool",
+    .word_en = "global avg pool",
+    .word_zh = "全局平均池化",
     POOL_COMMON,
     .infer = global_infer,
     .forward = global_forward,

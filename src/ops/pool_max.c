@@ -336,6 +336,8 @@ static const cvi_op_attr max_attrs[] = {
 
 const cvi_op cvi_op_max_pool = {
     .name = "MaxPool",
+    .word_en = "max pool",
+    .word_zh = "最大池化",
     .since = 1,
     .inputs = max_in,
     .n_inputs = CVI_COUNT(max_in),
@@ -366,6 +368,8 @@ const cvi_op cvi_op_max_pool = {
 
 const cvi_op cvi_op_global_max_pool = {
     .name = "GlobalMaxPool",
+    .word_en = "global max pool",
+    .word_zh = "全局最大池化",
     .since = 1,
     .inputs = max_in,
     .n_inputs = CVI_COUNT(max_in),

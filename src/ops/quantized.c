@@ -234,6 +234,8 @@ static const cvi_op_io qconv_in[] = {{"x", CVI_DATA, false, false},
 
 const cvi_op cvi_op_qlinear_conv = {
     .name = "QLinearConv",
+    .word_en = "int8 conv",
+    .word_zh = "量化卷积",
     .since = 10,
     .inputs = qconv_in,
     .n_inputs = 9,
@@ -291,6 +293,8 @@ static const cvi_op_io iconv_in[] = {{"x", CVI_DATA, false, false},
 
 const cvi_op cvi_op_conv_integer = {
     .name = "ConvInteger",
+    .word_en = "int conv",
+    .word_zh = "整数卷积",
     .since = 10,
     .inputs = iconv_in,
     .n_inputs = 4,

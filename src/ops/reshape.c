@@ -152,6 +152,8 @@ static const cvi_op_attr reshape_attrs[] = {
 
 const cvi_op cvi_op_reshape = {
     .name = "Reshape",
+    .word_en = "reshape",
+    .word_zh = "变形",
     .since = 5,
     .inputs = reshape_in,
     .n_inputs = 2,
@@ -179,6 +181,8 @@ static const cvi_op_attr flatten_attrs[] = {
 
 const cvi_op cvi_op_flatten = {
     .name = "Flatten",
+    .word_en = "flatten",
+    .word_zh = "展平",
     .since = 1,
     .inputs = one_in,
     .n_inputs = 1,
@@ -205,6 +209,8 @@ static const cvi_op_io squeeze_in[] = {{"data", CVI_DATA, false, false}, {"axes"
 
 const cvi_op cvi_op_squeeze = {
     .name = "Squeeze",
+    .word_en = "squeeze",
+    .word_zh = "去维",
     .since = 13,
     .inputs = squeeze_in,
     .n_inputs = 2,
@@ -226,6 +232,8 @@ static const cvi_op_io unsqueeze_in[] = {{"data", CVI_DATA, false, false}, {"axe
 
 const cvi_op cvi_op_unsqueeze = {
     .name = "Unsqueeze",
+    .word_en = "unsqueeze",
+    .word_zh = "加维",
     .since = 13,
     .inputs = unsqueeze_in,
     .n_inputs = 2,
@@ -245,6 +253,8 @@ const cvi_op cvi_op_unsqueeze = {
 
 const cvi_op cvi_op_identity = {
     .name = "Identity",
+    .word_en = "identity",
+    .word_zh = "恒等",
     .since = 1,
     .inputs = one_in,
     .n_inputs = 1,

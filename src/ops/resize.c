@@ -302,6 +302,8 @@ static const cvi_op_attr resize_attrs[] = {
 
 const cvi_op cvi_op_resize = {
     .name = "Resize",
+    .word_en = "upsample",
+    .word_zh = "上采样",
     .since = 19,
     .inputs = resize_in,
     .n_inputs = 4,

@@ -296,6 +296,8 @@ static const cvi_op_io slice_in[] = {{"data", CVI_DATA, false, false},
 
 const cvi_op cvi_op_slice = {
     .name = "Slice",
+    .word_en = "slice",
+    .word_zh = "切片",
     .since = 13,
     .inputs = slice_in,
     .n_inputs = 5,
@@ -326,6 +328,8 @@ static const cvi_op_attr pad_attrs[] = {
 
 const cvi_op cvi_op_pad = {
     .name = "Pad",
+    .word_en = "pad",
+    .word_zh = "填充",
     .since = 19,
     .inputs = pad_in,
     .n_inputs = 4,

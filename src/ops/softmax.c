@@ -186,6 +186,8 @@ static const cvi_op_attr soft_attrs[] = {{"axis", CVI_ATTR_INT, "-1", "[-rank, r
 
 const cvi_op cvi_op_softmax = {
     .name = "Softmax",
+    .word_en = "softmax",
+    .word_zh = "softmax",
     SOFT_COMMON,
     .flags = CVI_OP_SQUASH,
     .forward = softmax_forward,
@@ -204,6 +206,8 @@ const cvi_op cvi_op_softmax = {
 
 const cvi_op cvi_op_log_softmax = {
     .name = "LogSoftmax",
+    .word_en = "log softmax",
+    .word_zh = "log softmax",
     SOFT_COMMON,
     .flags = CVI_OP_SQUASH,
     .forward = log_softmax_forward,

@@ -142,6 +142,8 @@ static const cvi_op_attr depth_attrs[] = {
 
 const cvi_op cvi_op_depth_to_space = {
     .name = "DepthToSpace",
+    .word_en = "depth to space",
+    .word_zh = "深度转空间",
     .since = 13,
     .inputs = one_in,
     .n_inputs = 1,
@@ -171,6 +173,8 @@ static const cvi_op_attr space_attrs[] = {
 
 const cvi_op cvi_op_space_to_depth = {
     .name = "SpaceToDepth",
+    .word_en = "space to depth",
+    .word_zh = "空间转深度",
     .since = 13,
     .inputs = one_in,
     .n_inputs = 1,

@@ -173,6 +173,8 @@ static const cvi_op_attr transpose_attrs[] = {
 
 const cvi_op cvi_op_transpose = {
     .name = "Transpose",
+    .word_en = "transpose",
+    .word_zh = "转置",
     .since = 1,
     .inputs = one_in,
     .n_inputs = 1,

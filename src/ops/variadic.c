@@ -189,6 +189,9 @@ static const cvi_op_io min_out[] = {{"min", CVI_DATA, false, false}};
 
 const cvi_op cvi_op_sum = {
     .name = "Sum",
+    .word_en = "add",
+    .word_zh = "加",
+    .symbol = "+",
     .since = 8,
     .inputs = many_in,
     .n_inputs = 1,
@@ -208,6 +211,9 @@ const cvi_op cvi_op_sum = {
 
 const cvi_op cvi_op_mean = {
     .name = "Mean",
+    .word_en = "mean",
+    .word_zh = "均值",
+    .symbol = "μ",
     .since = 8,
     .inputs = many_in,
     .n_inputs = 1,
@@ -226,6 +232,8 @@ const cvi_op cvi_op_mean = {
 
 const cvi_op cvi_op_max = {
     .name = "Max",
+    .word_en = "max",
+    .word_zh = "取大",
     .since = 8,
     .inputs = many_in,
     .n_inputs = 1,
@@ -245,6 +253,8 @@ const cvi_op cvi_op_max = {
 
 const cvi_op cvi_op_min = {
     .name = "Min",
+    .word_en = "min",
+    .word_zh = "取小",
     .since = 8,
     .inputs = many_in,
     .n_inputs = 1,
