@@ -55,6 +55,10 @@ struct cvi_back_plan {
     bool *is_plain; /* per wanted: converted since the last pass */
     int64_t bytes;  /* of the block */
     bool once;      /* made for shapes that only the last run knew */
+    int *
+        owner; /* per buffer: wanted value whose memory of the caller may stand for it, -1; NULL: not asked yet */
+    void *const *into; /* during a pass, per wanted: memory of the caller, or NULL */
+    bool add;          /* to what is there */
 };
 
 static inline cvi_back_step *cvi_back_steps(const cvi_back_plan *p) {
@@ -75,6 +79,9 @@ cvs_layout cvi_back_node_form(const cvi_exec *x, int n, int v, cvi_role role);
 cvs_status cvi_back_plan_new(cvi_exec *x, const int *seeds, int n_seeds, const int *wanted, int n_wanted,
                              cvi_back_plan **out, cvs_error *err);
 void cvi_back_plan_free(cvi_back_plan *p);
+/* back_into.c */
+cvs_status cvi_back_find_owners(const cvi_exec *x, cvi_back_plan *p, cvs_error *err);
+cvs_status cvi_back_hand_over(cvi_exec *x, cvi_back_plan *p, void *const *into, bool add, cvs_error *err);
 /* back_run.c */
 cvs_status cvi_back_run(cvi_exec *x, cvi_back_plan *p, cvi_rule rule, const cvs_tensor *seeds,
                         cvs_error *err);

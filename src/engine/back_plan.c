@@ -576,6 +576,7 @@ void cvi_back_plan_free(cvi_back_plan *p) {
     cvi_free(p->form);
     cvi_free(p->plain);
     cvi_free(p->is_plain);
+    cvi_free(p->owner);
     cvi_free(p);
 }
 

@@ -13,7 +13,15 @@ typedef struct back_call {
     const float **base;
 } back_call;
 
+/* Whether the caller's memory stands for this buffer. */
+static bool is_owned(const cvi_back_plan *p, int buffer) {
+    return buffer >= 0 && p->into && p->owner[buffer] >= 0;
+}
+
 static void *memory_of(const cvi_exec *x, const cvi_back_plan *p, int buffer) {
+    if (is_owned(p, buffer)) {
+        return p->into[p->owner[buffer]];
+    }
     return buffer < 0 ? NULL : (uint8_t *)x->back.block + cvi_back_buffers(p)[buffer].at;
 }
 
@@ -55,7 +63,7 @@ static void copy(cvi_exec *x, const cvi_back_plan *p, const cvi_back_step *step)
 static void clear(cvi_exec *x, const cvi_back_plan *p, const cvi_back_step *step) {
     cvs_tensor t;
     (void)cvi_back_tensor(x, step->value, step->form, &t);
-    if (t.bytes > 0) {
+    if (t.bytes > 0 && !(p->add && is_owned(p, step->to))) {
         memset(memory_of(x, p, step->to), 0, t.bytes);
     }
 }
@@ -139,7 +147,8 @@ static void give_gradients(cvi_exec *x, const cvi_back_plan *p, const cvi_back_s
             b->pout[i] = there ? t : NULL;
         } else {
             b->pin[i] = there ? t : NULL;
-            b->base[i] = memory_of(x, p, part[k].base);
+            bool onto = part[k].base < 0 && p->add && is_owned(p, part[k].buffer);
+            b->base[i] = memory_of(x, p, onto ? part[k].buffer : part[k].base);
         }
     }
 }

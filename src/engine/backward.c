@@ -98,6 +98,26 @@ cvs_status cvi_exec_backward(cvi_exec *x, cvi_rule rule, const int *seed_values,
     return CVS_OK;
 }
 
+cvs_status cvi_exec_backward_into(cvi_exec *x, cvi_rule rule, const int *seed_values, const cvs_tensor *seeds,
+                                  int n_seeds, const int *wanted, int n_wanted, void *const *into, bool add,
+                                  cvs_error *err) {
+    x->back.valid = false;
+    CVI_TRY(check(x, seed_values, seeds, n_seeds, wanted, n_wanted, err));
+    CVI_TRY(need_plan(x, seed_values, n_seeds, wanted, n_wanted, err));
+    cvi_back_plan *p = x->back.plans[0];
+    CVI_TRY(cvi_back_find_owners(x, p, err));
+    p->into = into;
+    p->add = add;
+    cvs_status s = cvi_back_run(x, p, rule, seeds, err);
+    p->into = NULL;
+    p->add = false;
+    CVI_TRY(s);
+    x->back.valid = true; /* for those that are handed over now */
+    s = cvi_back_hand_over(x, p, into, add, err);
+    x->back.valid = false;
+    return s;
+}
+
 /* ---- reading ---------------------------------------------------------------------------------------------- */
 
 cvs_status cvi_exec_gradient(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err) {

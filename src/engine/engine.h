@@ -51,9 +51,16 @@ cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_er
 cvs_status cvi_exec_backward(cvi_exec *x, cvi_rule rule, const int *seed_values, const cvs_tensor *seeds,
                              int n_seeds, const int *wanted, int n_wanted, cvs_error *err);
 cvs_status cvi_exec_gradient(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
+/* The same, with the gradient of wanted[i] written into the caller's memory into[i] (plain; its type that of the value, or float32) or,
+ * add, added to what is there: sums over many passes without a pass of their own. */
+cvs_status cvi_exec_backward_into(cvi_exec *x, cvi_rule rule, const int *seed_values, const cvs_tensor *seeds,
+                                  int n_seeds, const int *wanted, int n_wanted, void *const *into, bool add,
+                                  cvs_error *err);
 int64_t cvi_exec_bytes(const cvi_exec *x);
 /* Training: another seed for the operators that draw (dropout); and, after a forward pass, the batch's statistics into `now`,
  * the numbers of input k of a node whose operator keeps running statistics. */
+/* settled: the overridden constants have the numbers they had in the last forward pass, so that nothing is packed anew. */
+void cvi_exec_settle(cvi_exec *x, bool settled);
 void cvi_exec_reseed(cvi_exec *x, uint64_t seed);
 cvs_status cvi_exec_renew(cvi_exec *x, int node, int k, cvs_tensor *now, cvs_error *err);
 /* Fills an opctx for a node with the shapes (and data, after forward) of this exec: for cost, field, figures. */

@@ -221,7 +221,7 @@ static bool has_moved(cvi_exec *x, int n, const cvi_group *group) {
         return true;
     }
     bool moved = false;
-    for (int i = 0; x->n_moving > 0 && i < (group ? group->n : 1); i++) {
+    for (int i = 0; x->n_moving > 0 && !x->settled && i < (group ? group->n : 1); i++) {
         moved = moved || cvi_plan_reads(x, group ? group->node[i] : n, reads_moving, x);
     }
     return moved;
@@ -406,7 +406,7 @@ static void forget_values(cvi_exec *x) {
         if (slot->late) {
             slot->known = false;
         }
-        if (!slot->constant || slot->moving || slot->late) {
+        if (!slot->constant || (slot->moving && !x->settled) || slot->late) {
             slot->form[CVS_PLAIN].ready = override;
             slot->form[CVS_NHWC8].ready = false;
         }
@@ -525,6 +525,10 @@ cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cv
 }
 
 /* ---- training ----------------------------------------------------------------------------------------- */
+
+void cvi_exec_settle(cvi_exec *x, bool settled) {
+    x->settled = settled;
+}
 
 void cvi_exec_reseed(cvi_exec *x, uint64_t seed) {
     x->options.seed = seed;

@@ -118,6 +118,7 @@ struct cvi_exec {
     int last;     /* that `needed` was marked for; -2 = nothing marked yet */
     bool has_run; /* a forward pass was made, so that values have numbers */
     int n_moving; /* overridden constants */
+    bool settled; /* they are as they were in the last run */
     cvi_back_state back;
     int depth; /* of subgraphs */
 };

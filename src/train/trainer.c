@@ -13,7 +13,7 @@ enum { EVALUATE = 64, STRETCH = 8192, CACHE = 512 * 1024 };
 /* An exec for one number of pictures. Such numbers are few: a full share, what a piece ends with, and the same at the end of an epoch. */
 enum { SIZES = 4 };
 typedef struct sized {
-    int64_t n;
+    int64_t n, round; /* the last call of cvi_trainer_step it ran in: its weights are packed for that */
     cvi_exec *exec;
 } sized;
 
@@ -30,6 +30,7 @@ typedef struct worker_state {
 
 typedef struct piece {
     float *gradients; /* of the trained parameters, one after another: NULL until used */
+    void **into;      /* where each of them is */
     bool any;         /* this step */
     double loss;
     int64_t right;
@@ -57,7 +58,7 @@ struct cvi_trainer {
     double *norms, *penalties; /* by stretch: of the gradient, squared; of the weights */
     int64_t n_stretches;
     /* the step being made */
-    int64_t batch, step;
+    int64_t batch, step, round;
     double divisor; /* of the sum of the losses */
     const float *x;
     const int *labels;
@@ -107,6 +108,8 @@ static cvs_status need_exec(const cvi_trainer *t, worker_state *w, int64_t n, bo
     for (int i = 0; i < SIZES; i++) {
         if (w->sizes[i].exec && w->sizes[i].n == n) {
             w->exec = w->sizes[i].exec;
+            cvi_exec_settle(w->exec, training && w->sizes[i].round == t->round);
+            w->sizes[i].round = t->round;
             return CVS_OK;
         }
     }
@@ -115,6 +118,7 @@ static cvs_status need_exec(const cvi_trainer *t, worker_state *w, int64_t n, bo
     cvi_exec_free(s->exec);
     s->exec = NULL;
     s->n = n;
+    s->round = t->round;
     CVI_TRY(make_exec(t, n, training, &s->exec, &w->err));
     w->exec = s->exec;
     return CVS_OK;
@@ -128,11 +132,10 @@ static void free_worker(worker_state *w) {
     cvi_free(w->row);
 }
 
-/* Forward to the answer for n pictures; *answer is borrowed from the exec. */
-static cvs_status forward(const cvi_trainer *t, worker_state *w, int64_t n, const float *x, bool training,
+/* Forward to the answer for n pictures on w->exec; *answer is borrowed from it. */
+static cvs_status forward(const cvi_trainer *t, worker_state *w, int64_t n, const float *x,
                           cvs_tensor *answer) {
     cvs_tensor in = input_tensor(t, n, x);
-    CVI_TRY(need_exec(t, w, n, training));
     CVI_TRY(cvi_exec_forward(w->exec, &in, t->answer, &w->err));
     CVI_TRY(cvi_exec_value(w->exec, t->answer, answer, &w->err));
     if (cvs_tensor_count(answer) != n * t->outputs) {
@@ -161,23 +164,6 @@ static cvs_status need_seed(const cvi_trainer *t, worker_state *w, int64_t n) {
     return w->seed_room > 0 ? CVS_OK : cvi_no_memory(&w->err, (size_t)(n * t->outputs) * sizeof *w->seed);
 }
 
-/* The exec's gradients into the piece's, or added to them. */
-static cvs_status take_gradients(const cvi_trainer *t, worker_state *w, piece *p) {
-    float *to = p->gradients;
-    for (int i = 0; i < t->params->n_trained; i++) {
-        cvs_tensor g;
-        CVI_TRY(cvi_exec_gradient(w->exec, t->params->values[i], &g, &w->err));
-        int64_t n = cvs_tensor_count(&g);
-        const float *from = g.data;
-        for (int64_t k = 0; k < n; k++) {
-            to[k] = p->any ? to[k] + from[k] : from[k];
-        }
-        to += n;
-    }
-    p->any = true;
-    return CVS_OK;
-}
-
 /* Pictures [from, from + n) of the batch. */
 static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t from, int64_t n) {
     int64_t each = t->input[0] * t->input[1] * t->input[2];
@@ -186,13 +172,31 @@ static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t 
     CVI_TRY(need_seed(t, w, n));
     cvi_exec_reseed(
         w->exec, cvi_random_bits(t->training->seed, PURPOSE_DROP, (uint64_t)t->step << 20 | (uint64_t)from));
-    CVI_TRY(forward(t, w, n, t->x + from * each, true, &answer));
+    CVI_TRY(forward(t, w, n, t->x + from * each, &answer));
     cvi_loss_batch(t->training, true, n, t->outputs, answer.data, t->labels + from,
                    (double)t->batch / t->divisor, 1 / t->divisor, w->seed, w->row, &p->loss, &p->right);
     answer.data = w->seed;
-    CVI_TRY(cvi_exec_backward(w->exec, CVI_GRADIENT, &t->answer, &answer, 1, t->params->values,
-                              t->params->n_trained, &w->err));
-    return take_gradients(t, w, p);
+    CVI_TRY(cvi_exec_backward_into(w->exec, CVI_GRADIENT, &t->answer, &answer, 1, t->params->values,
+                                   t->params->n_trained, p->into, p->any, &w->err));
+    p->any = true;
+    return CVS_OK;
+}
+
+static cvs_status make_gradients(const cvi_trainer *t, worker_state *w, piece *p) {
+    const cvi_params *params = t->params;
+    p->gradients = cvi_malloc((size_t)CVI_MAX(params->numbers, 1) * sizeof *p->gradients);
+    p->into = p->gradients ? cvi_calloc((size_t)params->n_trained, sizeof *p->into) : NULL;
+    if (!p->into) {
+        cvi_free(p->gradients);
+        p->gradients = NULL;
+        return cvi_no_memory(&w->err, (size_t)params->numbers * sizeof *p->gradients);
+    }
+    float *at = p->gradients;
+    for (int i = 0; i < params->n_trained; i++) {
+        p->into[i] = at;
+        at += cvs_tensor_count(&params->list[i].now);
+    }
+    return CVS_OK;
 }
 
 static cvs_status piece_step(cvi_trainer *t, worker_state *w, int64_t index) {
@@ -202,10 +206,7 @@ static cvs_status piece_step(cvi_trainer *t, worker_state *w, int64_t index) {
     p->right = 0;
     p->any = false;
     if (!p->gradients && at < end) {
-        p->gradients = cvi_malloc((size_t)t->params->numbers * sizeof *p->gradients);
-        if (!p->gradients) {
-            return cvi_no_memory(&w->err, (size_t)t->params->numbers * sizeof *p->gradients);
-        }
+        CVI_TRY(make_gradients(t, w, p));
     }
     for (int64_t n; at < end; at += n) {
         n = t->n_pieces == 1 ? end - at : CVI_MIN(t->share, end - at);
@@ -398,6 +399,7 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
     t->x = x;
     t->labels = labels;
     t->step = step;
+    t->round++;
     t->rates = t->training->rates;
     t->rates.learning_rate = learning_rate;
     t->divisor = divisor_of(t, batch, labels);
@@ -434,7 +436,10 @@ static void evaluate_body(void *context, int64_t chunk, int worker) {
         cvi_samples_get(t->samples, from + i, NULL, 0, 0, x + i * each);
         labels[i] = t->samples->labels[from + i];
     }
-    w->status = forward(t, w, n, x, false, &answer);
+    w->status = need_exec(t, w, n, false);
+    if (w->status == CVS_OK) {
+        w->status = forward(t, w, n, x, &answer);
+    }
     if (w->status == CVS_OK) {
         cvi_loss_batch(t->training, false, n, t->outputs, answer.data, labels, 1, 1, NULL, NULL,
                        &t->losses[chunk], &t->rights[chunk]);
@@ -583,6 +588,7 @@ void cvi_trainer_free(cvi_trainer *t) {
     }
     for (int i = 0; i < CVI_PIECES; i++) {
         cvi_free(t->pieces[i].gradients);
+        cvi_free(t->pieces[i].into);
     }
     for (int i = 0; t->workers && t->testers && i < t->n_workers; i++) {
         free_worker(&t->workers[i]);
