@@ -201,6 +201,9 @@ typedef struct cvs_draw_source {
     const char *name;       /* of the file, for messages */
 } cvs_draw_source;
 
+/* The style that a text is written for when it describes no network ("pgm": nodes, edges and plates); NULL: none. */
+const char *cvs_draw_text_style(const char *text);
+
 /* Draws n architectures and writes the file whose extension says the format: pictures .svg .png .pdf and more for every
  * picture style; .md .csv .json .dot and others as the style says. Atomic; the same input gives the same bytes. */
 cvs_status cvs_draw_architecture(const cvs_draw_source *sources, int n, const cvs_draw_options *options,

@@ -147,12 +147,45 @@ static bool read_options(cli *c, cvs_draw_options *o) {
 /* An argument that is a description itself: statements with '|', ',' or a line's end, and no file of that name. */
 static bool is_text(const char *arg) {
     struct stat info;
-    return stat(arg, &info) != 0 && (strpbrk(arg, "|\n(") || strncmp(arg, "input ", 6) == 0);
+    return stat(arg, &info) != 0 && (strpbrk(arg, "|;\n(") || strncmp(arg, "input ", 6) == 0);
 }
 
-static cvs_status open_one(cli *c, const char *arg, cvs_draw_source *out) {
+/* The text of a small file without zero bytes, for free(); NULL where it is none. */
+static char *small_text(const char *path) {
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 1 << 20) {
+        return NULL;
+    }
+    FILE *f = fopen(path, "rb");
+    char *text = f ? malloc((size_t)info.st_size + 1) : NULL;
+    size_t n = text ? fread(text, 1, (size_t)info.st_size, f) : 0;
+    if (f) {
+        fclose(f);
+    }
+    if (text && memchr(text, 0, n)) {
+        free(text);
+        return NULL;
+    }
+    if (text) {
+        text[n] = 0;
+    }
+    return text;
+}
+
+/* A source is a model, a description given on the command line, or a file with a text that only one style reads; that style
+ * is then taken where none was asked for. *text is for free(). */
+static cvs_status open_one(cli *c, const char *arg, cvs_draw_options *o, cvs_draw_source *out, char **text) {
     *out = (cvs_draw_source){.name = arg};
-    if (!is_text(arg)) {
+    bool given = is_text(arg);
+    *text = given ? NULL : small_text(arg);
+    const char *words = given ? arg : *text, *own = words ? cvs_draw_text_style(words) : NULL;
+    if (own) {
+        o->style = o->style && strcmp(o->style, "auto") != 0 ? o->style : own;
+        out->text = words;
+        out->name = given ? CLI_T(c, "text", "文本") : arg;
+        return CVS_OK;
+    }
+    if (!given) {
         return cli_open(c, arg, true, (cvs_model **)&out->model);
     }
     cvs_open_options open = {.lang = c->lang};
@@ -191,9 +224,10 @@ static int run(cli *c) {
         return cli_fail(c);
     }
     cvs_draw_source *sources = calloc((size_t)c->n_args, sizeof *sources);
-    cvs_status s = sources ? CVS_OK : CVS_E_MEMORY;
+    char **texts = calloc((size_t)c->n_args, sizeof *texts);
+    cvs_status s = sources && texts ? CVS_OK : CVS_E_MEMORY;
     for (int i = 0; s == CVS_OK && i < c->n_args; i++) {
-        s = open_one(c, c->args[i], &sources[i]);
+        s = open_one(c, c->args[i], &o, &sources[i], &texts[i]);
     }
     if (s == CVS_OK) {
         o.command = cli_command_line(c, command, sizeof command);
@@ -201,7 +235,9 @@ static int run(cli *c) {
     }
     for (int i = 0; sources && i < c->n_args; i++) {
         cvs_model_free((cvs_model *)sources[i].model);
+        free(texts ? texts[i] : NULL);
     }
+    free(texts);
     free(sources);
     return s == CVS_OK ? 0 : cli_fail(c);
 }

@@ -62,6 +62,15 @@ cvs_status cvs_draw_style_describe(int i, cvs_lang lang, cvs_draw_style_info *ou
     return CVS_OK;
 }
 
+const char *cvs_draw_text_style(const char *text) {
+    for (int i = 0; i < cvi_n_draw_styles; i++) {
+        if (cvi_draw_styles[i]->reads != NULL && cvi_draw_styles[i]->reads(text)) {
+            return cvi_draw_styles[i]->name;
+        }
+    }
+    return NULL;
+}
+
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
 static cvs_status unknown_style(const char *name, cvs_error *err) {
