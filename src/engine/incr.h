@@ -45,6 +45,15 @@ typedef enum cvi_incr_mode {
     CVI_INCR_EACH    /* whole values, one position after another */
 } cvi_incr_mode;
 
+/* What runs as one: a node, or a fused group (plan.h) at the place of its last node. */
+typedef struct cvi_unit {
+    int n;        /* the node, or the group's head */
+    int last;     /* the node, or the group's last one */
+    int out;      /* first output */
+    int residual; /* value that is added, -1 = none */
+    cvi_group *group;
+} cvi_unit;
+
 struct cvi_incr {
     cvi_exec *x;
     cvi_lane *lanes;    /* per value */
@@ -52,8 +61,10 @@ struct cvi_incr {
     int64_t *ats;       /* memory of at */
     uint8_t *mode;      /* per node */
     bool *edited, *run; /* per value: edited in this run; per node: to be computed in this run */
-    int64_t room;       /* positions that the lanes have room for */
-    int64_t batch;      /* asked for; 0 = chosen */
+    bool *split; /* per group: runs node by node, because somebody wants to see or change what is inside */
+    cvi_epilogue epilogue;
+    int64_t room;  /* positions that the lanes have room for */
+    int64_t batch; /* asked for; 0 = chosen */
     cvi_incr_buffer *buffer;
     int n_buffer, room_buffer;
     cvi_call call;
@@ -93,8 +104,12 @@ cvi_box cvi_edit_around(const cvi_incr *s, int v, int64_t position);
 void cvi_edit_make(cvi_incr *s, int v);
 void cvi_edit_plain(const cvi_incr *s, const cvi_edit *e, void *data, int64_t count);
 /* incr_window.c, incr_nodes.c */
-cvs_status cvi_incr_window(cvi_incr *s, int n, cvs_error *err);
-cvs_status cvi_incr_node(cvi_incr *s, int n, cvs_error *err);
+/* What node n is part of; false where it runs later, at the last node of its group. */
+bool cvi_incr_unit(const cvi_incr *s, int n, cvi_unit *u);
+/* s->call for the unit, as cvi_call_fill does, with its weights and epilogue (but no residual yet). */
+cvs_status cvi_incr_fill(cvi_incr *s, const cvi_unit *u, cvi_inputs what, cvs_error *err);
+cvs_status cvi_incr_window(cvi_incr *s, const cvi_unit *u, cvs_error *err);
+cvs_status cvi_incr_node(cvi_incr *s, const cvi_unit *u, cvs_error *err);
 cvi_incr_mode cvi_incr_mode_of(cvi_incr *s, int n);
 
 static inline bool cvi_box_empty(const cvi_box *b) {

@@ -85,6 +85,57 @@ cvi_incr_mode cvi_incr_mode_of(cvi_incr *s, int n) {
     return node->def->apart || (node->def->flags & CVI_OP_POINTWISE) ? CVI_INCR_STACK : CVI_INCR_EACH;
 }
 
+/* ---- units ------------------------------------------------------------------------------------------------ */
+
+bool cvi_incr_unit(const cvi_incr *s, int n, cvi_unit *u) {
+    const cvi_exec *x = s->x;
+    int g = x->steps[n].group;
+    *u = (cvi_unit){
+        .n = n, .last = n, .out = x->g->nodes[n].n_out > 0 ? x->g->nodes[n].out[0] : -1, .residual = -1};
+    if (g < 0 || s->split[g]) {
+        return true;
+    }
+    u->group = &x->groups[g];
+    u->n = u->group->node[0];
+    u->out = u->group->out;
+    u->residual = u->group->residual;
+    return n == u->group->node[u->group->n - 1];
+}
+
+/* A node of a group that runs by itself has weights of its own. */
+static cvs_status ready_alone(cvi_incr *s, int n, void **prepared, cvs_error *err) {
+    cvi_exec *x = s->x;
+    const cvi_op *op = x->g->nodes[n].def;
+    cvi_step *step = &x->steps[n];
+    bool head = step->group >= 0 && x->groups[step->group].node[0] == n;
+    void **mine = head ? &step->alone : &step->prepared;
+    if (!*mine && step->fast && op->prepare) {
+        CVI_TRY(cvi_call_fill(x, n, &s->call, CVI_IN_STEP, err));
+        cvs_status status = op->prepare(&s->call.ctx, mine);
+        cvi_arena_reset(x->scratch);
+        CVI_TRY(status);
+        step->ready = step->ready || !head;
+    }
+    *prepared = *mine;
+    return CVS_OK;
+}
+
+cvs_status cvi_incr_fill(cvi_incr *s, const cvi_unit *u, cvi_inputs what, cvs_error *err) {
+    void *prepared = s->x->steps[u->n].prepared;
+    if (!u->group && s->x->steps[u->n].group >= 0) {
+        CVI_TRY(ready_alone(s, u->n, &prepared, err));
+    }
+    CVI_TRY(cvi_call_fill(s->x, u->n, &s->call, what, err));
+    s->call.ctx.aux = NULL;
+    s->call.ctx.prepared = prepared;
+    if (u->group) {
+        s->epilogue = u->group->epilogue;
+        s->epilogue.residual = NULL;
+        s->call.ctx.epilogue = &s->epilogue;
+    }
+    return CVS_OK;
+}
+
 /* ---- whole values ----------------------------------------------------------------------------------------- */
 
 static cvi_box whole_of(const cvi_incr *s, int v) {
@@ -119,41 +170,69 @@ static cvs_status begin_whole(cvi_incr *s, int v, cvs_layout form, char **data, 
     return CVS_OK;
 }
 
-static cvs_status run_each(cvi_incr *s, int n, cvs_error *err) {
-    const cvi_node *node = &s->x->g->nodes[n];
-    bool fast = s->x->steps[n].fast;
-    cvs_tensor *call_in = s->call.in, *call_out = s->call.out;
+/* Output k of the unit. */
+static int output_of(const cvi_incr *s, const cvi_unit *u, int k) {
+    return k == 0 ? u->out : s->x->g->nodes[u->n].out[k];
+}
+
+/* The residual for all positions. */
+static cvs_status whole_residual(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
     char *data = NULL;
-    CVI_TRY(cvi_call_fill(s->x, n, &s->call, CVI_IN_STEP, err));
-    s->call.ctx.aux = NULL;
+    if (u->residual >= 0) {
+        CVI_TRY(
+            cvi_incr_stack(s, u->residual, out_form(s, u->n, u->out, s->x->steps[u->n].fast), &data, err));
+        s->epilogue.residual = (const float *)(const void *)data;
+    }
+    return CVS_OK;
+}
+
+/* Inputs and outputs of position 0. */
+static cvs_status begin_each(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    char *data = NULL;
+    CVI_TRY(cvi_incr_fill(s, u, CVI_IN_STEP, err));
     for (int k = 0; k < node->n_in; k++) {
         if (node->in[k] >= 0 && s->lanes[node->in[k]].dirty) {
-            CVI_TRY(cvi_incr_stack(s, node->in[k], call_in[k].layout, &data, err));
-            call_in[k].data = data;
+            CVI_TRY(cvi_incr_stack(s, node->in[k], s->call.in[k].layout, &data, err));
+            s->call.in[k].data = data;
         }
     }
     for (int k = 0; k < node->n_out; k++) {
-        call_out[k] = (cvs_tensor){0};
-        if (node->out[k] >= 0) {
-            call_out[k] = s->x->slots[node->out[k]].shape;
-            call_out[k].layout = out_form(s, n, node->out[k], fast);
-            CVI_TRY(begin_whole(s, node->out[k], call_out[k].layout, &data, err));
-            call_out[k].data = data;
-            call_out[k].bytes = (size_t)cvi_lane_bytes(s, node->out[k], call_out[k].layout);
+        int v = output_of(s, u, k);
+        cvs_tensor *t = &s->call.out[k];
+        *t = (cvs_tensor){0};
+        if (v >= 0) {
+            *t = s->x->slots[v].shape;
+            t->layout = out_form(s, u->n, v, s->x->steps[u->n].fast);
+            CVI_TRY(begin_whole(s, v, t->layout, &data, err));
+            t->data = data;
+            t->bytes = (size_t)cvi_lane_bytes(s, v, t->layout);
         }
     }
+    return whole_residual(s, u, err);
+}
+
+static cvs_status run_each(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    bool fast = s->x->steps[u->n].fast;
+    CVI_TRY(begin_each(s, u, err));
     for (int64_t p = 0; p < s->n; p++) {
-        CVI_TRY(fast ? node->def->fast(&s->call.ctx) : node->def->forward(&s->call.ctx));
+        cvs_status status = fast ? node->def->fast(&s->call.ctx) : node->def->forward(&s->call.ctx);
         cvi_arena_reset(s->x->scratch);
+        CVI_TRY(status);
         for (int k = 0; k < node->n_in; k++) {
             if (node->in[k] >= 0 && s->lanes[node->in[k]].dirty) {
-                call_in[k].data = (char *)call_in[k].data + cvi_lane_bytes(s, node->in[k], call_in[k].layout);
+                cvs_tensor *t = &s->call.in[k];
+                t->data = (char *)t->data + cvi_lane_bytes(s, node->in[k], t->layout);
             }
         }
         for (int k = 0; k < node->n_out; k++) {
-            if (node->out[k] >= 0) {
-                call_out[k].data = (char *)call_out[k].data + call_out[k].bytes;
+            if (output_of(s, u, k) >= 0) {
+                s->call.out[k].data = (char *)s->call.out[k].data + s->call.out[k].bytes;
             }
+        }
+        if (u->residual >= 0) {
+            s->epilogue.residual += s->call.out[0].bytes / sizeof(float);
         }
     }
     return CVS_OK;
@@ -205,18 +284,18 @@ static bool can_stack(cvi_incr *s, int n) {
     return status == CVS_OK;
 }
 
-static cvs_status run_stack(cvi_incr *s, int n, cvs_error *err) {
-    const cvi_node *node = &s->x->g->nodes[n];
-    bool fast = s->x->steps[n].fast;
+static cvs_status run_stack(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    bool fast = s->x->steps[u->n].fast;
     char *data = NULL;
-    CVI_TRY(cvi_call_fill(s->x, n, &s->call, fast ? CVI_IN_STEP : CVI_IN_PLAIN, err));
-    bool able = can_stack(s, n);
+    CVI_TRY(cvi_incr_fill(s, u, fast ? CVI_IN_STEP : CVI_IN_PLAIN, err));
+    bool able = can_stack(s, u->n);
     if (able && fast && node->def->can_fast && !node->def->can_fast(&s->call.ctx)) {
         able = false;
     }
     cvi_arena_reset(s->x->scratch);
     if (!able) {
-        return run_each(s, n, err);
+        return run_each(s, u, err);
     }
     for (int k = 0; k < node->n_in; k++) {
         if (node->in[k] >= 0 && s->lanes[node->in[k]].dirty) {
@@ -225,15 +304,16 @@ static cvs_status run_stack(cvi_incr *s, int n, cvs_error *err) {
         }
     }
     for (int k = 0; k < node->n_out; k++) {
-        if (node->out[k] >= 0) {
+        int v = output_of(s, u, k);
+        if (v >= 0) {
             cvs_tensor *t = &s->call.out[k];
-            t->layout = out_form(s, n, node->out[k], fast);
-            CVI_TRY(begin_whole(s, node->out[k], t->layout, &data, err));
+            t->layout = out_form(s, u->n, v, fast);
+            CVI_TRY(begin_whole(s, v, t->layout, &data, err));
             t->data = data;
-            t->bytes = (size_t)(s->n * cvi_lane_bytes(s, node->out[k], t->layout));
+            t->bytes = (size_t)(s->n * cvi_lane_bytes(s, v, t->layout));
         }
     }
-    s->call.ctx.aux = NULL;
+    CVI_TRY(whole_residual(s, u, err));
     cvs_status status = fast ? node->def->fast(&s->call.ctx) : node->def->forward(&s->call.ctx);
     cvi_arena_reset(s->x->scratch);
     return status;
@@ -242,15 +322,22 @@ static cvs_status run_stack(cvi_incr *s, int n, cvs_error *err) {
 /* ---- pixel by pixel ------------------------------------------------------------------------------------------ */
 
 typedef struct pixel_job {
-    int n, v;        /* node, output */
+    const cvi_unit *u;
+    int v;           /* output */
     int64_t rows;    /* pixels in all */
     int64_t *who;    /* [batch] positions with something to do */
     int64_t *places; /* [batch] pixels before each */
     cvi_box *box;
     int64_t n_who;
     bool whole;
-    int *buffer; /* [n_in] cut inputs, -1 = none */
+    int *buffer; /* [n_in + 1] cut inputs and the residual, -1 = none */
 } pixel_job;
+
+/* Input k of the unit; the residual counts as one more. */
+static int input_of(const cvi_incr *s, const cvi_unit *u, int k) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    return k < node->n_in ? node->in[k] : u->residual;
+}
 
 static int64_t area(const cvi_box *b) {
     return b->h * b->w;
@@ -258,23 +345,24 @@ static int64_t area(const cvi_box *b) {
 
 /* What can change; false where an input that changed is spread over the positions of the others. */
 static bool measure_pixels(cvi_incr *s, const pixel_job *j, int64_t *sum, bool *stacked) {
-    const cvi_node *node = &s->x->g->nodes[j->n];
+    int n_in = s->x->g->nodes[j->u->n].n_in;
     cvi_lane *out = &s->lanes[j->v];
     *sum = 0;
     *stacked = false;
     for (int64_t p = 0; p < s->n; p++) {
         out->change[p] = s->edited[j->v] ? cvi_edit_around(s, j->v, p) : (cvi_box){0};
     }
-    for (int k = 0; k < node->n_in; k++) {
-        if (node->in[k] < 0 || !s->lanes[node->in[k]].dirty) {
+    for (int k = 0; k <= n_in; k++) {
+        int v = input_of(s, j->u, k);
+        if (v < 0 || !s->lanes[v].dirty) {
             continue;
         }
-        if (!is_map(s, j->n, k)) {
+        if (k < n_in && !is_map(s, j->u->n, k)) {
             return false;
         }
-        *stacked = *stacked || s->lanes[node->in[k]].stacked;
+        *stacked = *stacked || s->lanes[v].stacked;
         for (int64_t p = 0; p < s->n; p++) {
-            out->change[p] = cvi_box_join(&out->change[p], &s->lanes[node->in[k]].change[p]);
+            out->change[p] = cvi_box_join(&out->change[p], &s->lanes[v].change[p]);
         }
     }
     for (int64_t p = 0; p < s->n; p++) {
@@ -285,11 +373,12 @@ static bool measure_pixels(cvi_incr *s, const pixel_job *j, int64_t *sum, bool *
 
 /* The lane whose blocks may serve as they are: they contain what changed and are not much larger. */
 static const cvi_lane *serving(const cvi_incr *s, const pixel_job *j, int64_t sum, int *value) {
-    const cvi_node *node = &s->x->g->nodes[j->n];
+    int n_in = s->x->g->nodes[j->u->n].n_in;
     const cvi_lane *out = &s->lanes[j->v], *best = NULL;
     int64_t least = 0;
-    for (int k = 0; k < node->n_in; k++) {
-        const cvi_lane *l = node->in[k] >= 0 ? &s->lanes[node->in[k]] : NULL;
+    for (int k = 0; k <= n_in; k++) {
+        int v = input_of(s, j->u, k);
+        const cvi_lane *l = v >= 0 ? &s->lanes[v] : NULL;
         bool fits = l && l->dirty && !l->stacked;
         int64_t have = 0;
         for (int64_t p = 0; p < s->n && fits; p++) {
@@ -299,7 +388,7 @@ static const cvi_lane *serving(const cvi_incr *s, const pixel_job *j, int64_t su
         if (fits && have * 100 <= sum * CROP_PERCENT && (!best || have < least)) {
             best = l;
             least = have;
-            *value = node->in[k];
+            *value = v;
         }
     }
     return best;
@@ -331,7 +420,7 @@ static void place_pixels(cvi_incr *s, pixel_job *j, int64_t sum, bool stacked) {
 
 /* Input k for the pixels of the job, cut out unless it lies there. */
 static cvs_status pixels_of(cvi_incr *s, pixel_job *j, int k, const float **data, cvs_error *err) {
-    int v = s->x->g->nodes[j->n].in[k];
+    int v = input_of(s, j->u, k);
     const cvi_lane *l = &s->lanes[v];
     int64_t pitch = cvi_incr_pitch(s, v);
     if (j->whole) {
@@ -364,34 +453,36 @@ static cvs_status pixels_of(cvi_incr *s, pixel_job *j, int k, const float **data
     return status;
 }
 
+static void take_rows(const cvi_incr *s, int v, int64_t rows, const void *data, cvs_tensor *t) {
+    *t = s->x->slots[v].shape;
+    t->layout = CVS_NHWC8;
+    t->dim[2] = 1;
+    t->dim[3] = rows;
+    t->bytes = (size_t)(rows * cvi_incr_pitch(s, v)) * sizeof(float);
+    t->data = (void *)(uintptr_t)data;
+}
+
 static cvs_status call_pixels(cvi_incr *s, pixel_job *j, int made, cvs_error *err) {
-    const cvi_node *node = &s->x->g->nodes[j->n];
-    CVI_TRY(cvi_call_fill(s->x, j->n, &s->call, CVI_IN_STEP, err));
-    s->call.ctx.aux = NULL;
+    const cvi_node *node = &s->x->g->nodes[j->u->n];
+    const float *data = NULL;
+    cvs_status status;
+    CVI_TRY(cvi_incr_fill(s, j->u, CVI_IN_STEP, err));
     for (int k = 0; k < node->n_in; k++) {
-        if (node->in[k] >= 0 && is_map(s, j->n, k)) {
-            const float *data = NULL;
-            cvs_tensor *t = &s->call.in[k];
+        if (node->in[k] >= 0 && is_map(s, j->u->n, k)) {
             CVI_TRY(pixels_of(s, j, k, &data, err));
-            t->dim[2] = 1;
-            t->dim[3] = j->rows;
-            t->bytes = (size_t)(j->rows * cvi_incr_pitch(s, node->in[k])) * sizeof(float);
-            t->data = (void *)(uintptr_t)data;
+            take_rows(s, node->in[k], j->rows, data, &s->call.in[k]);
         }
     }
-    cvs_tensor *out = &s->call.out[0];
-    *out = s->x->slots[j->v].shape;
-    out->layout = CVS_NHWC8;
-    out->dim[2] = 1;
-    out->dim[3] = j->rows;
-    out->bytes = (size_t)(j->rows * cvi_incr_pitch(s, j->v)) * sizeof(float);
-    out->data = s->buffer[made].data;
-    cvs_status status;
+    if (j->u->residual >= 0) {
+        CVI_TRY(pixels_of(s, j, node->n_in, &data, err));
+        s->epilogue.residual = data;
+    }
+    take_rows(s, j->v, j->rows, s->buffer[made].data, &s->call.out[0]);
     if (node->def->part) {
-        cvs_tensor a = s->call.in[0], b = *out;
+        cvs_tensor a = s->call.in[0], b = s->call.out[0];
         cvi_part part = {.in = &a, .out = &b};
         s->call.in[0] = s->x->slots[node->in[0]].shape;
-        *out = s->x->slots[j->v].shape;
+        s->call.out[0] = s->x->slots[j->v].shape;
         status = node->def->part(&s->call.ctx, &part);
     } else {
         status = node->def->fast(&s->call.ctx);
@@ -406,7 +497,7 @@ static cvs_status run_placed(cvi_incr *s, pixel_job *j, int64_t sum, cvs_error *
     int64_t channels = s->x->slots[j->v].shape.dim[1];
     CVI_TRY(cvi_incr_take(s, j->rows * cvi_incr_pitch(s, j->v) * (int64_t)sizeof(float), &made, err));
     cvs_status status = call_pixels(s, j, made, err);
-    for (int k = 0; k < s->x->g->nodes[j->n].n_in; k++) {
+    for (int k = 0; k <= s->x->g->nodes[j->u->n].n_in; k++) {
         cvi_incr_drop(s, &j->buffer[k]);
     }
     if (status != CVS_OK) {
@@ -421,13 +512,13 @@ static cvs_status run_placed(cvi_incr *s, pixel_job *j, int64_t sum, cvs_error *
     return CVS_OK;
 }
 
-static cvs_status run_pixels(cvi_incr *s, int n, cvs_error *err) {
-    const cvi_node *node = &s->x->g->nodes[n];
-    pixel_job j = {.n = n, .v = node->out[0]};
+static cvs_status run_pixels(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    pixel_job j = {.u = u, .v = u->out};
     int64_t sum = 0;
     bool stacked = false;
     if (!measure_pixels(s, &j, &sum, &stacked)) {
-        return node->def->part ? run_each(s, n, err) : run_stack(s, n, err);
+        return node->def->part ? run_each(s, u, err) : run_stack(s, u, err);
     }
     if (sum == 0) {
         return CVS_OK;
@@ -436,12 +527,12 @@ static cvs_status run_pixels(cvi_incr *s, int n, cvs_error *err) {
     j.who = cvi_calloc(batch, sizeof *j.who);
     j.places = cvi_calloc(batch, sizeof *j.places);
     j.box = cvi_calloc(batch, sizeof *j.box);
-    j.buffer = cvi_calloc((size_t)node->n_in, sizeof *j.buffer);
+    j.buffer = cvi_calloc((size_t)node->n_in + 1, sizeof *j.buffer);
     cvs_status status = CVS_OK;
     if (!j.who || !j.places || !j.box || !j.buffer) {
         status = cvi_no_memory(err, batch * sizeof *j.box);
     } else {
-        for (int k = 0; k < node->n_in; k++) {
+        for (int k = 0; k <= node->n_in; k++) {
             j.buffer[k] = -1;
         }
         place_pixels(s, &j, sum, stacked);
@@ -494,24 +585,24 @@ static cvs_status run_view(cvi_incr *s, int n, cvs_error *err) {
     return CVS_OK;
 }
 
-cvs_status cvi_incr_node(cvi_incr *s, int n, cvs_error *err) {
-    const cvi_node *node = &s->x->g->nodes[n];
+cvs_status cvi_incr_node(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
     cvs_status status = CVS_OK;
-    switch ((cvi_incr_mode)s->mode[n]) {
+    switch ((cvi_incr_mode)s->mode[u->n]) {
     case CVI_INCR_VIEW:
-        status = run_view(s, n, err);
+        status = run_view(s, u->n, err);
         break;
     case CVI_INCR_PIXELS:
-        status = run_pixels(s, n, err);
+        status = run_pixels(s, u, err);
         break;
     case CVI_INCR_WINDOW:
-        status = cvi_incr_window(s, n, err);
+        status = cvi_incr_window(s, u, err);
         break;
     case CVI_INCR_STACK:
-        status = run_stack(s, n, err);
+        status = run_stack(s, u, err);
         break;
     case CVI_INCR_EACH:
-        status = run_each(s, n, err);
+        status = run_each(s, u, err);
         break;
     case CVI_INCR_NONE:
         status = cvi_fail(err, CVS_E_INTERNAL, "value %.80s was not computed", node->name);

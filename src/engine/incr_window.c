@@ -15,7 +15,8 @@ typedef struct item {
 } item;
 
 typedef struct window_job {
-    int n, from, to; /* node, values */
+    const cvi_unit *u;
+    int from, to; /* values */
     const cvi_op *op;
     cvi_field_step field;
     int64_t in[2], out[2], grain; /* sides */
@@ -93,6 +94,8 @@ static int by_key(const void *a, const void *b) {
 /* What can change at each position, and what will be computed. */
 static cvs_status measure(cvi_incr *s, window_job *j, cvs_error *err) {
     const cvi_lane *in = &s->lanes[j->from];
+    const cvi_lane *add =
+        j->u->residual >= 0 && s->lanes[j->u->residual].dirty ? &s->lanes[j->u->residual] : NULL;
     cvi_lane *out = &s->lanes[j->to];
     j->items = cvi_calloc((size_t)s->n, sizeof *j->items);
     if (!j->items) {
@@ -100,6 +103,9 @@ static cvs_status measure(cvi_incr *s, window_job *j, cvs_error *err) {
     }
     for (int64_t p = 0; p < s->n; p++) {
         cvi_box box = in->dirty ? reached(j, &in->change[p]) : (cvi_box){0};
+        if (add) {
+            box = cvi_box_join(&box, &add->change[p]);
+        }
         if (s->edited[j->to]) {
             cvi_box edit = cvi_edit_around(s, j->to, p);
             box = cvi_box_join(&box, &edit);
@@ -117,6 +123,30 @@ static cvs_status measure(cvi_incr *s, window_job *j, cvs_error *err) {
     }
     qsort(j->items, (size_t)j->n_items, sizeof *j->items, by_key);
     return CVS_OK;
+}
+
+/* Cuts blocks of value v for items [first, last): what they read (`in`) or what they write. */
+static cvs_status cut_items(cvi_incr *s, const window_job *j, int v, bool in, int64_t first, int64_t last,
+                            float *to, cvs_error *err) {
+    int64_t n = last - first, floats = 0;
+    int64_t *who = cvi_calloc((size_t)n, sizeof *who), *at = cvi_calloc((size_t)n, sizeof *at);
+    cvi_box *box = cvi_calloc((size_t)n, sizeof *box);
+    cvs_status status = who && at && box ? CVS_OK : cvi_no_memory(err, (size_t)n * sizeof *box);
+    for (int64_t i = 0; i < n && status == CVS_OK; i++) {
+        const item *it = &j->items[first + i];
+        who[i] = it->who;
+        box[i] = in ? it->in : it->out;
+        at[i] = floats;
+        floats += box[i].h * box[i].w * cvi_incr_pitch(s, v);
+    }
+    if (status == CVS_OK) {
+        cvi_cut cut = {.v = v, .n = n, .who = who, .at = at, .box = box, .to = to};
+        status = cvi_incr_cut(s, &cut, err);
+    }
+    cvi_free(who);
+    cvi_free(at);
+    cvi_free(box);
+    return status;
 }
 
 /* The input blocks of items [first, last), cut out unless they lie there as they are needed. */
@@ -142,23 +172,9 @@ static cvs_status blocks_of(cvi_incr *s, const window_job *j, int64_t first, int
         return CVS_OK;
     }
     CVI_TRY(cvi_incr_take(s, n * one * (int64_t)sizeof(float), buffer, err));
-    int64_t *who = cvi_calloc((size_t)n, sizeof *who), *at = cvi_calloc((size_t)n, sizeof *at);
-    cvi_box *box = cvi_calloc((size_t)n, sizeof *box);
-    cvs_status status = who && at && box ? CVS_OK : cvi_no_memory(err, (size_t)n * sizeof *box);
-    for (int64_t i = 0; i < n && status == CVS_OK; i++) {
-        who[i] = j->items[first + i].who;
-        box[i] = j->items[first + i].in;
-        at[i] = i * one;
-    }
-    if (status == CVS_OK) {
-        float *to = (float *)(void *)s->buffer[*buffer].data;
-        status = cvi_incr_cut(s, &(cvi_cut){.v = j->from, .n = n, .who = who, .at = at, .box = box, .to = to},
-                              err);
-        *data = to;
-    }
-    cvi_free(who);
-    cvi_free(at);
-    cvi_free(box);
+    float *to = (float *)(void *)s->buffer[*buffer].data;
+    cvs_status status = cut_items(s, j, j->from, true, first, last, to, err);
+    *data = to;
     if (status != CVS_OK) {
         cvi_incr_drop(s, buffer);
     }
@@ -171,8 +187,15 @@ static cvs_status run_items(cvi_incr *s, const window_job *j, int64_t first, int
     int buffer = -1;
     const float *data = NULL;
     CVI_TRY(blocks_of(s, j, first, last, &buffer, &data, err));
-    cvs_status status = cvi_call_fill(s->x, j->n, &s->call, CVI_IN_CONSTANTS, err);
+    cvs_status status = CVS_OK;
+    if (j->u->residual >= 0) { /* waits where the result will be */
+        status = cut_items(s, j, j->u->residual, false, first, last, out, err);
+    }
     if (status == CVS_OK) {
+        status = cvi_incr_fill(s, j->u, CVI_IN_CONSTANTS, err);
+    }
+    if (status == CVS_OK) {
+        s->epilogue.residual = j->u->residual >= 0 ? out : NULL;
         cvs_tensor a = s->x->slots[j->from].shape, b = s->x->slots[j->to].shape;
         a.layout = b.layout = CVS_NHWC8;
         a.dim[0] = b.dim[0] = last - first;
@@ -186,7 +209,6 @@ static cvs_status run_items(cvi_incr *s, const window_job *j, int64_t first, int
                          .out = &b,
                          .begin = {it->key[4], it->key[5]},
                          .end = {it->key[6] != 0, it->key[7] != 0}};
-        s->call.ctx.aux = NULL;
         status = j->op->part(&s->call.ctx, &part);
         cvi_arena_reset(s->x->scratch);
     }
@@ -230,11 +252,11 @@ static cvs_status run_all(cvi_incr *s, window_job *j, cvs_error *err) {
     return CVS_OK;
 }
 
-cvs_status cvi_incr_window(cvi_incr *s, int n, cvs_error *err) {
-    const cvi_node *node = &s->x->g->nodes[n];
-    window_job j = {.n = n, .from = node->in[0], .to = node->out[0], .op = node->def, .grain = 1};
+cvs_status cvi_incr_window(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    window_job j = {.u = u, .from = node->in[0], .to = u->out, .op = node->def, .grain = 1};
     const cvs_tensor *a = &s->x->slots[j.from].shape, *b = &s->x->slots[j.to].shape;
-    CVI_TRY(cvi_call_fill(s->x, n, &s->call, CVI_IN_CONSTANTS, err));
+    CVI_TRY(cvi_incr_fill(s, u, CVI_IN_CONSTANTS, err));
     node->def->field(&s->call.ctx, &j.field);
     if (node->def->grain) {
         j.grain = CVI_MAX(1, node->def->grain(&s->call.ctx));

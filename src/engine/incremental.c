@@ -36,7 +36,8 @@ cvs_status cvi_incr_new(cvi_exec *base, cvi_incr **out, cvs_error *err) {
     s->mode = cvi_calloc(nodes, sizeof *s->mode);
     s->edited = cvi_calloc(values, sizeof *s->edited);
     s->run = cvi_calloc(nodes, sizeof *s->run);
-    if (!s->lanes || !s->mode || !s->edited || !s->run || !make_call(base->g, &s->call)) {
+    s->split = cvi_calloc((size_t)CVI_MAX(base->n_groups, 1), sizeof *s->split);
+    if (!s->lanes || !s->mode || !s->edited || !s->run || !s->split || !make_call(base->g, &s->call)) {
         cvi_incr_free(s);
         return cvi_no_memory(err, values * sizeof *s->lanes);
     }
@@ -64,6 +65,7 @@ void cvi_incr_free(cvi_incr *s) {
     cvi_free(s->mode);
     cvi_free(s->edited);
     cvi_free(s->run);
+    cvi_free(s->split);
     cvi_free(s->call.in);
     cvi_free(s->call.pin);
     cvi_free(s->call.out);
@@ -139,28 +141,37 @@ static bool reads_weight(const cvi_incr *s, int n, const bool *reached) {
     return false;
 }
 
-/* Marks nodes between edited and wanted values; sets `again` where one of them cannot take part. */
-static cvs_status mark(cvi_incr *s, const cvi_change *changes, int64_t n, const int *want, int n_want,
-                       cvs_error *err) {
-    const cvi_graph *g = s->x->g;
-    size_t values = (size_t)CVI_MAX(g->n_values, 1);
-    bool *reached = cvi_calloc(values, sizeof *reached), *needed = cvi_calloc(values, sizeof *needed);
-    cone c = {.s = s, .reached = reached};
-    cvs_status status = reached && needed ? CVS_OK : cvi_no_memory(err, values);
-    s->again = false;
-    memset(s->edited, 0, values * sizeof *s->edited);
-    for (int64_t i = 0; i < n && status == CVS_OK; i++) {
-        for (int e = 0; e < changes[i].n && status == CVS_OK; e++) {
-            status = check_edit(s, &changes[i].edit[e], err);
-            if (status == CVS_OK) {
-                s->edited[changes[i].edit[e].value] = reached[changes[i].edit[e].value] = true;
-            }
+static cvs_status mark_edited(cvi_incr *s, const cvi_change *changes, int64_t n, bool *reached,
+                              cvs_error *err) {
+    memset(s->edited, 0, (size_t)s->x->g->n_values * sizeof *s->edited);
+    for (int64_t i = 0; i < n; i++) {
+        for (int e = 0; e < changes[i].n; e++) {
+            CVI_TRY(check_edit(s, &changes[i].edit[e], err));
+            s->edited[changes[i].edit[e].value] = reached[changes[i].edit[e].value] = true;
         }
     }
-    for (int k = 0; k < n_want && status == CVS_OK; k++) {
-        needed[want[k]] = true;
+    return CVS_OK;
+}
+
+/* Groups that are changed or looked at inside run node by node. */
+static void mark_split(cvi_incr *s, const bool *wanted) {
+    const cvi_exec *x = s->x;
+    for (int i = 0; i < x->n_groups; i++) {
+        const cvi_group *group = &x->groups[i];
+        s->split[i] = false;
+        for (int k = 0; k + 1 < group->n; k++) {
+            int v = x->g->nodes[group->node[k]].out[0];
+            s->split[i] = s->split[i] || s->edited[v] || wanted[v];
+        }
     }
-    for (int m = 0; m < g->n_nodes && status == CVS_OK; m++) {
+}
+
+/* Marks nodes between edited and wanted values; sets `again` where one of them cannot take part. */
+static void mark_run(cvi_incr *s, bool all, bool *reached, bool *needed) {
+    const cvi_graph *g = s->x->g;
+    cone c = {.s = s, .reached = reached};
+    s->again = false;
+    for (int m = 0; m < g->n_nodes; m++) {
         s->run[m] = s->x->steps[m].kind != CVI_STEP_FOLDED && cvi_plan_reads(s->x, m, is_reached, &c);
         for (int k = 0; k < g->nodes[m].n_out && s->run[m]; k++) {
             if (g->nodes[m].out[k] >= 0) {
@@ -168,8 +179,8 @@ static cvs_status mark(cvi_incr *s, const cvi_change *changes, int64_t n, const 
             }
         }
     }
-    for (int m = g->n_nodes - 1; m >= 0 && status == CVS_OK; m--) {
-        bool need = n_want == 0;
+    for (int m = g->n_nodes - 1; m >= 0; m--) {
+        bool need = all;
         for (int k = 0; k < g->nodes[m].n_out; k++) {
             need = need || (g->nodes[m].out[k] >= 0 && needed[g->nodes[m].out[k]]);
         }
@@ -180,6 +191,23 @@ static cvs_status mark(cvi_incr *s, const cvi_change *changes, int64_t n, const 
             }
         }
         s->again = s->again || (s->run[m] && (s->mode[m] == CVI_INCR_NONE || reads_weight(s, m, reached)));
+    }
+}
+
+static cvs_status mark(cvi_incr *s, const cvi_change *changes, int64_t n, const int *want, int n_want,
+                       cvs_error *err) {
+    size_t values = (size_t)CVI_MAX(s->x->g->n_values, 1);
+    bool *reached = cvi_calloc(values, sizeof *reached), *needed = cvi_calloc(values, sizeof *needed);
+    cvs_status status = reached && needed ? CVS_OK : cvi_no_memory(err, values);
+    for (int k = 0; k < n_want && status == CVS_OK; k++) {
+        needed[want[k]] = true;
+    }
+    if (status == CVS_OK) {
+        status = mark_edited(s, changes, n, reached, err);
+    }
+    if (status == CVS_OK) {
+        mark_split(s, needed);
+        mark_run(s, n_want == 0, reached, needed);
     }
     cvi_free(reached);
     cvi_free(needed);
@@ -280,14 +308,37 @@ static void read_once(cvi_incr *s, int v) {
     }
 }
 
-static bool has_work(const cvi_incr *s, int n) {
-    const cvi_node *node = &s->x->g->nodes[n];
+static bool has_work(const cvi_incr *s, const cvi_unit *u) {
+    const cvi_node *node = &s->x->g->nodes[u->n];
+    bool work = u->residual >= 0 && s->lanes[u->residual].dirty;
     for (int k = 0; k < node->n_in; k++) {
-        if (node->in[k] >= 0 && s->lanes[node->in[k]].dirty) {
-            return s->run[n];
+        work = work || (node->in[k] >= 0 && s->lanes[node->in[k]].dirty);
+    }
+    return work;
+}
+
+/* Computes a unit, makes the edits of what it makes, and counts off what its nodes read. */
+static cvs_status run_unit(cvi_incr *s, const cvi_unit *u, cvs_error *err) {
+    const cvi_graph *g = s->x->g;
+    if (has_work(s, u)) {
+        CVI_TRY(cvi_incr_node(s, u, err));
+    }
+    for (int k = 0; k < g->nodes[u->last].n_out; k++) {
+        int v = g->nodes[u->last].out[k];
+        if (v >= 0 && s->edited[v]) {
+            CVI_TRY(make_edits(s, v, err));
+        }
+        s->stats.full += v >= 0 ? s->n * CVI_MAX(cvs_tensor_count(&s->x->slots[v].shape), 0) : 0;
+    }
+    for (int i = 0; i < (u->group ? u->group->n : 1); i++) {
+        const cvi_node *node = &g->nodes[u->group ? u->group->node[i] : u->n];
+        for (int k = 0; k < node->n_in; k++) {
+            if (node->in[k] >= 0) {
+                read_once(s, node->in[k]);
+            }
         }
     }
-    return false;
+    return CVS_OK;
 }
 
 static cvs_status run_batch(cvi_incr *s, const cvi_change *changes, int64_t n, const int *want, int n_want,
@@ -306,25 +357,9 @@ static cvs_status run_batch(cvi_incr *s, const cvi_change *changes, int64_t n, c
         }
     }
     for (int m = 0; m < g->n_nodes; m++) {
-        if (!s->run[m]) {
-            continue;
-        }
-        if (has_work(s, m)) {
-            CVI_TRY(cvi_incr_node(s, m, err));
-        }
-        for (int k = 0; k < g->nodes[m].n_out; k++) {
-            int v = g->nodes[m].out[k];
-            if (v >= 0 && s->edited[v]) {
-                CVI_TRY(make_edits(s, v, err));
-            }
-            if (v >= 0 && cvs_tensor_count(&s->x->slots[v].shape) > 0) {
-                s->stats.full += n * cvs_tensor_count(&s->x->slots[v].shape);
-            }
-        }
-        for (int k = 0; k < g->nodes[m].n_in; k++) {
-            if (g->nodes[m].in[k] >= 0) {
-                read_once(s, g->nodes[m].in[k]);
-            }
+        cvi_unit u;
+        if (s->run[m] && cvi_incr_unit(s, m, &u)) {
+            CVI_TRY(run_unit(s, &u, err));
         }
     }
     return CVS_OK;
@@ -525,12 +560,32 @@ cvs_status cvi_incr_apply(cvi_incr *s, const cvi_change *change, cvs_error *err)
     return status;
 }
 
+/* A value inside a group that ran as one: the group's nodes by themselves, from what it read. */
+static cvs_status look_inside(cvi_incr *s, int value, cvs_error *err) {
+    int producer = s->x->g->values[value].producer, g = producer >= 0 ? s->x->steps[producer].group : -1;
+    if (g < 0 || s->split[g] || value == s->x->groups[g].out) {
+        return CVS_OK;
+    }
+    s->split[g] = true;
+    for (int i = 0; i + 1 < s->x->groups[g].n; i++) {
+        cvi_unit u;
+        int n = s->x->groups[g].node[i];
+        if (s->run[n] && cvi_incr_unit(s, n, &u) && has_work(s, &u)) {
+            CVI_TRY(cvi_incr_node(s, &u, err));
+        }
+    }
+    return CVS_OK;
+}
+
 cvs_status cvi_incr_value(cvi_incr *s, int value, cvs_tensor *out, cvs_error *err) {
     char *data = NULL;
     if (!s->live) {
         return cvi_fail(err, CVS_E_ARGUMENT, "no change has been made yet");
     }
     CVI_TRY(cvi_exec_value(s->x, value, out, err));
+    if (!s->again) {
+        CVI_TRY(look_inside(s, value, err));
+    }
     if (!s->again && s->lanes[value].dirty) {
         CVI_TRY(cvi_incr_stack(s, value, CVS_PLAIN, &data, err));
         out->data = data;
