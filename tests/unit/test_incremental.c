@@ -209,11 +209,12 @@ typedef struct pair {
     cvi_pool *pool;
 } pair;
 
-static void begin_pair(net *n, pair *p, const int64_t *dim, int threads, uint64_t seed) {
+static void begin_pair(net *n, pair *p, const int64_t *dim, int threads, cvi_keep keep, uint64_t seed) {
     *p = (pair){.pool = threads > 1 ? cvi_pool_new(threads) : NULL};
-    cvi_exec_options o = {.pool = p->pool};
+    cvi_exec_options o = {.pool = p->pool, .keep = keep};
     p->x = net_tensor(n, 4, dim, seed);
     NET_OK(n, cvi_exec_new(n->g, &p->x, &o, &p->base, &n->err));
+    o.keep = CVI_KEEP_ALL;
     NET_OK(n, cvi_exec_new(n->g, &p->x, &o, &p->full, &n->err));
     NET_OK(n, cvi_exec_forward(p->base, &p->x, -1, &n->err));
     NET_OK(n, cvi_exec_forward(p->full, &p->x, -1, &n->err));
@@ -302,41 +303,78 @@ static cvi_edit any_edit(draw *d, int value, int64_t c, int64_t h, int64_t w, co
 
 enum { EDITS = 14, VALUES = 64 };
 
+/* One graph: three rounds of edits; all values compared in the first, then some, so that groups run as one. */
+static void one_graph(uint64_t seed, cvi_keep keep) {
+    net n;
+    pair p;
+    int want[VALUES];
+    float *fill = cvi_calloc(4096, sizeof *fill);
+    assert_non_null(fill);
+    net_fill(CVS_F32, fill, 4096, seed, 1.5);
+    int input = random_net(&n, seed);
+    int n_want = values_of(&n, want, VALUES);
+    draw d = {.seed = seed + 500};
+    begin_pair(&n, &p, random_dim, 1, keep, seed);
+    for (int round = 0; round < 4; round++) {
+        int value = round < 2 ? input : want[pick(&d, 0, n_want - 1)];
+        cvs_tensor t;
+        cvi_edit edit[EDITS];
+        NET_OK(&n, cvi_exec_value(p.base, value, &t, &n.err));
+        int64_t c = t.rank > 1 ? t.dim[1] : 1, h = t.rank > 2 ? t.dim[2] : 1, w = t.rank > 3 ? t.dim[3] : 1;
+        for (int i = 0; i < EDITS; i++) {
+            edit[i] = any_edit(&d, value, c, h, w, c <= 4096 ? fill : NULL);
+        }
+        int from = round == 0 || round == 3 ? 0 : (int)pick(&d, 0, n_want - 1);
+        cvi_incr_set_batch(p.s, round == 1 ? 5 : 0);
+        compare(&n, &p, edit, EDITS, want + from, round == 0 || round == 3 ? n_want : 1);
+        assert_false(cvi_incr_last(p.s).again);
+        compare(&n, &p, edit, EDITS, want + n_want - 2, 2);
+    }
+    end_pair(&p);
+    net_end(&n);
+    cvi_free(fill);
+}
+
 static void random_graphs(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
+        one_graph(seed, seed % 2 ? CVI_KEEP_ALL : CVI_KEEP_GRADIENTS);
+    }
+}
+
+/* Every value of a moved patch, those inside fused groups too; one patch after another, each from the unchanged picture. */
+static void live_patch(void **state) {
+    (void)state;
+    for (uint64_t seed = 61; seed <= 80; seed++) {
         net n;
         pair p;
         int want[VALUES];
-        float *fill = cvi_calloc(4096, sizeof *fill);
-        assert_non_null(fill);
-        net_fill(CVS_F32, fill, 4096, seed, 1.5);
-        int input = random_net(&n, seed);
-        int n_want = values_of(&n, want, VALUES);
-        draw d = {.seed = seed + 500};
-        begin_pair(&n, &p, random_dim, 1, seed);
-        for (int round = 0; round < 3; round++) {
-            int value = round == 0 ? input : want[pick(&d, 0, n_want - 1)];
-            cvs_tensor t;
-            cvi_edit edit[EDITS];
-            NET_OK(&n, cvi_exec_value(p.base, value, &t, &n.err));
-            int64_t c = t.rank > 1 ? t.dim[1] : 1, h = t.rank > 2 ? t.dim[2] : 1,
-                    w = t.rank > 3 ? t.dim[3] : 1;
-            for (int i = 0; i < EDITS; i++) {
-                edit[i] = any_edit(&d, value, c, h, w, c <= 4096 ? fill : NULL);
+        int input = random_net(&n, seed), n_want = values_of(&n, want, VALUES);
+        float fill[3] = {0.5F, -1, 2};
+        begin_pair(&n, &p, random_dim, 1, CVI_KEEP_GRADIENTS, seed);
+        for (int i = 0; i < 4; i++) {
+            cvi_edit e = {.value = input, .y = 7 * i, .x = 5 * i, .h = 9, .w = 8, .fill = fill};
+            cvi_change c = {&e, 1};
+            cvs_tensor now = edited_copy(&n, &p.x, &e);
+            NET_OK(&n, cvi_incr_apply(p.s, &c, &n.err));
+            NET_OK(&n, cvi_exec_forward(p.full, &now, -1, &n.err));
+            for (int k = n_want - 1; k >= 0; k--) {
+                cvs_tensor truth, mine;
+                NET_OK(&n, cvi_exec_value(p.full, want[k], &truth, &n.err));
+                NET_OK(&n, cvi_incr_value(p.s, want[k], &mine, &n.err));
+                assert_true(net_difference(&truth, &mine) <= 2e-5 * scale_of(&truth));
             }
-            cvi_incr_set_batch(p.s, round == 1 ? 5 : 0);
-            compare(&n, &p, edit, EDITS, want, n_want);
+            cvs_tensor_free(&now);
         }
         end_pair(&p);
         net_end(&n);
-        cvi_free(fill);
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),
+        cmocka_unit_test(live_patch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
