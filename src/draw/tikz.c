@@ -11,7 +11,7 @@
 #include <math.h>
 
 #define MAX_SIDE   16000.0 /* points: TeX's largest length is 16383 */
-#define MAX_PIXELS 40      /* of a picture's side: larger ones are averaged down */
+#define MAX_PIXELS 96      /* of a picture's side: larger ones are averaged down */
 #define FACE       1.08 /* Computer Modern Sans looks this much smaller than the face that the table measured */
 
 typedef struct tikz {
@@ -401,50 +401,59 @@ static void put_shape(const tikz *t, const cvi_item *item) {
 
 /* ---- pictures: TikZ has none of its own, so runs of equal colour become bars ------------------------------ */
 
-static void mean_color(const cvi_item *item, int64_t y0, int64_t y1, int64_t x0, int64_t x1,
+/* The mean of some pixels in 32 steps (longer runs); clear ones do not count: false where all are. */
+static bool mean_color(const cvi_item *item, int64_t y0, int64_t y1, int64_t x0, int64_t x1,
                        uint32_t rgb[3]) {
     uint64_t sum[3] = {0, 0, 0}, n = 0;
     int ch = item->u.image.channels;
     for (int64_t y = y0; y < y1; y++) {
-        for (int64_t x = x0; x < x1; x++, n++) {
+        for (int64_t x = x0; x < x1; x++) {
             const uint8_t *p = item->u.image.pixels + (y * item->u.image.width + x) * ch;
             cvi_color c = ch == 1 ? item->u.image.palette[p[0]]
                                   : (cvi_color)p[0] << 24 | (cvi_color)p[1] << 16 | (cvi_color)p[2] << 8;
-            for (int k = 0; k < 3; k++) {
+            uint32_t alpha = ch == 1 ? c & 0xFF : ch == 4 ? p[3] : 0xFF;
+            for (int k = 0; k < 3 && alpha > 127; k++) {
                 sum[k] += c >> (24 - 8 * k) & 0xFF;
             }
+            n += alpha > 127;
         }
     }
     for (int k = 0; k < 3; k++) {
-        rgb[k] = n > 0 ? (uint32_t)(sum[k] / n) & 0xF8 : 0; /* 32 steps: longer runs */
+        rgb[k] = n > 0 ? (uint32_t)(sum[k] / n) & 0xF8 : 2;
     }
+    return n > 0;
+}
+
+static void put_bar(const tikz *t, const uint32_t rgb[3], double x0, double y0, double x1, double y1) {
+    const double at[4] = {x0, y0, x1, y1};
+    cvi_buf_printf(t->out, "  \\cvsbar{%u,%u,%u}", (unsigned)rgb[0], (unsigned)rgb[1], (unsigned)rgb[2]);
+    for (int i = 0; i < 4; i++) {
+        cvi_buf_puts(t->out, "{");
+        put(t->out, at[i]);
+        cvi_buf_puts(t->out, "}");
+    }
+    cvi_buf_puts(t->out, "\n");
 }
 
 static void put_image(const tikz *t, const cvi_item *item) {
     int64_t w = CVI_MIN(item->u.image.width, MAX_PIXELS), h = CVI_MIN(item->u.image.height, MAX_PIXELS);
     double dx = item->w / (double)w, dy = item->h / (double)h;
     for (int64_t y = 0; y < h; y++) {
-        uint32_t run[3] = {0, 0, 0};
+        uint32_t run[3] = {0, 0, 0}, rgb[3] = {0, 0, 0};
         int64_t start = 0;
+        bool shown = false;
         for (int64_t x = 0; x <= w; x++) {
-            uint32_t rgb[3] = {1, 1, 1};
-            if (x < w) {
-                mean_color(item, y * item->u.image.height / h, (y + 1) * item->u.image.height / h,
-                           x * item->u.image.width / w, (x + 1) * item->u.image.width / w, rgb);
-            }
-            if (x > 0 && (x == w || memcmp(rgb, run, sizeof run) != 0)) {
-                cvi_buf_printf(t->out, "  \\cvsbar{%u,%u,%u}{", (unsigned)run[0], (unsigned)run[1],
-                               (unsigned)run[2]);
-                put(t->out, item->x + (double)start * dx);
-                cvi_buf_puts(t->out, "}{");
-                put(t->out, item->y + (double)y * dy);
-                cvi_buf_puts(t->out, "}{");
-                put(t->out, item->x + (double)x * dx);
-                cvi_buf_puts(t->out, "}{");
-                put(t->out, item->y + (double)(y + 1) * dy);
-                cvi_buf_puts(t->out, "}\n");
+            bool now =
+                x < w && mean_color(item, y * item->u.image.height / h, (y + 1) * item->u.image.height / h,
+                                    x * item->u.image.width / w, (x + 1) * item->u.image.width / w, rgb);
+            if (x > 0 && (x == w || now != shown || memcmp(rgb, run, sizeof run) != 0)) {
+                if (shown) {
+                    put_bar(t, run, item->x + (double)start * dx, item->y + (double)y * dy,
+                            item->x + (double)x * dx, item->y + (double)(y + 1) * dy);
+                }
                 start = x;
             }
+            shown = now;
             memcpy(run, rgb, sizeof run);
         }
     }
@@ -456,9 +465,9 @@ static const char macros[] =
     "\\ifdefined\\cvsbox\\else\n"
     "\\newsavebox\\cvsbox\n"
     "% x, y, anchor, angle, largest width, font, text\n"
-    "\\newcommand\\cvstext[7]{\\sbox\\cvsbox{#6#7}\\ifdim\\wd\\cvsbox>#5bp"
-    "\\sbox\\cvsbox{\\resizebox{#5bp}{\\height}{\\usebox\\cvsbox}}\\fi\n"
-    "  \\node[inner sep=0pt,outer sep=0pt,anchor=#3,rotate=#4] at (#1,#2) {\\usebox\\cvsbox};}\n"
+    "\\newcommand\\cvstext[7]{\\node[inner sep=0pt,outer sep=0pt,anchor=#3,rotate=#4] at (#1,#2) {%\n"
+    "  \\sbox\\cvsbox{#6#7}\\ifdim\\wd\\cvsbox>#5bp\\resizebox{#5bp}{\\height}{\\usebox\\cvsbox}"
+    "\\else\\usebox\\cvsbox\\fi};}\n"
     "\\newcommand\\cvsbar[5]{\\definecolor{cvsbar}{RGB}{#1}\\fill[cvsbar] (#2,#3) rectangle (#4,#5);}\n"
     "% hatches over the current clip: colour, x, y, width, height\n"
     "\\newcommand\\cvshatchrising[5]{\\foreach \\d in {0,4,...,1000}{\\pgfmathparse{\\d<=#4+#5?1:0}"
