@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: MIT
+ * style_volume.c - the architecture as boxes in space: a slab is channels wide, rows high and columns deep, one oblique
+ * projection (depth runs up and to the right). Slabs of one size stand close together, a step in size has an arrow;
+ * links that skip run as rails above; an encoder and decoder with skips of equal size become a V; long chains take rows.
+ */
+#include "draw/sketch.h"
+
+#include <math.h>
+
+#define OBLIQUE 0.38 /* of the depth, both across and up */
+#define HALF    (OBLIQUE / 2)
+#define BALL    5.0 /* radius of a sum or product */
+#define STEP    5.5 /* between rails */
+
+typedef struct solid {
+    double x, y;       /* left end and height of the axis through the middle */
+    double w, h, d;    /* points; d before the projection */
+    double label;      /* width of the number under it */
+    const char *count; /* that number */
+    const char *size;  /* "56×56" along the depth edge: last of its run; NULL: none */
+    const char *caption;
+    int row, level; /* level: in a V, how deep */
+    bool ball, vector, starts, linked;
+} solid;
+
+typedef struct volume {
+    cvi_sketch *k;
+    solid *at;
+    int n, rows;
+    bool is_v, captions;
+    double shrink;
+    bool letters;
+} volume;
+
+static double front_left(const solid *b) {
+    return b->x - HALF * b->d;
+}
+static double front_bottom(const solid *b) {
+    return b->y + b->h / 2 + HALF * b->d;
+}
+static double top_of(const solid *b) {
+    return b->y - b->h / 2 - HALF * b->d;
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------ */
+
+static bool same_size(const cvi_shape *a, const cvi_shape *b) {
+    return (a->rank < 0) == (b->rank < 0) && cvi_shape_height(a) == cvi_shape_height(b) &&
+           cvi_shape_width(a) == cvi_shape_width(b) && (a->rank <= 2) == (b->rank <= 2);
+}
+
+static bool is_vector(const cvi_shape *s) {
+    return s->rank >= 0 && s->rank <= 2;
+}
+
+static void size_solids(volume *v) {
+    cvi_sketch *k = v->k;
+    double side[2] = {HUGE_VAL, 1}, deep[2] = {HUGE_VAL, 1}, length[2] = {HUGE_VAL, 1};
+    for (int i = 0; i < v->n; i++) {
+        const cvi_shape *s = &k->node[i].out;
+        double c = (double)CVI_MAX(cvi_shape_channels(s), 1);
+        double *range = is_vector(s) ? length : deep;
+        range[0] = fmin(range[0], c);
+        range[1] = fmax(range[1], c);
+        double h = (double)CVI_MAX(cvi_shape_height(s), 1), w = (double)CVI_MAX(cvi_shape_width(s), 1);
+        side[0] = fmin(side[0], fmin(h, w));
+        side[1] = fmax(side[1], fmax(h, w));
+    }
+    double most = k->o->fit == CVS_FIT_COLUMN ? 54 : k->o->fit == CVS_FIT_SLIDE ? 96 : 78;
+    cvi_size_scale sides = cvi_size_scale_for(side[0], side[1], 8, v->is_v ? most * 0.8 : most),
+                   channels = cvi_size_scale_for(deep[0], deep[1], 4 * v->shrink, 30 * v->shrink),
+                   lengths = cvi_size_scale_for(length[0], length[1], 14, most);
+    cvi_font bold = cvi_sketch_font(k, 6.5, true, CVI_INK);
+    for (int i = 0; i < v->n; i++) {
+        solid *b = &v->at[i];
+        const cvi_arch_node *n = &k->node[i];
+        int64_t c = cvi_shape_channels(&n->out);
+        b->ball = n->kind == CVI_NODE_ADD || n->kind == CVI_NODE_MUL;
+        b->vector = is_vector(&n->out);
+        if (b->ball) {
+            b->w = b->h = 2 * BALL;
+            b->d = 0;
+        } else if (b->vector) {
+            b->w = 4;
+            b->h = 8;
+            b->d = cvi_size_of(&lengths, (double)CVI_MAX(c, 1));
+        } else {
+            b->w = cvi_size_of(&channels, (double)CVI_MAX(c, 1));
+            b->h = cvi_size_of(&sides, (double)CVI_MAX(cvi_shape_height(&n->out), 1));
+            b->d = cvi_size_of(&sides, (double)CVI_MAX(cvi_shape_width(&n->out), 1));
+        }
+        b->count = b->ball ? "" : c >= 0 ? cvi_sketch_text(k, "%lld", (long long)c) : "?";
+        b->label = cvi_text_width(&bold, b->count);
+        b->starts = i == 0 || !same_size(&n->out, &k->node[i - 1].out);
+        b->caption = b->ball ? "" : cvi_sketch_caption(k, i);
+    }
+    for (int i = 0; i < k->view->n_links; i++) {
+        const cvi_link *l = &k->view->links[i];
+        v->at[l->to].linked = v->at[l->to].linked || l->from == l->to - 1;
+    }
+}
+
+/* Texts on the depth edges and captions: said once where neighbours would repeat them. */
+static void choose_texts(volume *v) {
+    cvi_sketch *k = v->k;
+    const char *before = "";
+    for (int i = 0; i < v->n; i++) {
+        solid *b = &v->at[i];
+        const cvi_shape *s = &k->node[i].out;
+        bool last = i + 1 == v->n || v->at[i + 1].starts;
+        if (last && !b->vector && !b->ball) {
+            b->size = s->rank < 0 ? NULL
+                                  : cvi_sketch_text(k, "%lld×%lld", (long long)cvi_shape_height(s),
+                                                    (long long)cvi_shape_width(s));
+        }
+        if (b->ball) {
+            continue;
+        }
+        bool repeats = !b->starts && strcmp(before, b->caption) == 0;
+        before = b->caption;
+        if (repeats || !v->captions) {
+            b->caption = "";
+        }
+    }
+}
+
+/* ---- places ------------------------------------------------------------------------------------------------------- */
+
+/* How far the slanted size of a solid reaches to the right of its axis end. */
+static double size_reach(const volume *v, const solid *b) {
+    cvi_font small = cvi_sketch_font(v->k, 6.2, false, CVI_MUTED);
+    return b->size == NULL ? HALF * b->d
+                           : fmax(HALF * b->d, -HALF * b->d + 8 + 0.71 * cvi_text_width(&small, b->size));
+}
+
+/* Free axis between a solid and the one before it. */
+static double gap_before(const volume *v, int i) {
+    const solid *p = &v->at[i - 1], *b = &v->at[i];
+    bool close = !b->starts && b->linked;
+    double gap = close ? 4.0 * v->shrink : fmax(size_reach(v, p) + 5, 13 * v->shrink) + HALF * b->d;
+    double pitch = p->w / 2 + b->w / 2 + HALF * (p->d - b->d);
+    double least = fmax((p->label + b->label) / 2 + 3, b->ball || p->ball ? 0 : 9.5);
+    if (b->ball || p->ball) {
+        gap = fmax(gap, 4 + HALF * CVI_MAX(p->d, b->d));
+    } else if (b->vector && p->vector && fabs(b->d - p->d) > 0.1) { /* the shorter bar stays in front */
+        gap = fmax(gap, fabs(b->d - p->d) * HALF + 5);
+    }
+    return fmax(gap, least - pitch);
+}
+
+/* Left and right of a solid beyond its axis. */
+static double reach_left(const solid *b) {
+    return fmax(HALF * b->d, HALF * b->d + (b->label - b->w) / 2);
+}
+
+/* x of every solid, row by row; rows break before a run, or inside one that is too long. Returns the rows' width. */
+static double place_solids(volume *v) {
+    cvi_sketch *k = v->k;
+    double x = k->left, widest = 0, indent = v->captions ? 16 : 4;
+    int row = 0, run = 0;
+    for (int i = 0; i < v->n; i++) {
+        solid *b = &v->at[i];
+        bool first = i == 0;
+        if (b->starts && !first) {
+            run = i;
+        }
+        b->x = first ? x + indent + reach_left(b) : x + gap_before(v, i);
+        b->row = row;
+        double end = b->x + b->w + size_reach(v, b);
+        if (!v->is_v && end + 8 > k->left + k->limit && i > 0 && v->at[i - 1].row == row) {
+            bool whole =
+                run < i && run > 0 && v->at[run - 1].row == row && v->at[run].x - k->left > 0.55 * k->limit;
+            int from = whole ? run : i;
+            row++;
+            x = k->left + indent + 8;
+            for (int j = from; j <= i; j++) {
+                v->at[j].x = j == from ? x + reach_left(&v->at[j]) : x + gap_before(v, j);
+                v->at[j].row = row;
+                x = v->at[j].x + v->at[j].w;
+            }
+            end = b->x + b->w + size_reach(v, b);
+        }
+        x = b->x + b->w;
+        widest = fmax(widest, end - k->left);
+    }
+    v->rows = row + 1;
+    return widest;
+}
+
+/* ---- skips ---------------------------------------------------------------------------------------------------------- */
+
+static bool is_skip(const volume *v, const cvi_link *l) {
+    (void)v;
+    return l->to != l->from + 1;
+}
+
+/* A V: at least two nested long skips between equal sizes that differ from each other. */
+static bool find_v(volume *v) {
+    const cvi_view *view = v->k->view;
+    int outer = -1, nested = 0;
+    for (int i = 0; i < view->n_links; i++) {
+        const cvi_link *l = &view->links[i];
+        const cvi_shape *a = &v->k->node[l->from].out, *b = &v->k->node[l->to].out;
+        if (l->to - l->from < 4 || !same_size(a, b) || a->rank <= 2) {
+            continue;
+        }
+        bool dips = false; /* something smaller lies between */
+        for (int j = l->from + 1; j < l->to; j++) {
+            dips = dips || cvi_shape_height(&v->k->node[j].out) < cvi_shape_height(a);
+        }
+        if (!dips) {
+            continue;
+        }
+        if (outer >= 0) {
+            const cvi_link *o = &view->links[outer];
+            nested += (l->from > o->from && l->to < o->to) || (l->from < o->from && l->to > o->to);
+        }
+        if (outer < 0 || l->to - l->from > view->links[outer].to - view->links[outer].from) {
+            outer = i;
+        }
+    }
+    return nested >= 1;
+}
+
+/* In a V every size has its own height on the page. */
+static double place_levels(volume *v, double top) {
+    double y = 0, bottom = 0;
+    int64_t last = INT64_MAX;
+    double before = 0;
+    for (;;) { /* sizes from large to small */
+        int64_t size = -1;
+        double h = 0;
+        for (int i = 0; i < v->n; i++) {
+            int64_t s = cvi_shape_height(&v->k->node[i].out);
+            size = s < last && s > size ? s : size;
+        }
+        if (size < 0) {
+            break;
+        }
+        for (int i = 0; i < v->n; i++) {
+            if (cvi_shape_height(&v->k->node[i].out) == size) {
+                h = fmax(h, v->at[i].h / 2 + HALF * v->at[i].d);
+            }
+        }
+        y = last == INT64_MAX ? top + h : fmax(y + h + 9, y + before * 0.5 + h * 0.5 + 12);
+        for (int i = 0; i < v->n; i++) {
+            if (cvi_shape_height(&v->k->node[i].out) == size) {
+                v->at[i].y = y;
+            }
+        }
+        bottom = fmax(bottom, y + h);
+        before = h;
+        last = size;
+    }
+    for (int i = 0; i < v->n; i++) { /* unknown sizes */
+        v->at[i].y = v->at[i].y > 0 ? v->at[i].y : y;
+    }
+    return bottom;
+}
+
+/* ---- drawing -------------------------------------------------------------------------------------------------------- */
+
+static void draw_ball(volume *v, int i) {
+    cvi_sketch *k = v->k;
+    const solid *b = &v->at[i];
+    double x = b->x + BALL, y = b->y, r = BALL * 0.55;
+    cvi_paint paint = cvi_class_paint(k->t, k->node[i].cls, 0.7),
+              ink = {.stroke = paint.stroke, .width = 0.9};
+    paint.hatch = CVI_HATCH_NONE;
+    cvi_draw_circle(k->s, x, y, BALL, &paint);
+    if (k->node[i].kind == CVI_NODE_MUL) {
+        r *= 0.72;
+        cvi_draw_line(k->s, x - r, y - r, x + r, y + r, &ink);
+        cvi_draw_line(k->s, x - r, y + r, x + r, y - r, &ink);
+    } else {
+        cvi_draw_line(k->s, x - r, y, x + r, y, &ink);
+        cvi_draw_line(k->s, x, y - r, x, y + r, &ink);
+    }
+}
+
+/* The three faces of a part of a solid, from share a to share b of its width. */
+static void draw_faces(volume *v, const solid *b, cvi_class cls, double a, double e, bool end) {
+    cvi_sketch *k = v->k;
+    bool dark = k->o->theme == CVS_DARK;
+    cvi_paint face = cvi_class_paint(k->t, cls, 0.5);
+    face.round = true;
+    double x0 = front_left(b) + a * b->w, x1 = front_left(b) + e * b->w, y1 = front_bottom(b), y0 = y1 - b->h,
+           o = OBLIQUE * b->d;
+    cvi_paint top = face, side = face;
+    top.fill = cvi_shade(face.fill, dark ? 0.12 : 0.35);
+    side.fill = cvi_shade(face.fill, dark ? -0.25 : -0.14);
+    top.hatch = side.hatch = CVI_HATCH_NONE;
+    cvi_draw_polygon(k->s, (double[]){x0, y0, x0 + o, y0 - o, x1 + o, y0 - o, x1, y0}, 4, &top);
+    if (end) {
+        cvi_draw_polygon(k->s, (double[]){x1, y1, x1 + o, y1 - o, x1 + o, y0 - o, x1, y0}, 4, &side);
+    }
+    cvi_draw_polygon(k->s, (double[]){x0, y0, x1, y0, x1, y1, x0, y1}, 4, &face);
+    k->used[cls] = true;
+}
+
+/* A slab with its strips (normalisation, activation function) on the trailing third; a folded group shows layers. */
+static void draw_slab(volume *v, int i) {
+    cvi_sketch *k = v->k;
+    const solid *b = &v->at[i];
+    const cvi_arch_node *n = &k->node[i];
+    int strips = 0;
+    cvi_class strip[CVI_MAX_STRIPS];
+    for (int s = n->n_heads; s < n->n_strips; s++) {
+        if (n->strip[s].cls == CVI_CLASS_NORM || n->strip[s].cls == CVI_CLASS_ACTIVATION ||
+            n->strip[s].cls == CVI_CLASS_SOFTMAX) {
+            strip[strips++] = n->strip[s].cls;
+        }
+    }
+    double share = strips > 0 ? 1.0 - fmin(0.5, 0.17 * strips + 0.1) : 1.0;
+    draw_faces(v, b, n->cls, 0, share, strips == 0);
+    for (int s = 0; s < strips; s++) {
+        double step = (1.0 - share) / strips;
+        draw_faces(v, b, strip[s], share + step * s, share + step * (s + 1), s + 1 == strips);
+    }
+    if (k->view->boxes[i].kind == CVI_BOX_GROUP) {
+        cvi_paint line = {.stroke = k->t->look[n->cls].edge, .width = 0.4};
+        double o = OBLIQUE * b->d;
+        for (int j = 1; j < 4; j++) {
+            double x = front_left(b) + b->w * j / 4, y = front_bottom(b);
+            cvi_draw_line(k->s, x, y, x, y - b->h, &line);
+            cvi_draw_line(k->s, x, y - b->h, x + o, y - b->h - o, &line);
+        }
+    }
+}
+
+static void draw_words(volume *v, int i) {
+    cvi_sketch *k = v->k;
+    const solid *b = &v->at[i];
+    double x = front_left(b) + b->w / 2, y = front_bottom(b);
+    cvi_font bold = cvi_sketch_font(k, 6.5, true, CVI_INK), small = cvi_sketch_font(k, 6.2, false, CVI_MUTED);
+    bold.anchor = CVI_MIDDLE;
+    if (b->count[0] != '\0') {
+        cvi_draw_text(k->s, x, y + 8.5, &bold, b->count);
+    }
+    if (b->size != NULL) {
+        small.angle = -45;
+        double length = cvi_text_width(&small, b->size), edge = OBLIQUE * b->d * 1.414;
+        double start = fmax((edge - length) / 2, 0) * 0.7071;
+        cvi_draw_text(k->s, front_left(b) + b->w + start + 7.6, y - start + 1.8, &small, b->size);
+    }
+    if (b->caption[0] != '\0') {
+        small.angle = -45;
+        small.anchor = CVI_END;
+        cvi_draw_text_fit(k->s, x + 2.5, y + (b->ball ? 9 : 15.5), 64, &small, b->caption);
+    }
+}
+
+static cvi_paint wire(const volume *v) {
+    return (cvi_paint){.stroke = v->k->t->role[CVI_MUTED], .width = 0.8, .round = true};
+}
+
+static void draw_solid(volume *v, int i) {
+    cvi_sketch *k = v->k;
+    solid *b = &v->at[i];
+    cvi_paint line = wire(v);
+    cvi_sketch_box_begin(k, i);
+    if (i > 0 && b->linked && v->at[i - 1].row == b->row) {
+        const solid *p = &v->at[i - 1];
+        double from = p->x + p->w, to = b->ball || b->vector ? b->x : front_left(b);
+        if (v->is_v && fabs(p->y - b->y) > 1) { /* a step of the V: across, then down or up */
+            double x = b->x + b->w / 2, down = b->y > p->y ? 1 : -1;
+            double end = down > 0 ? top_of(b) : front_bottom(b) + 10;
+            cvi_path_begin(k->s);
+            if (down > 0) {
+                x = fmax(x, from + 4);
+                cvi_path_move(k->s, from, p->y);
+                cvi_path_line(k->s, x, p->y);
+                cvi_path_line(k->s, x, end - 3);
+            } else {
+                end = front_left(b);
+                x = fmin(p->x + p->w + HALF * p->d + 5, end - 6);
+                cvi_path_move(k->s, from, p->y);
+                cvi_path_line(k->s, x, p->y);
+                cvi_path_line(k->s, x, b->y);
+                cvi_path_line(k->s, end - 3, b->y);
+            }
+            cvi_path_end(k->s, &line);
+            cvi_draw_arrow_head(k->s, down > 0 ? x : end, down > 0 ? end : b->y, down > 0 ? 0 : 1,
+                                down > 0 ? 1 : 0, 4, line.stroke);
+        } else if (to - from > 4) {
+            cvi_draw_line(k->s, from, b->y, to - 2, b->y, &line);
+            cvi_draw_arrow_head(k->s, to, b->y, 1, 0, 4, line.stroke);
+        } else if (to > from) {
+            cvi_draw_line(k->s, from, b->y, to, b->y, &line);
+        }
+    }
+    if (b->ball) {
+        draw_ball(v, i);
+    } else {
+        draw_slab(v, i);
+    }
+    draw_words(v, i);
+    cvi_group_end(k->s);
+    k->right = fmax(k->right, b->x + b->w + size_reach(v, b) + 2);
+}
+
+/* ---- rails ------------------------------------------------------------------------------------------------------------- */
+
+/* Rails of one row, their heights above it in `height`; returns how much room they take. */
+static double lift_rails(const volume *v, cvi_rail *rails, int n, double *height) {
+    double room = 0;
+    cvi_rail_levels(rails, n);
+    for (int i = 0; i < n; i++) {
+        double up = 0;
+        for (int j = rails[i].from; j <= rails[i].to; j++) {
+            up = fmax(up, v->at[j].h / 2 + HALF * v->at[j].d + 6);
+        }
+        for (int j = 0; j < i; j++) {
+            if (rails[j].from <= rails[i].to && rails[i].from <= rails[j].to) {
+                up = fmax(up, height[j] + STEP);
+            }
+        }
+        height[i] = up;
+        room = fmax(room, up);
+    }
+    return room;
+}
+
+static void draw_rail(volume *v, const cvi_rail *rail, double up) {
+    cvi_sketch *k = v->k;
+    const solid *a = &v->at[rail->from], *b = &v->at[rail->to];
+    cvi_paint line = wire(v);
+    line.stroke = k->t->role[CVI_ACCENT];
+    double x0 = a->x + a->w * 0.62, x1 = b->x + b->w * 0.38, y = a->y - up;
+    cvi_path_begin(k->s);
+    cvi_path_move(k->s, x0, a->y - a->h / 2);
+    cvi_path_line(k->s, x0, y + 3);
+    cvi_path_curve(k->s, x0, y + 1, x0 + 1, y, x0 + 3, y);
+    cvi_path_line(k->s, x1 - 3, y);
+    cvi_path_curve(k->s, x1 - 1, y, x1, y + 1, x1, y + 3);
+    cvi_path_line(k->s, x1, b->y - b->h / 2 - 3);
+    cvi_path_end(k->s, &line);
+    cvi_draw_arrow_head(k->s, x1, b->y - b->h / 2, 0, 1, 4, line.stroke);
+}
+
+/* A link to another row, or one against the row's order: a letter at both ends. */
+static void draw_letter(volume *v, const char *name, int i, bool leaves, double up, double *taken) {
+    cvi_sketch *k = v->k;
+    const solid *b = &v->at[i];
+    cvi_paint line = wire(v);
+    line.stroke = k->t->role[CVI_ACCENT];
+    cvi_font font = cvi_sketch_font(k, 6, true, CVI_ACCENT);
+    font.anchor = CVI_MIDDLE;
+    double half = cvi_text_width(&font, name) / 2 + 1.2, x = b->x + b->w * (leaves ? 0.62 : 0.38),
+           y = b->y - up;
+    double at = fmax(x, *taken + half);
+    *taken = at + half;
+    cvi_draw_line(k->s, x, b->y - b->h / 2 - (leaves ? 0 : 3), at, y, &line);
+    if (!leaves) {
+        cvi_draw_arrow_head(k->s, x, b->y - b->h / 2, x - at, up, 4, line.stroke);
+    }
+    cvi_draw_text(k->s, at, y - 2, &font, name);
+    k->right = fmax(k->right, at + half);
+}
+
+static const char *letter(cvi_sketch *k, int n) {
+    return n < 26 ? cvi_sketch_text(k, "%c", 'a' + n) : cvi_sketch_text(k, "%c%d", 'a' + n % 26, n / 26);
+}
+
+/* One row: rails, then solids from left to right; k->y moves below it. */
+static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *err) {
+    cvi_sketch *k = v->k;
+    const cvi_view *view = k->view;
+    size_t links = (size_t)CVI_MAX(view->n_links, 1);
+    cvi_rail *rails = cvi_calloc(links, sizeof *rails);
+    double *height = cvi_calloc(links, sizeof *height);
+    if (rails == NULL || height == NULL) {
+        cvi_free(rails);
+        cvi_free(height);
+        return cvi_no_memory(err, links * sizeof *rails);
+    }
+    int n = 0, letters = 0;
+    for (int i = 0; i < view->n_links; i++) {
+        const cvi_link *l = &view->links[i];
+        if (!is_skip(v, l)) {
+            continue;
+        }
+        if (v->at[l->from].row == row && v->at[l->to].row == row) {
+            rails[n++] = (cvi_rail){.link = i, .from = l->from, .to = l->to};
+        } else {
+            letters += v->at[l->from].row == row || v->at[l->to].row == row;
+        }
+    }
+    double up = lift_rails(v, rails, n, height), down = 0, slope = 0;
+    cvi_font small = cvi_sketch_font(k, 6.2, false, CVI_MUTED);
+    for (int i = first; i < end; i++) {
+        up = fmax(up, v->at[i].h / 2 + HALF * v->at[i].d);
+        double below = v->at[i].h / 2 + HALF * v->at[i].d;
+        down = fmax(down, below);
+        slope = fmax(slope, v->at[i].caption[0] == '\0'
+                                ? below
+                                : below + 5 + 0.72 * fmin(cvi_text_width(&small, v->at[i].caption), 64));
+    }
+    v->letters = v->letters || letters > 0;
+    double stub = up + 7;
+    up += letters > 0 ? 16 : 2;
+    for (int i = first; i < end; i++) {
+        v->at[i].y = k->y + up;
+    }
+    for (int i = 0; i < n; i++) {
+        draw_rail(v, &rails[i], height[i]);
+    }
+    if (row > 0 && v->at[first].linked) { /* where the row before goes on */
+        const solid *p = &v->at[first - 1], *b = &v->at[first];
+        double x = p->x + p->w, turn = x + size_reach(v, p) + 5, back = k->left - 4,
+               to = b->ball || b->vector ? b->x : front_left(b);
+        cvi_paint line = wire(v);
+        cvi_path_begin(k->s);
+        cvi_path_move(k->s, x, p->y);
+        cvi_path_line(k->s, turn, p->y);
+        cvi_path_line(k->s, turn, k->y - 5);
+        cvi_path_line(k->s, back, k->y - 5);
+        cvi_path_line(k->s, back, b->y);
+        cvi_path_line(k->s, to - 2, b->y);
+        cvi_path_end(k->s, &line);
+        cvi_draw_arrow_head(k->s, to, b->y, 1, 0, 4, line.stroke);
+        k->right = fmax(k->right, turn + 1);
+    }
+    for (int i = first; i < end; i++) {
+        draw_solid(v, i);
+    }
+    int number = 0;
+    double taken = 0;
+    for (int i = first; i < end; i++) {
+        number = 0;
+        for (int l = 0; l < view->n_links; l++) {
+            const cvi_link *link = &view->links[l];
+            if (is_skip(v, link) && v->at[link->from].row != v->at[link->to].row) {
+                if (link->to == i || link->from == i) {
+                    draw_letter(v, letter(k, number), i, link->from == i, stub, &taken);
+                }
+                number++;
+            }
+        }
+    }
+    k->y += up + fmax(down + 11, slope + 13) + 8;
+    cvi_free(rails);
+    cvi_free(height);
+    return CVS_OK;
+}
+
+/* A V: skips run straight across. */
+static void draw_v(volume *v) {
+    cvi_sketch *k = v->k;
+    double bottom = place_levels(v, k->y + 4);
+    cvi_paint line = wire(v);
+    line.stroke = k->t->role[CVI_ACCENT];
+    for (int i = 0; i < k->view->n_links; i++) {
+        const cvi_link *l = &k->view->links[i];
+        const solid *a = &v->at[l->from], *b = &v->at[l->to];
+        if (!is_skip(v, l)) {
+            continue;
+        }
+        double x0 = a->x + a->w, x1 = b->ball ? b->x : front_left(b);
+        if (fabs(a->y - b->y) < 0.5 && x1 - x0 > 8) {
+            cvi_draw_line(k->s, x0, a->y, x1 - 2, b->y, &line);
+            cvi_draw_arrow_head(k->s, x1, b->y, 1, 0, 4, line.stroke);
+        } else {
+            double y = fmin(top_of(a), top_of(b)) - 5;
+            cvi_path_begin(k->s);
+            cvi_path_move(k->s, a->x + a->w * 0.62, a->y - a->h / 2);
+            cvi_path_line(k->s, a->x + a->w * 0.62, y);
+            cvi_path_line(k->s, b->x + b->w * 0.38, y);
+            cvi_path_line(k->s, b->x + b->w * 0.38, b->y - b->h / 2 - 3);
+            cvi_path_end(k->s, &line);
+            cvi_draw_arrow_head(k->s, b->x + b->w * 0.38, b->y - b->h / 2, 0, 1, 4, line.stroke);
+        }
+    }
+    for (int i = 0; i < v->n; i++) {
+        draw_solid(v, i);
+    }
+    k->y = bottom + 18;
+}
+
+/* ---- cost ---------------------------------------------------------------------------------------------------------------- */
+
+/* Under a row: bars, area by the linear share of the costliest. */
+static void draw_costs(volume *v, int first, int end) {
+    cvi_sketch *k = v->k;
+    double most = 0, sum = 0;
+    for (int i = 0; i < v->n; i++) {
+        most = fmax(most, cvi_sketch_cost(k, i));
+        sum += cvi_sketch_cost(k, i);
+    }
+    if (k->o->cost == CVS_COST_NONE || !(most > 0)) {
+        return;
+    }
+    cvi_paint base = {.stroke = k->t->role[CVI_LINE], .width = 0.5};
+    double tall = 20, y = k->y + tall - 4, left = front_left(&v->at[first]), right = left;
+    for (int i = first; i < end; i++) {
+        const solid *b = &v->at[i];
+        double x = front_left(b) + b->w / 2, h = tall * cvi_sketch_cost(k, i) / most;
+        cvi_paint bar = {.fill = k->t->role[CVI_MARK]};
+        bar.fill = h > tall * 0.5 ? k->t->role[CVI_MARK] : k->t->role[CVI_MUTED];
+        if (h > 0.05) {
+            cvi_draw_rect(k->s, x - 3, y - h, 6, h, 0, &bar);
+        }
+        right = fmax(right, x + 4);
+    }
+    cvi_draw_line(k->s, left, y, right, y, &base);
+    k->y = y + 9;
+}
+
+/* ---- the style ------------------------------------------------------------------------------------------------------------- */
+
+static cvs_status layout(volume *v, cvs_error *err) {
+    cvi_sketch *k = v->k;
+    static const double shrinks[] = {1.0, 0.85, 0.7, 0.55, 0.42};
+    v->is_v = find_v(v);
+    v->captions = !(k->o->labels & CVS_LABEL_NONE) && (!v->is_v || (k->o->labels & CVS_LABEL_NAMES));
+    bool fits = false;
+    for (int i = 0; v->is_v && !fits && i < CVI_COUNT(shrinks); i++) {
+        v->shrink = shrinks[i];
+        size_solids(v);
+        choose_texts(v);
+        fits = place_solids(v) <= k->limit;
+    }
+    if (!fits) {
+        v->captions = !(k->o->labels & CVS_LABEL_NONE);
+        v->is_v = false;
+        v->shrink = k->o->fit == CVS_FIT_COLUMN ? 0.75 : 1.0;
+        size_solids(v);
+        choose_texts(v);
+        place_solids(v);
+    }
+    if (v->is_v) {
+        draw_v(v);
+        draw_costs(v, 0, v->n);
+        return CVS_OK;
+    }
+    for (int first = 0, row = 0; first < v->n; row++) {
+        int end = first;
+        while (end < v->n && v->at[end].row == row) {
+            end++;
+        }
+        CVI_TRY(draw_row(v, row, first, end, err));
+        draw_costs(v, first, end);
+        first = end;
+    }
+    return CVS_OK;
+}
+
+static cvs_status draw(const cvi_draw_job *job, cvi_drawing *out, cvs_error *err) {
+    cvi_sketch k;
+    volume v = {.k = &k};
+    CVI_TRY(cvi_sketch_settings(job->o, "", err));
+    cvs_status s = cvi_sketch_begin(&k, job, job->o->fit == CVS_FIT_COLUMN ? 26 : 48, err);
+    if (s == CVS_OK) {
+        v.n = k.view->n_boxes;
+        v.at = cvi_calloc((size_t)CVI_MAX(v.n, 1), sizeof *v.at);
+        s = v.at != NULL ? layout(&v, err) : cvi_no_memory(err, (size_t)v.n * sizeof *v.at);
+    }
+    if (s == CVS_OK) {
+        const char *notes[4] = {
+            cvi_sketch_tr(&k,
+                          "Height and depth grow with log2 of rows and columns, width with log2 of channels "
+                          "(written below); equal tensors are equal boxes."),
+            v.letters ? cvi_sketch_tr(&k, "Equal letters are the two ends of one connection.") : NULL};
+        s = cvi_sketch_end(&k, notes, out, err);
+    }
+    cvi_free(v.at);
+    cvi_sketch_free(&k);
+    return s;
+}
+
+const cvi_draw_style cvi_style_volume = {
+    .name = "volume",
+    .en = "boxes in space: channels wide, rows high, columns deep",
+    .zh = "立体方块：宽为通道数，高为行数，深为列数",
+    .pictures = true,
+    .most = 1,
+    .draw = draw,
+};
