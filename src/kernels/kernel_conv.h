@@ -43,6 +43,7 @@ struct cvi_conv_plan {
     const float *weights;         /* packed, or the owner's */
     int64_t panels;               /* panels of 16 output channels per chunk */
     int64_t block;                /* direct: pixels per chunk; winograd: number of tile blocks */
+    bool few;                     /* direct: cvi_rows_run() */
     bool grid;                    /* depthwise: cvi_depthwise_run() */
     int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels transformed back at once */
 };
@@ -78,6 +79,11 @@ void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *i
 bool cvi_depthwise_fits(const cvi_conv_plan *p);
 int64_t cvi_depthwise_scratch(const cvi_conv_plan *p);
 void cvi_depthwise_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
+
+/* Few input channels: packed as direct, run by rows copied without their padding. */
+bool cvi_rows_fit(const cvi_conv_plan *p);
+int64_t cvi_rows_scratch(const cvi_conv_plan *p);
+void cvi_rows_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
 
 void cvi_winograd_layout(cvi_conv_plan *p);
 void cvi_winograd_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);

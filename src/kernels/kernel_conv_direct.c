@@ -10,11 +10,34 @@ static int64_t panels_of(const cvi_conv_plan *p) {
     return (p->group_out + 15) / 16;
 }
 
+/* All rows of the batch are one line where the outputs of consecutive grid positions lie one pitch apart. */
+static bool rows_join(const cvi_conv_plan *p) {
+    return p->out_step_x == 1 && p->out_step_y == 1;
+}
+
+/* Pixels of the longest line and the number of lines. */
+static int64_t longest_line(const cvi_conv_plan *p, int64_t *lines) {
+    int64_t longest = 1, most = 1;
+    for (int64_t i = 0; i < p->n_phases; i++) {
+        longest = CVI_MAX(longest, p->phases[i].columns);
+        most = CVI_MAX(most, p->phases[i].rows * p->N);
+    }
+    *lines = rows_join(p) ? 1 : most;
+    return rows_join(p) ? longest * most : longest;
+}
+
+static int64_t parts_of(int64_t all, int64_t part) {
+    return (all + part - 1) / part;
+}
+
 /* Pixels and panels per chunk: enough work to be worth claiming, few enough that weights of the chunk's panels
- * fit beside its pixels in a second-level cache, and at least a few chunks per thread of a common machine. */
+ * fit beside its pixels in a second-level cache, and a few chunks per thread of a common machine unless there is
+ * too little to share. Weights of few pixels are bound by memory: there a chunk takes all pixels, so that no weight
+ * is read twice. */
 static void choose_blocks(cvi_conv_plan *p) {
-    int64_t taps = CVI_MAX(p->most_taps, 1), rows = p->kernels->rows;
-    int64_t units = p->groups * panels_of(p);
+    enum { LARGE = 3000000, SMALL = 400000 }; /* multiply-adds of a chunk */
+    int64_t taps = CVI_MAX(p->most_taps, 1), rows = p->kernels->rows, lines;
+    int64_t units = p->groups * panels_of(p), length = longest_line(p, &lines);
     if (p->algorithm == CVI_CONV_DEPTHWISE) {
         p->block = CVI_MAX(rows, CVI_MIN(256, 1 + 65536 / CVI_PITCH(p->in_c)));
         p->panels = units;
@@ -23,9 +46,24 @@ static void choose_blocks(cvi_conv_plan *p) {
     int64_t panel_floats = taps * p->group_in * 16;
     p->panels = CVI_MAX(1, CVI_MIN(units, 98304 / panel_floats));
     int64_t work = CVI_MAX(1, panel_floats * p->panels); /* multiply-adds per pixel */
-    int64_t want = CVI_MAX(4 * rows, CVI_MIN(32 * rows, 3000000 / work));
+    int64_t want = CVI_MAX(4 * rows, CVI_MIN(32 * rows, LARGE / work));
+    if (length <= 16 * rows) {
+        want = length;
+        p->panels = CVI_MAX(1, CVI_MIN(p->panels, LARGE / (panel_floats * length)));
+    }
     want = CVI_MIN(want, CVI_MAX(rows, 32768 / taps)); /* addresses of a block stay small */
-    p->block = (want + rows - 1) / rows * rows;
+    while (lines * parts_of(length, want) * parts_of(units, p->panels) < 8 &&
+           CVI_MIN(want, length) * p->panels * panel_floats > SMALL) {
+        if (p->panels > 1 && p->panels * 16 * taps > want) {
+            p->panels = (p->panels + 1) / 2;
+        } else if (want > 2 * rows) {
+            want = (CVI_MIN(want, length) + 1) / 2;
+        } else {
+            break;
+        }
+    }
+    int64_t even = parts_of(length, parts_of(length, want));
+    p->block = parts_of(even, rows) * rows;
 }
 
 void cvi_direct_layout(cvi_conv_plan *p) {
@@ -82,17 +120,13 @@ typedef struct run_job {
     int64_t in_pitch, out_pitch;
     int64_t row_length; /* pixels that lie in one line: a grid row, or, where rows join, the whole batch */
     int64_t lines, line_blocks;
+    bool linear; /* output pixel i reads input pixel i and nothing else */
 } run_job;
 
 /* A run of M pixels of one line, and where its outputs lie. */
 typedef struct pixels {
     int64_t first, count, line;
 } pixels;
-
-/* A line is joined from all rows where the outputs of consecutive grid positions lie one pitch apart. */
-static bool rows_join(const cvi_conv_plan *p) {
-    return p->out_step_x == 1 && p->out_step_y == 1;
-}
 
 static int64_t output_at(const run_job *job, int64_t line, int64_t first) {
     const cvi_conv_plan *p = job->plan;
@@ -126,6 +160,12 @@ static void write_addresses(const run_job *job, pixels at, const int64_t *distan
     const cvi_conv_plan *p = job->plan;
     const cvi_phase *ph = job->phase;
     const cvi_tap *taps = p->taps + ph->first_tap;
+    for (int64_t i = 0; job->linear && i < at.count; i++) {
+        address[i] = job->io->in + (at.first + i) * job->in_pitch;
+    }
+    if (job->linear) {
+        return;
+    }
     bool join = rows_join(p);
     int64_t row = join ? at.first / ph->columns : at.line, column = join ? at.first % ph->columns : at.first;
     int64_t n = row / ph->rows, y = row % ph->rows;
@@ -223,10 +263,38 @@ static void clear_padding(const run_job *job, pixels at) {
     }
 }
 
-/* Splits n pixels into blocks of at most `rows` that differ by one at most: 13 = 5 + 4 + 4, not 6 + 6 + 1. */
-static int64_t next_count(int64_t left, int64_t rows) {
-    int64_t blocks = (left + rows - 1) / rows;
-    return (left + blocks - 1) / blocks;
+/* Pixels of a line in tiles of at most `rows` that differ by one at most: 13 = 5 + 4 + 4, not 6 + 6 + 1. */
+typedef struct tiling {
+    int64_t tiles, size, longer; /* the first `longer` tiles have one pixel more than `size` */
+} tiling;
+
+static tiling tiling_of(int64_t count, int64_t rows) {
+    int64_t tiles = parts_of(count, rows);
+    return (tiling){
+        .tiles = tiles, .size = tiles > 0 ? count / tiles : 0, .longer = tiles > 0 ? count % tiles : 0};
+}
+
+/* The addresses of all pixels of a chunk, tile by tile. */
+static void locate_pixels(const run_job *job, const worker_scratch *w, const tiling *cut, pixels all) {
+    int64_t taps = job->phase->n_taps, done = 0;
+    write_distances(job, w->distance);
+    for (int64_t i = 0; i < cut->tiles; i++) {
+        int64_t n = cut->size + (i < cut->longer ? 1 : 0);
+        write_addresses(job, (pixels){all.first + done, n, all.line}, w->distance, w->address + done * taps);
+        done += n;
+    }
+}
+
+/* One panel for all pixels of a chunk. */
+static void run_unit(const run_job *job, const worker_scratch *w, int64_t unit, const tiling *cut,
+                     pixels all) {
+    int64_t taps = job->phase->n_taps, done = 0;
+    panel_work k = panel_of(job, w, unit);
+    for (int64_t i = 0; i < cut->tiles; i++) {
+        int64_t n = cut->size + (i < cut->longer ? 1 : 0);
+        run_panel(job, w, &k, (pixels){all.first + done, n, all.line}, w->address + done * taps);
+        done += n;
+    }
 }
 
 static void run_chunk(void *context, int64_t chunk, int worker) {
@@ -237,23 +305,16 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     int64_t units = p->groups * panels_of(p), first_unit = part * p->panels;
     int64_t last_unit = CVI_MIN(units, first_unit + p->panels);
     int64_t begin = chunk % job->line_blocks * p->block, end = CVI_MIN(job->row_length, begin + p->block);
-    int64_t taps = job->phase->n_taps, rows = p->kernels->rows;
     worker_scratch w = scratch_of(p, job->io->scratch, worker);
-    write_distances(job, w.distance);
-    for (int64_t x = begin, n; x < end; x += n) {
-        n = next_count(end - x, rows);
-        write_addresses(job, (pixels){x, n, line}, w.distance, w.address + (x - begin) * taps);
-    }
+    tiling cut = tiling_of(end - begin, p->kernels->rows);
+    pixels all = {begin, end - begin, line};
+    locate_pixels(job, &w, &cut, all);
     for (int64_t unit = first_unit; unit < last_unit; unit++) {
-        panel_work k = panel_of(job, &w, unit);
-        for (int64_t x = begin, n; x < end; x += n) {
-            n = next_count(end - x, rows);
-            run_panel(job, &w, &k, (pixels){x, n, line}, w.address + (x - begin) * taps);
-        }
+        run_unit(job, &w, unit, &cut, all);
     }
     bool padded = job->io->clamp || p->groups > 1;
     if (last_unit == units && padded) {
-        clear_padding(job, (pixels){begin, end - begin, line});
+        clear_padding(job, all);
     }
 }
 
@@ -264,13 +325,14 @@ static void run_depthwise_chunk(void *context, int64_t chunk, int worker) {
     int64_t line = chunk / job->line_blocks, begin = chunk % job->line_blocks * p->block;
     int64_t end = CVI_MIN(job->row_length, begin + p->block), channels = CVI_PITCH(p->in_c);
     worker_scratch w = scratch_of(p, io->scratch, worker);
+    tiling cut = tiling_of(end - begin, p->kernels->rows);
     write_distances(job, w.distance);
     memset(w.bias, 0, (size_t)channels * sizeof(float));
     if (io->bias != NULL) {
         memcpy(w.bias, io->bias, (size_t)p->in_c * sizeof(float));
     }
-    for (int64_t x = begin, n; x < end; x += n) {
-        n = next_count(end - x, p->kernels->rows);
+    for (int64_t x = begin, i = 0, n; x < end; x += n, i++) {
+        n = cut.size + (i < cut.longer ? 1 : 0);
         write_addresses(job, (pixels){x, n, line}, w.distance, w.address);
         int64_t out = output_at(job, line, x);
         cvi_tile tile = {.bias = w.bias,
@@ -288,6 +350,13 @@ static void run_depthwise_chunk(void *context, int64_t chunk, int worker) {
     }
 }
 
+/* A 1x1 kernel of stride 1 without pads. */
+static bool is_linear(const cvi_conv_plan *p, const cvi_phase *ph) {
+    const cvi_tap *tap = p->taps + ph->first_tap;
+    return rows_join(p) && ph->n_taps == 1 && tap->dy == 0 && tap->dx == 0 && p->in_step_y == 1 &&
+           p->in_step_x == 1 && p->in_h == p->out_h && p->in_w == p->out_w;
+}
+
 void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
     for (int64_t i = 0; i < p->n_phases; i++) {
         const cvi_phase *ph = &p->phases[i];
@@ -297,6 +366,7 @@ void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *i
         bool join = rows_join(p);
         job.lines = join ? 1 : p->N * ph->rows;
         job.row_length = join ? p->N * ph->rows * ph->columns : ph->columns;
+        job.linear = is_linear(p, ph);
         job.line_blocks = (job.row_length + p->block - 1) / p->block;
         if (p->algorithm == CVI_CONV_DEPTHWISE) {
             cvi_pool_run(pool, job.lines * job.line_blocks, run_depthwise_chunk, &job);

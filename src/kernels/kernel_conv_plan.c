@@ -67,7 +67,7 @@ static cvi_conv_algorithm choose(const cvi_conv_plan *p, const cvi_conv_options 
     if (is_winograd(o->algorithm)) {
         return o->algorithm;
     }
-    if (p->in_c < 8) { /* a tile's transform is done for padding channels too */
+    if (p->in_c < 8 || (p->in_c <= 12 && p->out_c < 32)) { /* transforms are done for padding channels too */
         return CVI_CONV_DIRECT;
     }
     double direct = 9.0 * (double)(p->N * p->out_h * p->out_w) * (1 + 4.0 / (double)p->in_c);
@@ -178,6 +178,7 @@ cvs_status cvi_conv_plan_new(const cvi_conv_shape *shape, cvi_conv_kind kind, co
     p->algorithm = choose(p, options != NULL ? options : &defaults);
     (is_winograd(p->algorithm) ? cvi_winograd_layout : cvi_direct_layout)(p);
     p->grid = p->algorithm == CVI_CONV_DEPTHWISE && cvi_depthwise_fits(p);
+    p->few = cvi_rows_fit(p);
     *out = p;
     return CVS_OK;
 }
@@ -237,6 +238,7 @@ bool cvi_conv_borrow(cvi_conv_plan *plan, const cvi_conv_plan *owner) {
 int64_t cvi_conv_scratch_bytes(const cvi_conv_plan *plan, int threads) {
     int64_t each = is_winograd(plan->algorithm) ? cvi_winograd_scratch(plan)
                    : plan->grid                 ? cvi_depthwise_scratch(plan)
+                   : plan->few                  ? cvi_rows_scratch(plan)
                                                 : cvi_direct_scratch(plan);
     return each * CVI_MAX(threads, 1);
 }
@@ -244,5 +246,6 @@ int64_t cvi_conv_scratch_bytes(const cvi_conv_plan *plan, int threads) {
 void cvi_conv_run(const cvi_conv_plan *plan, cvi_pool *pool, const cvi_conv_io *io) {
     (is_winograd(plan->algorithm) ? cvi_winograd_run
      : plan->grid                 ? cvi_depthwise_run
+     : plan->few                  ? cvi_rows_run
                                   : cvi_direct_run)(plan, pool, io);
 }

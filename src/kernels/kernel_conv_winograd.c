@@ -52,9 +52,10 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
     int64_t blocks = CVI_MAX(1, (total + want - 1) / want);
     p->tiles = (total + blocks - 1) / blocks;
-    p->tile_channels = CVI_MIN(64, cvi_conv_padded_out(p));
-    int64_t parts = blocks >= 8 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (cvi_conv_padded_out(p) + 63) / 64);
+    /* With few blocks, chunks share out the output channels too: at least two panels each. */
+    int64_t parts = blocks >= 8 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (panels_of(p) + 1) / 2);
     p->panels = (panels_of(p) + parts - 1) / parts; /* of a chunk */
+    p->tile_channels = CVI_MIN(64, CVI_MIN(p->panels * 16, cvi_conv_padded_out(p)));
     p->block = blocks;
 }
 

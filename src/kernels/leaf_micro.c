@@ -48,8 +48,8 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     put(tile, (i)*tile->pitch + 8, b##i);
 
 #define MICRO16(M, ROWS)                                                                                     \
-    CVI_INLINE void body16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,        \
-                               const float *w, const cvi_tile *tile) {                                       \
+    static void micro16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
+                            const float *w, const cvi_tile *tile) {                                          \
         v8 bias0 = v8_load(tile->bias), bias1 = v8_load(tile->bias + 8);                                     \
         ROWS(START16)                                                                                        \
         for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
@@ -64,14 +64,6 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
             }                                                                                                \
         }                                                                                                    \
         ROWS(PUT16)                                                                                          \
-    }                                                                                                        \
-    static void micro16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
-                            const float *w, const cvi_tile *tile) {                                          \
-        if (channels == 3) { /* a colour picture: no loop over channels at all */                            \
-            body16_##M(taps, 3, x, offset, w, tile);                                                         \
-        } else {                                                                                             \
-            body16_##M(taps, channels, x, offset, w, tile);                                                  \
-        }                                                                                                    \
     }
 
 /* Eight channels wide: even and odd input channels have accumulators of their own, or six chains of dependent
