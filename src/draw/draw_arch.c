@@ -111,9 +111,10 @@ static void extension_of(const char *path, char out[16]) {
 
 /* What draws a format best where nobody asked for a style. */
 static const cvi_draw_style *style_for(const char *extension, const cvi_arch *a) {
-    if (!cvi_is_picture_extension(extension)) {
-        for (int i = 0; i < cvi_n_draw_styles; i++) {
-            if (has_extension(cvi_draw_styles[i]->texts, extension)) {
+    for (int pictures = 0; pictures < 2 && !cvi_is_picture_extension(extension); pictures++) {
+        for (int i = 0; i < cvi_n_draw_styles; i++) { /* numbers rather than a layout */
+            if (cvi_draw_styles[i]->pictures == (pictures == 1) &&
+                has_extension(cvi_draw_styles[i]->texts, extension)) {
                 return cvi_draw_styles[i];
             }
         }
