@@ -141,6 +141,42 @@ void cvi_maxpool_backward(cvi_pool *pool, const cvi_pool_shape *s, const float *
 void cvi_avgpool_backward(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *dy,
                           float *dx);
 
+/* ---- gradients that write all of their result, added to `base` (or NULL: to nothing; it may be the result itself) ----------
+ * Of pools (kernel_pool_back.c), NHWC8: a maximum pool sends what a window received to its winner, found again from x (windows of
+ * at most CVI_POOL_ROUTED elements); an average pool spreads it. */
+enum { CVI_POOL_ROUTED = 256 };
+int64_t cvi_maxpool_route_scratch(const cvi_pool_shape *s, int threads);
+void cvi_maxpool_route(cvi_pool *pool, const cvi_pool_shape *s, const float *x, const float *dy,
+                       const float *base, float *dx, void *scratch);
+void cvi_avgpool_spread(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *dy,
+                        const float *base, float *dx);
+/* dy [N,C,1,1] -> dx [N,C,pixels], NHWC8; scratch: CVI_PITCH(C) floats. */
+void cvi_global_avgpool_backward(cvi_pool *pool, int64_t N, int64_t C, int64_t pixels, const float *dy,
+                                 const float *base, float *dx, float *scratch);
+/* Of element-wise functions (kernel_back.c), n numbers in any order. Through a limit or rectifier y = f(x): dx = signal where
+ * lo < y < hi (y NULL: everywhere; a limit that is NaN is none), slope * signal elsewhere; the signal is g, or, positive,
+ * max(g, 0). */
+typedef struct cvi_gate {
+    float lo, hi, slope;
+    bool positive;
+} cvi_gate;
+void cvi_gate_backward(cvi_pool *pool, const cvi_gate *gate, int64_t n, const float *g, const float *y,
+                       const float *base, float *dx);
+/* out = base + x * y. */
+void cvi_multiply_add(cvi_pool *pool, int64_t n, const float *x, const float *y, const float *base,
+                      float *out);
+/* dx = base + g * scale[c] on rows of C numbers `pitch` apart; padding is written as 0. */
+void cvi_scale_backward(cvi_pool *pool, int64_t rows, int64_t C, int64_t pitch, const float *g,
+                        const float *scale, const float *base, float *dx);
+/* out[c] = base[c] + sum over rows of x * y, all `pitch` (a multiple of 8) numbers of a row. */
+void cvi_channel_dot(cvi_pool *pool, int64_t rows, int64_t pitch, const float *x, const float *y,
+                     const float *base, float *out);
+/* out [N] = base + alpha * a [K] B [K,N]: the gradient to the input of a dense layer for one picture. B is read once, in place;
+ * its rows under a 0 of a are not read at all. scratch: cvi_row_product_scratch() bytes. */
+int64_t cvi_row_product_scratch(int64_t K, int64_t N);
+void cvi_row_product(cvi_pool *pool, int64_t K, int64_t N, float alpha, const float *a, const float *B,
+                     int64_t ldb, const float *base, float *out, void *scratch);
+
 /* ---- element-wise (kernel_map.c) -------------------------------------------------------------------
  * On rows of C numbers that lie `pitch` apart; numbers from C to pitch are written as 0. NHWC8: rows = N*H*W,
  * pitch = CVI_PITCH(C). Plain memory: rows = 1, C = pitch = count. In place is allowed. Accuracy of the

@@ -47,6 +47,12 @@ CVI_INLINE void v8_stream_end(void) {
 CVI_INLINE void v8i_store(int32_t *p, v8i v) {
     _mm256_storeu_si256((__m256i *)(void *)p, v);
 }
+CVI_INLINE v8i v8i_load(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+CVI_INLINE v8i v8i_equal(v8i a, v8i b) {
+    return _mm256_cmpeq_epi32(a, b);
+}
 CVI_INLINE v8 v8_add(v8 a, v8 b) {
     return _mm256_add_ps(a, b);
 }
@@ -156,6 +162,15 @@ CVI_INLINE void v8_stream_end(void) {
 CVI_INLINE void v8i_store(int32_t *p, v8i v) {
     memcpy(p, &v.l, sizeof v.l);
     memcpy(p + 4, &v.h, sizeof v.h);
+}
+CVI_INLINE v8i v8i_load(const int32_t *p) {
+    v8i v;
+    memcpy(&v.l, p, sizeof v.l);
+    memcpy(&v.h, p + 4, sizeof v.h);
+    return v;
+}
+CVI_INLINE v8i v8i_equal(v8i a, v8i b) {
+    return (v8i){a.l == b.l, a.h == b.h};
 }
 CVI_INLINE v8 v8_add(v8 a, v8 b) {
     return (v8){a.l + b.l, a.h + b.h};

@@ -2,6 +2,7 @@
  * act_rectify.c - activations made of straight pieces around zero: Relu, LeakyRelu, ThresholdedRelu, Shrink, and Clip (ReLU6 and
  * hard limits). The rules deconvnet and guided act in Relu, ThresholdedRelu and a Clip whose lower limit is 0.
  */
+#include <float.h>
 #include <math.h>
 
 #include "ops/map.h"
@@ -11,12 +12,13 @@ CVI_MAP(rectify, v<0 ? 0 : v, v> 0 ? 1 : 0)
 CVI_MAP(leaky, v < 0 ? p[0] * v : v, v < 0 ? p[0] : 1)
 CVI_MAP(threshold, v > p[0] ? v : v <= p[0] ? 0 : v, v > p[0] ? 1 : 0)
 CVI_MAP(shrink, v<-p[0] ? v + p[1] : v> p[0] ? v - p[1] : v != v ? v : 0, v<-p[0] || v> p[0] ? 1 : 0)
-/* The upper limit wins when the limits cross. */
+/* The upper limit wins when the limits cross. At a limit the slope is 0, as in PyTorch's and Keras's ReLU6: then the output alone
+ * says where a gradient passes. */
 CVI_MAP(clip,
         v > p[1] || p[0] > p[1] ? (v != v ? v : p[1])
         : v < p[0]              ? p[0]
                                 : v,
-        p[0] <= p[1] && v >= p[0] && v <= p[1] ? 1 : 0)
+        p[0] <= p[1] && v > p[0] && v < p[1] ? 1 : 0)
 
 CVI_MAP_CALLS(rectify, true, 0, 0)
 CVI_MAP_CALLS(leaky, false, cvi_op_float(ctx, "alpha"), 0)
@@ -26,6 +28,16 @@ CVI_MAP_CALLS(shrink, false, cvi_op_float(ctx, "lambd"), cvi_op_float(ctx, "bias
 CVI_MAP_FAST(relu, CVI_U_RELU, 0, 0)
 CVI_MAP_FAST(leaky, CVI_U_LEAKY, cvi_op_float(ctx, "alpha"), 0)
 CVI_MAP_FAST(threshold, CVI_U_THRESHOLD, cvi_op_float(ctx, "alpha"), 0)
+
+static cvs_status relu_back(cvi_opctx *ctx, const cvi_back *back) {
+    return cvi_gate_back(ctx, &ctx->out[0], 0, NAN, 0, back->rule, back);
+}
+
+/* Slope 1 at 0 itself: below it is from the smallest negative number on. */
+static cvs_status leaky_gate(cvi_opctx *ctx, const cvi_back *back) {
+    return cvi_gate_back(ctx, ctx->in[0], -FLT_TRUE_MIN, NAN, (float)cvi_op_float(ctx, "alpha"), CVI_GRADIENT,
+                         back);
+}
 
 /* ---- integers: compared exactly ------------------------------------------------------------------------ */
 
@@ -166,6 +178,23 @@ static cvs_status clip_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
     return cvi_map_backward(ctx, clip_slope, p, p[0] == 0 ? rule : CVI_GRADIENT, grad_out, grad_in);
 }
 
+static float side(double limit) {
+    return isinf(limit) ? NAN : (float)limit;
+}
+
+static bool clip_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    bool fits = cvi_gate_back_form(ctx, wants, form);
+    form->in = 2 | 4; /* the limits */
+    return fits;
+}
+
+static cvs_status clip_back(cvi_opctx *ctx, const cvi_back *back) {
+    double p[2];
+    limits(ctx, p);
+    return cvi_gate_back(ctx, &ctx->out[0], side(p[0]), side(p[1]), 0, p[0] == 0 ? back->rule : CVI_GRADIENT,
+                         back);
+}
+
 /* ---- descriptors ----------------------------------------------------------------------------------------- */
 
 const cvi_op cvi_op_relu = {
@@ -184,6 +213,8 @@ const cvi_op cvi_op_relu = {
     .fast = relu_fast,
     .clamp = relu_clamp,
     .backward = rectify_backward,
+    .back_form = cvi_gate_back_form,
+    .back_fast = relu_back,
     .cost = cvi_map_cost,
     .flags = CVI_OP_POINTWISE | CVI_OP_RELU,
     .infer = cvi_map_infer_any,
@@ -201,7 +232,19 @@ const cvi_op cvi_op_leaky_relu = {
     .word_en = "leaky ReLU",
     .word_zh = "Leaky ReLU",
     .since = 6,
-    CVI_MAP_COMMON(leaky),
+    .inputs = cvi_map_in,
+    .n_inputs = 1,
+    .outputs = cvi_map_out,
+    .n_outputs = 1,
+    .glyph = CVI_GLYPH_ACTIVATION,
+    .forward = leaky_forward,
+    .backward = leaky_backward,
+    .back_form = cvi_map_back_form,
+    .back_fast = leaky_gate,
+    .can_fast = cvi_map_can_fast,
+    .fast_layout = CVS_NHWC8,
+    .fast = leaky_fast,
+    .cost = cvi_map_cost,
     .attrs = leaky_attrs,
     .n_attrs = CVI_COUNT(leaky_attrs),
     .flags = CVI_OP_POINTWISE,
@@ -275,6 +318,8 @@ const cvi_op cvi_op_clip = {
     .fast = clip_fast,
     .clamp = clip_clamp,
     .backward = clip_backward,
+    .back_form = clip_back_form,
+    .back_fast = clip_back,
     .cost = cvi_map_cost,
     .flags = CVI_OP_POINTWISE | CVI_OP_RELU,
     .infer = clip_infer,

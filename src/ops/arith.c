@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "kernels/kernels.h"
 #include "ops/walk.h"
 
 typedef struct arith {
@@ -405,6 +406,60 @@ static cvs_status fast_div(cvi_opctx *ctx) {
     return fast_rule(ctx, &div_rule);
 }
 
+/* ---- fast backward: a sum passes its gradient on; a product multiplies it by the other factor ------------- */
+
+static bool add_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    form->passes = true;
+    return (!wants[0] || cvi_same_shape(ctx->in[0], &ctx->out[0])) &&
+           (!wants[1] || cvi_same_shape(ctx->in[1], &ctx->out[0]));
+}
+
+static bool mul_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    for (int k = 0; k < 2; k++) {
+        lie kind = how_it_lies(ctx->in[k], &ctx->out[0]);
+        if (wants[k]) {
+            form->in |= 1u << (1 - k);
+        }
+        if (wants[k] && kind != LIE_SAME && kind != LIE_SAMPLE_CHANNEL) {
+            return false;
+        }
+        /* The factor of each channel is read as a row of the padded pitch. */
+        if (wants[k] && how_it_lies(ctx->in[1 - k], &ctx->out[0]) == LIE_NONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static cvs_status mul_operand(cvi_opctx *ctx, int k, const cvi_back *back) {
+    const cvs_tensor *other = ctx->in[1 - k], *g = back->grad_out[0], *y = &ctx->out[0];
+    int64_t c8 = (y->dim[1] + 7) / 8 * 8, pixels = y->dim[2] * y->dim[3], all = pixels * c8;
+    bool whole = how_it_lies(ctx->in[k], y) == LIE_SAME;
+    for (int64_t n = 0; n < y->dim[0]; n++) {
+        float *row, *to = (float *)back->grad_in[k]->data + n * (whole ? all : c8);
+        const float *from = (const float *)g->data + n * all;
+        const float *base = back->base[k] == NULL ? NULL : back->base[k] + n * (whole ? all : c8);
+        CVI_TRY(channel_row(ctx, other, n, &row));
+        if (!whole) { /* the other one is as large as y, else neither would be */
+            cvi_channel_dot(ctx->pool, pixels, c8, from, (const float *)other->data + n * all, base, to);
+        } else if (row == NULL) {
+            cvi_multiply_add(ctx->pool, all, from, (const float *)other->data + n * all, base, to);
+        } else {
+            cvi_scale_backward(ctx->pool, pixels, y->dim[1], c8, from, row, base, to);
+        }
+    }
+    return CVS_OK;
+}
+
+static cvs_status mul_back(cvi_opctx *ctx, const cvi_back *back) {
+    for (int k = 0; k < 2 && back->grad_out[0] != NULL; k++) {
+        if (back->grad_in[k] != NULL) {
+            CVI_TRY(mul_operand(ctx, k, back));
+        }
+    }
+    return CVS_OK;
+}
+
 /* ---- backward ---------------------------------------------------------------------------------------- */
 static cvs_status backward_operand(cvi_opctx *ctx, const arith *rule, int which, const cvs_tensor *g,
                                    cvs_tensor *grad) {
@@ -479,6 +534,7 @@ const cvi_op cvi_op_add = {
     .fast = fast_add,
     .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .backward = backward_add,
+    .back_form = add_back_form,
     .cost = cvi_cost_each,
     .text = {"Addition", "加法",
              "Adds two tensors number by number; in a residual network this joins a block's result with its "
@@ -533,6 +589,8 @@ const cvi_op cvi_op_mul = {
     .fast_layout = CVS_NHWC8,
     .fast = fast_mul,
     .backward = backward_mul,
+    .back_form = mul_back_form,
+    .back_fast = mul_back,
     .cost = cvi_cost_each,
     .text = {"Multiplication", "乘法",
              "Multiplies two tensors number by number; with one number a channel it turns whole channels up "

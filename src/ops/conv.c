@@ -101,6 +101,12 @@ static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
     return CVS_OK;
 }
 
+static cvs_status conv_back(cvi_opctx *ctx, const cvi_back *back) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    return cvi_conv_back(ctx, &s, false, back);
+}
+
 static void conv_cost(const cvi_opctx *ctx, cvi_cost *cost) {
     const cvs_tensor *w = ctx->in[1];
     int64_t outputs = cvs_tensor_count(&ctx->out[0]), taps = cvi_span(w, 1, w->rank);
@@ -156,6 +162,8 @@ const cvi_op cvi_op_conv = {
     .zero_edge = true,
     .grain = cvi_conv_grain,
     .backward = conv_backward,
+    .back_form = cvi_conv_back_form,
+    .back_fast = conv_back,
     .cost = conv_cost,
     .field = conv_field,
     .text = {"Convolution", "卷积",

@@ -335,3 +335,57 @@ cvs_status cvi_conv_fast_kernel(cvi_opctx *ctx, const cvi_conv_sides *s, const v
     cvi_conv_dw(&shape, ctx->pool, x, 0, y, 0, gkernel, true, scratch);
     return CVS_OK;
 }
+
+/* ---- backward on NHWC8, as the engine keeps gradients ------------------------------------------------------- */
+
+bool cvi_conv_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    form->in = wants[1] ? 1 : 0;
+    return ctx->prepared != NULL;
+}
+
+/* dw = base + sum over the positions of both sides. */
+static cvs_status back_kernel(cvi_opctx *ctx, const cvi_conv_sides *s, const float *large, const float *small,
+                              const cvs_tensor *gkernel, const float *base) {
+    cvi_conv_shape shape = shape_of(s);
+    int64_t bytes = cvi_conv_dw_scratch_bytes(&shape, cvi_pool_threads(ctx->pool));
+    void *scratch = cvi_arena_raw(ctx->scratch, bytes);
+    if (scratch == NULL) {
+        return cvi_no_memory(ctx->err, (size_t)bytes);
+    }
+    if (base != NULL && base != gkernel->data) {
+        memcpy(gkernel->data, base, gkernel->bytes);
+    }
+    cvi_conv_dw(&shape, ctx->pool, large, 0, small, 0, gkernel->data, base != NULL, scratch);
+    return CVS_OK;
+}
+
+cvs_status cvi_conv_back(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, const cvi_back *back) {
+    if (back->grad_out[0] == NULL) {
+        return CVS_OK;
+    }
+    const float *g = back->grad_out[0]->data;
+    conv_ready *ready = ctx->prepared;
+    if (ready == NULL) {
+        return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
+    }
+    if (back->grad_in[0] != NULL) {
+        CVI_TRY(need_plan(ctx, ready, s, !large, ctx->in[1]->data));
+        cvi_conv_io io = {.in = g, .out = back->grad_in[0]->data, .residual = back->base[0]};
+        CVI_TRY(run_io(ctx, ready->plan[!large], &io));
+    }
+    if (back->grad_in[1] != NULL) {
+        const float *x = ctx->in[0]->data;
+        CVI_TRY(back_kernel(ctx, s, large ? g : x, large ? x : g, back->grad_in[1], back->base[1]));
+    }
+    if (ctx->n_in > 2 && back->grad_in[2] != NULL) {
+        const cvs_tensor *gbias = back->grad_in[2];
+        int64_t channels = large ? s->channels : s->filters;
+        int64_t pixels = large ? cvi_window_in(&s->w) : cvi_window_out(&s->w);
+        if (back->base[2] != NULL && back->base[2] != gbias->data) {
+            memcpy(gbias->data, back->base[2], gbias->bytes);
+        }
+        cvi_channel_sum(ctx->pool, s->n * pixels, channels, CVI_PITCH(channels), g, gbias->data,
+                        back->base[2] != NULL);
+    }
+    return CVS_OK;
+}

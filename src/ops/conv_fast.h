@@ -19,6 +19,10 @@ cvs_status cvi_conv_fast(cvi_opctx *ctx);
 cvs_status cvi_conv_part(cvi_opctx *ctx, const cvi_conv_sides *s, const cvi_part *part);
 int64_t cvi_conv_grain(const cvi_opctx *ctx);
 
+/* The fast backward of both. large: the operator's output is the large side (ConvTranspose). */
+bool cvi_conv_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form);
+cvs_status cvi_conv_back(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, const cvi_back *back);
+
 /* The three sums of conv_loops.h on plain float32 memory through the kernels, always added to `out`. */
 cvs_status cvi_conv_fast_small(cvi_opctx *ctx, const cvi_conv_sides *s, const void *large, const void *kernel,
                                void *out);

@@ -99,6 +99,12 @@ static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_te
     return CVS_OK;
 }
 
+static cvs_status transpose_back(cvi_opctx *ctx, const cvi_back *back) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    return cvi_conv_back(ctx, &s, true, back);
+}
+
 /* Each input number is multiplied by its group's kernels once. */
 static void transpose_cost(const cvi_opctx *ctx, cvi_cost *cost) {
     const cvs_tensor *w = ctx->in[1];
@@ -163,6 +169,8 @@ const cvi_op cvi_op_conv_transpose = {
     .fast = cvi_conv_fast,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH,
     .backward = transpose_backward,
+    .back_form = cvi_conv_back_form,
+    .back_fast = transpose_back,
     .cost = transpose_cost,
     .field = transpose_field,
     .text =

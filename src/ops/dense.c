@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * dense.c - Gemm (dense layer) and MatMul with batches and broadcasting, both built on one strided product.
  */
+#include "kernels/kernels.h"
 #include "ops/product.h"
 
 /* ---- Gemm: Y = alpha * op(A) op(B) + beta * C ------------------------------------------------------------ */
@@ -176,6 +177,48 @@ static cvs_status gemm_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor 
         CVI_TYPED(f.dtype, gradient_c, ctx, &g, go, grad_in[2]->data);
     }
     return CVS_OK;
+}
+
+/* ---- fast backward: one picture reads the weights in place --------------------------------------------- */
+
+static bool gemm_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    form->in = wants[1] ? 1 : 0;
+    return ctx->in[0]->dtype == CVS_F32;
+}
+
+/* grad_in[k] = base + what `backward` adds, for one input. */
+static void lay_base(const cvi_back *back, int k) {
+    cvs_tensor *t = back->grad_in[k];
+    if (t != NULL && back->base[k] == NULL) {
+        memset(t->data, 0, t->bytes);
+    } else if (t != NULL && back->base[k] != t->data) {
+        memcpy(t->data, back->base[k], t->bytes);
+    }
+}
+
+static cvs_status gemm_back(cvi_opctx *ctx, const cvi_back *back) {
+    gemm g;
+    read_gemm(ctx, &g);
+    if (back->grad_out[0] == NULL) {
+        return CVS_OK;
+    }
+    cvs_tensor *grad_in[3] = {back->grad_in[0], back->grad_in[1], ctx->n_in > 2 ? back->grad_in[2] : NULL};
+    if (grad_in[0] != NULL && g.M == 1 && g.tb && g.N > 0 && g.K > 0) {
+        int64_t bytes = cvi_row_product_scratch(g.N, g.K);
+        void *scratch = cvi_arena_raw(ctx->scratch, bytes);
+        if (scratch == NULL) {
+            return cvi_no_memory(ctx->err, (size_t)bytes);
+        }
+        cvi_row_product(ctx->pool, g.N, g.K, (float)g.alpha, back->grad_out[0]->data, ctx->in[1]->data, g.K,
+                        back->base[0], grad_in[0]->data, scratch);
+        grad_in[0] = NULL;
+    }
+    for (int k = 0; k < 3; k++) {
+        if (grad_in[k] != NULL) {
+            lay_base(back, k);
+        }
+    }
+    return gemm_backward(ctx, back->rule, back->grad_out, grad_in);
 }
 
 static void gemm_cost(const cvi_opctx *ctx, cvi_cost *cost) {
@@ -418,6 +461,8 @@ const cvi_op cvi_op_gemm = {
     .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .apart = gemm_apart,
     .backward = gemm_backward,
+    .back_form = gemm_back_form,
+    .back_fast = gemm_back,
     .cost = gemm_cost,
     .field = dense_field,
     .text = {"Dense layer", "全连接层", "Every unit adds up all inputs, each times a weight of its own.",

@@ -131,6 +131,58 @@ static cvs_status fast_concat(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+typedef struct part_job {
+    const float *from, *base; /* from: first channel of the part */
+    float *to;
+    int64_t channels, step, c8;
+} part_job;
+
+static void part_pixels(void *context, int64_t begin, int64_t end) {
+    const part_job *job = context;
+    for (int64_t p = begin; p < end; p++) {
+        const float *from = job->from + p * job->c8,
+                    *base = job->base == NULL ? NULL : job->base + p * job->step;
+        float *to = job->to + p * job->step;
+        if (job->base == NULL) {
+            memcpy(to, from, (size_t)job->channels * sizeof(float));
+        } else {
+            for (int64_t c = 0; c < job->channels; c++) {
+                to[c] = base[c] + from[c];
+            }
+        }
+        memset(to + job->channels, 0, (size_t)(job->step - job->channels) * sizeof(float));
+    }
+}
+
+static bool concat_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    (void)wants, (void)form; /* reads nothing but the gradient */
+    for (int k = 0; k < ctx->n_in; k++) {
+        if (ctx->in[k] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static cvs_status concat_back(cvi_opctx *ctx, const cvi_back *back) {
+    const cvs_tensor *g = back->grad_out[0];
+    int64_t at = 0;
+    for (int k = 0; g != NULL && k < ctx->n_in; k++) {
+        int64_t channels = ctx->in[k]->dim[1];
+        if (back->grad_in[k] != NULL) {
+            part_job job = {.from = (const float *)g->data + at,
+                            .base = back->base[k],
+                            .to = back->grad_in[k]->data,
+                            .channels = channels,
+                            .step = (channels + 7) / 8 * 8,
+                            .c8 = (g->dim[1] + 7) / 8 * 8};
+            cvi_each_rows(ctx, g->dim[0] * g->dim[2] * g->dim[3], job.step, &job, part_pixels);
+        }
+        at += channels;
+    }
+    return CVS_OK;
+}
+
 /* ---- Split ------------------------------------------------------------------------------------------- */
 /* Given lengths must add up; otherwise equal parts, the last one shorter where they do not divide. */
 static cvs_status infer_split(cvi_opctx *ctx) {
@@ -249,6 +301,8 @@ const cvi_op cvi_op_concat = {
     .fast = fast_concat,
     .apart = cvi_apart_axis,
     .backward = backward_concat,
+    .back_form = concat_back_form,
+    .back_fast = concat_back,
     .field = field_axis,
     .text = {"Concatenation", "拼接",
              "Lays its inputs end to end, usually along the channels, so that the next layer sees the "

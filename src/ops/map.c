@@ -11,7 +11,7 @@ typedef struct map_job {
     cvs_dtype dtype;
     cvi_rule rule;
     int64_t count;
-    const void *x, *g;
+    const void *x, *g, *base; /* base NULL: nothing to add to */
     void *out;
 } map_job;
 
@@ -54,7 +54,8 @@ CVI_INLINE void backward_chunk(const map_job *j, int64_t chunk, cvs_dtype type) 
                 /* A zero signal stays zero even where the slope is infinite or NaN. */
                 signal = signal == 0 ? 0 : signal * slope[i];
             }
-            cvi_accumulate(j->out, at + i, signal, type);
+            cvi_store(j->out, at + i, j->base != NULL ? cvi_load(j->base, at + i, type) + signal : signal,
+                      type);
         }
     }
 }
@@ -99,8 +100,62 @@ cvs_status cvi_map_backward(cvi_opctx *ctx, cvi_map_loop slope, const double *p,
                  .count = cvs_tensor_count(x),
                  .x = x->data,
                  .g = grad_out[0]->data,
+                 .base = grad_in[0]->data,
                  .out = grad_in[0]->data};
     cvi_pool_run(ctx->pool, (j.count + CHUNK - 1) / CHUNK, backward_body, &j);
+    return CVS_OK;
+}
+
+/* ---- float32 in any layout: padding channels have a signal of 0, which stays 0 ---------------------------- */
+
+static int64_t floats_of(const cvs_tensor *t) {
+    return (int64_t)(t->bytes / sizeof(float));
+}
+
+bool cvi_map_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    form->in = 1;
+    form->in_place = true;
+    for (int k = 1; k < ctx->n_in; k++) {
+        if (wants[k]) {
+            return false;
+        }
+    }
+    return ctx->in[0]->dtype == CVS_F32;
+}
+
+bool cvi_gate_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    bool fits = cvi_map_back_form(ctx, wants, form);
+    form->in = 0;
+    form->out = 1;
+    return fits;
+}
+
+cvs_status cvi_map_back(cvi_opctx *ctx, cvi_map_loop slope, const double *p, cvi_rule rule,
+                        const cvi_back *back) {
+    if (back->grad_out[0] == NULL || back->grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    map_job j = {.loop = slope,
+                 .p = p,
+                 .dtype = CVS_F32,
+                 .rule = rule,
+                 .count = floats_of(back->grad_out[0]),
+                 .x = ctx->in[0]->data,
+                 .g = back->grad_out[0]->data,
+                 .base = back->base[0],
+                 .out = back->grad_in[0]->data};
+    cvi_pool_run(ctx->pool, (j.count + CHUNK - 1) / CHUNK, backward_body, &j);
+    return CVS_OK;
+}
+
+cvs_status cvi_gate_back(cvi_opctx *ctx, const cvs_tensor *y, float low, float high, float slope,
+                         cvi_rule rule, const cvi_back *back) {
+    if (back->grad_out[0] == NULL || back->grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    cvi_gate gate = {.lo = low, .hi = high, .slope = slope, .positive = rule != CVI_GRADIENT};
+    cvi_gate_backward(ctx->pool, &gate, floats_of(back->grad_out[0]), back->grad_out[0]->data,
+                      rule == CVI_DECONVNET ? NULL : y->data, back->base[0], back->grad_in[0]->data);
     return CVS_OK;
 }
 

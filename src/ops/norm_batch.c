@@ -282,6 +282,27 @@ static cvs_status bn_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *c
     return CVS_OK;
 }
 
+static bool bn_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    form->in_place = true;
+    return ctx->prepared != NULL && !wants[1] && !wants[2] && !wants[3] && !wants[4];
+}
+
+static cvs_status bn_back(cvi_opctx *ctx, const cvi_back *back) {
+    const cvs_tensor *x = ctx->in[0], *g = back->grad_out[0];
+    if (g == NULL || back->grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    cvi_rows r = cvi_rows_of(x);
+    if (x->layout == CVS_PLAIN) { /* rank 2 */
+        r = (cvi_rows){x->dim[0], x->dim[1], x->dim[1]};
+    }
+    if (r.rows > 0 && r.channels > 0) {
+        cvi_scale_backward(ctx->pool, r.rows, r.channels, r.pitch, g->data, ctx->prepared, back->base[0],
+                           back->grad_in[0]->data);
+    }
+    return CVS_OK;
+}
+
 static void bn_cost(const cvi_opctx *ctx, cvi_cost *cost) {
     if (!cvi_mul(cvs_tensor_count(&ctx->out[0]), 2, &cost->flops)) {
         cost->flops = INT64_MAX;
@@ -328,6 +349,8 @@ const cvi_op cvi_op_batch_normalization = {
     .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .affine = bn_affine,
     .backward = bn_backward,
+    .back_form = bn_back_form,
+    .back_fast = bn_back,
     .aux_bytes = bn_aux,
     .renew = bn_renew,
     .cost = bn_cost,

@@ -288,6 +288,37 @@ static cvs_status global_average_fast(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
+static bool average_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    (void)ctx, (void)wants, (void)form; /* reads nothing but the gradient */
+    return true;
+}
+
+static cvs_status average_back(cvi_opctx *ctx, const cvi_back *back) {
+    cvi_window w;
+    if (back->grad_out[0] == NULL || back->grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    CVI_TRY(read_window(ctx, &w));
+    cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
+    cvi_avgpool_spread(ctx->pool, &s, cvi_op_int(ctx, "count_include_pad") != 0, back->grad_out[0]->data,
+                       back->base[0], back->grad_in[0]->data);
+    return CVS_OK;
+}
+
+static cvs_status global_average_back(cvi_opctx *ctx, const cvi_back *back) {
+    const cvs_tensor *x = ctx->in[0];
+    int64_t pitch = CVI_PITCH(x->dim[1]);
+    float *scratch = cvi_arena_alloc(ctx->scratch, pitch, sizeof *scratch);
+    if (scratch == NULL) {
+        return cvi_no_memory(ctx->err, (size_t)pitch * sizeof *scratch);
+    }
+    if (back->grad_out[0] != NULL && back->grad_in[0] != NULL) {
+        cvi_global_avgpool_backward(ctx->pool, x->dim[0], x->dim[1], x->dim[2] * x->dim[3],
+                                    back->grad_out[0]->data, back->base[0], back->grad_in[0]->data, scratch);
+    }
+    return CVS_OK;
+}
+
 /* ---- cost, field --------------------------------------------------------------------------------------------- */
 
 static void pool_cost(const cvi_opctx *ctx, cvi_cost *cost) {
@@ -356,6 +387,8 @@ const cvi_op cvi_op_average_pool = {
     .fast = average_fast,
     .part = average_part,
     .backward = average_backward,
+    .back_form = average_back_form,
+    .back_fast = average_back,
     .cost = pool_cost,
     .field = pool_field,
     .text = {"Average pooling", "平均池化", "Replaces each window by the mean of its values.",
@@ -375,6 +408,8 @@ const cvi_op cvi_op_global_average_pool = {
     .fast = global_average_fast,
     .apart = cvi_apart_always,
     .backward = global_backward,
+    .back_form = average_back_form,
+    .back_fast = global_average_back,
     .cost = global_cost,
     .field = global_field,
     .text = {"Global average pooling", "全局平均池化", "Replaces each feature map by its mean.",

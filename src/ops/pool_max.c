@@ -235,6 +235,32 @@ static cvs_status max_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *
     return CVS_OK;
 }
 
+static bool max_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    cvi_opctx quiet = *ctx;
+    cvi_window w;
+    quiet.err = NULL;
+    (void)wants;
+    form->in = 1;
+    return read_window(&quiet, &w) == CVS_OK && cvi_window_kernel_size(&w) <= CVI_POOL_ROUTED;
+}
+
+static cvs_status max_back(cvi_opctx *ctx, const cvi_back *back) {
+    cvi_window w;
+    if (back->grad_out[0] == NULL || back->grad_in[0] == NULL) {
+        return CVS_OK;
+    }
+    CVI_TRY(read_window(ctx, &w));
+    cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
+    int64_t bytes = cvi_maxpool_route_scratch(&s, cvi_pool_threads(ctx->pool));
+    void *scratch = cvi_arena_raw(ctx->scratch, bytes);
+    if (scratch == NULL) {
+        return cvi_no_memory(ctx->err, (size_t)bytes);
+    }
+    cvi_maxpool_route(ctx->pool, &s, ctx->in[0]->data, back->grad_out[0]->data, back->base[0],
+                      back->grad_in[0]->data, scratch);
+    return CVS_OK;
+}
+
 static void max_cost(const cvi_opctx *ctx, cvi_cost *cost) {
     cvi_opctx quiet = *ctx;
     cvi_window w;
@@ -355,6 +381,8 @@ const cvi_op cvi_op_max_pool = {
     .fast = max_fast,
     .part = max_part,
     .backward = max_backward,
+    .back_form = max_back_form,
+    .back_fast = max_back,
     .aux_bytes = max_aux,
     .cost = max_cost,
     .field = max_field,
