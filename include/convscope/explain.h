@@ -79,6 +79,17 @@ void cvs_explanation_free(cvs_explanation *e);
 cvs_status cvs_explanation_file(const cvs_explanation *e, const char *layout, cvs_tensor *out,
                                 cvs_error *err);
 
+/* Gradient ascent: a picture that one channel of a layer likes more and more. Made once, warm from the second step on; one thread at
+ * a time. layer as in cvs_explain_options (NULL = last-conv); options may be NULL. The model must outlive it. */
+typedef struct cvs_ascent cvs_ascent;
+cvs_status cvs_ascent_new(const cvs_model *model, const cvs_run_options *options, const char *layer,
+                          int64_t channel, cvs_ascent **out, cvs_error *err);
+/* picture (float32, plain, of the model's input shape [N,C,H,W], in the network's own units) += step * g / (rms(g) + 1e-8), where g is
+ * the gradient of the channel's mean over all positions; that mean, before the step, is filled into value (may be NULL). */
+cvs_status cvs_ascent_step(cvs_ascent *ascent, cvs_tensor *picture, double step, double *value,
+                           cvs_error *err);
+void cvs_ascent_free(cvs_ascent *ascent);
+
 typedef struct cvs_method_info {
     const char *name, *title, *sentence, *caveat; /* in the language asked for; borrowed, static */
     cvs_map_kind kind;

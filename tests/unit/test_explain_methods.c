@@ -357,8 +357,62 @@ static void wrong_settings_are_sentences(void **state) {
     end(&a);
 }
 
+/* A step of gradient ascent: along the gradient, of root mean square `step`, uphill; and the same again from the same picture. */
+static void ascent(void **state) {
+    (void)state;
+    asked a;
+    cvs_ascent *climb;
+    begin(&a, false); /* no rectifier: slopes are the same everywhere */
+    const int64_t count = 3 * AREA;
+    double value = 0, after = 0, before = 0, squares = 0, along = 0;
+    cvs_tensor x = {0}, moved = {0};
+    NET_OK(&a.n, cvs_ascent_new(a.n.model, &(cvs_run_options){.threads = 2, .exact = true}, "conv2", 3,
+                                &climb, &a.n.err));
+    NET_OK(&a.n, cvs_tensor_convert(&a.x, CVS_F32, &x, &a.n.err));
+    NET_OK(&a.n, cvs_tensor_convert(&a.x, CVS_F32, &moved, &a.n.err));
+    NET_OK(&a.n, cvs_ascent_step(climb, &moved, 0.5, &value, &a.n.err));
+    for (int64_t i = 0; i < count; i++) {
+        double d = cvi_get(&moved, i) - cvi_get(&x, i);
+        squares += d * d;
+    }
+    assert_true(fabs(sqrt(squares / (double)count) - 0.5) < 1e-5);
+    double rms = 0; /* of the gradient, from the slope along one pixel; then every other pixel must agree */
+    for (int64_t i = 0; i < count; i += 41) {
+        cvs_tensor t = {0};
+        const double h = 0.25;
+        for (int side = 0; side < 2; side++) {
+            NET_OK(&a.n, cvs_tensor_convert(&a.x, CVS_F32, &t, &a.n.err));
+            cvi_put(&t, i, cvi_get(&t, i) + (side ? h : -h));
+            NET_OK(&a.n, cvs_ascent_step(climb, &t, 0, side ? &after : &before, &a.n.err));
+            cvs_tensor_free(&t);
+        }
+        double slope = (after - before) / (2 * h), d = (cvi_get(&moved, i) - cvi_get(&x, i)) / 0.5;
+        rms = i == 0 ? slope / d : rms;
+        along = fmax(along, fabs(slope));
+        assert_true(fabs(slope - d * rms) < 2e-2 * along + 1e-5);
+    }
+    assert_true(rms > 0);
+    NET_OK(&a.n, cvs_ascent_step(climb, &moved, 0, &after, &a.n.err));
+    assert_true(after > value);
+    cvs_tensor again = {0};
+    NET_OK(&a.n, cvs_tensor_convert(&a.x, CVS_F32, &again, &a.n.err));
+    NET_OK(&a.n, cvs_ascent_step(climb, &again, 0.5, &after, &a.n.err));
+    assert_true(after == value);
+    assert_true(net_difference(&again, &moved) == 0);
+    cvs_ascent_free(climb);
+    NET_OK(&a.n, cvs_ascent_new(a.n.model, NULL, "conv2", 99, &climb, &a.n.err));
+    assert_int_equal(cvs_ascent_step(climb, &again, 1, NULL, NULL), CVS_E_NOT_FOUND);
+    cvs_ascent_free(climb);
+    assert_int_equal(cvs_ascent_new(a.n.model, NULL, "nothing", 0, &climb, NULL), CVS_E_NOT_FOUND);
+    cvs_tensor_free(&x);
+    cvs_tensor_free(&moved);
+    cvs_tensor_free(&again);
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ascent),
         cmocka_unit_test(cams_agree_on_a_gap_head),
         cmocka_unit_test(layercam_is_the_positive_part),
         cmocka_unit_test(without_rectifiers_all_rules_are_the_gradient),
