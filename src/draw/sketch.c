@@ -90,6 +90,9 @@ const char *cvi_sketch_caption(cvi_sketch *k, int box) {
     if (k->o->labels & CVS_LABEL_NAMES) {
         return n->name;
     }
+    if (b->kind == CVI_BOX_GROUP && k->arch->groups[b->index].kind == CVI_GROUP_STAGE) {
+        return cvi_sketch_text(k, cvi_sketch_tr(k, "%d layers"), k->arch->groups[b->index].count);
+    }
     if (b->kind == CVI_BOX_GROUP) {
         return b->times > 1 && strstr(n->title, "×") == NULL
                    ? cvi_sketch_text(k, "%s ×%d", n->title, b->times)
@@ -100,9 +103,11 @@ const char *cvi_sketch_caption(cvi_sketch *k, int box) {
     }
     int64_t stride = n->windowed ? CVI_MAX(n->stride[0], n->axes > 1 ? n->stride[1] : 1) : 1;
     const char *word = n->word[0] != '\0' ? n->word : n->op;
-    const char *text = stride > 1 ? cvi_sketch_text(k, "%s%s /%lld", window_of(k, n), word, (long long)stride)
-                                  : cvi_sketch_text(k, "%s%s", window_of(k, n), word);
-    return b->times > 1 ? cvi_sketch_text(k, "%s ×%d", text, b->times) : text;
+    const char *text = stride > 1
+                           ? cvi_sketch_text(k, "%s%s %s%lld", window_of(k, n), word,
+                                             n->cls == CVI_CLASS_UPSAMPLE ? "↑" : "/", (long long)stride)
+                           : cvi_sketch_text(k, "%s%s", window_of(k, n), word);
+    return text; /* its frame says how often */
 }
 
 double cvi_sketch_cost(const cvi_sketch *k, int box) {

@@ -67,7 +67,8 @@ static void size_solids(volume *v) {
         side[1] = fmax(side[1], fmax(h, w));
     }
     double most = k->o->fit == CVS_FIT_COLUMN ? 54 : k->o->fit == CVS_FIT_SLIDE ? 96 : 78;
-    cvi_size_scale sides = cvi_size_scale_for(side[0], side[1], 8, v->is_v ? most * 0.8 : most),
+    cvi_size_scale sides = cvi_size_scale_for(side[0], side[1], 8,
+                                              v->is_v ? most * (0.15 + 0.75 * v->shrink) : most),
                    channels = cvi_size_scale_for(deep[0], deep[1], 4 * v->shrink, 30 * v->shrink),
                    lengths = cvi_size_scale_for(length[0], length[1], 14, most);
     cvi_font bold = cvi_sketch_font(k, 6.5, true, CVI_INK);
@@ -109,9 +110,10 @@ static void choose_texts(volume *v) {
         const cvi_shape *s = &k->node[i].out;
         bool last = i + 1 == v->n || v->at[i + 1].starts;
         if (last && !b->vector && !b->ball) {
-            b->size = s->rank < 0 ? NULL
-                                  : cvi_sketch_text(k, "%lld×%lld", (long long)cvi_shape_height(s),
-                                                    (long long)cvi_shape_width(s));
+            b->size = s->rank < 0 || (cvi_shape_height(s) == 1 && cvi_shape_width(s) == 1)
+                          ? NULL
+                          : cvi_sketch_text(k, "%lld×%lld", (long long)cvi_shape_height(s),
+                                            (long long)cvi_shape_width(s));
         }
         if (b->ball) {
             continue;
@@ -122,6 +124,15 @@ static void choose_texts(volume *v) {
             b->caption = "";
         }
     }
+}
+
+/* Innermost frame around a box that stands for several units; -1 = none. */
+static int repeat_of(const volume *v, int i) {
+    int f = v->k->view->boxes[i].frame;
+    while (f >= 0 && v->k->view->frames[f].repeat < 2) {
+        f = v->k->view->frames[f].parent;
+    }
+    return f;
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------- */
@@ -139,11 +150,14 @@ static double gap_before(const volume *v, int i) {
     bool close = !b->starts && b->linked;
     double gap = close ? 4.0 * v->shrink : fmax(size_reach(v, p) + 5, 13 * v->shrink) + HALF * b->d;
     double pitch = p->w / 2 + b->w / 2 + HALF * (p->d - b->d);
-    double least = fmax((p->label + b->label) / 2 + 3, b->ball || p->ball ? 0 : 9.5);
+    double least = fmax((p->label + b->label) / 2 + 2.5, b->ball || p->ball || v->is_v ? 0 : 9.5);
     if (b->ball || p->ball) {
         gap = fmax(gap, 4 + HALF * CVI_MAX(p->d, b->d));
     } else if (b->vector && p->vector && fabs(b->d - p->d) > 0.1) { /* the shorter bar stays in front */
         gap = fmax(gap, fabs(b->d - p->d) * HALF + 5);
+    }
+    if (repeat_of(v, i) != repeat_of(v, i - 1)) { /* room for the hull's edge */
+        gap = fmax(gap, HALF * p->d + HALF * b->d + 8);
     }
     return fmax(gap, least - pitch);
 }
@@ -151,6 +165,13 @@ static double gap_before(const volume *v, int i) {
 /* Left and right of a solid beyond its axis. */
 static double reach_left(const solid *b) {
     return fmax(HALF * b->d, HALF * b->d + (b->label - b->w) / 2);
+}
+
+/* In a V a smaller size begins below the end of the larger one, a larger one above the end of the smaller. */
+static double v_step(const volume *v, int i) {
+    const solid *p = &v->at[i - 1], *b = &v->at[i];
+    bool down = cvi_shape_height(&v->k->node[i].out) < cvi_shape_height(&v->k->node[i - 1].out);
+    return p->x + p->w / 2 - b->w / 2 + (down ? 0 : HALF * b->d);
 }
 
 /* x of every solid, row by row; rows break before a run, or inside one that is too long. Returns the rows' width. */
@@ -164,7 +185,9 @@ static double place_solids(volume *v) {
         if (b->starts && !first) {
             run = i;
         }
-        b->x = first ? x + indent + reach_left(b) : x + gap_before(v, i);
+        b->x = first                  ? x + indent + reach_left(b)
+               : v->is_v && b->starts ? v_step(v, i)
+                                      : x + gap_before(v, i);
         b->row = row;
         double end = b->x + b->w + size_reach(v, b);
         if (!v->is_v && end + 8 > k->left + k->limit && i > 0 && v->at[i - 1].row == row) {
@@ -242,7 +265,7 @@ static double place_levels(volume *v, double top) {
                 h = fmax(h, v->at[i].h / 2 + HALF * v->at[i].d);
             }
         }
-        y = last == INT64_MAX ? top + h : fmax(y + h + 9, y + before * 0.5 + h * 0.5 + 12);
+        y = last == INT64_MAX ? top + h : y + before + h + (v->captions ? 44 : 20);
         for (int i = 0; i < v->n; i++) {
             if (cvi_shape_height(&v->k->node[i].out) == size) {
                 v->at[i].y = y;
@@ -359,29 +382,22 @@ static void draw_solid(volume *v, int i) {
     solid *b = &v->at[i];
     cvi_paint line = wire(v);
     cvi_sketch_box_begin(k, i);
+    bool drop = v->is_v && i > 0 && b->y > v->at[i - 1].y + 1;
+    if (drop && !b->ball) {
+        draw_slab(v, i);
+    }
     if (i > 0 && b->linked && v->at[i - 1].row == b->row) {
         const solid *p = &v->at[i - 1];
         double from = p->x + p->w, to = b->ball || b->vector ? b->x : front_left(b);
-        if (v->is_v && fabs(p->y - b->y) > 1) { /* a step of the V: across, then down or up */
-            double x = b->x + b->w / 2, down = b->y > p->y ? 1 : -1;
-            double end = down > 0 ? top_of(b) : front_bottom(b) + 10;
+        if (v->is_v && fabs(p->y - b->y) > 1) { /* a step of the V: straight down, or across and up */
+            bool down = b->y > p->y;
+            double x = down ? b->x + b->w / 2 : front_left(b) + b->w / 2;
+            double end = down ? b->y - b->h / 2 : front_bottom(b) + 11;
             cvi_path_begin(k->s);
-            if (down > 0) {
-                x = fmax(x, from + 4);
-                cvi_path_move(k->s, from, p->y);
-                cvi_path_line(k->s, x, p->y);
-                cvi_path_line(k->s, x, end - 3);
-            } else {
-                end = front_left(b);
-                x = fmin(p->x + p->w + HALF * p->d + 5, end - 6);
-                cvi_path_move(k->s, from, p->y);
-                cvi_path_line(k->s, x, p->y);
-                cvi_path_line(k->s, x, b->y);
-                cvi_path_line(k->s, end - 3, b->y);
-            }
+            cvi_path_move(k->s, x, down ? front_bottom(p) + 11 : p->y - p->h / 2);
+            cvi_path_line(k->s, x, down ? end - 3 : end + 3);
             cvi_path_end(k->s, &line);
-            cvi_draw_arrow_head(k->s, down > 0 ? x : end, down > 0 ? end : b->y, down > 0 ? 0 : 1,
-                                down > 0 ? 1 : 0, 4, line.stroke);
+            cvi_draw_arrow_head(k->s, x, end, 0, down ? 1 : -1, 4, line.stroke);
         } else if (to - from > 4) {
             cvi_draw_line(k->s, from, b->y, to - 2, b->y, &line);
             cvi_draw_arrow_head(k->s, to, b->y, 1, 0, 4, line.stroke);
@@ -391,7 +407,7 @@ static void draw_solid(volume *v, int i) {
     }
     if (b->ball) {
         draw_ball(v, i);
-    } else {
+    } else if (!drop) {
         draw_slab(v, i);
     }
     draw_words(v, i);
@@ -462,6 +478,44 @@ static const char *letter(cvi_sketch *k, int n) {
     return n < 26 ? cvi_sketch_text(k, "%c", 'a' + n) : cvi_sketch_text(k, "%c%d", 'a' + n % 26, n / 26);
 }
 
+/* ---- frames: what stands for several ------------------------------------------------------------------------------------ */
+
+static bool has_frames(const volume *v, int first, int end) {
+    bool any = false;
+    for (int i = first; i < end; i++) {
+        any = any || repeat_of(v, i) >= 0;
+    }
+    return any;
+}
+
+/* A hull behind the solids of every repeated unit of this row, with its name and count. */
+static void draw_frames(volume *v, int row, int first, int end, double up, double down) {
+    cvi_sketch *k = v->k;
+    cvi_paint hull = {.fill = k->t->role[CVI_PANEL], .stroke = k->t->role[CVI_LINE], .width = 0.6};
+    cvi_font font = cvi_sketch_font(k, 6.5, true, CVI_INK);
+    (void)row;
+    for (int i = first; i < end; i++) {
+        int f = repeat_of(v, i), last = i;
+        while (f >= 0 && last + 1 < end && repeat_of(v, last + 1) == f) {
+            last++;
+        }
+        if (f < 0) {
+            continue;
+        }
+        const cvi_frame *frame = &k->view->frames[f];
+        const solid *a = &v->at[i], *b = &v->at[last];
+        const cvi_arch_group *g = &k->arch->groups[frame->group];
+        double x = a->x - reach_left(a) - 3, w = b->x + b->w + HALF * b->d + 3 - x, y = a->y - up - 9;
+        cvi_draw_rect(k->s, x, y, w, up + down + 11, 3, &hull);
+        const char *text = cvi_sketch_text(k, "%s ×%d", g->motif, frame->repeat);
+        if (cvi_text_width(&font, text) > w - 6) {
+            text = cvi_sketch_text(k, "×%d", frame->repeat);
+        }
+        cvi_draw_text_fit(k->s, x + 3, y + 7.5, w - 4, &font, text);
+        i = last;
+    }
+}
+
 /* One row: rails, then solids from left to right; k->y moves below it. */
 static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *err) {
     cvi_sketch *k = v->k;
@@ -498,13 +552,11 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     }
     v->letters = v->letters || letters > 0;
     double stub = up + 7;
-    up += letters > 0 ? 16 : 2;
+    up += (letters > 0 ? 16 : 2) + (has_frames(v, first, end) ? 13 : 0);
     for (int i = first; i < end; i++) {
         v->at[i].y = k->y + up;
     }
-    for (int i = 0; i < n; i++) {
-        draw_rail(v, &rails[i], height[i]);
-    }
+    draw_frames(v, row, first, end, stub + (letters > 0 ? 9 : -5), down + 11);
     if (row > 0 && v->at[first].linked) { /* where the row before goes on */
         const solid *p = &v->at[first - 1], *b = &v->at[first];
         double x = p->x + p->w, turn = x + size_reach(v, p) + 5, back = k->left - 4,
@@ -523,6 +575,9 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     }
     for (int i = first; i < end; i++) {
         draw_solid(v, i);
+    }
+    for (int i = 0; i < n; i++) {
+        draw_rail(v, &rails[i], height[i]);
     }
     int number = 0;
     double taken = 0;
@@ -544,10 +599,13 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     return CVS_OK;
 }
 
-/* A V: skips run straight across. */
+/* A V: skips run across, just above their level. */
 static void draw_v(volume *v) {
     cvi_sketch *k = v->k;
-    double bottom = place_levels(v, k->y + 4);
+    double bottom = place_levels(v, k->y + 8);
+    for (int i = 0; i < v->n; i++) {
+        draw_solid(v, i);
+    }
     cvi_paint line = wire(v);
     line.stroke = k->t->role[CVI_ACCENT];
     for (int i = 0; i < k->view->n_links; i++) {
@@ -556,23 +614,14 @@ static void draw_v(volume *v) {
         if (!is_skip(v, l)) {
             continue;
         }
-        double x0 = a->x + a->w, x1 = b->ball ? b->x : front_left(b);
-        if (fabs(a->y - b->y) < 0.5 && x1 - x0 > 8) {
-            cvi_draw_line(k->s, x0, a->y, x1 - 2, b->y, &line);
-            cvi_draw_arrow_head(k->s, x1, b->y, 1, 0, 4, line.stroke);
-        } else {
-            double y = fmin(top_of(a), top_of(b)) - 5;
-            cvi_path_begin(k->s);
-            cvi_path_move(k->s, a->x + a->w * 0.62, a->y - a->h / 2);
-            cvi_path_line(k->s, a->x + a->w * 0.62, y);
-            cvi_path_line(k->s, b->x + b->w * 0.38, y);
-            cvi_path_line(k->s, b->x + b->w * 0.38, b->y - b->h / 2 - 3);
-            cvi_path_end(k->s, &line);
-            cvi_draw_arrow_head(k->s, b->x + b->w * 0.38, b->y - b->h / 2, 0, 1, 4, line.stroke);
-        }
-    }
-    for (int i = 0; i < v->n; i++) {
-        draw_solid(v, i);
+        double y = fmin(top_of(a), top_of(b)) - 5, x0 = a->x + a->w * 0.62, x1 = b->x + b->w * 0.5;
+        cvi_path_begin(k->s);
+        cvi_path_move(k->s, x0, a->y - a->h / 2);
+        cvi_path_line(k->s, x0, y);
+        cvi_path_line(k->s, x1, y);
+        cvi_path_line(k->s, x1, b->y - b->h / 2 - 3);
+        cvi_path_end(k->s, &line);
+        cvi_draw_arrow_head(k->s, x1, b->y - b->h / 2, 0, 1, 4, line.stroke);
     }
     k->y = bottom + 18;
 }
