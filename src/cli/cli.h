@@ -62,6 +62,8 @@ bool cli_int(cli *c, const char *name, int64_t low, int64_t high, int64_t otherw
 
 /* Prints c->err as "convscope: ..." and returns its exit code; usage() does so with a sentence of its own and code 2. */
 int cli_fail(cli *c);
+/* After an error in a text (a line and a column are known): that line and a caret under the column, to stderr. */
+void cli_show_place(const cli *c);
 int cli_usage(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_say(const cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stderr */
 

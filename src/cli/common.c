@@ -17,6 +17,7 @@ int cli_fail(cli *c) {
         snprintf(c->err.file, sizeof c->err.file, "%s", c->args[0]);
     }
     fprintf(stderr, "convscope: %s\n", cvs_error_text(&c->err, text, sizeof text));
+    cli_show_place(c);
     return cvs_status_exit(c->err.code);
 }
 
