@@ -32,9 +32,9 @@ class Program(unittest.TestCase):
         return os.path.join(self.dir, name)
 
     def said(self, p, code, *words):
-        """Exactly one line on stderr, that exit code, nothing on stdout."""
+        """Exactly one line on stderr (and, of a text, the line with a caret), that exit code, nothing on stdout."""
         self.assertEqual(p.returncode, code, p.stderr)
-        lines = [l for l in p.stderr.split("\n") if l]
+        lines = [l for l in p.stderr.split("\n") if l and not l.startswith("    ")]
         self.assertEqual(len(lines), 1, p.stderr)
         self.assertEqual(p.stdout, "")
         for w in words:
