@@ -5,8 +5,8 @@
 #include "engine/incr.h"
 
 enum {
-    WHOLE_PERCENT = 70
-}; /* of a map: from here on the rectangle is the map, which saves the cutting and the halo */
+    WHOLE_PERCENT = 85
+}; /* of a map's grains: from here on the rectangle is the map, which saves cutting and halo */
 
 typedef struct item {
     int64_t key[9]; /* equal keys run together: sides of output and input block, begin, end */
@@ -52,7 +52,9 @@ static void round_up(int64_t grain, int64_t side, int64_t *at, int64_t *length) 
 static void settle(const window_job *j, item *it) {
     const cvi_field_step *f = &j->field;
     cvi_box *o = &it->out;
-    bool whole = o->h * o->w * 100 >= j->out[0] * j->out[1] * WHOLE_PERCENT;
+    int64_t g = j->grain, grains = ((o->h + g - 1) / g) * ((o->w + g - 1) / g);
+    int64_t all = ((j->out[0] + g - 1) / g) * ((j->out[1] + g - 1) / g);
+    bool whole = grains * 100 >= all * WHOLE_PERCENT;
     if (whole) {
         *o = (cvi_box){0, 0, j->out[0], j->out[1]};
         it->in = (cvi_box){0, 0, j->in[0], j->in[1]};

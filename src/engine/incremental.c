@@ -4,7 +4,9 @@
  */
 #include "engine/incr.h"
 
-enum { MOST = 54 }; /* changes in a batch: enough for weights to be read seldom, few enough for the caches */
+enum {
+    MOST = 27
+}; /* changes in a batch: weights are read seldom enough, and its blocks stay in the caches */
 #define ROOM ((int64_t)192 << 20) /* bytes of whole values that a batch may need at once */
 
 /* ---- life ----------------------------------------------------------------------------------------------- */

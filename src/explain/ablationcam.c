@@ -81,7 +81,7 @@ static cvs_status ask(cvi_again *a, cvs_explanation *out) {
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     cvi_again a;
-    cvs_status s = cvi_again_new(q, &a);
+    cvs_status s = cvi_again_base(q, &a);
     if (s == CVS_OK) {
         s = ask(&a, out);
     }

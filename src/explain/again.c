@@ -25,7 +25,7 @@ static cvs_status copy_input(const cvs_tensor *from, int64_t sample, int64_t sam
     return CVS_OK;
 }
 
-cvs_status cvi_again_new(cvi_question *q, cvi_again *out) {
+static cvs_status make(cvi_question *q, bool base, cvi_again *out) {
     const cvi_graph *g = q->model->graph;
     const cvs_run *run = q->run;
     const cvs_tensor *first = &run->inputs[0];
@@ -56,9 +56,18 @@ cvs_status cvi_again_new(cvi_question *q, cvi_again *out) {
     cvi_exec_options options = {.pool = run->pool,
                                 .exact = run->options.exact,
                                 .plain = run->options.plain,
-                                .keep_aux = true,
+                                .keep_aux = !base,
+                                .keep = base ? CVI_KEEP_GRADIENTS : CVI_KEEP_ALL,
                                 .max_bytes = run->options.limits.max_memory_bytes};
     return cvi_exec_new(g, out->inputs, &options, &out->exec, q->err);
+}
+
+cvs_status cvi_again_new(cvi_question *q, cvi_again *out) {
+    return make(q, false, out);
+}
+
+cvs_status cvi_again_base(cvi_question *q, cvi_again *out) {
+    return make(q, true, out);
 }
 
 void cvi_again_free(cvi_again *a) {

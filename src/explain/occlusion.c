@@ -137,7 +137,7 @@ static cvs_status settle(occluder *o, cvs_explanation *out) {
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     occluder o = {0};
-    cvs_status s = cvi_again_new(q, &o.again);
+    cvs_status s = cvi_again_base(q, &o.again);
     if (s == CVS_OK) {
         s = settle(&o, out);
     }
