@@ -68,6 +68,28 @@ typedef enum cvs_logit_kind {
 cvs_status cvs_run_top(cvs_run *run, int64_t sample, int top, cvs_score *scores, int *count,
                        cvs_logit_kind *kind, cvs_error *err);
 
+/* ---- what if ------------------------------------------------------------------------------------------
+ * One sample of the run's last input; numbers of its inputs or layers are changed (a patch laid over the picture, something painted,
+ * a channel switched off) and only what can change is computed again: equal to a full run up to the rounding of float32. */
+typedef struct cvs_edit {
+    bool input;                /* `index` counts the model's inputs, else its layers */
+    int index;                 /* its type must be float32 or float64 */
+    int64_t y, x, h, w;        /* rows [y, y+h), columns [x, x+w) of [1,C,H,W], clipped; h = w = 0: all */
+    int64_t channel, channels; /* [channel, channel+channels); channels 0: all from `channel` on */
+    const float *fill;         /* [channels]: one number each; or NULL and */
+    const float *data;         /* [channels, h, w]; both NULL: zeros. Borrowed for the call */
+} cvs_edit;
+typedef struct cvs_whatif cvs_whatif; /* one thread at a time; not beside a call on its run */
+/* Takes a copy of the sample; the run must live longer (its model and threads are borrowed). */
+cvs_status cvs_whatif_new(cvs_run *run, int64_t sample, cvs_whatif **out, cvs_error *err);
+void cvs_whatif_free(cvs_whatif *w); /* NULL allowed */
+/* Makes these edits, in this order, on the unchanged sample: edits of an earlier call are gone. n = 0: unchanged again. */
+cvs_status cvs_whatif_apply(cvs_whatif *w, const cvs_edit *edits, int n, cvs_error *err);
+/* Values with the edits, CVS_PLAIN, graph order; borrowed until the next apply. */
+cvs_status cvs_whatif_input(cvs_whatif *w, int i, cvs_tensor *out, cvs_error *err);
+cvs_status cvs_whatif_layer(cvs_whatif *w, int layer, cvs_tensor *out, cvs_error *err);
+cvs_status cvs_whatif_output(cvs_whatif *w, int i, cvs_tensor *out, cvs_error *err);
+
 /* ---- what the model is made of, with numbers ---------------------------------------------------------- */
 typedef struct cvs_layer {
     int index;

@@ -4,7 +4,10 @@
  * bits on any number of threads; every allocation failing once.
  */
 #include "engine/incremental.h"
+#include "engine/run_state.h"
+#include "convscope/convscope.h"
 #include "engine_net.h"
+#include "test_helpers.h"
 
 /* ---- random graphs ---------------------------------------------------------------------------------------- */
 
@@ -371,10 +374,314 @@ static void live_patch(void **state) {
     }
 }
 
+/* Occlusion of a grid, logits and all: the same bits on one and two threads. */
+static void same_bits(void **state) {
+    (void)state;
+    for (uint64_t seed = 81; seed <= 88; seed++) {
+        float *out[2];
+        int64_t bytes = 0;
+        for (int t = 0; t < 2; t++) {
+            net n;
+            pair p;
+            float fill[3] = {0.1F, 0.2F, 0.3F};
+            int input = random_net(&n, seed), want[VALUES], n_want = values_of(&n, want, VALUES);
+            cvi_edit edit[36];
+            cvi_change change[36];
+            cvs_tensor logits;
+            begin_pair(&n, &p, random_dim, t + 1, CVI_KEEP_GRADIENTS, seed);
+            NET_OK(&n, cvi_exec_value(p.base, want[n_want - 2], &logits, &n.err));
+            bytes = 36 * cvs_tensor_count(&logits) * (int64_t)sizeof(float);
+            out[t] = cvi_malloc((size_t)bytes);
+            assert_non_null(out[t]);
+            for (int i = 0; i < 36; i++) {
+                edit[i] =
+                    (cvi_edit){.value = input, .y = i / 6 * 4, .x = i % 6 * 4, .h = 8, .w = 8, .fill = fill};
+                change[i] = (cvi_change){&edit[i], 1};
+            }
+            NET_OK(&n,
+                   cvi_incr_run(p.s, change, 36, &want[n_want - 2], 1, (void *const *)&out[t], NULL, &n.err));
+            end_pair(&p);
+            net_end(&n);
+        }
+        assert_memory_equal(out[0], out[1], (size_t)bytes);
+        cvi_free(out[0]);
+        cvi_free(out[1]);
+    }
+}
+
+/* ---- only what can change ---------------------------------------------------------------------------------- */
+
+/* Intervals along one axis by the window's definition, position by position: does output o read anything in [a, b)? */
+static void reads(int64_t side, int64_t kernel, int64_t stride, int64_t pad, int64_t *a, int64_t *b) {
+    int64_t outs = (side + 2 * pad - kernel) / stride + 1, first = outs, last = -1;
+    for (int64_t o = 0; o < outs; o++) {
+        for (int64_t k = 0; k < kernel; k++) {
+            int64_t at = o * stride - pad + k;
+            if (at >= *a && at < *b && at >= 0 && at < side) {
+                first = CVI_MIN(first, o);
+                last = CVI_MAX(last, o);
+            }
+        }
+    }
+    *a = first;
+    *b = last + 1;
+}
+
+static const int vgg[] = {64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0};
+
+/* VGG-16's layers on 224x224 with a sixteenth of its channels: a patch of 16 at 27x27 places changes exactly the elements that
+ * the intervals say; of the multiplications in the real net's convolutions that leaves one in 9.5. */
+static void only_what_can_change(void **state) {
+    (void)state;
+    enum { THIN = 16, SIDE = 27, PATCH = 16 };
+    net n;
+    net_begin(&n, CVS_F32);
+    int64_t dim[4] = {1, 3, 224, 224}, c = 3, side = 224, expected = 0, sums[SIDE][2], elements = 0;
+    double full = 0, part = 0;
+    int x = net_input(&n, "x", CVS_F32, 4, dim), input = x, count = 0;
+    for (int i = 0; i < SIDE; i++) {
+        sums[i][0] = 8 * i;
+        sums[i][1] = 8 * i + PATCH;
+    }
+    int64_t real = 3;
+    for (int l = 0; l < CVI_COUNT(vgg); l++) {
+        char name[20], before[20];
+        bool conv = vgg[l] > 0;
+        int64_t length = 0;
+        snprintf(name, sizeof name, "l%d", count);
+        snprintf(before, sizeof before, "c%d", count++);
+        if (conv) {
+            x = net_relu(&n, name, net_conv(&n, before, x, c, vgg[l] / THIN, 1));
+            c = vgg[l] / THIN;
+        } else {
+            x = net_pool(&n, name, x);
+        }
+        for (int i = 0; i < SIDE; i++) {
+            reads(side, conv ? 3 : 2, conv ? 1 : 2, conv ? 1 : 0, &sums[i][0], &sums[i][1]);
+            length += sums[i][1] - sums[i][0];
+        }
+        side = conv ? side : side / 2;
+        expected += length * length * c * (conv ? 2 : 1); /* the convolution and its relu */
+        elements += side * side * c * (conv ? 2 : 1);
+        if (conv) {
+            full += 2.0 * 9 * (double)(real * vgg[l] * side * side);
+            part += 2.0 * 9 * (double)(real * vgg[l]) * (double)length * (double)length / (SIDE * SIDE);
+            real = vgg[l];
+        }
+    }
+    assert_true(fabs(full / 1e9 - 30.69) < 0.02);
+    assert_true(full / part > 9.4 && full / part < 9.6);
+    net_finish(&n, x);
+
+    pair p;
+    int64_t cells = SIDE * SIDE;
+    cvi_edit *edit = cvi_calloc((size_t)cells, sizeof *edit);
+    cvi_change *change = cvi_calloc((size_t)cells, sizeof *change);
+    float *out = cvi_calloc((size_t)(cells * c * side * side), sizeof *out);
+    assert_true(edit && change && out);
+    begin_pair(&n, &p, dim, 2, CVI_KEEP_ALL, 5);
+    for (int64_t i = 0; i < cells; i++) {
+        edit[i] = (cvi_edit){.value = input, .y = i / SIDE * 8, .x = i % SIDE * 8, .h = PATCH, .w = PATCH};
+        change[i] = (cvi_change){&edit[i], 1};
+    }
+    NET_OK(&n, cvi_incr_run(p.s, change, cells, &x, 1, (void *const *)&out, NULL, &n.err));
+    cvi_incr_stats stats = cvi_incr_last(p.s);
+    assert_int_equal(stats.changed, expected);
+    assert_int_equal(stats.full, elements * cells);
+    assert_true(stats.computed >= stats.changed && (double)stats.computed < 1.3 * (double)stats.changed);
+    assert_int_equal(stats.nodes_whole, 0);
+    end_pair(&p);
+    net_end(&n);
+    cvi_free(edit);
+    cvi_free(change);
+    cvi_free(out);
+}
+
+/* ---- where rectangles do not help ---------------------------------------------------------------------------- */
+
+/* A graph with an operator whose output's shape depends on numbers: run again from the edit on, and left as it was. */
+static void again(void **state) {
+    (void)state;
+    net n;
+    pair p;
+    int64_t dim[4] = {1, 3, 9, 8};
+    net_begin(&n, CVS_F32);
+    int input = net_input(&n, "x", CVS_F32, 4, dim);
+    int a = net_relu(&n, "relu", net_conv(&n, "conv", input, 3, 4, 1));
+    int where = net_op(&n, "NonZero", "where", 1, &a, 0, NULL);
+    cvi_node *node;
+    int cast = net_op(&n, "Cast", "cast", 1, &where, 1, &node);
+    assert_true(cvi_attr_set_int(n.g, &node->attr[0], "to", 1));
+    int sum = net_op(&n, "ReduceSum", "sum", 1, &cast, 1, &node);
+    assert_true(cvi_attr_set_int(n.g, &node->attr[0], "keepdims", 0));
+    net_finish(&n, sum);
+    begin_pair(&n, &p, dim, 1, CVI_KEEP_ALL, 3);
+    cvs_tensor was;
+    NET_OK(&n, cvi_exec_value(p.base, sum, &was, &n.err));
+    double before = cvi_get(&was, 0);
+    float fill[4] = {3, -2, 1, 0.5F};
+    for (int inner = 0; inner < 2; inner++) {
+        cvi_edit edit[3];
+        for (int i = 0; i < 3; i++) {
+            edit[i] =
+                (cvi_edit){.value = inner ? a : input, .y = i, .x = 2 * i, .h = 4, .w = 3, .fill = fill};
+        }
+        compare(&n, &p, edit, 3, &sum, 1);
+        assert_true(cvi_incr_last(p.s).again);
+        NET_OK(&n, cvi_exec_value(p.base, sum, &was, &n.err));
+        assert_true(cvi_get(&was, 0) == before);
+    }
+    end_pair(&p);
+    net_end(&n);
+}
+
+/* Two edits of one change, the second on what the first one made; and numbers instead of a colour. */
+static void edits_together(void **state) {
+    (void)state;
+    net n;
+    pair p;
+    net_branched(&n, CVS_F32);
+    int input = cvi_graph_find(n.g, "x"), inner = cvi_graph_find(n.g, "conv2"),
+        out = cvi_graph_find(n.g, "logits");
+    float data[3 * 4 * 5], fill[5] = {1, 2, 3, 4, 5};
+    net_fill(CVS_F32, data, CVI_COUNT(data), 9, 2);
+    for (int keep = 0; keep < 2; keep++) {
+        begin_pair(&n, &p, (int64_t[]){1, 3, 12, 10}, 1, keep ? CVI_KEEP_GRADIENTS : CVI_KEEP_ALL, 6);
+        cvi_edit edit[2] = {
+            {.value = input, .y = 3, .x = 2, .h = 4, .w = 5, .data = data},
+            {.value = inner, .y = 5, .x = 4, .h = 3, .w = 9, .c = 1, .channels = 2, .fill = fill}};
+        cvi_change change = {edit, 2};
+        cvs_tensor first = edited_copy(&n, &p.x, &edit[0]), now, truth;
+        float mine[7];
+        float *to[1] = {mine};
+        NET_OK(&n, cvi_incr_run(p.s, &change, 1, &out, 1, (void *const *)to, NULL, &n.err));
+        NET_OK(&n, cvi_exec_forward(p.full, &first, -1, &n.err));
+        NET_OK(&n, cvi_exec_value(p.full, inner, &now, &n.err));
+        cvs_tensor second = edited_copy(&n, &now, &edit[1]);
+        NET_OK(&n, cvi_exec_forward_from(p.full, inner, &second, &n.err));
+        NET_OK(&n, cvi_exec_value(p.full, out, &truth, &n.err));
+        now = truth;
+        now.data = mine;
+        assert_true(net_difference(&truth, &now) < 2e-5 * scale_of(&truth));
+        cvs_tensor_free(&first);
+        cvs_tensor_free(&second);
+        end_pair(&p);
+    }
+    net_end(&n);
+}
+
+static void failing_allocations(void **state) {
+    (void)state;
+    net n;
+    pair p;
+    int input = random_net(&n, 7), want[VALUES], n_want = values_of(&n, want, VALUES),
+        last = want[n_want - 1];
+    cvi_edit edit[3];
+    cvi_change change[3];
+    float out[3 * 6], *to[1] = {out};
+    begin_pair(&n, &p, random_dim, 1, CVI_KEEP_GRADIENTS, 4);
+    for (int i = 0; i < 3; i++) {
+        edit[i] = (cvi_edit){.value = input, .y = 9 * i, .x = 4 * i, .h = 8, .w = 7};
+        change[i] = (cvi_change){&edit[i], 1};
+    }
+    bool done = false;
+    for (int k = 0; !done && k < 4000; k++) {
+        cvi_incr *s = NULL;
+        cvs_tensor t;
+        cvs_error err = {0};
+        test_fail_from(k, -1);
+        cvs_status status = cvi_incr_new(p.base, &s, &err);
+        status =
+            status == CVS_OK ? cvi_incr_run(s, change, 3, &last, 1, (void *const *)to, NULL, &err) : status;
+        status = status == CVS_OK ? cvi_incr_apply(s, &change[1], &err) : status;
+        status = status == CVS_OK ? cvi_incr_value(s, want[1], &t, &err) : status;
+        done = status == CVS_OK;
+        if (!done) {
+            assert_int_equal(status, CVS_E_MEMORY);
+            assert_true(err.message[0] != '\0');
+        }
+        cvi_incr_free(s);
+        test_fail_from(-1, -1);
+    }
+    assert_true(done);
+    end_pair(&p);
+    net_end(&n);
+}
+
+/* ---- the public form, on real architectures -------------------------------------------------------------------- */
+
+static void zoo_net(const char *name) {
+    char path[600];
+    const char *root = getenv("CVS_SOURCE_ROOT");
+    snprintf(path, sizeof path, "%s/zoo/%s.net", root ? root : "..", name);
+    net n = {.dtype = CVS_F32};
+    cvs_model *model;
+    cvs_run *run, *full;
+    cvs_whatif *w;
+    test_ok(cvs_model_open, path, NULL, &model);
+    NET_OK(&n, cvi_ops_init_weights(model, 3, &n.err));
+    cvs_run_options o = {.threads = 2};
+    NET_OK(&n, cvs_run_new(model, &o, &run, &n.err));
+    NET_OK(&n, cvs_run_new(model, &o, &full, &n.err));
+    const cvi_value *in = &model->graph->values[model->graph->inputs[0]];
+    cvs_tensor x, now;
+    int64_t side = in->dim[2], dim[4] = {1, in->dim[1], side, side};
+    float fill[3] = {1, -1, 0.5F};
+    NET_OK(&n, cvs_tensor_new(&x, CVS_F32, 4, dim, &n.err));
+    net_fill(CVS_F32, x.data, cvs_tensor_count(&x), 8, 1);
+    NET_OK(&n, cvs_run_tensors(run, &x, 1, &n.err));
+    NET_OK(&n, cvs_whatif_new(run, 0, &w, &n.err));
+    for (int i = 0; i < 4; i++) { /* a corner, inside, the other corner, nothing */
+        cvs_edit e = {
+            .input = true, .y = i * (side - 9) / 2, .x = i * (side - 11) / 2, .h = 9, .w = 11, .fill = fill};
+        cvi_edit same = {.y = e.y, .x = e.x, .h = 9, .w = 11, .fill = fill};
+        cvs_tensor a, b;
+        now = edited_copy(&n, &x, &same);
+        NET_OK(&n, cvs_run_tensors(full, i < 3 ? &now : &x, 1, &n.err));
+        NET_OK(&n, cvs_whatif_apply(w, &e, i < 3, &n.err));
+        for (int layer = full->n_layers - 1; layer >= 0; layer -= 1 + full->n_layers / 9) {
+            NET_OK(&n, cvs_run_layer(full, layer, &a, &n.err));
+            NET_OK(&n, cvs_whatif_layer(w, layer, &b, &n.err));
+            double d = net_difference(&a, &b), scale = scale_of(&a);
+            if (!(d <=
+                  2e-4 * scale)) { /* fused and tiled otherwise: the rounding of up to a hundred layers */
+                fail_msg("%s, place %d, layer %d: differs by %g of %g", name, i, layer, d, scale);
+            }
+        }
+        cvs_tensor_free(&now);
+    }
+    cvs_edit wrong = {.index = 100000};
+    cvs_tensor t;
+    assert_int_equal(cvs_whatif_apply(w, &wrong, 1, &n.err), CVS_E_NOT_FOUND);
+    cvi_error_clear(&n.err);
+    assert_int_not_equal(cvs_whatif_output(w, 7, &t, &n.err), CVS_OK);
+    cvs_whatif_free(w);
+    cvs_run_free(run);
+    cvs_run_free(full);
+    cvs_tensor_free(&x);
+    cvs_model_free(model);
+}
+
+static void zoo(void **state) {
+    (void)state;
+    zoo_net("squeezenet1_1");
+    zoo_net("mobilenet_v2");
+    zoo_net("resnet50");
+    zoo_net("keras_cifar");
+    zoo_net("tiny_vgg");
+    zoo_net("lenet5");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),
         cmocka_unit_test(live_patch),
+        cmocka_unit_test(same_bits),
+        cmocka_unit_test(only_what_can_change),
+        cmocka_unit_test(again),
+        cmocka_unit_test(edits_together),
+        cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(zoo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
