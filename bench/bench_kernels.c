@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_kernels.c - GFLOP/s of the convolution kernels on the layers of real nets, beside the peak of the same loop on
  * data in the first-level cache, measured in the same process. Not a test: machines are noisy.
- * usage: bench_kernels [--threads N] [--batch N] [--net PREFIX] [--direction forward|data|weights] [--csv FILE] ...
+ * usage: bench_kernels [--threads N] [--batch N] [--net PREFIX] [--direction forward|data|weights] [--csv THREADS] ...
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ typedef struct setting {
     cvi_conv_kind kind;
     bool cold,
         weights; /* weights and pixels out of the caches before every run; gradient to weights instead */
-    FILE *csv;
+    bool csv;    /* machine-readable lines only */
     cvi_pool *pool;
     double peak;
     float *flush; /* FLUSH floats */
@@ -219,18 +219,17 @@ static void bench_layer(const layer *l, const setting *set, double *total) {
         qsort(times, (size_t)n, sizeof *times, ascending);
         const char *name = set->weights ? "weights" : algorithm_names[cvi_conv_plan_algorithm(plan)];
         double best = gflop / times[0] / set->peak, median = gflop / times[n / 2] / set->peak;
-        printf(
-            "%-10s %4dx%-3d -> %4d %dx%d/%d g%-3d x%d %-9s best %8.3f ms  median %8.3f ms  %4.0f%% of peak "
-            "(median %4.0f%%)  packing %6.2f ms, again %6.2f\n",
-            l->net, l->C, l->H, l->K, l->R, l->R, l->stride, l->groups, l->count, name, times[0] * 1e3,
-            times[n / 2] * 1e3, best * 100, median * 100, packing * 1e3, again * 1e3);
-        fflush(stdout);
-        if (set->csv != NULL) {
-            fprintf(set->csv, "%s,%d,%d,%d,%d,%d,%d,%d,%d,%d,%s,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f\n", l->net,
-                    l->C, l->H, l->K, l->R, l->stride, l->groups, l->count, set->batch,
-                    cvi_pool_threads(set->pool), name, times[0] * 1e3, times[n / 2] * 1e3, best, median,
-                    packing * 1e3, again * 1e3);
+        if (set->csv) { /* the best time, and its share of the peak */
+            printf("%s,%dx%d->%d %dx%d/%d g%d b%d,%s,%.4f,%.4f\n", l->net, l->C, l->H, l->K, l->R, l->R,
+                   l->stride, l->groups, set->batch, name, times[0] * 1e3, best);
+        } else {
+            printf("%-10s %4dx%-3d -> %4d %dx%d/%d g%-3d x%d %-9s best %8.3f ms  median %8.3f ms  %4.0f%% of "
+                   "peak "
+                   "(median %4.0f%%)  packing %6.2f ms, again %6.2f\n",
+                   l->net, l->C, l->H, l->K, l->R, l->R, l->stride, l->groups, l->count, name, times[0] * 1e3,
+                   times[n / 2] * 1e3, best * 100, median * 100, packing * 1e3, again * 1e3);
         }
+        fflush(stdout);
         *total += times[0] * l->count;
     }
     free_buffers(&b);
@@ -246,8 +245,8 @@ static bool read_option(const char *name, const char *value, setting *set) {
     } else if (strcmp(name, "--net") == 0) {
         set->net = value;
     } else if (strcmp(name, "--csv") == 0) {
-        set->csv = fopen(value, "w");
-        known = set->csv != NULL;
+        set->csv = true;
+        set->threads = atoi(value);
     } else if (strcmp(name, "--direction") == 0) {
         set->kind = strcmp(value, "data") == 0 ? CVI_CONV_TRANSPOSED : CVI_CONV_FORWARD;
         set->weights = strcmp(value, "weights") == 0;
@@ -270,7 +269,7 @@ int main(int argc, char **argv) {
         if (i + 1 == argc || !read_option(argv[i], argv[i + 1], &set)) {
             fprintf(stderr,
                     "usage: %s [--threads N] [--batch N] [--net PREFIX] [--direction forward|data|weights]\n"
-                    "  [--algorithm auto|direct|f2x2|f4x4] [--caches warm|cold] [--csv FILE]\n",
+                    "  [--algorithm auto|direct|f2x2|f4x4] [--caches warm|cold] [--csv THREADS]\n",
                     argv[0]);
             return 2;
         }
@@ -281,12 +280,11 @@ int main(int argc, char **argv) {
         return 1;
     }
     set.peak = measure_peak(set.pool);
-    printf("level %s, %d threads, batch %d, FMA peak %.1f GFLOP/s\n", cvi_kernels_name(cvi_kernels_get()),
-           cvi_pool_threads(set.pool), set.batch, set.peak);
-    if (set.csv != NULL) {
-        fprintf(set.csv,
-                "net,channels,side,filters,kernel,stride,groups,count,batch,threads,algorithm,best_ms,"
-                "median_ms,best_share,median_share,packing_ms,packing_again_ms\n");
+    if (set.csv) {
+        printf("peak,%.2f\n", set.peak);
+    } else {
+        printf("level %s, %d threads, batch %d, FMA peak %.1f GFLOP/s\n", cvi_kernels_name(cvi_kernels_get()),
+               cvi_pool_threads(set.pool), set.batch, set.peak);
     }
     for (int i = 0; i < CVI_COUNT(layers);) {
         const char *net = layers[i].net;
@@ -296,12 +294,9 @@ int main(int argc, char **argv) {
                 bench_layer(&layers[i], &set, &total);
             }
         }
-        if (total > 0) {
+        if (total > 0 && !set.csv) {
             printf("%s, each layer as often as the net has it: %.3f ms\n", net, total * 1e3);
         }
-    }
-    if (set.csv != NULL) {
-        fclose(set.csv);
     }
     cvi_free(set.flush);
     cvi_pool_free(set.pool);

@@ -22,7 +22,7 @@ typedef struct cvi_phase {
 } cvi_phase;
 
 /* Floats after the packed weights: register blocks prefetch past the end. */
-enum { CVI_PACKED_TAIL = 512 };
+enum { CVI_PACKED_TAIL = 1024 };
 
 struct cvi_conv_plan {
     cvi_conv_shape shape;
@@ -45,6 +45,7 @@ struct cvi_conv_plan {
     int64_t block;                /* direct: pixels per chunk; winograd: number of tile blocks */
     bool few;                     /* direct: cvi_rows_run() */
     bool grid;                    /* depthwise: cvi_depthwise_run() */
+    bool shared;                  /* winograd: chunks share the transformed input of a block */
     int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels transformed back at once */
 };
 

@@ -2,8 +2,8 @@
  * kernel_conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4x4,3x3) or F(2x2,3x3), either direction.
  * A chunk takes a block of tiles through all three steps: transform its input, multiply by the transformed weights
  * (36 or 16 independent matrix products with the register blocks of the direct kernel), transform back. Nothing is
- * shared between chunks, so there is no barrier; where there are few tiles, chunks also split the output channels
- * and each repeats the cheap input transform.
+ * shared between chunks, so there is no barrier. Where there are few tiles (a deep layer of one picture) all threads
+ * transform one block's input together, and then share out its output channels.
  */
 #include "kernels/kernel_conv.h"
 
@@ -52,9 +52,8 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
     int64_t blocks = CVI_MAX(1, (total + want - 1) / want);
     p->tiles = (total + blocks - 1) / blocks;
-    /* With few blocks, chunks share out the output channels too: at least two panels each. */
-    int64_t parts = blocks >= 8 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (panels_of(p) + 1) / 2);
-    p->panels = (panels_of(p) + parts - 1) / parts; /* of a chunk */
+    p->shared = blocks < 8 && panels_of(p) > 1;
+    p->panels = p->shared ? (panels_of(p) + 7) / 8 : panels_of(p); /* of a chunk */
     p->tile_channels = CVI_MIN(64, CVI_MIN(p->panels * 16, cvi_conv_padded_out(p)));
     p->block = blocks;
 }
@@ -78,6 +77,7 @@ typedef struct run_job {
     const cvi_conv_plan *plan;
     const cvi_conv_io *io;
     int64_t in_pitch, out_pitch, dy, dx; /* input row and column of output (0,0)'s first tap */
+    int64_t first, last, step;           /* the shared block: its tiles, and tiles of a chunk of its input */
 } run_job;
 
 typedef struct tile_place {
@@ -95,8 +95,18 @@ static void transform_input(const run_job *job, const worker_scratch *w, int64_t
     for (int64_t tile = first; tile < last; tile++) {
         tile_place at = place_of(p, tile);
         const float *picture = job->io->in + at.n * p->in_h * p->in_w * job->in_pitch, *pixel[36];
-        for (int64_t i = 0; i < size * size; i++) {
-            int64_t y = at.y + job->dy + i / size, x = at.x + job->dx + i % size;
+        int64_t y0 = at.y + job->dy, x0 = at.x + job->dx;
+        bool whole = y0 >= 0 && x0 >= 0 && y0 + size <= p->in_h && x0 + size <= p->in_w;
+        if (whole) {
+            for (int64_t i = 0; i < size; i++) {
+                const float *row = picture + ((y0 + i) * p->in_w + x0) * job->in_pitch;
+                for (int64_t j = 0; j < size; j++) {
+                    pixel[i * size + j] = row + j * job->in_pitch;
+                }
+            }
+        }
+        for (int64_t i = 0; !whole && i < size * size; i++) {
+            int64_t y = y0 + i / size, x = x0 + i % size;
             bool inside = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w;
             pixel[i] = inside ? picture + (y * p->in_w + x) * job->in_pitch : p->zeros;
         }
@@ -110,6 +120,7 @@ static void multiply(const run_job *job, const worker_scratch *w, int64_t count,
     static const float no_bias[16] = {0};
     const cvi_conv_plan *p = job->plan;
     int64_t area = tile_size(p) * tile_size(p), pitch = CVI_PITCH(p->in_c), rows = p->kernels->rows;
+    int64_t tiles = (count + rows - 1) / rows, small = count / tiles, longer = count % tiles;
     for (int64_t xi = 0; xi < area; xi++) {
         const float *v = w->v + xi * v_stride(p);
         for (int64_t k = panel; k < end; k++) {
@@ -117,12 +128,11 @@ static void multiply(const run_job *job, const worker_scratch *w, int64_t count,
             cvi_micro *const *micro =
                 cvi_panel_width(p->out_c, k) == 16 ? p->kernels->micro16 : p->kernels->micro8;
             float *m = w->m + xi * m_stride(p) + (k - panel) * 16;
-            for (int64_t t = 0, n; t < count; t += n) {
-                int64_t left = count - t, blocks = (left + rows - 1) / rows;
-                n = (left + blocks - 1) / blocks;
+            for (int64_t t = 0, i = 0, n; t < count; t += n, i++) {
+                n = small + (i < longer ? 1 : 0);
                 const float *row[CVI_MAX_ROWS];
-                for (int64_t i = 0; i < n; i++) {
-                    row[i] = v + (t + i) * pitch;
+                for (int64_t j = 0; j < n; j++) {
+                    row[j] = v + (t + j) * pitch;
                 }
                 cvi_tile tile = {.bias = no_bias, .out = m + t * p->tile_channels, .pitch = p->tile_channels};
                 micro[n](1, p->in_c, row, 0, u, &tile);
@@ -161,24 +171,65 @@ static void transform_output(const run_job *job, const worker_scratch *w, int64_
     }
 }
 
-static void run_chunk(void *context, int64_t chunk, int worker) {
-    const run_job *job = context;
+static worker_scratch scratch_of(const run_job *job, int worker) {
     const cvi_conv_plan *p = job->plan;
-    int64_t area = tile_size(p) * tile_size(p), total = p->N * tiles_down(p) * tiles_across(p);
-    int64_t first = chunk % p->block * p->tiles, last = CVI_MIN(total, first + p->tiles);
-    int64_t panel = chunk / p->block * p->panels, end = CVI_MIN(panels_of(p), panel + p->panels);
+    int64_t area = tile_size(p) * tile_size(p);
     worker_scratch w = {.v = (float *)job->io->scratch + worker * scratch_floats(p)};
     w.m = w.v + area * v_stride(p);
     w.bias = w.m + area * m_stride(p);
-    if (first >= last) {
-        return;
-    }
-    transform_input(job, &w, first, last);
-    int64_t step = CVI_MAX(1, p->tile_channels / 16);
+    return w;
+}
+
+/* Panels [panel, end) of tiles whose input is transformed. */
+static void run_panels(const run_job *job, const worker_scratch *w, int64_t first, int64_t last,
+                       int64_t panel, int64_t end) {
+    int64_t step = CVI_MAX(1, job->plan->tile_channels / 16);
     for (; panel < end; panel += step) {
         int64_t until = CVI_MIN(end, panel + step);
-        multiply(job, &w, last - first, panel, until);
-        transform_output(job, &w, first, last, panel, until);
+        multiply(job, w, last - first, panel, until);
+        transform_output(job, w, first, last, panel, until);
+    }
+}
+
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    int64_t total = p->N * tiles_down(p) * tiles_across(p);
+    int64_t first = chunk * p->tiles, last = CVI_MIN(total, first + p->tiles);
+    worker_scratch w = scratch_of(job, worker);
+    if (first < last) {
+        transform_input(job, &w, first, last);
+        run_panels(job, &w, first, last, 0, panels_of(p));
+    }
+}
+
+/* A shared block lies in the first worker's scratch. */
+static void shared_input_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    worker_scratch w = scratch_of(job, 0);
+    (void)worker;
+    w.v += chunk * job->step * CVI_PITCH(job->plan->in_c);
+    int64_t first = job->first + chunk * job->step;
+    transform_input(job, &w, first, CVI_MIN(job->last, first + job->step));
+}
+
+static void shared_panels_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    worker_scratch w = scratch_of(job, worker);
+    w.v = scratch_of(job, 0).v;
+    int64_t panel = chunk * p->panels;
+    run_panels(job, &w, job->first, job->last, panel, CVI_MIN(panels_of(p), panel + p->panels));
+}
+
+static void run_shared(run_job *job, cvi_pool *pool) {
+    const cvi_conv_plan *p = job->plan;
+    int64_t total = p->N * tiles_down(p) * tiles_across(p);
+    for (job->first = 0; job->first < total; job->first = job->last) {
+        job->last = CVI_MIN(total, job->first + p->tiles);
+        job->step = (job->last - job->first + 7) / 8;
+        cvi_pool_run(pool, (job->last - job->first + job->step - 1) / job->step, shared_input_chunk, job);
+        cvi_pool_run(pool, (panels_of(p) + p->panels - 1) / p->panels, shared_panels_chunk, job);
     }
 }
 
@@ -190,6 +241,9 @@ void cvi_winograd_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io 
         job.dy = CVI_MIN(job.dy, p->taps[i].dy);
         job.dx = CVI_MIN(job.dx, p->taps[i].dx);
     }
-    int64_t parts = (panels_of(p) + p->panels - 1) / p->panels;
-    cvi_pool_run(pool, p->block * parts, run_chunk, &job);
+    if (p->shared) {
+        run_shared(&job, pool);
+    } else {
+        cvi_pool_run(pool, p->block, run_chunk, &job);
+    }
 }

@@ -9,12 +9,13 @@
 #include "kernels/leaf.h"
 #include "kernels/leaf_simd.h"
 
-/* Weights come from the second-level cache: ask four cache lines (one unrolled step) ahead of use. */
+/* Weights come from the second-level cache or beyond: ask for those of twelve unrolled steps later, one step
+ * at a time. Past the end of a panel that is the next panel, which the first pixels will need. */
 #define PREFETCH(w)                                                                                          \
-    __builtin_prefetch((w) + 256);                                                                           \
-    __builtin_prefetch((w) + 272);                                                                           \
-    __builtin_prefetch((w) + 288);                                                                           \
-    __builtin_prefetch((w) + 304)
+    __builtin_prefetch((w) + 768);                                                                           \
+    __builtin_prefetch((w) + 784);                                                                           \
+    __builtin_prefetch((w) + 800);                                                                           \
+    __builtin_prefetch((w) + 816)
 
 CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     if (t->add != NULL) {
