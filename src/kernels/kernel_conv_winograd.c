@@ -50,6 +50,9 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t rows = p->kernels->rows, fit = 131072 / (area * CVI_PITCH(p->in_c));
     int64_t least = area * matrix_floats(p) > 1048576 ? 16 * rows : 8 * rows;
     int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
+    if (area * matrix_floats(p) <= 200000 && total >= 8 * 4 * rows) {
+        want = CVI_MIN(want, (total + 7) / 8); /* weights are near in any case: enough chunks without sharing */
+    }
     int64_t blocks = CVI_MAX(1, (total + want - 1) / want);
     p->tiles = (total + blocks - 1) / blocks;
     p->shared = blocks < 8 && panels_of(p) > 1;
