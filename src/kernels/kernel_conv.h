@@ -45,7 +45,6 @@ struct cvi_conv_plan {
     int64_t block;                /* direct: pixels per chunk; winograd: number of tile blocks */
     bool few;                     /* direct: cvi_rows_run() */
     bool grid;                    /* depthwise: cvi_depthwise_run() */
-    bool shared;                  /* winograd: chunks share the transformed input of a block */
     int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels transformed back at once */
 };
 

@@ -2,8 +2,9 @@
  * kernel_conv_winograd.c - 3x3 convolution of stride 1 by Winograd's F(4x4,3x3) or F(2x2,3x3), either direction.
  * A chunk takes a block of tiles through all three steps: transform its input, multiply by the transformed weights
  * (36 or 16 independent matrix products with the register blocks of the direct kernel), transform back. Nothing is
- * shared between chunks, so there is no barrier. Where there are few tiles (a deep layer of one picture) all threads
- * transform one block's input together, and then share out its output channels.
+ * shared between threads, so there is no barrier. Where there are few tiles (a deep layer of one picture) chunks also
+ * split the output channels; a thread that goes on with the block it has transformed does not do so again. (Sharing
+ * one thread's transform with the others was measured too: moving it to another core costs more than the transform.)
  */
 #include "kernels/kernel_conv.h"
 
@@ -50,25 +51,27 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t rows = p->kernels->rows, fit = 131072 / (area * CVI_PITCH(p->in_c));
     int64_t least = area * matrix_floats(p) > 1048576 ? 16 * rows : 8 * rows;
     int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
-    if (area * matrix_floats(p) <= 200000 && total >= 8 * 4 * rows) {
-        want = CVI_MIN(want, (total + 7) / 8); /* weights are near in any case: enough chunks without sharing */
-    }
-    int64_t blocks = CVI_MAX(1, (total + want - 1) / want);
+    /* Enough chunks for a common machine, as long as the weights that each reads again are near. */
+    int64_t weights = area * matrix_floats(p), least_tiles = weights <= 300000    ? 12
+                                                             : weights <= 1100000 ? 24
+                                                                                  : total;
+    int64_t blocks = CVI_MAX((total + want - 1) / want, CVI_MIN(8, total / least_tiles));
     p->tiles = (total + blocks - 1) / blocks;
-    p->shared = blocks < 8 && panels_of(p) > 1;
-    p->panels = p->shared ? (panels_of(p) + 7) / 8 : panels_of(p); /* of a chunk */
+    int64_t parts = blocks >= 4 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (panels_of(p) + 1) / 2);
+    p->panels = (panels_of(p) + parts - 1) / parts; /* of a chunk: two at least */
     p->tile_channels = CVI_MIN(64, CVI_MIN(p->panels * 16, cvi_conv_padded_out(p)));
     p->block = blocks;
 }
 
 typedef struct worker_scratch {
-    float *v, *m; /* [36][tiles][pitch of in_c], [36][tiles][tile_channels] */
-    float *bias;  /* [tile_channels] */
+    float *v, *m;  /* [36][tiles][pitch of in_c], [36][tiles][tile_channels] */
+    float *bias;   /* [tile_channels] */
+    int64_t *held; /* the block whose transformed input is in v; -1: none */
 } worker_scratch;
 
 static int64_t scratch_floats(const cvi_conv_plan *p) {
     int64_t area = tile_size(p) * tile_size(p);
-    int64_t floats = area * (v_stride(p) + m_stride(p)) + p->tile_channels;
+    int64_t floats = area * (v_stride(p) + m_stride(p)) + p->tile_channels + 16;
     return (floats + 15) & ~(int64_t)15;
 }
 
@@ -80,7 +83,7 @@ typedef struct run_job {
     const cvi_conv_plan *plan;
     const cvi_conv_io *io;
     int64_t in_pitch, out_pitch, dy, dx; /* input row and column of output (0,0)'s first tap */
-    int64_t first, last, step;           /* the shared block: its tiles, and tiles of a chunk of its input */
+    bool blocks_first;                   /* neighbouring chunks are of different blocks */
 } run_job;
 
 typedef struct tile_place {
@@ -177,62 +180,35 @@ static void transform_output(const run_job *job, const worker_scratch *w, int64_
 static worker_scratch scratch_of(const run_job *job, int worker) {
     const cvi_conv_plan *p = job->plan;
     int64_t area = tile_size(p) * tile_size(p);
-    worker_scratch w = {.v = (float *)job->io->scratch + worker * scratch_floats(p)};
+    float *start = (float *)job->io->scratch + worker * scratch_floats(p);
+    worker_scratch w = {.held = (int64_t *)(void *)start, .v = start + 16};
     w.m = w.v + area * v_stride(p);
     w.bias = w.m + area * m_stride(p);
     return w;
 }
 
-/* Panels [panel, end) of tiles whose input is transformed. */
-static void run_panels(const run_job *job, const worker_scratch *w, int64_t first, int64_t last,
-                       int64_t panel, int64_t end) {
-    int64_t step = CVI_MAX(1, job->plan->tile_channels / 16);
-    for (; panel < end; panel += step) {
-        int64_t until = CVI_MIN(end, panel + step);
-        multiply(job, w, last - first, panel, until);
-        transform_output(job, w, first, last, panel, until);
-    }
-}
-
 static void run_chunk(void *context, int64_t chunk, int worker) {
     const run_job *job = context;
     const cvi_conv_plan *p = job->plan;
-    int64_t total = p->N * tiles_down(p) * tiles_across(p);
-    int64_t first = chunk * p->tiles, last = CVI_MIN(total, first + p->tiles);
+    int64_t total = p->N * tiles_down(p) * tiles_across(p),
+            parts = (panels_of(p) + p->panels - 1) / p->panels;
+    int64_t block = job->blocks_first ? chunk % p->block : chunk / parts,
+            part = job->blocks_first ? chunk / p->block : chunk % parts;
+    int64_t first = block * p->tiles, last = CVI_MIN(total, first + p->tiles);
+    int64_t panel = part * p->panels, end = CVI_MIN(panels_of(p), panel + p->panels);
     worker_scratch w = scratch_of(job, worker);
-    if (first < last) {
-        transform_input(job, &w, first, last);
-        run_panels(job, &w, first, last, 0, panels_of(p));
+    if (first >= last) {
+        return;
     }
-}
-
-/* A shared block lies in the first worker's scratch. */
-static void shared_input_chunk(void *context, int64_t chunk, int worker) {
-    const run_job *job = context;
-    worker_scratch w = scratch_of(job, 0);
-    (void)worker;
-    w.v += chunk * job->step * CVI_PITCH(job->plan->in_c);
-    int64_t first = job->first + chunk * job->step;
-    transform_input(job, &w, first, CVI_MIN(job->last, first + job->step));
-}
-
-static void shared_panels_chunk(void *context, int64_t chunk, int worker) {
-    const run_job *job = context;
-    const cvi_conv_plan *p = job->plan;
-    worker_scratch w = scratch_of(job, worker);
-    w.v = scratch_of(job, 0).v;
-    int64_t panel = chunk * p->panels;
-    run_panels(job, &w, job->first, job->last, panel, CVI_MIN(panels_of(p), panel + p->panels));
-}
-
-static void run_shared(run_job *job, cvi_pool *pool) {
-    const cvi_conv_plan *p = job->plan;
-    int64_t total = p->N * tiles_down(p) * tiles_across(p);
-    for (job->first = 0; job->first < total; job->first = job->last) {
-        job->last = CVI_MIN(total, job->first + p->tiles);
-        job->step = (job->last - job->first + 7) / 8;
-        cvi_pool_run(pool, (job->last - job->first + job->step - 1) / job->step, shared_input_chunk, job);
-        cvi_pool_run(pool, (panels_of(p) + p->panels - 1) / p->panels, shared_panels_chunk, job);
+    if (*w.held != block) {
+        transform_input(job, &w, first, last);
+        *w.held = block;
+    }
+    int64_t step = CVI_MAX(1, p->tile_channels / 16);
+    for (; panel < end; panel += step) {
+        int64_t until = CVI_MIN(end, panel + step);
+        multiply(job, &w, last - first, panel, until);
+        transform_output(job, &w, first, last, panel, until);
     }
 }
 
@@ -244,9 +220,12 @@ void cvi_winograd_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io 
         job.dy = CVI_MIN(job.dy, p->taps[i].dy);
         job.dx = CVI_MIN(job.dx, p->taps[i].dx);
     }
-    if (p->shared) {
-        run_shared(&job, pool);
-    } else {
-        cvi_pool_run(pool, p->block, run_chunk, &job);
+    int threads = cvi_pool_threads(pool);
+    for (int i = 0; i < threads; i++) {
+        *scratch_of(&job, i).held = -1;
     }
+    /* The order of chunks changes no bit of the result, only how often a thread meets the block it holds. */
+    job.blocks_first = threads > 1;
+    int64_t parts = (panels_of(p) + p->panels - 1) / p->panels;
+    cvi_pool_run(pool, p->block * parts, run_chunk, &job);
 }
