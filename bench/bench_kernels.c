@@ -236,6 +236,99 @@ static void bench_layer(const layer *l, const setting *set, double *total) {
     cvi_conv_plan_free(plan);
 }
 
+/* ---- dense layers and what only moves memory: GB/s of what must be read and written ---------------------- */
+
+typedef struct movement {
+    const char *name;
+    int64_t N, C, H, K; /* dense: K outputs of C inputs, N rows; else a map [N,C,H,H] */
+} movement;
+
+static const movement movements[] = {
+    {"dense", 1, 25088, 0, 4096},  {"dense", 1, 4096, 0, 4096},   {"dense", 1, 4096, 0, 1000},
+    {"dense", 16, 25088, 0, 4096}, {"dense", 1, 2048, 0, 1000},   {"maxpool2/2", 1, 64, 224, 0},
+    {"maxpool2/2", 1, 512, 28, 0}, {"maxpool3/2", 1, 64, 112, 0}, {"maxpool3/2", 1, 64, 54, 0},
+    {"avgpool3/1", 1, 64, 56, 0},  {"global", 1, 2048, 7, 0},     {"add+relu", 1, 256, 56, 0},
+    {"add+relu", 1, 1024, 14, 0},  {"to nhwc8", 1, 64, 112, 0},   {"from nhwc8", 1, 64, 112, 0},
+    {"picture in", 1, 3, 224, 0},
+};
+
+static void move_once(const movement *m, const setting *set, float *a, float *b, float *w, void *scratch) {
+    int64_t rows = m->N * m->H * m->H, out = m->H / 2;
+    cvi_pool_shape two = {m->N, m->C, m->H, m->H, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, out, out};
+    cvi_pool_shape three = {m->N, m->C, m->H, m->H, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, out, out};
+    cvi_pool_shape mean = {m->N, m->C, m->H, m->H, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, m->H, m->H};
+    cvi_gemm_args dense = {.tb = true,
+                           .M = m->N,
+                           .N = m->K,
+                           .K = m->C,
+                           .alpha = 1,
+                           .A = a,
+                           .lda = m->C,
+                           .B = w,
+                           .ldb = m->C,
+                           .C = b,
+                           .ldc = m->K,
+                           .scratch = scratch};
+    if (strcmp(m->name, "dense") == 0) {
+        cvi_gemm(set->pool, &dense);
+    } else if (strncmp(m->name, "maxpool", 7) == 0) {
+        cvi_maxpool(set->pool, m->name[7] == '2' ? &two : &three, a, b, NULL);
+    } else if (strcmp(m->name, "avgpool3/1") == 0) {
+        cvi_avgpool(set->pool, &mean, false, a, b);
+    } else if (strcmp(m->name, "global") == 0) {
+        cvi_global_avgpool(set->pool, m->N, m->C, m->H * m->H, a, b);
+    } else if (strcmp(m->name, "add+relu") == 0) {
+        cvi_binary(set->pool, CVI_B_ADD, false, true, rows, m->C, m->C, a, b, b);
+    } else if (strcmp(m->name, "from nhwc8") == 0) {
+        cvi_from_nhwc8(set->pool, m->N, m->C, m->H * m->H, a, b);
+    } else {
+        cvi_to_nhwc8(set->pool, m->N, m->C, m->H * m->H, a, b);
+    }
+}
+
+/* Bytes that any implementation must move. */
+static double bytes_of(const movement *m) {
+    double map = 4.0 * (double)(m->N * m->H * m->H * m->C);
+    if (strcmp(m->name, "dense") == 0) {
+        return 4.0 * (double)(m->C * m->K + m->N * (m->C + m->K));
+    }
+    return strncmp(m->name, "maxpool", 7) == 0 ? 1.25 * map
+           : strcmp(m->name, "global") == 0    ? map
+           : strcmp(m->name, "add+relu") == 0  ? 3 * map
+                                               : 2 * map;
+}
+
+static void bench_movement(const movement *m, const setting *set) {
+    int64_t floats = CVI_MAX(m->N * CVI_MAX(m->H * m->H, 1) * CVI_PITCH(m->C), m->N * CVI_MAX(m->K, 1)) + 64;
+    float *a = noise(floats), *b = noise(floats), *w = noise(CVI_MAX(1, m->C * m->K));
+    void *scratch = cvi_malloc((size_t)cvi_gemm_scratch_bytes(cvi_pool_threads(set->pool)) + 1);
+    if (a != NULL && b != NULL && w != NULL && scratch != NULL) {
+        double times[MOST], start;
+        int n = 0;
+        move_once(m, set, a, b, w, scratch);
+        for (start = now(); n < MOST && (n < 5 || now() - start < 0.25); n++) {
+            double t = now();
+            move_once(m, set, a, b, w, scratch);
+            times[n] = now() - t;
+        }
+        qsort(times, (size_t)n, sizeof *times, ascending);
+        if (set->csv) {
+            printf("moving,%s %lldx%lldx%lld->%lld,,%.4f,\n", m->name, (long long)m->N, (long long)m->C,
+                   (long long)m->H, (long long)m->K, times[0] * 1e3);
+        } else {
+            printf("%-12s N %-3lld C %-6lld side %-4lld outputs %-5lld best %8.3f ms  median %8.3f ms  %6.1f "
+                   "GB/s\n",
+                   m->name, (long long)m->N, (long long)m->C, (long long)m->H, (long long)m->K,
+                   times[0] * 1e3, times[n / 2] * 1e3, bytes_of(m) / times[0] * 1e-9);
+        }
+        fflush(stdout);
+    }
+    void *all[] = {a, b, w, scratch};
+    for (int i = 0; i < CVI_COUNT(all); i++) {
+        cvi_free(all[i]);
+    }
+}
+
 static bool read_option(const char *name, const char *value, setting *set) {
     bool known = true;
     if (strcmp(name, "--threads") == 0) {
@@ -297,6 +390,9 @@ int main(int argc, char **argv) {
         if (total > 0 && !set.csv) {
             printf("%s, each layer as often as the net has it: %.3f ms\n", net, total * 1e3);
         }
+    }
+    for (int i = 0; i < CVI_COUNT(movements) && strncmp("moving", set.net, strlen(set.net)) == 0; i++) {
+        bench_movement(&movements[i], &set);
     }
     cvi_free(set.flush);
     cvi_pool_free(set.pool);
