@@ -21,6 +21,10 @@ typedef struct pool_job {
 /* Taps r of a window starting at `start` that fall in [low, high): *first and their number. */
 static int64_t taps_inside(int64_t start, int64_t dilation, int64_t taps, int64_t low, int64_t high,
                            int64_t *first) {
+    if (dilation == 1) { /* nearly always; divisions would be most of a small window's time */
+        *first = CVI_MIN(start < low ? low - start : 0, taps);
+        return CVI_MAX(0, CVI_MIN(start < high ? high - start : 0, taps) - *first);
+    }
     int64_t a = start < low ? (low - start + dilation - 1) / dilation : 0;
     int64_t b = start < high ? (high - start + dilation - 1) / dilation : 0;
     *first = CVI_MIN(a, taps);
@@ -49,6 +53,21 @@ static window window_of(const pool_job *job, int64_t oy, int64_t ox) {
     return w;
 }
 
+/* Addresses (and places in the picture) of a window of at most PIECE elements; their number. */
+static int64_t list_window(const pool_job *job, const window *w, const float *picture, const float **address,
+                           int32_t *place) {
+    const cvi_pool_shape *s = job->s;
+    int64_t i = 0;
+    for (int64_t r = 0; r < w->rows; r++) {
+        int64_t at = (w->y + r * s->dilation_h) * s->W + w->x;
+        for (int64_t q = 0; q < w->columns; q++, i++, at += s->dilation_w) {
+            place[i] = (int32_t)at;
+            address[i] = picture + at * job->pitch;
+        }
+    }
+    return i;
+}
+
 /* One more element of a window: it wins as in the leaf, if larger, or the first NaN. */
 static void challenge(const float *x, int32_t place, int64_t channels, float *best, int32_t *position) {
     for (int64_t c = 0; c < channels; c++) {
@@ -73,6 +92,11 @@ static void max_pixel(const pool_job *job, int64_t n, int64_t oy, int64_t ox, in
     }
     for (int64_t c = 0; total == 0 && arg != NULL && c < job->pitch; c++) {
         arg[c] = -1;
+    }
+    if (total > 0 && total <= PIECE) {
+        job->kernels->pool_max(list_window(job, &w, picture, address, place), job->pitch, address, place, out,
+                               arg);
+        done = total;
     }
     while (done < total) {
         int64_t count = CVI_MIN(PIECE, total - done);
@@ -100,10 +124,16 @@ static void average_pixel(const pool_job *job, int64_t n, int64_t oy, int64_t ox
     const cvi_pool_shape *s = job->s;
     window w = window_of(job, oy, ox);
     const float *picture = job->in + n * s->H * s->W * job->pitch, *address[PIECE + 1];
+    int32_t place[PIECE];
     float *out = job->out + at * job->pitch;
     int64_t total = w.rows * w.columns, done = 0;
     if (total == 0) {
         memset(out, 0, (size_t)job->pitch * sizeof(float));
+    }
+    if (total > 0 && total <= PIECE) {
+        job->kernels->pool_sum(list_window(job, &w, picture, address, place), job->pitch, address,
+                               1.0F / (float)w.divisor, out);
+        done = total;
     }
     while (done < total) {
         int64_t count = CVI_MIN(PIECE, total - done), extra = done > 0 ? 1 : 0;

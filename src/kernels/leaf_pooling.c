@@ -2,6 +2,8 @@
  * leaf_pooling.c - one output pixel of a pooling layer, eight channels at a time.
  * The caller lists the addresses of the window's elements that lie inside the picture, in row-major order.
  */
+#include <math.h>
+
 #include "kernels/leaf.h"
 
 /* A NaN beats every number, and the first of equals stays: x wins over best if x > best, or x is NaN and best is
@@ -15,11 +17,14 @@ void CVI_LEAF(pool_max)(int64_t count, int64_t channels, const float *const *x, 
                         float *out, int32_t *position) {
     for (int64_t c = 0; c < channels; c += 8) {
         v8 best = v8_load(x[0] + c);
-        if (position == NULL) {
+        if (position == NULL) { /* NaNs are only remembered, and told at the end */
+            v8i nan = v8_nan(best);
             for (int64_t t = 1; t < count; t++) {
                 v8 v = v8_load(x[t] + c);
-                best = v8_select(beats(v, best), v, best);
+                nan = v8i_or(nan, v8_nan(v));
+                best = v8_max(v, best); /* of equals (-0 and 0) the first */
             }
+            best = v8_select(nan, v8_all(NAN), best);
         } else {
             v8 at = v8_from_bits(v8i_all(place[0]));
             for (int64_t t = 1; t < count; t++) {
