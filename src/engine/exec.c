@@ -106,6 +106,7 @@ void cvi_exec_free(cvi_exec *x) {
     }
     cvi_back_free(x);
     cvi_fuse_free(x);
+    cvi_free(x->requests);
     cvi_free(x->slots);
     cvi_free(x->steps);
     cvi_free(x->block);
@@ -433,7 +434,7 @@ static cvs_status take_inputs(cvi_exec *x, const cvs_tensor *inputs, cvs_error *
     return CVS_OK;
 }
 
-cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err) {
+static cvs_status pass(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err) {
     if (!x->block && x->block_bytes > 0) {
         x->block = cvi_malloc((size_t)x->block_bytes);
         if (!x->block) {
@@ -464,6 +465,14 @@ cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs
         CVI_TRY(run_next(x, n, err));
     }
     return CVS_OK;
+}
+
+cvs_status cvi_exec_forward(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err) {
+    x->passing = true;
+    cvs_status s = pass(x, inputs, last, err);
+    x->passing = false;
+    cvi_memory_forget(x);
+    return s;
 }
 
 /* ---- from a value on ---------------------------------------------------------------------------------- */

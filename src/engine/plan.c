@@ -231,30 +231,20 @@ static cvs_status choose(cvi_exec *x, int n, cvs_error *err) {
     return CVS_OK;
 }
 
-/* A place in the block for one form of a value. */
-static cvs_status place_form(cvi_exec *x, cvi_slot *slot, cvs_layout form, cvs_error *err) {
-    int64_t bytes = 0;
-    if (!cvi_form_bytes(&slot->shape, form, &bytes)) {
-        bytes = INT64_MAX;
-    }
-    slot->made[form] = true;
-    return cvi_exec_reserve(x, bytes, &slot->form[form].at, err);
-}
-
 /* Where node n reads a value in a form that nobody makes, the run converts it: a place for that. */
-static cvs_status place_inputs(cvi_exec *x, int n, cvs_error *err) {
+static cvs_status place_inputs(cvi_exec *x, int n, int at, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
     for (int k = 0; k < node->n_in; k++) {
         cvi_slot *slot = node->in[k] >= 0 ? &x->slots[node->in[k]] : NULL;
         cvs_layout form = slot ? cvi_step_form(x, n, k) : CVS_PLAIN;
         if (slot && !slot->made[form] && !slot->late && !slot->inner && x->phase == CVI_PHASE_PLAN) {
-            CVI_TRY(place_form(x, slot, form, err));
+            CVI_TRY(cvi_memory_place(x, node->in[k], form, at, err));
         }
     }
     return CVS_OK;
 }
 
-static cvs_status place_outputs(cvi_exec *x, int n, cvs_error *err) {
+static cvs_status place_outputs(cvi_exec *x, int n, int at, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
     cvi_step *step = &x->steps[n];
     for (int k = 0; k < node->n_out; k++) {
@@ -264,7 +254,7 @@ static cvs_status place_outputs(cvi_exec *x, int n, cvs_error *err) {
             slot->made[form] = true;
             slot->late = step->late;
             if (!step->late) {
-                CVI_TRY(place_form(x, slot, form, err));
+                CVI_TRY(cvi_memory_place(x, node->out[k], form, at, err));
             }
         }
     }
@@ -305,8 +295,10 @@ static cvs_status place(cvi_exec *x, int n, cvs_error *err) {
     if (step->kind != CVI_STEP_RUN) {
         return CVS_OK;
     }
-    CVI_TRY(place_inputs(x, n, err));
-    CVI_TRY(place_outputs(x, n, err));
+    const cvi_group *group = step->group >= 0 ? &x->groups[step->group] : NULL;
+    int at = group ? group->node[group->n - 1] : n; /* the step at which it runs */
+    CVI_TRY(place_inputs(x, n, at, err));
+    CVI_TRY(place_outputs(x, n, at, err));
     return step->group >= 0 ? CVS_OK : place_aux(x, n, err);
 }
 
@@ -401,7 +393,7 @@ cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err)
             CVI_TRY(place(x, n, err));
         }
     }
-    return CVS_OK;
+    return cvi_memory_assign(x, err);
 }
 
 cvs_status cvi_plan_late(cvi_exec *x, int n, cvs_error *err) {

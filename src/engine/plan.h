@@ -40,6 +40,7 @@ typedef struct cvi_slot {
     bool made[2]; /* while planning: this form will be there */
     bool keep;    /* asked for: an output of the graph, or listed in the options */
     bool inner;   /* written by no pass: inside a fused group */
+    bool shared;  /* its places in the block serve other values too: gone after the pass */
 } cvi_slot;
 
 /* A fused group: nodes that run as one call of the first one's operator, which takes the others over as its epilogue:
@@ -107,6 +108,9 @@ struct cvi_exec {
     int64_t max_bytes;
     cvi_slot *slots;
     cvi_step *steps;
+    struct cvi_request *requests; /* [n_requests], while planning: memory.c */
+    int n_requests, max_requests;
+    bool passing;      /* inside cvi_exec_forward: shared places may be written */
     cvi_group *groups; /* [n_groups] */
     int n_groups;
     cvi_call call, shown; /* shown: what cvi_exec_opctx hands out */
@@ -146,6 +150,11 @@ static inline bool cvi_group_ends(const cvi_exec *x, int n) { /* node n is the l
 }
 /* again.c: computes value v and what it needs, node by node; no effect where it is there or the pass did not reach it. */
 cvs_status cvi_exec_again(cvi_exec *x, int v, cvs_error *err);
+/* memory.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
+ * places were shared. */
+cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_error *err);
+cvs_status cvi_memory_assign(cvi_exec *x, cvs_error *err);
+void cvi_memory_forget(cvi_exec *x);
 /* exec.c */
 cvs_status cvi_exec_alone(cvi_exec *x, int n, cvi_call *call,
                           cvs_error *err); /* one known node, without its group */

@@ -96,7 +96,7 @@ cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs
     if (bytes == 0) {
         return CVS_OK;
     }
-    if (f->at >= 0 && x->block) {
+    if (f->at >= 0 && x->block && (x->passing || !slot->shared)) {
         *data = x->block + f->at;
         return CVS_OK;
     }

@@ -48,12 +48,18 @@ typedef enum cvi_rule {
 typedef struct cvi_epilogue {
     const float *scale,
         *shift; /* [channels of y], or NULL: `prepare` (and `repack`) work them into the weights and the bias */
-    const float *residual; /* like y (form and pitch), or NULL; may be y's own memory */
+    const float *residual; /* like y (form and pitch), or NULL */
     bool clamp;            /* y = min(max(y, lo), hi); NaN stays NaN */
     float lo, hi;
     int64_t pitch; /* floats between neighbouring pixels of y where that is not CVI_PITCH(C), else 0 */
 } cvi_epilogue;
-enum { CVI_EPI_AFFINE = 1, CVI_EPI_ADD = 2, CVI_EPI_CLAMP = 4, CVI_EPI_PITCH = 8 };
+enum {
+    CVI_EPI_AFFINE = 1,
+    CVI_EPI_ADD = 2,
+    CVI_EPI_CLAMP = 4,
+    CVI_EPI_PITCH = 8,
+    CVI_EPI_OVER = 16 /* the residual may be y's own memory */
+};
 
 /* What every callback gets. in[k] is NULL when absent; in[k]->data is NULL while only the shape is known. */
 typedef struct cvi_opctx {
