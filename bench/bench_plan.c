@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_plan.c - milliseconds of every step of a forward pass, in the order of the graph, and of the whole pass. Weights are random
  * where the file has none. Not a test: machines are noisy, so the minimum of the repetitions is shown.
- * usage: bench_plan MODEL [all|answer|gradients [BATCH [THREADS [REPETITIONS [steps]]]]]
+ * usage: bench_plan MODEL [all|answer|gradients [BATCH [THREADS [REPETITIONS [PART-KIB [steps]]]]]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@ enum { MOST_STEPS = 4096 };
 typedef struct watch {
     int at, steps;
     const char *name[MOST_STEPS];
-    double began, best[MOST_STEPS];
+    double began, spent[MOST_STEPS],
+        best[MOST_STEPS]; /* spent: in this pass; a step may run several times for parts of the batch */
 } watch;
 
 static double now(void) {
@@ -25,21 +26,21 @@ static double now(void) {
 }
 
 static void end_step(watch *w) {
-    double t = now(), spent = t - w->began;
-    if (w->at >= 0 && w->at < MOST_STEPS && (w->best[w->at] == 0 || spent < w->best[w->at])) {
-        w->best[w->at] = spent;
+    if (w->at >= 0 && w->at < MOST_STEPS) {
+        w->spent[w->at] += now() - w->began;
     }
-    w->began = t;
 }
 
 static bool step(void *context, const char *what, double part) {
     watch *w = context;
     (void)part;
     end_step(w);
-    if (++w->at < MOST_STEPS) {
+    for (w->at = 0; w->at < w->steps && strcmp(w->name[w->at], what) != 0; w->at++) {}
+    if (w->at < MOST_STEPS) {
         w->name[w->at] = what;
         w->steps = w->at + 1 > w->steps ? w->at + 1 : w->steps;
     }
+    w->began = now();
     return true;
 }
 
@@ -72,15 +73,16 @@ int main(int argc, char **argv) {
     int64_t batch = argc > 3 ? atoi(argv[3]) : 1;
     int repetitions = argc > 5 ? atoi(argv[5]) : 20;
     if (argc < 2) {
-        fprintf(stderr,
-                "usage: bench_plan MODEL [all|answer|gradients [BATCH [THREADS [REPETITIONS [steps]]]]]\n");
+        fprintf(stderr, "usage: bench_plan MODEL [all|answer|gradients [BATCH [THREADS [REPETITIONS "
+                        "[PART-KIB [steps]]]]]]\n");
         return 2;
     }
     cvi_exec_options o = {.pool = cvi_pool_new(argc > 4 ? atoi(argv[4]) : 0),
                           .keep = strcmp(keep, "all") == 0         ? CVI_KEEP_ALL
                                   : strcmp(keep, "gradients") == 0 ? CVI_KEEP_GRADIENTS
                                                                    : CVI_KEEP_ANSWER};
-    bool steps = argc > 6;
+    o.part_bytes = argc > 6 ? atoll(argv[6]) * 1024 : 0;
+    bool steps = argc > 7;
     if (steps) {
         o.progress = step;
         o.progress_context = &w;
@@ -100,6 +102,10 @@ int main(int argc, char **argv) {
         double spent = now() - begin;
         if (steps) {
             end_step(&w);
+        }
+        for (int k = 0; k < w.steps; k++) {
+            w.best[k] = i == 0 || w.spent[k] < w.best[k] ? w.spent[k] : w.best[k];
+            w.spent[k] = 0;
         }
         first = i == 0 ? spent : first;
         best = i == 1 || (i > 1 && spent < best) ? spent : best;

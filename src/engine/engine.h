@@ -26,6 +26,9 @@ typedef struct cvi_exec_options {
     cvi_keep keep;
     const int *keep_values; /* [n_keep] values that stay whatever `keep` says; read by cvi_exec_new only */
     int n_keep;
+    int64_t
+        part_bytes; /* CVI_KEEP_ANSWER: a batch goes through in parts whose input and output of a step take about this much; 0 = as
+                           measured */
     int64_t max_bytes; /* for the values of a run; 0 = the default limit */
     uint64_t seed;
     cvs_progress progress; /* told before every node; may be NULL */

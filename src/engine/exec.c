@@ -43,7 +43,10 @@ cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tenso
     x->steps = cvi_calloc((size_t)CVI_MAX(g->n_nodes, 1), sizeof *x->steps);
     x->scratch = cvi_arena_new(x->max_bytes);
     for (int n = 0; x->steps && n < g->n_nodes; n++) {
-        x->steps[n].group = -1;
+        x->steps[n].group = x->steps[n].part = -1;
+    }
+    for (int v = 0; x->slots && v < g->n_values; v++) {
+        x->slots[v].part = -1;
     }
     cvs_status s = CVS_OK;
     if (!x->slots || !x->steps || !x->scratch || !make_call(g, &x->call) || !make_call(g, &x->shown) ||
@@ -107,6 +110,7 @@ void cvi_exec_free(cvi_exec *x) {
     cvi_back_free(x);
     cvi_fuse_free(x);
     cvi_free(x->requests);
+    cvi_free(x->parts);
     cvi_free(x->slots);
     cvi_free(x->steps);
     cvi_free(x->block);
@@ -168,6 +172,7 @@ static cvs_status give_memory(cvi_exec *x, int n, int v, cvs_tensor *t, cvs_erro
     t->bytes = (size_t)bytes;
     CVI_TRY(cvi_exec_memory(x, v, t->layout, &t->data, err));
     slot->form[t->layout].data = t->data;
+    cvi_part_narrow(x, v, t);
     return CVS_OK;
 }
 
@@ -258,14 +263,19 @@ static cvs_status prepare(cvi_exec *x, int n, cvi_group *group, cvi_call *call, 
 /* A whole group: its head's operator, with the others as an epilogue, writes the last one's output. */
 static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
     int head = group->node[0];
-    void *residual = NULL;
     CVI_TRY(prepare(x, head, group, &x->call, err));
+    cvs_tensor residual = {0};
     if (group->residual >= 0) {
-        cvs_layout form = cvi_step_writes(x, head, &x->slots[group->out].shape);
-        CVI_TRY(cvi_exec_form(x, group->residual, form, &residual, err));
+        int64_t bytes = 0;
+        residual = x->slots[group->residual].shape;
+        residual.layout = cvi_step_writes(x, head, &residual);
+        CVI_TRY(cvi_exec_form(x, group->residual, residual.layout, &residual.data, err));
+        (void)cvi_form_bytes(&residual, residual.layout, &bytes);
+        residual.bytes = (size_t)bytes;
+        cvi_part_narrow(x, group->residual, &residual);
     }
     CVI_TRY(cvi_call_fill(x, head, &x->call, CVI_IN_STEP, err));
-    group->epilogue.residual = residual;
+    group->epilogue.residual = residual.data;
     x->call.ctx.epilogue = &group->epilogue;
     CVI_TRY(give_memory(x, head, group->out, &x->call.out[0], err));
     cvs_status s = x->g->nodes[head].def->fast(&x->call.ctx);
@@ -291,12 +301,17 @@ static cvs_status run_folded(cvi_exec *x, int n, cvi_call *call, cvs_error *err)
     return cvi_exec_call(x, n, call, err);
 }
 
-/* The head of a group without its epilogue has weights of its own. */
+/* The head of a group without its epilogue has weights of its own, and so has a step whose others are for a part of the batch. */
+static bool has_alone(const cvi_exec *x, int n) {
+    const cvi_step *step = &x->steps[n];
+    return !x->now && (step->part >= 0 || (step->group >= 0 && x->groups[step->group].node[0] == n));
+}
+
 static cvs_status prepare_alone(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
     const cvi_op *op = x->g->nodes[n].def;
     cvi_step *step = &x->steps[n];
     const cvi_group *group = step->group >= 0 ? &x->groups[step->group] : NULL;
-    if (!group || group->node[0] != n) {
+    if (!has_alone(x, n)) {
         return prepare(x, n, NULL, call, err);
     }
     if (has_moved(x, n, group)) {
@@ -333,7 +348,7 @@ cvs_status cvi_exec_alone(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
         CVI_TRY(prepare_alone(x, n, call, err));
     }
     CVI_TRY(cvi_call_fill(x, n, call, CVI_IN_STEP, err));
-    if (step->group >= 0 && x->groups[step->group].node[0] == n) {
+    if (has_alone(x, n)) {
         call->ctx.prepared = step->alone;
     }
     return cvi_exec_call(x, n, call, err);
@@ -361,7 +376,7 @@ static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
 static cvs_status run_next(cvi_exec *x, int n, cvs_error *err) {
     cvi_group *group = x->steps[n].group >= 0 ? &x->groups[x->steps[n].group] : NULL;
     int last = group ? group->node[group->n - 1] : n;
-    if (!group || !x->steps[last].needed) {
+    if (!group || !x->steps[last].needed || (x->steps[last].part >= 0 && !x->now && x->last != -1)) {
         return run_step(x, n, err);
     }
     if (n != last) {
@@ -370,6 +385,33 @@ static cvs_status run_next(cvi_exec *x, int n, cvs_error *err) {
     cvs_status s = run_group(x, group, err);
     const cvi_node *head = &x->g->nodes[group->node[0]];
     return s == CVS_OK ? s : cvi_at_node(err, s, head->name, head->op);
+}
+
+static cvs_status tell(const cvi_exec *x, int n, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[n];
+    if (x->options.progress &&
+        !x->options.progress(x->options.progress_context, node->layer ? node->layer : node->name,
+                             (double)n / x->g->n_nodes)) {
+        return cvi_fail(err, CVS_E_CANCELLED, "cancelled");
+    }
+    return CVS_OK;
+}
+
+static cvs_status run_parts(cvi_exec *x, const cvi_stretch *part, cvs_error *err) {
+    cvs_status s = CVS_OK;
+    x->now = part;
+    for (x->sample = 0; x->sample < part->batch && s == CVS_OK; x->sample += part->samples) {
+        for (int i = 0; i < x->g->n_inputs; i++) {
+            cvi_slot *slot = &x->slots[x->g->inputs[i]];
+            slot->form[CVS_NHWC8].ready = slot->form[CVS_NHWC8].ready && slot->part < 0;
+        }
+        for (int n = part->first; n <= part->last && s == CVS_OK; n++) {
+            s = tell(x, n, err);
+            s = s == CVS_OK ? run_next(x, n, err) : s;
+        }
+    }
+    x->now = NULL;
+    return s;
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------ */
@@ -449,20 +491,15 @@ static cvs_status pass(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_erro
     }
     x->phase = CVI_PHASE_RUN;
     x->has_run = true;
-    int done = 0, total = 0;
     for (int n = 0; n < x->g->n_nodes; n++) {
-        total += x->steps[n].needed;
-    }
-    for (int n = 0; n < x->g->n_nodes; n++) {
-        if (!x->steps[n].needed) {
-            continue;
+        int part = last < 0 ? x->steps[n].part : -1;
+        if (part >= 0) {
+            CVI_TRY(run_parts(x, &x->parts[part], err));
+            n = x->parts[part].last;
+        } else if (x->steps[n].needed) {
+            CVI_TRY(tell(x, n, err));
+            CVI_TRY(run_next(x, n, err));
         }
-        const char *what = x->g->nodes[n].layer ? x->g->nodes[n].layer : x->g->nodes[n].name;
-        if (x->options.progress &&
-            !x->options.progress(x->options.progress_context, what, (double)done++ / total)) {
-            return cvi_fail(err, CVS_E_CANCELLED, "cancelled");
-        }
-        CVI_TRY(run_next(x, n, err));
     }
     return CVS_OK;
 }

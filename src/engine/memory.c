@@ -21,6 +21,9 @@ cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_
         bytes = INT64_MAX;
     }
     slot->made[form] = true;
+    if (slot->part >= 0) {
+        bytes = bytes / slot->shape.dim[0] * x->parts[slot->part].samples;
+    }
     if (x->options.keep != CVI_KEEP_ANSWER || slot->constant || bytes == 0 || bytes > x->max_bytes) {
         return cvi_exec_reserve(x, bytes, &slot->form[form].at, err);
     }
@@ -50,8 +53,11 @@ typedef struct lives {
 
 static bool read_at(void *context, int v) {
     lives *l = context;
-    int *death = &l->death[l->root[v]];
-    *death = CVI_MAX(*death, l->step);
+    const cvi_exec *x = l->x;
+    int root = l->root[v], part = l->step < x->g->n_nodes ? x->steps[l->step].part : -1;
+    /* what a run of parts reads from outside it needs to the end of the last part */
+    int step = part >= 0 && x->slots[root].part < 0 ? x->parts[part].last : l->step;
+    l->death[root] = CVI_MAX(l->death[root], step);
     return false;
 }
 
@@ -97,8 +103,8 @@ static void inherit(cvi_exec *x, const lives *l) {
     for (int i = 0; i < x->n_groups; i++) {
         const cvi_group *group = &x->groups[i];
         int head = group->node[0], last = group->node[group->n - 1], r = group->residual;
-        if (r < 0 || !(x->g->nodes[head].def->epilogue & CVI_EPI_OVER) || l->root[r] != r ||
-            l->death[r] != last) {
+        if (r < 0 || (x->steps[last].part >= 0 && (x->slots[r].part < 0 || x->slots[group->out].part < 0)) ||
+            !(x->g->nodes[head].def->epilogue & CVI_EPI_OVER) || l->root[r] != r || l->death[r] != last) {
             continue;
         }
         const cvi_node *node = &x->g->nodes[head];
@@ -187,7 +193,12 @@ cvs_status cvi_memory_assign(cvi_exec *x, cvs_error *err) {
         }
         for (int i = 0; i < x->n_requests; i++) {
             struct cvi_request *r = &x->requests[i];
+            int part = x->steps[r->birth].part;
             r->death = CVI_MAX(r->birth, l.death[l.root[r->value]]);
+            if (part >= 0 && x->slots[r->value].part < 0) { /* made piece by piece */
+                r->birth = x->parts[part].first;
+                r->death = CVI_MAX(r->death, x->parts[part].last);
+            }
         }
         inherit(x, &l);
         for (int i = x->n_requests - 1; i >= 0;

@@ -388,6 +388,7 @@ cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err)
         CVI_TRY(plan_node(x, n, err));
     }
     CVI_TRY(cvi_fuse_find(x, err));
+    CVI_TRY(cvi_parts_find(x, err));
     for (int n = 0; n < x->g->n_nodes; n++) {
         if (!x->steps[n].late) {
             CVI_TRY(place(x, n, err));

@@ -40,7 +40,8 @@ typedef struct cvi_slot {
     bool made[2]; /* while planning: this form will be there */
     bool keep;    /* asked for: an output of the graph, or listed in the options */
     bool inner;   /* written by no pass: inside a fused group */
-    bool shared;  /* its places in the block serve other values too: gone after the pass */
+    int part; /* the run of steps over parts of the batch that alone makes and reads it: memory for one part only; else -1 */
+    bool shared; /* its places in the block serve other values too: gone after the pass */
 } cvi_slot;
 
 /* A fused group: nodes that run as one call of the first one's operator, which takes the others over as its epilogue:
@@ -63,8 +64,15 @@ typedef struct cvi_group {
     cvi_epilogue epilogue;       /* residual is set for each call */
 } cvi_group;
 
+/* Steps first..last run for `samples` samples of the batch, then for the next ones: parts.c. */
+typedef struct cvi_stretch {
+    int first, last;
+    int64_t batch, samples;
+} cvi_stretch;
+
 typedef struct cvi_step {
     cvi_step_kind kind;
+    int part;    /* index into cvi_exec.parts, -1 = sees the whole batch */
     int group;   /* index into cvi_exec.groups, -1 = runs by itself */
     bool late;   /* kind, shapes and memory are found while running */
     bool fast;   /* calls def->fast */
@@ -74,7 +82,7 @@ typedef struct cvi_step {
     bool needed; /* by the value asked for */
     bool done;   /* ran in this pass (as part of its group, where it has one) */
     void *prepared;
-    void *alone; /* the head of a group: prepared without the epilogue, for showing what lies inside */
+    void *alone; /* a head or a step of a part: prepared for running by itself on the whole batch */
     void *aux;
     int64_t aux_at;
     size_t aux_bytes, aux_own;
@@ -113,6 +121,10 @@ struct cvi_exec {
     bool passing;      /* inside cvi_exec_forward: shared places may be written */
     cvi_group *groups; /* [n_groups] */
     int n_groups;
+    cvi_stretch *parts; /* [n_parts] */
+    int n_parts;
+    const cvi_stretch *now; /* the run of parts that is under way, and its first sample */
+    int64_t sample;
     cvi_call call, shown; /* shown: what cvi_exec_opctx hands out */
     cvi_call again;       /* for nodes that run because somebody looks at a value that is not there */
     cvi_arena *scratch;
@@ -150,6 +162,10 @@ static inline bool cvi_group_ends(const cvi_exec *x, int n) { /* node n is the l
 }
 /* again.c: computes value v and what it needs, node by node; no effect where it is there or the pass did not reach it. */
 cvs_status cvi_exec_again(cvi_exec *x, int v, cvs_error *err);
+/* parts.c: finds the runs of steps that take a few samples at a time; makes of a tensor of the batch its piece for the part under way
+ * (no effect outside of one). */
+cvs_status cvi_parts_find(cvi_exec *x, cvs_error *err);
+void cvi_part_narrow(const cvi_exec *x, int v, cvs_tensor *t);
 /* memory.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
  * places were shared. */
 cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_error *err);

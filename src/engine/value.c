@@ -96,7 +96,7 @@ cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs
     if (bytes == 0) {
         return CVS_OK;
     }
-    if (f->at >= 0 && x->block && (x->passing || !slot->shared)) {
+    if (f->at >= 0 && x->block && (x->passing || !slot->shared) && (x->now || slot->part < 0)) {
         *data = x->block + f->at;
         return CVS_OK;
     }
@@ -112,6 +112,17 @@ static void convert(const cvi_exec *x, const cvs_tensor *shape, cvs_layout to, c
     } else {
         cvi_from_nhwc8(x->options.pool, shape->dim[0], shape->dim[1], pixels, from, out);
     }
+}
+
+/* All of a value, or, where only a run of parts reads it, the samples of the part under way. */
+static void convert_piece(const cvi_exec *x, int v, cvs_layout to, const void *from, void *out) {
+    const cvi_slot *slot = &x->slots[v];
+    cvs_tensor shape = slot->shape;
+    if (x->now && slot->part >= 0) {
+        shape.dim[0] = x->now->samples;
+        from = (const float *)from + x->sample * shape.dim[1] * shape.dim[2] * shape.dim[3];
+    }
+    convert(x, &shape, to, from, out);
 }
 
 cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_error *err) {
@@ -142,7 +153,7 @@ cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_e
         void *memory = NULL;
         CVI_TRY(cvi_exec_memory(x, v, form, &memory, err));
         if (memory) {
-            convert(x, &slot->shape, form, other->data, memory);
+            convert_piece(x, v, form, other->data, memory);
         }
         f->data = memory;
         f->ready = true;
@@ -206,12 +217,15 @@ cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cv
                 return cvi_at_node(err, s, node->name, node->op);
             }
             call->pin[k] = &call->in[k];
+            cvi_part_narrow(x, node->in[k], &call->in[k]);
         }
     }
     for (int k = 0; k < node->n_out; k++) {
         call->out[k] = (cvs_tensor){0};
         if (node->out[k] >= 0 && x->slots[node->out[k]].known) {
             call->out[k] = x->slots[node->out[k]].shape;
+            call->out[k].layout = x->now ? cvi_step_writes(x, n, &call->out[k]) : CVS_PLAIN;
+            cvi_part_narrow(x, node->out[k], &call->out[k]);
         }
     }
     return CVS_OK;

@@ -150,17 +150,19 @@ static const double near = 5e-5;
 
 static void fused_equals_unfused(void **state) {
     (void)state;
-    int groups = 0;
+    int groups = 0, parts = 0;
     for (uint64_t seed = 1; seed <= CASES; seed++) {
         net n;
         random_net(&n, seed);
-        cvs_tensor x = net_tensor(&n, 4, (int64_t[]){1 + (int64_t)(seed % 3), 8, 7, 9}, seed);
+        cvs_tensor x = net_tensor(&n, 4, (int64_t[]){1 + (int64_t)(seed % 4), 8, 7, 9}, seed);
         cvi_exec *all = make(&n, &x, (cvi_exec_options){.plain = true});
         int listed[1] = {(int)(seed * 7) % n.g->n_values};
         for (cvi_keep keep = CVI_KEEP_ALL; keep <= CVI_KEEP_ANSWER; keep++) {
             cvi_exec_options o = {.keep = keep, .keep_values = listed, .n_keep = 1};
+            o.part_bytes = 3000 << (seed / 4 % 4); /* small, so that small batches go in parts too */
             cvi_exec *e = make(&n, &x, o);
             groups += e->n_groups;
+            parts += e->n_parts;
             forward(&n, all, &x);
             forward(&n, e, &x);
             same_value(&n, e, all, n.g->outputs[0], near);
@@ -180,7 +182,7 @@ static void fused_equals_unfused(void **state) {
         cvs_tensor_free(&x);
         net_end(&n);
     }
-    assert_true(groups > CASES);
+    assert_true(groups > CASES && parts > CASES / 2);
 }
 
 static void threads_give_the_same_bits(void **state) {
@@ -190,8 +192,9 @@ static void threads_give_the_same_bits(void **state) {
         net n;
         random_net(&n, seed);
         cvs_tensor x = net_tensor(&n, 4, (int64_t[]){3, 8, 7, 9}, seed);
-        cvi_exec *one = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER});
-        cvi_exec *two = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .pool = pool});
+        cvi_exec *one = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .part_bytes = 3000});
+        cvi_exec *two =
+            make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .part_bytes = 3000, .pool = pool});
         forward(&n, one, &x);
         forward(&n, two, &x);
         same_bits(&n, one, two, n.g->outputs[0]);
@@ -314,7 +317,8 @@ static void passes_may_be_cut_anywhere(void **state) {
             random_net(&n, seed);
         }
         cvs_tensor x = net_tensor(&n, 4, (int64_t[]){2, 8, 7, 9}, 5);
-        cvi_exec *a = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER});
+        cvi_exec *a =
+            make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .part_bytes = seed % 2 ? 3000 : 0});
         cvi_exec *b = make(&n, &x, (cvi_exec_options){.plain = true});
         forward(&n, b, &x);
         for (int v = 0; v < n.g->n_values; v++) {
