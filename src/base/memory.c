@@ -27,11 +27,12 @@ bool cvi_io_should_fail(void) {
 /* Weights and activations: in pages of 2 MiB where the system has them, because touching memory for the first time
  * in pages of 4 KiB costs several times what filling it does, and walks over many channels miss the page tables. */
 static void *large_block(size_t bytes) {
-    void *p = aligned_alloc(PAGE, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-#if defined(MADV_HUGEPAGE)
-    if (p != NULL) {
-        (void)madvise(p, bytes / PAGE * PAGE, MADV_HUGEPAGE); /* a wish: any answer will do */
+    void *p = NULL;
+    if (posix_memalign(&p, PAGE, bytes) != 0) { /* aligned_alloc may want whole pages */
+        return NULL;
     }
+#if defined(MADV_HUGEPAGE)
+    (void)madvise(p, bytes / PAGE * PAGE, MADV_HUGEPAGE); /* a wish: any answer will do */
 #endif
     return p;
 }
