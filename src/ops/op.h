@@ -187,7 +187,7 @@ struct cvi_op {
     unsigned flags;
     cvi_glyph glyph;
     const char *word_en,
-        *word_zh; /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
+        *word_zh;       /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
     const char *symbol; /* where it joins branches: "+", "×"; NULL: none */
 
     /* Fills out[k].dtype, rank, dim (never -1) from shapes; needs a value's numbers: `CVI_TRY(cvi_need(ctx, k))`, which
