@@ -118,6 +118,17 @@ double cvi_sketch_cost(const cvi_sketch *k, int box) {
     return (double)CVI_MAX(v, 0) * (k->view->boxes[box].kind == CVI_BOX_NODE ? k->view->boxes[box].times : 1);
 }
 
+void cvi_sketch_cost_bar(cvi_sketch *k, int box, double x) {
+    double tall = 20, h = k->most_cost > 0 ? tall * cvi_sketch_cost(k, box) / k->most_cost : 0;
+    cvi_paint bar = {.fill = k->t->role[h > tall / 2 ? CVI_MARK : CVI_MUTED]},
+              base = {.stroke = k->t->role[CVI_LINE], .width = 0.6};
+    if (k->o->cost == CVS_COST_NONE) {
+        return;
+    }
+    cvi_draw_rect(k->s, x - 3, k->y + tall - h, 6, fmax(h, 0.01), 0, &bar);
+    cvi_draw_line(k->s, x - 5, k->y + tall, x + 5, k->y + tall, &base);
+}
+
 const char *cvi_sketch_cost_name(const cvi_sketch *k) {
     return cvi_sketch_tr(k, k->o->cost == CVS_COST_PARAMS   ? "parameters"
                             : k->o->cost == CVS_COST_MEMORY ? "activation bytes"
@@ -263,11 +274,12 @@ static void draw_head(cvi_sketch *k) {
     }
 }
 
-cvs_status cvi_sketch_begin(cvi_sketch *k, const cvi_draw_job *job, int most, cvs_error *err) {
+static cvs_status begin(cvi_sketch *k, const cvi_draw_job *job, const uint8_t *open, int most,
+                        cvs_error *err) {
     *k = (cvi_sketch){.o = job->o, .arch = job->arch[0], .left = MARGIN, .y = MARGIN, .right = MARGIN};
     double page = cvi_fit_width(k->o->fit);
     k->limit = (page > 0.0 ? page : 880.0) - 2 * MARGIN;
-    CVI_TRY(cvi_view_make(k->arch, k->o, NULL, most, &k->view, err));
+    CVI_TRY(cvi_view_make(k->arch, k->o, open, most, &k->view, err));
     k->node = cvi_calloc((size_t)CVI_MAX(k->view->n_boxes, 1), sizeof *k->node);
     k->s = cvi_scene_new(k->o->lang, k->o->theme, k->o->title != NULL ? k->o->title : k->arch->name);
     if (k->node == NULL || k->s == NULL) {
@@ -276,9 +288,33 @@ cvs_status cvi_sketch_begin(cvi_sketch *k, const cvi_draw_job *job, int most, cv
     k->t = k->s->theme;
     for (int i = 0; i < k->view->n_boxes; i++) {
         cvi_box_node(k->view, i, &k->node[i]);
+        k->most_cost = fmax(k->most_cost, cvi_sketch_cost(k, i));
     }
     draw_head(k);
     return CVS_OK;
+}
+
+cvs_status cvi_sketch_begin(cvi_sketch *k, const cvi_draw_job *job, int most, cvs_error *err) {
+    return begin(k, job, NULL, most, err);
+}
+
+cvs_status cvi_sketch_begin_blocks(cvi_sketch *k, const cvi_draw_job *job, cvs_error *err) {
+    const cvi_arch *a = job->arch[0];
+    if (job->o->depth > 0 || job->o->expand != NULL || job->o->fold == CVS_FOLD_NONE) {
+        return begin(k, job, NULL, 0, err);
+    }
+    *k = (cvi_sketch){0};
+    uint8_t *open = cvi_calloc((size_t)CVI_MAX(a->n_groups, 1), 1);
+    if (open == NULL) {
+        return cvi_no_memory(err, (size_t)a->n_groups);
+    }
+    for (int g = 0; g < a->n_groups; g++) { /* to fold one box would hide nothing */
+        const cvi_arch_group *group = &a->groups[g];
+        open[g] = group->kind == CVI_GROUP_STAGE ? 1 : group->count / CVI_MAX(group->repeat, 1) < 2 ? 2 : 0;
+    }
+    cvs_status s = begin(k, job, open, 0, err);
+    cvi_free(open);
+    return s;
 }
 
 static void draw_legend(cvi_sketch *k, double width) {

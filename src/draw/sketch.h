@@ -25,10 +25,13 @@ typedef struct cvi_sketch {
     double limit;             /* of the content: no row is wider */
     double right;             /* of what was drawn so far; styles raise it */
     bool used[CVI_N_CLASSES]; /* classes for the legend */
+    double most_cost;         /* of a box */
 } cvi_sketch;
 
 /* A scene with title and summary, and the boxes that are visible when at most `most` are (0 = no bound). */
 cvs_status cvi_sketch_begin(cvi_sketch *k, const cvi_draw_job *job, int most, cvs_error *err);
+/* The same with every block and repeat folded: one box per block, or per run of equal blocks. */
+cvs_status cvi_sketch_begin_blocks(cvi_sketch *k, const cvi_draw_job *job, cvs_error *err);
 /* Legend of the classes used, notes (NULL-terminated list, translated already, may be NULL), the command; sets the page
  * and hands the scene over. */
 cvs_status cvi_sketch_end(cvi_sketch *k, const char *const *notes, cvi_drawing *out, cvs_error *err);
@@ -43,6 +46,8 @@ const char *cvi_sketch_caption(cvi_sketch *k, int box);
 /* The layer's share of a cost: value and sum by o->cost (MACs where none is asked). */
 double cvi_sketch_cost(const cvi_sketch *k, int box);
 const char *cvi_sketch_cost_name(const cvi_sketch *k);
+/* A bar of that height, 20 points for the costliest box, standing on k->y + 20; nothing where no cost is asked. */
+void cvi_sketch_cost_bar(cvi_sketch *k, int box, double x);
 /* Begins the SVG group of a box: its id, its name and numbers as a tooltip. */
 void cvi_sketch_box_begin(cvi_sketch *k, int box);
 /* The boxes that cost most as one sentence, or NULL where o->cost asks for none. */

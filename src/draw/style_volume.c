@@ -626,33 +626,11 @@ static void draw_v(volume *v) {
     k->y = bottom + 18;
 }
 
-/* ---- cost ---------------------------------------------------------------------------------------------------------------- */
-
-/* Under a row: bars, area by the linear share of the costliest. */
 static void draw_costs(volume *v, int first, int end) {
-    cvi_sketch *k = v->k;
-    double most = 0, sum = 0;
-    for (int i = 0; i < v->n; i++) {
-        most = fmax(most, cvi_sketch_cost(k, i));
-        sum += cvi_sketch_cost(k, i);
-    }
-    if (k->o->cost == CVS_COST_NONE || !(most > 0)) {
-        return;
-    }
-    cvi_paint base = {.stroke = k->t->role[CVI_LINE], .width = 0.5};
-    double tall = 20, y = k->y + tall - 4, left = front_left(&v->at[first]), right = left;
     for (int i = first; i < end; i++) {
-        const solid *b = &v->at[i];
-        double x = front_left(b) + b->w / 2, h = tall * cvi_sketch_cost(k, i) / most;
-        cvi_paint bar = {.fill = k->t->role[CVI_MARK]};
-        bar.fill = h > tall * 0.5 ? k->t->role[CVI_MARK] : k->t->role[CVI_MUTED];
-        if (h > 0.05) {
-            cvi_draw_rect(k->s, x - 3, y - h, 6, h, 0, &bar);
-        }
-        right = fmax(right, x + 4);
+        cvi_sketch_cost_bar(v->k, i, front_left(&v->at[i]) + v->at[i].w / 2);
     }
-    cvi_draw_line(k->s, left, y, right, y, &base);
-    k->y = y + 9;
+    v->k->y += v->k->o->cost != CVS_COST_NONE ? 26 : 0;
 }
 
 /* ---- the style ------------------------------------------------------------------------------------------------------------- */
@@ -698,7 +676,7 @@ static cvs_status draw(const cvi_draw_job *job, cvi_drawing *out, cvs_error *err
     cvi_sketch k;
     volume v = {.k = &k};
     CVI_TRY(cvi_sketch_settings(job->o, "", err));
-    cvs_status s = cvi_sketch_begin(&k, job, job->o->fit == CVS_FIT_COLUMN ? 26 : 48, err);
+    cvs_status s = cvi_sketch_begin(&k, job, job->o->fit == CVS_FIT_COLUMN ? 40 : 64, err);
     if (s == CVS_OK) {
         v.n = k.view->n_boxes;
         v.at = cvi_calloc((size_t)CVI_MAX(v.n, 1), sizeof *v.at);
