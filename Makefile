@@ -3,12 +3,13 @@
 #   make run      builds, then opens the built-in model on a built-in picture in the browser
 #   make test     installs what tests need and runs them all
 #   make models   trains the built-in models again
+#   make bench    measures speed against other programs, which it installs into build-bench (about 20 minutes)
 # and for work on it: asan, tsan, fuzz, fmt, lint, clean. Everything else is Meson and Ninja underneath.
 
 BUILD := build
 MESON_FLAGS :=
 
-.PHONY: all deps test-deps run test asan tsan fuzz fmt lint clean models
+.PHONY: all deps test-deps run test asan tsan fuzz fmt lint clean models bench
 
 all: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(if $(findstring s,$(firstword -$(MAKEFLAGS))),--quiet)
@@ -58,5 +59,11 @@ models: all
 	  cp $(BUILD)/models/$$name/model.onnx models/$$name.onnx || exit 1; \
 	done
 
+# Against PyTorch, ONNX Runtime, Keras and others, at pinned versions in build-bench; writes bench/results.csv and bench/results.md.
+# ONLY='pattern' measures the rows that match and merges them in.
+bench: all
+	@ninja -C $(BUILD) bench/bench_ours bench/bench_kernels
+	@python3 bench/run.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
+
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-bench build-asan build-tsan build-fuzz

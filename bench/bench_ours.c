@@ -119,13 +119,15 @@ static cvs_status prepare_explain(bench *b) {
     static char method[64], layer[160]; /* the request's line is written over */
     snprintf(method, sizeof method, "%s", setting(b, "method", "gradient"));
     snprintf(layer, sizeof layer, "%s", setting(b, "layer", "last-conv"));
-    b->explain = (cvs_explain_options){.method = method,
-                                       .layer = layer,
-                                       .target.index = (int)number(b, "target", 281),
-                                       .patch = number(b, "patch", 0),
-                                       .stride = number(b, "stride", 0),
-                                       .has_fill = setting(b, "fill", NULL) != NULL,
-                                       .fill = (double)number(b, "fill", 0)};
+    b->explain =
+        (cvs_explain_options){.method = method,
+                              .layer = layer,
+                              .target.index = (int)number(b, "target", 281),
+                              .target.probability = strcmp(setting(b, "output", ""), "probability") == 0,
+                              .patch = number(b, "patch", 0),
+                              .stride = number(b, "stride", 0),
+                              .has_fill = setting(b, "fill", NULL) != NULL,
+                              .fill = (double)number(b, "fill", 0)};
     return CVS_OK;
 }
 

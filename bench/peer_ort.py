@@ -47,7 +47,7 @@ def occlusion(s):
                 batch[i, :, t:t + patch, l:l + patch] = 0
             scores.append(m.run(None, {name: batch})[0][:len(places) - at])
         kept["y"] = np.concatenate(scores)
-    return once, lambda: np.log(kept["y"][:, target])
+    return once, lambda: kept["y"][:, target]
 
 
 if __name__ == "__main__":

@@ -130,21 +130,29 @@ def saliency(s):
 
 
 class Guided(torch.autograd.Function):
+    """ReLU, or ReLU6 where `most` is 6, that lets back only what is positive and where it was open."""
+
     @staticmethod
-    def forward(ctx, x):
-        y = x.clamp(min=0)
+    def forward(ctx, x, most):
+        y = x.clamp(0, most) if most else x.clamp(min=0)
         ctx.save_for_backward(y)
+        ctx.most = most
         return y
 
     @staticmethod
     def backward(ctx, g):
         y, = ctx.saved_tensors
-        return g.clamp(min=0) * (y > 0)
+        open_here = (y > 0) & (y < ctx.most) if ctx.most else y > 0
+        return g.clamp(min=0) * open_here, None
 
 
 class GuidedRelu(nn.Module):
+    def __init__(self, most):
+        super().__init__()
+        self.most = most
+
     def forward(self, x):
-        return Guided.apply(x)
+        return Guided.apply(x, self.most)
 
 
 def guided(s):
@@ -163,13 +171,11 @@ def guided(s):
 
     def replace(m):
         for k, child in m.named_children():
-            if isinstance(child, nn.ReLU):
-                setattr(m, k, GuidedRelu())
+            if isinstance(child, (nn.ReLU, nn.ReLU6)):
+                setattr(m, k, GuidedRelu(6 if isinstance(child, nn.ReLU6) else 0))
             else:
                 replace(child)
     replace(model)
-    if "squeezenet" in s["net"]:
-        pass  # its ReLUs are modules too
     x = x.clone(memory_format=torch.preserve_format).requires_grad_(True)
 
     def once():
@@ -250,7 +256,7 @@ def occlusion(s):
                     batch[i, :, t:t + patch, l:l + patch] = 0
                 scores.append(m(batch)[:len(places) - at])
         kept["y"] = torch.cat(scores)
-    return once, lambda: kept["y"][:, target].numpy()
+    return once, lambda: kept["y"].softmax(1)[:, target].numpy()
 
 
 def train(s):

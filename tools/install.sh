@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian or Ubuntu packages that Convscope needs and that are missing, and says which.
-# usage: tools/install.sh build|test ...     (uses sudo only when something is missing and you are not root)
+# usage: tools/install.sh build|test|bench ...     (uses sudo only when something is missing and you are not root)
 set -eu
 
 packages() {
@@ -10,8 +10,11 @@ packages() {
             libpango1.0-dev libjansson-dev libwebsockets-dev fonts-dejavu-core fonts-noto-cjk ;;
     test)
         echo git python3 libcmocka-dev clang clang-format libclang-rt-dev binutils librsvg2-bin ;;
+    bench)
+        echo python3-venv python3-torch python3-torchvision libdnnl-dev
+        command -v npm >/dev/null 2>&1 || echo nodejs npm ;;
     *)
-        echo "tools/install.sh: unknown group '$1' (build or test)" >&2
+        echo "tools/install.sh: unknown group '$1' (build, test or bench)" >&2
         exit 2 ;;
     esac
 }
