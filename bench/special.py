@@ -101,7 +101,9 @@ def cold(env, row, seconds, run):
 
 
 def busy_process():
-    return subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    """In a scheduling session of its own, and gone after a while by itself."""
+    code = "import time\nend = time.time() + 60\nwhile time.time() < end: pass"
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, preexec_fn=drive.raised(False))
 
 
 def beside(env, kind, settings, seconds, run):

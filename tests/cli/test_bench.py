@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# The benchmark's own machinery, without any peer and without judging a time: our driver answers, two drivers take turns and compute
+# the same, rows merge, and the table says what is below its bound.
+import os, struct, sys, tempfile, unittest
+
+ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+BUILD = os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build"))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+sys.dont_write_bytecode = True
+import drive, peers, rows, table
+
+OURS = os.path.join(BUILD, "bench", "bench_ours")
+
+
+def npy(path, shape, values):
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ", ".join(map(str, shape))
+    head += " " * (63 - (len(head) + 10) % 64) + "\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<%df" % len(values), *values))
+
+
+def numbers(path):
+    with open(path, "rb") as f:
+        b = f.read()
+    at = 10 + struct.unpack("<H", b[8:10])[0]
+    return struct.unpack("<%df" % ((len(b) - at) // 4), b[at:])
+
+
+class Bench(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
+        self.input = self.at("x.npy")
+        npy(self.input, (1, 1, 28, 28), [(i * 37 % 101) / 101 for i in range(784)])
+        self.model = os.path.join(ROOT, "models", "digits.onnx")
+        self.drivers = []
+
+    def tearDown(self):
+        for d in self.drivers:
+            d.close()
+            self.assertIsNotNone(d.process.returncode)
+        self.dir.cleanup()
+
+    def at(self, name):
+        return os.path.join(self.dir.name, name)
+
+    def driver(self):
+        self.drivers.append(drive.Driver("ours", [OURS], raise_priority=False, timeout=60))
+        return self.drivers[-1]
+
+    def test_two_in_turns(self):
+        a, b = self.driver(), self.driver()
+        common = dict(task="forward", model=self.model, input=self.input, threads=2)
+        a.prepare(**common, keep="all")
+        a.pause()
+        b.prepare(**common, keep="answer")
+        sides = [drive.Side(a), drive.Side(b, scale=2.0)]
+        foreign, stolen = drive.in_turns(sides, 0.02, turns=2, least=3)
+        self.assertGreaterEqual(min(foreign, stolen), 0)
+        for s in sides:
+            self.assertGreaterEqual(len(s.ms), 3)
+            self.assertTrue(0 < s.best() <= s.median())
+        a.ask("dump", self.at("a.npy"))
+        b.ask("dump", self.at("b.npy"))
+        one, two = numbers(self.at("a.npy")), numbers(self.at("b.npy"))
+        self.assertEqual(len(one), 10)
+        self.assertLess(max(abs(p - q) for p, q in zip(one, two)), 1e-4)
+        self.assertGreater(max(one) - min(one), 1e-3)
+        self.assertGreater(int(a.ask("memory")[0]), 1 << 20)
+
+    def test_explain(self):
+        d = self.driver()
+        d.prepare(task="explain", model=self.model, input=self.input, method="gradient", target=3)
+        self.assertEqual(len(d.run(3)), 3)
+        d.ask("dump", self.at("map.npy"))
+        self.assertEqual(len(numbers(self.at("map.npy"))), 784)
+        self.assertGreater(max(map(abs, numbers(self.at("map.npy")))), 0)
+
+    def test_faults_are_said(self):
+        d = self.driver()
+        with self.assertRaisesRegex(drive.Failed, "there is no such file"):
+            d.prepare(task="forward", model=self.at("absent.onnx"), input=self.input)
+        with self.assertRaisesRegex(drive.Failed, "unknown request"):
+            d.ask("dance")
+        gone = drive.Driver("gone", [sys.executable, "-c", "import sys; sys.exit('no such luck')"], raise_priority=False)
+        self.drivers.append(gone)
+        with self.assertRaisesRegex(drive.Failed, "no such luck"):
+            gone.ask("run", 1)
+
+    def test_table(self):
+        row = dict(work="w", peer="p", peer_version="1", config="c", peer_best_ms="2", ours_best_ms="1", peer_median_ms="2",
+                   ours_median_ms="1", ratio="2.0", must="1.5", goal="3")
+        other = dict(row, work="v", ratio="1.2")
+        new = dict(row, ratio="3.5")
+        path = self.at("results.csv")
+        table.write(path, table.merge([row, other], [new], [("v", "p"), ("w", "p")]))
+        got = table.read(path)
+        self.assertEqual([(r["work"], r["ratio"]) for r in got], [("v", "1.2"), ("w", "3.5")])
+        self.assertEqual(list(got[0])[:11], "work peer peer_version config peer_best_ms ours_best_ms peer_median_ms ours_median_ms ratio "
+                         "must goal".split())
+        self.assertEqual([table.verdict(r) for r in got], ["**below must**", "goal"])
+        self.assertEqual(table.summary(got), "2 rows, 1 below must, 1 below goal")
+        self.assertEqual(len(table.markdown(got).split("\n")), 5)
+
+    def test_rows(self):
+        env = peers.Env(self.at("env"), BUILD)
+        every = rows.all_rows(env)
+        self.assertGreaterEqual(len(every), 40)
+        self.assertEqual(len({(r.work, r.peer) for r in every}), len(every))
+        for r in every:
+            self.assertTrue(r.special or r.forms, r.work)
+            self.assertTrue(not r.goal or float(r.goal) >= float(r.must), r.work)
+            self.assertEqual(r.ours.get("threads", 2), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
