@@ -8,6 +8,7 @@ import select
 import signal
 import statistics
 import subprocess
+import tempfile
 import time
 
 FOREIGN = 0.10  # share of one core that other processes may use during a row
@@ -37,7 +38,7 @@ class Driver:
 
     def __init__(self, name, command, env=None, raise_priority=True, timeout=170):
         self.name, self.timeout = name, timeout
-        self.stderr = open(os.path.join(os.environ.get("TMPDIR", "/tmp"), "bench-%d.err" % os.getpid()), "w+b")
+        self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr,
                                         env={**os.environ, **(env or {})}, preexec_fn=raised(raise_priority))
         self.buffer = b""
@@ -96,9 +97,10 @@ class Driver:
             self.process.stdin.write(b"quit\n")
             self.process.stdin.close()
             self.process.wait(5)
-        except (OSError, subprocess.TimeoutExpired):
+        except (OSError, ValueError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()
+        self.process.stdout.close()
         self.stderr.close()
 
 

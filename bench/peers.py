@@ -3,6 +3,7 @@
 that git ignores; removing it is all it takes to be rid of them. PyTorch comes as the distribution's package (the package index has
 builds for x86-64 only with gigabytes of GPU libraries)."""
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -35,6 +36,15 @@ def once(folder, name, what, make):
     make()
     with open(stamp, "w") as f:
         f.write(text)
+
+
+def digest(*paths):
+    """Of what the files hold: what is made from them is made again when they change."""
+    h = hashlib.sha256()
+    for p in paths:
+        with open(p, "rb") as f:
+            h.update(f.read() + b"\0")
+    return h.hexdigest()
 
 
 def torch_python():
@@ -73,9 +83,9 @@ class Env:
             once(self.folder, "torch", TORCH_EXTRA + TORCH_NEEDS, self.install_torch)
         else:
             self.missing.append("PyTorch")
-        once(self.folder, "onednn", ["peer_dnnl.c", os.path.getmtime(os.path.join(HERE, "peer_dnnl.c"))], self.compile_dnnl)
-        makers = [os.path.getmtime(os.path.join(HERE, "models.py"))]
-        once(self.folder, "models", makers, self.make_models)
+        once(self.folder, "onednn", digest(os.path.join(HERE, "peer_dnnl.c")), self.compile_dnnl)
+        zoo = sorted(glob.glob(os.path.join(ROOT, "zoo", "*.net")))
+        once(self.folder, "models", digest(os.path.join(HERE, "models.py"), *zoo), self.make_models)
 
     def venv(self, name, *packages):
         if not os.path.exists(self.at(name, "bin", "pip")):
