@@ -44,7 +44,8 @@ def train(s):
     if s["config"].startswith("train_function"):  # what fit() runs, without its loop; data prepared as tensors
         tx, ty = tf.constant(x), tf.constant(y)
         data = tf.data.Dataset.from_tensor_slices((tx, ty)).batch(size, drop_remainder=True).repeat().prefetch(2)
-        step, iterator = m.make_train_function(), iter(data)
+        m.make_train_function()
+        step, iterator = m.train_function, iter(data)
 
         def once():
             logs = step(iterator)

@@ -12,7 +12,7 @@ function readNpy(path) {
   const head = b.toString('latin1', 10, start);
   if (!/'<f4'/.test(head) || /'fortran_order': True/.test(head)) throw new Error(path + ' is not float32 in C order');
   const shape = /'shape': \(([^)]*)\)/.exec(head)[1].split(',').filter((s) => s.trim()).map(Number);
-  return { shape, data: new Float32Array(b.buffer.slice(b.byteOffset + start)) };
+  return { shape, data: new Float32Array(b.buffer.slice(b.byteOffset + start, b.byteOffset + b.length)) };
 }
 
 function writeNpy(path, shape, data) {
