@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_ours.c - our side of `make bench`: one piece of work, kept warm, driven over stdin and stdout by bench/run.py, over the public
  * headers only. Every request is a line of words separated by tabs, every answer a line that begins with "ok" or "error":
- *   prepare  task=forward|explain|train  model=FILE  input=FILE.npy  keep=all|answer  threads=N  method=...  layer=...  target=N ...
+ *   prepare  task=forward|explain|live|train  model=FILE  input=FILE.npy  keep=all|answer  threads=N  method=...  layer=...  target=N ...
  *   run N    does the work N times: "ok" and N times in milliseconds
  *   dump F   writes the last result (output, map, or the layer named) to F.npy
  *   memory   the most memory the process has had, in bytes
@@ -27,6 +27,9 @@ typedef struct bench {
     cvs_tensor input;
     cvs_explain_options explain;
     cvs_explanation explanation;
+    cvs_what_if *what_if;
+    cvs_tensor answer; /* borrowed from what_if */
+    long patch, moved;
     int layer; /* dumped instead of the output; -1: none */
     /* training: the loop asks for orders between two steps */
     long todo, warm;
@@ -106,7 +109,19 @@ static cvs_status open_model(bench *b) {
     return s;
 }
 
+/* The patch goes over the picture in steps of 8 pixels, row by row. */
+static cvs_status move_patch(bench *b) {
+    long rows = (long)(b->input.dim[2] - b->patch) / 8 + 1,
+         columns = (long)(b->input.dim[3] - b->patch) / 8 + 1;
+    long at = b->moved++ * 7 % (rows * columns);
+    return cvs_what_if_patch(b->what_if, at / columns * 8, at % columns * 8, b->patch, b->patch, NULL,
+                             &b->answer, &b->err);
+}
+
 static cvs_status work_once(bench *b) {
+    if (b->what_if) {
+        return move_patch(b);
+    }
     cvs_status s = cvs_run_tensors(b->run, &b->input, 1, &b->err);
     if (s == CVS_OK && strcmp(b->task, "explain") == 0) {
         cvs_explanation_free(&b->explanation);
@@ -154,7 +169,9 @@ static void run_times(bench *b, long n) {
 static void dump(bench *b, const char *path) {
     cvs_tensor t = b->explanation.map;
     cvs_status s = CVS_OK;
-    if (strcmp(b->task, "forward") == 0) {
+    if (b->what_if) {
+        t = b->answer;
+    } else if (strcmp(b->task, "forward") == 0) {
         s = b->layer >= 0 ? cvs_run_layer(b->run, b->layer, &t, &b->err)
                           : cvs_run_output(b->run, 0, &t, &b->err);
     }
@@ -248,6 +265,11 @@ static void prepare(bench *b) {
         s = prepare_explain(b);
     }
     long warm = number(b, "warm", 2);
+    b->patch = number(b, "patch", 32);
+    if (s == CVS_OK && strcmp(task, "live") == 0) {
+        s = cvs_run_tensors(b->run, &b->input, 1, &b->err);
+        s = s == CVS_OK ? cvs_what_if_new(b->run, &b->what_if, &b->err) : s;
+    }
     for (long i = 0; i < warm && s == CVS_OK; i++) {
         s = work_once(b);
     }
@@ -275,6 +297,7 @@ int main(void) {
         }
     }
     cvs_explanation_free(&b.explanation);
+    cvs_what_if_free(b.what_if);
     cvs_run_free(b.run);
     cvs_tensor_free(&b.input);
     cvs_model_free(b.model);

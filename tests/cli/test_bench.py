@@ -75,6 +75,23 @@ class Bench(unittest.TestCase):
         self.assertEqual(len(numbers(self.at("map.npy"))), 784)
         self.assertGreater(max(map(abs, numbers(self.at("map.npy")))), 0)
 
+    def test_live_patch(self):
+        """A patch that covers nothing changes nothing; one that covers all gives the answer to a picture of zeros."""
+        npy(self.at("zeros.npy"), (1, 1, 28, 28), [0.0] * 784)
+        got = []
+        for task, picture, patch in (("forward", self.input, 0), ("live", self.input, 0), ("forward", self.at("zeros.npy"), 0),
+                                     ("live", self.input, 28), ("live", self.input, 9)):
+            d = self.driver()
+            d.prepare(task=task, model=self.model, input=picture, patch=patch)
+            d.run(3)
+            d.ask("dump", self.at("out.npy"))
+            got.append(numbers(self.at("out.npy")))
+        close = lambda a, b: max(abs(p - q) for p, q in zip(a, b)) < 1e-4
+        self.assertTrue(close(got[0], got[1]))
+        self.assertTrue(close(got[2], got[3]))
+        self.assertFalse(close(got[0], got[2]))
+        self.assertFalse(close(got[0], got[4]) and close(got[2], got[4]))
+
     def test_faults_are_said(self):
         d = self.driver()
         with self.assertRaisesRegex(drive.Failed, "there is no such file"):
