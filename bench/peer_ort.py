@@ -34,7 +34,7 @@ def forward(s):
 
 def occlusion(s):
     m, x, kept = session(s["model"]), np.load(s["input"]), {}
-    patch, stride, size, side = int(s["patch"]), int(s["stride"]), int(s["batch"]), x.shape[-1]
+    patch, stride, size, side = int(s["patch"]), int(s["stride"]), int(s["size"]), x.shape[-1]
     name, target = m.get_inputs()[0].name, int(s["target"])
     places = [(t, l) for t in range(0, side - patch + 1, stride) for l in range(0, side - patch + 1, stride)]
     places = places[:size * int(s["batches"])] if "batches" in s else places

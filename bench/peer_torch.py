@@ -231,7 +231,7 @@ def ascent(s):
 def occlusion(s):
     """Batches of masked pictures. batches=N: only the first N batches (the row scales the time to the whole map)."""
     model, x = read(s)
-    patch, stride, size, side = int(s["patch"]), int(s["stride"]), int(s["batch"]), x.shape[-1]
+    patch, stride, size, side = int(s["patch"]), int(s["stride"]), int(s["size"]), x.shape[-1]
     target, kept = int(s["target"]), {}
     if s["config"] == "captum":
         from captum.attr import Occlusion

@@ -95,7 +95,7 @@ def occlusions(env):
     bounds = {"vgg16": (10, 16), "resnet50": (2.2, 3.2), "squeezenet1_1": (3, 4.5)}
     maps = ((224 - 16) // 8 + 1) ** 2
     for net, (must, goal) in bounds.items():
-        part = dict(patch=16, stride=8, target=TARGET, batch=16)
+        part = dict(patch=16, stride=8, target=TARGET, size=16)
         batches = {"vgg16": 1, "resnet50": 2, "squeezenet1_1": None}[net]
         some = {} if batches is None else dict(batches=batches)
         scale = 1.0 if batches is None else maps / (16.0 * batches)
@@ -109,7 +109,7 @@ def occlusions(env):
     net = "squeezenet1_1"
     yield Row("occlusion map, patch 16, stride 8, %d places, all classes: %s" % (maps, NETS[net]), "Captum",
               ours(env, net, task="explain", method="occlusion", patch=16, stride=8, fill=0, target=TARGET),
-              torch_forms(env, "occlusion", net, ("captum",), patch=16, stride=8, target=TARGET, batch=16), 3, 4.5, tolerance=None,
+              torch_forms(env, "occlusion", net, ("captum",), patch=16, stride=8, target=TARGET, size=16), 3, 4.5, tolerance=None,
               slow=True)
     yield Row("live occluder: one moved 32-px patch, ResNet-50", "our own forward", ours(env, "resnet50", task="live", patch=32),
               [Form("ours", "forward, answer only", ours(env, "resnet50", keep="answer"), name="Convscope")], 1.6, 2.5, tolerance=None)
