@@ -189,7 +189,7 @@ def in_turns(sides, seconds=4.0, turns=6, least=5):
             side.turn(watch)
         spent = time.monotonic() - begun
         enough = turn + 1 >= turns and all(len(s.ms) >= least for s in sides)
-        if enough or (spent > 4 * seconds * len(sides) and all(len(s.ms) >= 3 for s in sides)):
+        if enough or (spent > 4 * seconds * len(sides) and all(len(s.ms) >= min(3, least) for s in sides)):
             break
     for side in sides:
         side.driver.resume()

@@ -130,7 +130,7 @@ def measure(env, row, seconds):
             sides = [drive.Side(ours), drive.Side(theirs, form.scale)]
             for attempt in range(env.tries):
                 if row.slow:
-                    foreign, stolen = drive.in_turns(sides, seconds, turns=3, least=3)
+                    foreign, stolen = drive.in_turns(sides, seconds, turns=2, least=2)
                 else:
                     foreign, stolen = drive.in_turns(sides, seconds)
                 if foreign <= drive.FOREIGN:
