@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * bench_ours.c - our side of `make bench`: one piece of work, kept warm, driven over stdin and stdout by bench/run.py, over the public
  * headers only. Every request is a line of words separated by tabs, every answer a line that begins with "ok" or "error":
- *   prepare  task=forward|explain|live|train  model=FILE  input=FILE.npy  keep=all|answer  threads=N  method=...  layer=...  target=N ...
+ *   prepare  task=forward|explain|ascent|live|train  model=FILE  input=FILE.npy  keep=all|answer  threads=N  method=...  layer=...  target=N ...
  *   run N    does the work N times: "ok" and N times in milliseconds
  *   dump F   writes the last result (output, map, or the layer named) to F.npy
  *   memory   the most memory the process has had, in bytes
@@ -27,6 +27,7 @@ typedef struct bench {
     cvs_tensor input;
     cvs_explain_options explain;
     cvs_explanation explanation;
+    cvs_ascent *ascent; /* changes the input itself */
     cvs_what_if *what_if;
     cvs_tensor answer; /* borrowed from what_if */
     long patch, moved;
@@ -119,6 +120,9 @@ static cvs_status move_patch(bench *b) {
 }
 
 static cvs_status work_once(bench *b) {
+    if (b->ascent) {
+        return cvs_ascent_step(b->ascent, &b->input, 1.0, NULL, &b->err);
+    }
     if (b->what_if) {
         return move_patch(b);
     }
@@ -169,7 +173,9 @@ static void run_times(bench *b, long n) {
 static void dump(bench *b, const char *path) {
     cvs_tensor t = b->explanation.map;
     cvs_status s = CVS_OK;
-    if (b->what_if) {
+    if (b->ascent) {
+        t = b->input;
+    } else if (b->what_if) {
         t = b->answer;
     } else if (strcmp(b->task, "forward") == 0) {
         s = b->layer >= 0 ? cvs_run_layer(b->run, b->layer, &t, &b->err)
@@ -266,6 +272,11 @@ static void prepare(bench *b) {
     }
     long warm = number(b, "warm", 2);
     b->patch = number(b, "patch", 32);
+    if (s == CVS_OK && strcmp(task, "ascent") == 0) {
+        cvs_run_options options = {.threads = (int)number(b, "threads", 2)};
+        s = cvs_ascent_new(b->model, &options, setting(b, "layer", NULL), number(b, "channel", 0), &b->ascent,
+                           &b->err);
+    }
     if (s == CVS_OK && strcmp(task, "live") == 0) {
         s = cvs_run_tensors(b->run, &b->input, 1, &b->err);
         s = s == CVS_OK ? cvs_what_if_new(b->run, &b->what_if, &b->err) : s;
@@ -297,6 +308,7 @@ int main(void) {
         }
     }
     cvs_explanation_free(&b.explanation);
+    cvs_ascent_free(b.ascent);
     cvs_what_if_free(b.what_if);
     cvs_run_free(b.run);
     cvs_tensor_free(&b.input);

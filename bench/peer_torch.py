@@ -224,7 +224,7 @@ def ascent(s):
         g, = torch.autograd.grad(body(x)[0, channel].mean(), x)
         kept["g"] = g
         with torch.no_grad():
-            x.add_(g / (g.std() + 1e-8))
+            x.add_(g / (g.pow(2).mean().sqrt() + 1e-8))
     return once, lambda: x.detach().numpy()
 
 
