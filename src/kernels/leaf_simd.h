@@ -128,6 +128,7 @@ CVI_INLINE v8 v8_from_int(v8i a) {
 
 typedef float v4 __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));
+typedef uint32_t v4u __attribute__((vector_size(16))); /* sums of integers may wrap around */
 typedef struct v8 {
     v4 l, h;
 } v8;
@@ -228,12 +229,12 @@ CVI_INLINE v8i v8i_or(v8i a, v8i b) {
     return (v8i){a.l | b.l, a.h | b.h};
 }
 CVI_INLINE v8i v8i_add(v8i a, v8i b) {
-    return (v8i){a.l + b.l, a.h + b.h};
+    return (v8i){(v4i)((v4u)a.l + (v4u)b.l), (v4i)((v4u)a.h + (v4u)b.h)};
 }
 CVI_INLINE v8i v8i_sub(v8i a, v8i b) {
-    return (v8i){a.l - b.l, a.h - b.h};
+    return (v8i){(v4i)((v4u)a.l - (v4u)b.l), (v4i)((v4u)a.h - (v4u)b.h)};
 }
-#define v8i_left(a, n)           ((v8i){(a).l << (n), (a).h << (n)})
+#define v8i_left(a, n)           ((v8i){(v4i)((v4u)(a).l << (n)), (v4i)((v4u)(a).h << (n))})
 #define v8i_right(a, n)          ((v8i){(a).l >> (n), (a).h >> (n)}) /* keeps the sign */
 CVI_INLINE v8 v8_from_int(v8i a) {
     return (v8){__builtin_convertvector(a.l, v4), __builtin_convertvector(a.h, v4)};
