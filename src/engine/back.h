@@ -22,12 +22,14 @@ typedef enum cvi_back_kind {
     CVI_BACK_CLEAR, /* to = 0 */
     CVI_BACK_COPY,  /* to = from (+ base, where neither changes its form) */
     CVI_BACK_FAST,  /* node's back_fast */
-    CVI_BACK_PLAIN  /* node's backward, which adds to plain memory */
+    CVI_BACK_PLAIN, /* node's backward, which adds to plain memory */
+    CVI_BACK_NONE   /* another step took this one over (back_fuse.c) */
 } cvi_back_kind;
 
 /* The gradient of one output or input of a node in a call: buffer -1 = zero or not wanted. */
 typedef struct cvi_back_part {
     int buffer, base;
+    int gate; /* of an input: 1 + the node whose limit the writer takes over; 0 = none */
 } cvi_back_part;
 
 typedef struct cvi_back_step {
@@ -38,6 +40,8 @@ typedef struct cvi_back_step {
     cvs_layout from_form, form; /* of from; of to and base */
     int parts;                  /* FAST, PLAIN: first of n_out + n_in parts */
     cvi_back_form reads;        /* FAST */
+    int scale;                  /* FAST: 1 + the node whose factors per channel it takes over; 0 = none */
+    float *factors;             /* these, owned; NULL: not computed yet */
 } cvi_back_step;
 
 typedef struct cvi_back_list {
@@ -82,6 +86,8 @@ void cvi_back_plan_free(cvi_back_plan *p);
 /* back_into.c */
 cvs_status cvi_back_find_owners(const cvi_exec *x, cvi_back_plan *p, cvs_error *err);
 cvs_status cvi_back_hand_over(cvi_exec *x, cvi_back_plan *p, void *const *into, bool add, cvs_error *err);
+/* back_fuse.c: steps that do no more than limit or scale a gradient become part of their neighbours. */
+void cvi_back_fuse(cvi_exec *x, cvi_back_plan *p, const bool *wanted);
 /* back_run.c */
 cvs_status cvi_back_run(cvi_exec *x, cvi_back_plan *p, cvi_rule rule, const cvs_tensor *seeds,
                         cvs_error *err);

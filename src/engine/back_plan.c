@@ -193,13 +193,13 @@ static cvi_back_part place_share(planner *m, int v, int *old) {
     int now = m->p->buffer[v];
     *old = -1;
     if (now < 0) {
-        return (cvi_back_part){m->p->buffer[v] = add_buffer(m, v, form_of(m, v)), -1};
+        return (cvi_back_part){m->p->buffer[v] = add_buffer(m, v, form_of(m, v)), -1, 0};
     }
     if (alone(m, now)) {
-        return (cvi_back_part){now, now};
+        return (cvi_back_part){now, now, 0};
     }
     *old = now;
-    return (cvi_back_part){m->p->buffer[v] = add_buffer(m, v, form_of(m, v)), now};
+    return (cvi_back_part){m->p->buffer[v] = add_buffer(m, v, form_of(m, v)), now, 0};
 }
 
 /* The numbers of `buffer` (in a form, of a value with as many elements) are all or one share of v's gradient. */
@@ -286,20 +286,20 @@ static void plan_fast(planner *m, int n, cvi_back_part *part, bool *made, int *o
     for (int k = 0; k < node->n_out; k++) {
         int v = node->out[k];
         cvs_layout form = v < 0 ? CVS_PLAIN : cvi_back_node_form(m->x, n, v, CVI_DATA);
-        part[k] = (cvi_back_part){read_output(m, v, form, &made[k]), -1};
+        part[k] = (cvi_back_part){read_output(m, v, form, &made[k]), -1, 0};
     }
     int n_wanted = 0;
     for (int k = 0; k < node->n_in; k++) {
         n_wanted += wants_input(m, node, k);
     }
-    bool in_place = m->fast[n].in_place && node->n_out == 1 && n_wanted == 1 && wants_input(m, node, 0) &&
-                    m->p->buffer[node->in[0]] < 0 && !made[0] && alone(m, part[0].buffer) &&
-                    form_of(m, node->in[0]) == form_of(m, node->out[0]) &&
+    bool in_place = m->fast[n].in_place && node->n_out == 1 && n_wanted == 1 && !m->wanted[node->out[0]] &&
+                    wants_input(m, node, 0) && m->p->buffer[node->in[0]] < 0 && !made[0] &&
+                    alone(m, part[0].buffer) && form_of(m, node->in[0]) == form_of(m, node->out[0]) &&
                     same_shape(m, node->in[0], node->out[0]);
     for (int k = 0; k < node->n_in; k++) {
         cvi_back_part *to = &part[node->n_out + k];
         int v = node->in[k];
-        *to = (cvi_back_part){-1, -1};
+        *to = (cvi_back_part){-1, -1, 0};
         old[k] = -1;
         made[node->n_out + k] = false;
         if (!wants_input(m, node, k)) {
@@ -328,12 +328,12 @@ static void plan_plain(planner *m, int n, cvi_back_part *part, bool *made, int *
     const cvi_node *node = &m->x->g->nodes[n];
     cvi_back_step step = {.kind = CVI_BACK_PLAIN, .node = n};
     for (int k = 0; k < node->n_out; k++) {
-        part[k] = (cvi_back_part){read_output(m, node->out[k], CVS_PLAIN, &made[k]), -1};
+        part[k] = (cvi_back_part){read_output(m, node->out[k], CVS_PLAIN, &made[k]), -1, 0};
     }
     for (int k = 0; k < node->n_in; k++) {
         cvi_back_part *to = &part[node->n_out + k];
         int v = node->in[k];
-        *to = (cvi_back_part){-1, -1};
+        *to = (cvi_back_part){-1, -1, 0};
         old[k] = -1;
         made[node->n_out + k] = false;
         if (!wants_input(m, node, k)) {
@@ -557,8 +557,11 @@ static cvs_status plan_wanted(planner *m, cvs_error *err) {
                             .kind = CVI_BACK_CLEAR, .value = v, .to = p->buffer[v], .form = form_of(m, v)});
         }
     }
-    return m->failed ? cvi_no_memory(err, (size_t)p->steps.room * sizeof(cvi_back_step))
-                     : place_buffers(p, err);
+    if (m->failed) {
+        return cvi_no_memory(err, (size_t)p->steps.room * sizeof(cvi_back_step));
+    }
+    cvi_back_fuse(m->x, p, m->wanted);
+    return place_buffers(p, err);
 }
 
 void cvi_back_plan_free(cvi_back_plan *p) {
@@ -567,6 +570,9 @@ void cvi_back_plan_free(cvi_back_plan *p) {
     }
     for (int i = 0; p->plain && i < p->n_wanted; i++) {
         cvi_free(p->plain[i]);
+    }
+    for (int i = 0; i < p->steps.count; i++) {
+        cvi_free(cvi_back_steps(p)[i].factors);
     }
     cvi_free(p->key);
     cvi_free(p->steps.data);

@@ -2,6 +2,8 @@
  * back_run.c - runs the steps of a planned backward pass: brings each operator the numbers and gradients that it reads, in the forms
  * of the plan, and the memory that it writes.
  */
+#include <math.h>
+
 #include "engine/back.h"
 #include "kernels/kernels.h"
 
@@ -11,6 +13,7 @@ typedef struct back_call {
     const cvs_tensor **pout;
     cvs_tensor **pin;
     const float **base;
+    cvi_back_gate *gate;
 } back_call;
 
 /* Whether the caller's memory stands for this buffer. */
@@ -153,13 +156,73 @@ static void give_gradients(cvi_exec *x, const cvi_back_plan *p, const cvi_back_s
     }
 }
 
-static cvs_status call_node(cvi_exec *x, const cvi_back_plan *p, const cvi_back_step *step, cvi_rule rule,
+/* The limits that the step takes over. */
+static cvs_status give_gates(cvi_exec *x, const cvi_back_plan *p, const cvi_back_step *step, cvi_rule rule,
+                             back_call *b, cvs_error *err) {
+    const cvi_node *node = &x->g->nodes[step->node];
+    const cvi_back_part *part = cvi_back_parts(p) + step->parts + node->n_out;
+    for (int k = 0; k < node->n_in; k++) {
+        cvi_back_gate *gate = &b->gate[k];
+        *gate = (cvi_back_gate){0};
+        if (part[k].gate == 0) {
+            continue;
+        }
+        const cvi_node *limit = &x->g->nodes[part[k].gate - 1];
+        CVI_TRY(cvi_call_fill(x, part[k].gate - 1, &x->call, CVI_IN_PARAMETERS, err));
+        if (!limit->def->clamp(&x->call.ctx, &gate->lo, &gate->hi)) {
+            return cvi_fail(err, CVS_E_INTERNAL, "a node of a fused group changed its kind");
+        }
+        bool rectifier = (limit->def->flags & CVI_OP_RELU) && gate->lo == 0 && rule != CVI_GRADIENT;
+        void *y = NULL;
+        if (!rectifier || rule != CVI_DECONVNET) {
+            CVI_TRY(cvi_exec_form(x, limit->out[0],
+                                  cvi_back_node_form(x, part[k].gate - 1, limit->out[0], CVI_DATA), &y, err));
+        }
+        gate->lo = isinf(gate->lo) ? NAN : gate->lo;
+        gate->hi = isinf(gate->hi) ? NAN : gate->hi;
+        gate->y = y;
+        gate->positive = rectifier;
+        gate->on = true;
+    }
+    return CVS_OK;
+}
+
+/* The factors that the step takes over: computed once, or, where weights may have moved, in every pass. */
+static cvs_status need_factors(cvi_exec *x, cvi_back_step *step, cvs_error *err) {
+    int n = step->scale - 1;
+    if (step->scale == 0 || (step->factors && x->n_moving == 0)) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_PARAMETERS, err));
+    int64_t channels = x->call.in[0].dim[1];
+    if (!step->factors) {
+        step->factors = cvi_malloc((size_t)channels * 2 * sizeof *step->factors);
+    }
+    if (!step->factors) {
+        return cvi_no_memory(err, (size_t)channels * 2 * sizeof *step->factors);
+    }
+    if (!x->g->nodes[n].def->affine(&x->call.ctx, step->factors, step->factors + channels)) {
+        return cvi_fail(err, CVS_E_INTERNAL, "a node of a fused group changed its kind");
+    }
+    return CVS_OK;
+}
+
+static cvs_status call_node(cvi_exec *x, const cvi_back_plan *p, cvi_back_step *step, cvi_rule rule,
                             back_call *b, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[step->node];
-    cvs_status s = step->kind == CVI_BACK_FAST ? fill_fast(x, step, err) : fill_plain(x, step->node, b, err);
+    cvs_status s = CVS_OK;
+    if (step->kind == CVI_BACK_FAST) {
+        CVI_TRY(give_gates(x, p, step, rule, b, err));
+        CVI_TRY(need_factors(x, step, err));
+        s = fill_fast(x, step, err);
+    } else {
+        s = fill_plain(x, step->node, b, err);
+    }
     if (s == CVS_OK) {
         give_gradients(x, p, step, b);
-        cvi_back back = {.rule = rule, .grad_out = b->pout, .grad_in = b->pin, .base = b->base};
+        cvi_back back = {
+            .rule = rule, .grad_out = b->pout, .grad_in = b->pin, .base = b->base, .gate = b->gate};
+        back.scale = step->scale ? step->factors : NULL;
         s = step->kind == CVI_BACK_FAST ? node->def->back_fast(&x->call.ctx, &back)
                                         : node->def->backward(&x->call.ctx, rule, b->pout, b->pin);
     }
@@ -179,6 +242,7 @@ static void free_call(back_call *b) {
     cvi_free(b->pout);
     cvi_free(b->pin);
     cvi_free(b->base);
+    cvi_free(b->gate);
 }
 
 static cvs_status make_call(const cvi_graph *g, back_call *b, cvs_error *err) {
@@ -193,7 +257,8 @@ static cvs_status make_call(const cvi_graph *g, back_call *b, cvs_error *err) {
     b->pout = cvi_calloc(n_out, sizeof *b->pout);
     b->pin = cvi_calloc(n_in, sizeof *b->pin);
     b->base = cvi_calloc(n_in, sizeof *b->base);
-    if (!b->grad_out || !b->grad_in || !b->wide || !b->pout || !b->pin || !b->base) {
+    b->gate = cvi_calloc(n_in, sizeof *b->gate);
+    if (!b->grad_out || !b->grad_in || !b->wide || !b->pout || !b->pin || !b->base || !b->gate) {
         free_call(b);
         return cvi_no_memory(err, (n_in + n_out) * sizeof *b->wide);
     }
@@ -207,7 +272,7 @@ cvs_status cvi_back_run(cvi_exec *x, cvi_back_plan *p, cvi_rule rule, const cvs_
     CVI_TRY(make_call(x->g, &b, err));
     cvs_status s = CVS_OK;
     for (int i = 0; i < p->steps.count && s == CVS_OK; i++) {
-        const cvi_back_step *step = &cvi_back_steps(p)[i];
+        cvi_back_step *step = &cvi_back_steps(p)[i];
         if (step->kind == CVI_BACK_SEED) {
             if (seeds[step->node].bytes > 0) {
                 memcpy(memory_of(x, p, step->to), seeds[step->node].data, seeds[step->node].bytes);
@@ -216,7 +281,7 @@ cvs_status cvi_back_run(cvi_exec *x, cvi_back_plan *p, cvi_rule rule, const cvs_
             clear(x, p, step);
         } else if (step->kind == CVI_BACK_COPY) {
             copy(x, p, step);
-        } else {
+        } else if (step->kind != CVI_BACK_NONE) {
             s = call_node(x, p, step, rule, &b, err);
         }
     }

@@ -328,6 +328,7 @@ cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_er
                         cvs_shape_text(t->rank, t->dim, b, sizeof b));
     }
     cvi_slot *slot = &x->slots[value];
+    cvi_back_free(x); /* its plans may hold factors made from the old numbers */
     bool was = slot->moving;
     slot->moving = t != NULL;
     cvs_status s = was == slot->moving ? CVS_OK : spread_moving(x, value, err);

@@ -185,6 +185,11 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
         if (io->clamp && c + channels == job->pitch && job->pitch > p->in_c) {
             clear_padding(job, &w, c);
         }
+        for (int64_t x = 0; io->gate != NULL && x < w.phase->columns; x++) {
+            float *pixel = w.tile.out + x * w.tile.pitch;
+            p->kernels->gate(io->gate, channels, pixel,
+                             io->gate_y != NULL ? io->gate_y + (pixel - io->out) : NULL, NULL, pixel);
+        }
     }
 }
 

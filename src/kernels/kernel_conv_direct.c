@@ -297,6 +297,22 @@ static void run_unit(const run_job *job, const worker_scratch *w, int64_t unit, 
     }
 }
 
+/* The gate on the channels [from, to) of the pixels of a chunk, while they are near. */
+static void gate_pixels(const run_job *job, pixels at, int64_t from, int64_t to) {
+    const cvi_conv_io *io = job->io;
+    const cvi_kernels *k = job->plan->kernels;
+    int64_t step = job->out_pitch * job->plan->out_step_x, out = output_at(job, at.line, at.first) + from;
+    int64_t rows = at.count, n = to - from;
+    if (n == step) { /* one run of memory */
+        n *= rows;
+        rows = 1;
+    }
+    for (int64_t i = 0; i < rows; i++, out += step) {
+        const float *y = io->gate_y != NULL ? io->gate_y + out : NULL;
+        k->gate(io->gate, n, io->out + out, y, NULL, io->out + out);
+    }
+}
+
 static void run_chunk(void *context, int64_t chunk, int worker) {
     const run_job *job = context;
     const cvi_conv_plan *p = job->plan;
@@ -315,6 +331,13 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     bool padded = job->io->clamp || p->groups > 1;
     if (last_unit == units && padded) {
         clear_padding(job, all);
+    }
+    if (job->io->gate != NULL) {
+        int64_t panels = panels_of(p), last = last_unit - 1;
+        int64_t from = first_unit / panels * p->group_out + first_unit % panels * 16;
+        int64_t to = last / panels * p->group_out + CVI_MIN(p->group_out, (last % panels + 1) * 16);
+        gate_pixels(job, (pixels){begin, end - begin, line}, from,
+                    last_unit == units ? CVI_PITCH(p->out_c) : to);
     }
 }
 
@@ -347,6 +370,9 @@ static void run_depthwise_chunk(void *context, int64_t chunk, int worker) {
     }
     if (io->clamp) {
         clear_padding(job, (pixels){begin, end - begin, line});
+    }
+    if (io->gate != NULL) {
+        gate_pixels(job, (pixels){begin, end - begin, line}, 0, channels);
     }
 }
 

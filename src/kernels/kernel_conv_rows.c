@@ -173,7 +173,13 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     int64_t tiles = (ph->columns + p->kernels->rows - 1) / p->kernels->rows;
     for (int64_t y = y0; y < y1; y++) {
         write_addresses(p, copied + (y - y0) * p->in_step_y * row_floats(p), tiles, address);
-        run_row(job, address, tiles, bias, ((n * p->out_h + y) * p->out_w) * job->out_pitch);
+        int64_t out = ((n * p->out_h + y) * p->out_w) * job->out_pitch;
+        run_row(job, address, tiles, bias, out);
+        for (int64_t x = 0; job->io->gate != NULL && x < ph->columns; x++, out += job->out_pitch) {
+            const float *gate_y = job->io->gate_y != NULL ? job->io->gate_y + out : NULL;
+            p->kernels->gate(job->io->gate, CVI_PITCH(p->out_c), job->io->out + out, gate_y, NULL,
+                             job->io->out + out);
+        }
     }
 }
 

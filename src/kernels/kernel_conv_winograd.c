@@ -174,6 +174,11 @@ static void transform_output(const run_job *job, const worker_scratch *w, int64_
             float *pixel = tile.out + (i / columns * p->out_w + i % columns) * job->out_pitch;
             memset(pixel + valid, 0, (size_t)(count - valid) * sizeof(float));
         }
+        for (int64_t i = 0; io->gate != NULL && i < rows * columns; i++) {
+            int64_t at_pixel = out + (i / columns * p->out_w + i % columns) * job->out_pitch;
+            p->kernels->gate(io->gate, count, io->out + at_pixel,
+                             io->gate_y != NULL ? io->gate_y + at_pixel : NULL, NULL, io->out + at_pixel);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * kernel_pool_back.c - gradients of pooling windows from what the forward pass left: the winners of a maximum pool are found again
- * from its input, so that nothing needs to be kept for a gradient that may never be asked for. A chunk owns some input rows and looks
+ * from its input and output, so that nothing needs to be kept for a gradient that may never be asked for. A chunk owns some input rows and looks
  * at every window that reaches them: no row belongs to two chunks, and windows at a border between chunks are looked at twice.
  */
 #include "kernels/kernel_table.h"
@@ -9,7 +9,8 @@ typedef struct back_job {
     const cvi_pool_shape *s;
     const cvi_kernels *kernels;
     bool count_pad;
-    const float *x, *dy, *base;
+    const cvi_gate *gate;
+    const float *x, *dy, *base, *y, *gate_y; /* y: the output of a maximum pool */
     float *dx, *scratch;
     int64_t pitch, block, blocks; /* output rows of a chunk, chunks of a picture */
 } back_job;
@@ -61,49 +62,48 @@ static owned own_rows(const back_job *job, int64_t chunk) {
     return o;
 }
 
-/* The elements of window (oy, ox) inside the picture, in row-major order; `count` of them, `mine` in owned rows. */
-typedef struct elements {
-    const float *x[CVI_POOL_ROUTED];
-    int32_t place[CVI_POOL_ROUTED], mine_place[CVI_POOL_ROUTED];
-    float *mine[CVI_POOL_ROUTED];
-    int64_t count, n_mine;
-} elements;
+/* The gate on the rows of a chunk, which are complete now. */
+static void gate_rows(const back_job *job, const owned *o) {
+    int64_t row = job->s->W * job->pitch;
+    if (job->gate != NULL && o->to > o->from) {
+        int64_t at = (o->n * job->s->H + o->from) * row;
+        job->kernels->gate(job->gate, (o->to - o->from) * row, job->dx + at,
+                           job->gate_y != NULL ? job->gate_y + at : NULL, NULL, job->dx + at);
+    }
+}
 
-static void list_elements(const back_job *job, const owned *o, int64_t oy, int64_t ox, elements *e) {
+/* The elements of window (oy, ox) inside the picture, in row-major order; dx NULL where another chunk owns the row. */
+static int64_t list_elements(const back_job *job, const owned *o, int64_t oy, int64_t ox, const float **x,
+                             float **dx) {
     const cvi_pool_shape *s = job->s;
     int64_t y0, x0, rows = inside(oy * s->stride_h - s->pad_top, s->dilation_h, s->R, 0, s->H, &y0);
-    int64_t columns = inside(ox * s->stride_w - s->pad_left, s->dilation_w, s->S, 0, s->W, &x0);
-    e->count = e->n_mine = 0;
+    int64_t columns = inside(ox * s->stride_w - s->pad_left, s->dilation_w, s->S, 0, s->W, &x0), n = 0;
     for (int64_t r = 0; r < rows; r++) {
-        int64_t y = y0 + r * s->dilation_h;
-        for (int64_t c = 0; c < columns; c++) {
-            int64_t place = y * s->W + x0 + c * s->dilation_w;
-            e->x[e->count] = o->x + place * job->pitch;
-            e->place[e->count++] = (int32_t)place;
-            if (y >= o->from && y < o->to) {
-                e->mine[e->n_mine] = o->dx + place * job->pitch;
-                e->mine_place[e->n_mine++] = (int32_t)place;
-            }
+        int64_t y = y0 + r * s->dilation_h, at = (y * s->W + x0) * job->pitch;
+        bool mine = y >= o->from && y < o->to;
+        for (int64_t c = 0; c < columns; c++, at += s->dilation_w * job->pitch) {
+            x[n] = o->x + at;
+            dx[n++] = mine ? o->dx + at : NULL;
         }
     }
+    return n;
 }
 
 static void route_chunk(void *context, int64_t chunk, int worker) {
     const back_job *job = context;
+    const cvi_pool_shape *s = job->s;
+    (void)worker;
     owned o = own_rows(job, chunk);
-    float *best = job->scratch + worker * 2 * job->pitch;
-    int32_t *winner = (int32_t *)(void *)(best + job->pitch);
-    elements e;
+    const float *x[CVI_POOL_ROUTED];
+    float *dx[CVI_POOL_ROUTED];
     for (int64_t oy = o.first; oy < o.last; oy++) {
-        for (int64_t ox = 0; ox < job->s->OW; ox++) {
-            list_elements(job, &o, oy, ox, &e);
-            if (e.n_mine > 0) {
-                job->kernels->pool_max(e.count, job->pitch, e.x, e.place, best, winner);
-                job->kernels->pool_route(e.n_mine, job->pitch, e.mine, e.mine_place, winner,
-                                         o.dy + (oy * job->s->OW + ox) * job->pitch);
-            }
+        for (int64_t ox = 0; ox < s->OW; ox++) {
+            int64_t at = ((o.n * s->OH + oy) * s->OW + ox) * job->pitch;
+            int64_t n = list_elements(job, &o, oy, ox, x, dx);
+            job->kernels->pool_route(n, job->pitch, x, job->y + at, job->dy + at, dx);
         }
     }
+    gate_rows(job, &o);
 }
 
 static void average_chunk(void *context, int64_t chunk, int worker) {
@@ -142,13 +142,10 @@ static void run(cvi_pool *pool, back_job *job, void (*body)(void *, int64_t, int
     cvi_pool_run(pool, s->N * job->blocks, body, job);
 }
 
-int64_t cvi_maxpool_route_scratch(const cvi_pool_shape *s, int threads) {
-    return 2 * CVI_PITCH(s->C) * (int64_t)sizeof(float) * CVI_MAX(threads, 1);
-}
-
-void cvi_maxpool_route(cvi_pool *pool, const cvi_pool_shape *s, const float *x, const float *dy,
-                       const float *base, float *dx, void *scratch) {
-    back_job job = {.s = s, .x = x, .dy = dy, .base = base, .dx = dx, .scratch = scratch};
+void cvi_maxpool_route(cvi_pool *pool, const cvi_pool_shape *s, const float *x, const float *y,
+                       const float *dy, const float *base, const cvi_gate *gate, const float *gate_y,
+                       float *dx) {
+    back_job job = {.s = s, .x = x, .y = y, .dy = dy, .base = base, .gate = gate, .gate_y = gate_y, .dx = dx};
     run(pool, &job, route_chunk);
 }
 

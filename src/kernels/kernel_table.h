@@ -94,8 +94,8 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
     LEAF(multiply_add, (int64_t n, const float *x, const float *y, const float *base, float *out))           \
     LEAF(dot_rows,                                                                                           \
          (int64_t rows, int64_t channels, int64_t pitch, const float *x, const float *y, float *out))        \
-    LEAF(pool_route, (int64_t count, int64_t channels, float *const *dx, const int32_t *place,               \
-                      const int32_t *winner, const float *dy))                                               \
+    LEAF(pool_route, (int64_t count, int64_t channels, const float *const *x, const float *y,                \
+                      const float *dy, float *const *dx))                                                    \
     LEAF(add_listed, (int64_t rows, int64_t n, const float *a, const float *const *b, float *out))           \
     CVI_WINOGRAD_LEAVES(LEAF, 2)                                                                             \
     CVI_WINOGRAD_LEAVES(LEAF, 4)                                                                             \

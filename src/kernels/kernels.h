@@ -55,6 +55,13 @@ typedef struct cvi_conv_options {
     cvi_conv_algorithm algorithm; /* AUTO, or a wish: ignored where it does not fit the shape */
 } cvi_conv_options;
 
+/* What a limit or rectifier y = f(x) does to a gradient: the signal where lo < y < hi (y NULL: everywhere; a limit that is NaN is
+ * none), slope * signal elsewhere; the signal is g, or, positive, max(g, 0). */
+typedef struct cvi_gate {
+    float lo, hi, slope;
+    bool positive;
+} cvi_gate;
+
 /* One run. Pitches are floats between neighbouring pixels, 0 = channels rounded up to 8; a pitch larger than
  * that writes into (or reads) a slice of a wider tensor, whose first channel is a multiple of 8. `in`/`out`
  * are x/y for FORWARD and y/x for TRANSPOSED. out = clamp(conv + bias + residual). */
@@ -67,6 +74,9 @@ typedef struct cvi_conv_io {
     const float *residual; /* shape and pitch of out (may be out itself: accumulate), or NULL */
     bool clamp;            /* limit to [lo,hi]; NaN stays NaN */
     float lo, hi;
+    const cvi_gate
+        *gate; /* or NULL: out = gate(out) by gate_y [shape and pitch of out], NULL = only the sign */
+    const float *gate_y;
     void *scratch; /* cvi_conv_scratch_bytes(), 16-byte aligned; not shared by concurrent runs */
 } cvi_conv_io;
 
@@ -142,24 +152,18 @@ void cvi_avgpool_backward(cvi_pool *pool, const cvi_pool_shape *s, bool count_pa
                           float *dx);
 
 /* ---- gradients that write all of their result, added to `base` (or NULL: to nothing; it may be the result itself) ----------
- * Of pools (kernel_pool_back.c), NHWC8: a maximum pool sends what a window received to its winner, found again from x (windows of
- * at most CVI_POOL_ROUTED elements); an average pool spreads it. */
+ * Of pools (kernel_pool_back.c), NHWC8: a maximum pool sends what a window received to its winner, found again from x and y
+ * (windows of at most CVI_POOL_ROUTED elements), and then through a limit before it (gate and gate_y as in cvi_conv_io, or NULL); an average pool spreads it. */
 enum { CVI_POOL_ROUTED = 256 };
-int64_t cvi_maxpool_route_scratch(const cvi_pool_shape *s, int threads);
-void cvi_maxpool_route(cvi_pool *pool, const cvi_pool_shape *s, const float *x, const float *dy,
-                       const float *base, float *dx, void *scratch);
+void cvi_maxpool_route(cvi_pool *pool, const cvi_pool_shape *s, const float *x, const float *y,
+                       const float *dy, const float *base, const cvi_gate *gate, const float *gate_y,
+                       float *dx);
 void cvi_avgpool_spread(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *dy,
                         const float *base, float *dx);
 /* dy [N,C,1,1] -> dx [N,C,pixels], NHWC8; scratch: CVI_PITCH(C) floats. */
 void cvi_global_avgpool_backward(cvi_pool *pool, int64_t N, int64_t C, int64_t pixels, const float *dy,
                                  const float *base, float *dx, float *scratch);
-/* Of element-wise functions (kernel_back.c), n numbers in any order. Through a limit or rectifier y = f(x): dx = signal where
- * lo < y < hi (y NULL: everywhere; a limit that is NaN is none), slope * signal elsewhere; the signal is g, or, positive,
- * max(g, 0). */
-typedef struct cvi_gate {
-    float lo, hi, slope;
-    bool positive;
-} cvi_gate;
+/* Of element-wise functions (kernel_back.c), n numbers in any order. dx = base + gate(g). */
 void cvi_gate_backward(cvi_pool *pool, const cvi_gate *gate, int64_t n, const float *g, const float *y,
                        const float *base, float *dx);
 /* out = base + x * y. */

@@ -79,15 +79,18 @@ void CVI_LEAF(dot_rows)(int64_t rows, int64_t channels, int64_t pitch, const flo
     }
 }
 
-/* dx[t][c] += dy[c] where the winner of channel c is place[t]; channels a multiple of 8. */
-void CVI_LEAF(pool_route)(int64_t count, int64_t channels, float *const *dx, const int32_t *place,
-                          const int32_t *winner, const float *dy) {
+/* dx[t][c] += dy[c] for the first t with x[t][c] = y[c] (as bits, so that a NaN is found too); dx[t] NULL: not written. channels
+ * a multiple of 8. */
+void CVI_LEAF(pool_route)(int64_t count, int64_t channels, const float *const *x, const float *y,
+                          const float *dy, float *const *dx) {
     for (int64_t c = 0; c < channels; c += 8) {
-        v8i won = v8i_load(winner + c);
-        v8 g = v8_load(dy + c);
+        v8i best = v8_bits(v8_load(y + c)), left = v8_bits(v8_load(dy + c)); /* what no element took yet */
         for (int64_t t = 0; t < count; t++) {
-            v8i here = v8i_equal(won, v8i_all(place[t]));
-            v8_store(dx[t] + c, v8_add(v8_load(dx[t] + c), v8_from_bits(v8i_and(v8_bits(g), here))));
+            v8i here = v8i_equal(v8_bits(v8_load(x[t] + c)), best);
+            if (dx[t] != NULL) {
+                v8_store(dx[t] + c, v8_add(v8_load(dx[t] + c), v8_from_bits(v8i_and(left, here))));
+            }
+            left = v8i_and(left, v8i_not(here));
         }
     }
 }

@@ -36,8 +36,10 @@ static cvi_conv_shape shape_of(const cvi_conv_sides *s) {
 typedef struct conv_ready {
     bool large; /* forward is the transposed one */
     cvi_conv_plan *plan[2];
-    bool packed[2]; /* with the weights of now */
-    float *bias;    /* with an epilogue's scale and shift worked in; NULL: the node's own */
+    bool packed[2];        /* with the weights of now */
+    cvi_conv_plan *scaled; /* backward's plan with a factor per channel of the output's gradient worked in */
+    float *scale;          /* those factors, [filters]; NULL: not packed */
+    float *bias;           /* with an epilogue's scale and shift worked in; NULL: the node's own */
 } conv_ready;
 
 static cvs_status make_plan(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, cvi_conv_plan **plan) {
@@ -162,6 +164,8 @@ void cvi_conv_drop(void *prepared) {
     conv_ready *ready = prepared;
     cvi_conv_plan_free(ready->plan[0]);
     cvi_conv_plan_free(ready->plan[1]);
+    cvi_conv_plan_free(ready->scaled);
+    cvi_free(ready->scale);
     cvi_free(ready->bias);
     cvi_free(ready);
 }
@@ -169,6 +173,8 @@ void cvi_conv_drop(void *prepared) {
 cvs_status cvi_conv_repack(cvi_opctx *ctx, void *prepared) {
     conv_ready *ready = prepared;
     ready->packed[0] = ready->packed[1] = false;
+    cvi_free(ready->scale);
+    ready->scale = NULL;
     return pack_now(ctx, ready);
 }
 
@@ -340,7 +346,40 @@ cvs_status cvi_conv_fast_kernel(cvi_opctx *ctx, const cvi_conv_sides *s, const v
 
 bool cvi_conv_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
     form->in = wants[1] ? 1 : 0;
+    form->gates = true;
+    form->scales = !wants[1] && (ctx->n_in < 3 || !wants[2]);
     return ctx->prepared != NULL;
+}
+
+/* The plan of the data gradient of a Conv whose output is multiplied by a factor per channel before anybody reads it. */
+static cvs_status need_scaled(cvi_opctx *ctx, conv_ready *ready, const cvi_conv_sides *s,
+                              const float *scale) {
+    size_t bytes = (size_t)s->filters * sizeof *scale;
+    const cvs_tensor *w = ctx->in[1];
+    if (ready->scaled == NULL) {
+        CVI_TRY(make_plan(ctx, s, true, &ready->scaled));
+    }
+    if (ready->scale != NULL && memcmp(ready->scale, scale, bytes) == 0) {
+        return CVS_OK;
+    }
+    cvi_free(ready->scale);
+    ready->scale = NULL;
+    float *made = cvi_arena_raw(ctx->scratch, (int64_t)w->bytes), *copy = cvi_malloc(bytes);
+    if (made == NULL || copy == NULL) {
+        cvi_free(copy);
+        return cvi_no_memory(ctx->err, w->bytes);
+    }
+    scale_job j = {
+        .scale = scale, .from = w->data, .to = made, .area = w->dim[2] * w->dim[3], .per_row = w->dim[1]};
+    cvi_pool_run(ctx->pool, w->dim[0], scale_row, &j);
+    cvs_status status = cvi_conv_pack(ready->scaled, ctx->pool, made, ctx->err);
+    if (status != CVS_OK) {
+        cvi_free(copy);
+        return status;
+    }
+    memcpy(copy, scale, bytes);
+    ready->scale = copy;
+    return CVS_OK;
 }
 
 /* dw = base + sum over the positions of both sides. */
@@ -369,9 +408,19 @@ cvs_status cvi_conv_back(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, co
         return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
     }
     if (back->grad_in[0] != NULL) {
-        CVI_TRY(need_plan(ctx, ready, s, !large, ctx->in[1]->data));
+        const cvi_back_gate *limit = &back->gate[0];
+        cvi_gate gate = {.lo = limit->lo, .hi = limit->hi, .positive = limit->positive};
         cvi_conv_io io = {.in = g, .out = back->grad_in[0]->data, .residual = back->base[0]};
-        CVI_TRY(run_io(ctx, ready->plan[!large], &io));
+        if (limit->on) {
+            io.gate = &gate;
+            io.gate_y = limit->y;
+        }
+        if (back->scale != NULL) {
+            CVI_TRY(need_scaled(ctx, ready, s, back->scale));
+        } else {
+            CVI_TRY(need_plan(ctx, ready, s, !large, ctx->in[1]->data));
+        }
+        CVI_TRY(run_io(ctx, back->scale != NULL ? ready->scaled : ready->plan[!large], &io));
     }
     if (back->grad_in[1] != NULL) {
         const float *x = ctx->in[0]->data;

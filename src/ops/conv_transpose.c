@@ -99,6 +99,13 @@ static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_te
     return CVS_OK;
 }
 
+/* A factor per channel would have to be worked in along the weights' second axis. */
+static bool transpose_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
+    bool fits = cvi_conv_back_form(ctx, wants, form);
+    form->scales = false;
+    return fits;
+}
+
 static cvs_status transpose_back(cvi_opctx *ctx, const cvi_back *back) {
     cvi_conv_sides s;
     CVI_TRY(read_shape(ctx, &s));
@@ -169,7 +176,7 @@ const cvi_op cvi_op_conv_transpose = {
     .fast = cvi_conv_fast,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
     .backward = transpose_backward,
-    .back_form = cvi_conv_back_form,
+    .back_form = transpose_back_form,
     .back_fast = transpose_back,
     .cost = transpose_cost,
     .field = transpose_field,

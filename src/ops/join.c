@@ -135,7 +135,23 @@ typedef struct part_job {
     const float *from, *base; /* from: first channel of the part */
     float *to;
     int64_t channels, step, c8;
+    const cvi_back_gate *limit;
 } part_job;
+
+/* What a limit before the part does to its gradient, on one pixel. */
+static void limit_pixel(const cvi_back_gate *g, const float *y, int64_t n, float *to) {
+    const float low = g->lo, high = g->hi;
+    if (g->positive) {
+        for (int64_t c = 0; c < n; c++) {
+            to[c] = to[c] > 0 ? to[c] : 0;
+        }
+    }
+    if (y != NULL) { /* a limit that is NaN stops nothing, a y that is NaN everything */
+        for (int64_t c = 0; c < n; c++) {
+            to[c] = y[c] <= low || y[c] >= high || y[c] != y[c] ? 0 : to[c];
+        }
+    }
+}
 
 static void part_pixels(void *context, int64_t begin, int64_t end) {
     const part_job *job = context;
@@ -151,11 +167,16 @@ static void part_pixels(void *context, int64_t begin, int64_t end) {
             }
         }
         memset(to + job->channels, 0, (size_t)(job->step - job->channels) * sizeof(float));
+        if (job->limit->on) {
+            limit_pixel(job->limit, job->limit->y == NULL ? NULL : job->limit->y + p * job->step,
+                        job->channels, to);
+        }
     }
 }
 
 static bool concat_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
-    (void)wants, (void)form; /* reads nothing but the gradient */
+    (void)wants; /* reads nothing but the gradient */
+    form->gates = true;
     for (int k = 0; k < ctx->n_in; k++) {
         if (ctx->in[k] == NULL) {
             return false;
@@ -175,7 +196,8 @@ static cvs_status concat_back(cvi_opctx *ctx, const cvi_back *back) {
                             .to = back->grad_in[k]->data,
                             .channels = channels,
                             .step = (channels + 7) / 8 * 8,
-                            .c8 = (g->dim[1] + 7) / 8 * 8};
+                            .c8 = (g->dim[1] + 7) / 8 * 8,
+                            .limit = &back->gate[k]};
             cvi_each_rows(ctx, g->dim[0] * g->dim[2] * g->dim[3], job.step, &job, part_pixels);
         }
         at += channels;

@@ -284,20 +284,33 @@ static cvs_status bn_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *c
 
 static bool bn_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
     form->in_place = true;
-    return ctx->prepared != NULL && !wants[1] && !wants[2] && !wants[3] && !wants[4];
+    return !wants[1] && !wants[2] && !wants[3] && !wants[4] && !ctx->training;
 }
 
 static cvs_status bn_back(cvi_opctx *ctx, const cvi_back *back) {
     const cvs_tensor *x = ctx->in[0], *g = back->grad_out[0];
+    int64_t channels = x->dim[1];
+    const float *factor = ctx->prepared;
     if (g == NULL || back->grad_in[0] == NULL) {
         return CVS_OK;
     }
+    if (factor == NULL) { /* inside a fused group it was not prepared */
+        float *made = cvi_arena_raw(ctx->scratch, channels * (int64_t)sizeof *made);
+        double epsilon = cvi_op_float(ctx, "epsilon");
+        if (made == NULL) {
+            return cvi_no_memory(ctx->err, (size_t)channels * sizeof *made);
+        }
+        for (int64_t c = 0; c < channels; c++) {
+            made[c] = (float)(cvi_get(ctx->in[1], c) / sqrt(cvi_get(ctx->in[4], c) + epsilon));
+        }
+        factor = made;
+    }
     cvi_rows r = cvi_rows_of(x);
     if (x->layout == CVS_PLAIN) { /* rank 2 */
-        r = (cvi_rows){x->dim[0], x->dim[1], x->dim[1]};
+        r = (cvi_rows){x->dim[0], channels, channels};
     }
-    if (r.rows > 0 && r.channels > 0) {
-        cvi_scale_backward(ctx->pool, r.rows, r.channels, r.pitch, g->data, ctx->prepared, back->base[0],
+    if (r.rows > 0 && channels > 0) {
+        cvi_scale_backward(ctx->pool, r.rows, channels, r.pitch, g->data, factor, back->base[0],
                            back->grad_in[0]->data);
     }
     return CVS_OK;

@@ -91,16 +91,29 @@ typedef struct cvi_back_form {
         out;       /* bit k: it reads the numbers of in[k] (CVI_DATA; weights are always there), of out[k] */
     bool passes;   /* the gradient of every wanted input of out[0]'s shape is that of out[0], unchanged */
     bool in_place; /* the gradient of in[0] may be written over that of out[0] */
+    bool
+        gates; /* back_fast takes over what a limit before it does to the gradient that it writes (cvi_back.gate) */
+    bool scales; /* back_fast takes over a factor per channel of out[0]'s gradient (cvi_back.scale) */
 } cvi_back_form;
 
 /* One call of a fast backward. Gradients lie as fast_layout says: rank-4 float32 CVI_DATA inputs and outputs CVS_NHWC8 where that
  * is it, everything else plain. Inputs are written one after another: the same memory may come twice. */
+typedef struct cvi_back_gate { /* y NULL: no limit of this kind */
+    const float
+        *y;       /* the limit's output, lying as the gradient does: lo < y < hi passes, anything else is 0 */
+    float lo, hi; /* NaN: none */
+    bool on, positive; /* positive: only what is > 0 passes */
+} cvi_back_gate;
+
 typedef struct cvi_back {
     cvi_rule rule;
     const cvs_tensor *const *grad_out; /* NULL: zero */
     cvs_tensor *const *grad_in; /* NULL: not wanted; else every number is written, padding channels 0 */
     const float *const *base;   /* per input: what the gradient is added to, lying as it does (or the same
                                           memory), or NULL: nothing */
+    const cvi_back_gate
+        *gate; /* per input: `on`: done to the sum, base included (only where back_form said `gates`) */
+    const float *scale; /* per channel of out[0], or NULL (only where it said `scales`) */
 } cvi_back;
 
 typedef struct cvi_cost {

@@ -240,7 +240,8 @@ static bool max_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form
     cvi_window w;
     quiet.err = NULL;
     (void)wants;
-    form->in = 1;
+    form->in = form->out = 1;
+    form->gates = true;
     return read_window(&quiet, &w) == CVS_OK && cvi_window_kernel_size(&w) <= CVI_POOL_ROUTED;
 }
 
@@ -251,13 +252,10 @@ static cvs_status max_back(cvi_opctx *ctx, const cvi_back *back) {
     }
     CVI_TRY(read_window(ctx, &w));
     cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
-    int64_t bytes = cvi_maxpool_route_scratch(&s, cvi_pool_threads(ctx->pool));
-    void *scratch = cvi_arena_raw(ctx->scratch, bytes);
-    if (scratch == NULL) {
-        return cvi_no_memory(ctx->err, (size_t)bytes);
-    }
-    cvi_maxpool_route(ctx->pool, &s, ctx->in[0]->data, back->grad_out[0]->data, back->base[0],
-                      back->grad_in[0]->data, scratch);
+    const cvi_back_gate *limit = &back->gate[0];
+    cvi_gate gate = {.lo = limit->lo, .hi = limit->hi, .positive = limit->positive};
+    cvi_maxpool_route(ctx->pool, &s, ctx->in[0]->data, ctx->out[0].data, back->grad_out[0]->data,
+                      back->base[0], limit->on ? &gate : NULL, limit->y, back->grad_in[0]->data);
     return CVS_OK;
 }
 
