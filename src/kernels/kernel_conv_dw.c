@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * kernel_conv_dw.c - gradient of a convolution to its weights.
  * For one tap it is an outer product summed over the output positions whose tap lies inside the picture, and those
- * positions are a rectangle. A chunk owns some weights (a panel of 16 output channels, up to 24 input channels, one
- * kernel row) and runs over all pictures, band by band so that a band's numbers are still in the first-level cache
+ * positions are a rectangle. A chunk owns some weights (a panel of 16 output channels, up to 24 input channels, every
+ * tap) and runs over all pictures, band by band so that a band's numbers are still in the first-level cache
  * for the next tap. No weight belongs to two chunks: nothing is joined afterwards, any thread count gives the same.
+ * The sums lie [tap][input][16 outputs]; they are turned once, so that each filter's are added to memory as one run.
  */
 #include "kernels/kernel_table.h"
 
-enum { PART = 24, BAND_PIXELS = 256 };
+enum { PART = 24, SUMS = 216, BAND_PIXELS = 256 };
 
 typedef struct dw_job {
     const cvi_conv_shape *s;
@@ -15,19 +16,27 @@ typedef struct dw_job {
     const float *x, *dy;
     int64_t x_pitch, dy_pitch;
     int64_t group_in, group_out, panels, parts;
+    int64_t part; /* input channels of a chunk, at most */
     bool depthwise, accumulate;
     float *dw, *scratch;
     int64_t floats; /* of scratch per worker */
 } dw_job;
 
-/* Sums of a chunk: [S][PART input channels][16], or depthwise [S][channels]. */
-static int64_t worker_floats(const cvi_conv_shape *s, bool depthwise) {
-    int64_t floats = depthwise ? s->S * CVI_PITCH(s->C) : s->S * PART * 16;
-    return (floats + 15) & ~(int64_t)15;
-}
-
 static bool is_depthwise(const cvi_conv_shape *s) {
     return s->groups > 1 && s->groups == s->C && s->C == s->K;
+}
+
+/* Input channels of a chunk: few enough that the sums of all taps fit the first-level cache, parts of about the same size. */
+static int64_t part_of(const cvi_conv_shape *s) {
+    int64_t channels = s->C / s->groups, most = CVI_MAX(6, CVI_MIN(PART, SUMS / (s->R * s->S)));
+    int64_t parts = (channels + most - 1) / most;
+    return (channels + parts - 1) / parts;
+}
+
+/* Sums of a chunk: [R*S][part][16] and the same turned, or depthwise [S][channels]. */
+static int64_t worker_floats(const cvi_conv_shape *s, bool depthwise) {
+    int64_t floats = depthwise ? s->S * CVI_PITCH(s->C) : 2 * s->R * s->S * part_of(s) * 16;
+    return (floats + 15) & ~(int64_t)15;
 }
 
 int64_t cvi_conv_dw_scratch_bytes(const cvi_conv_shape *shape, int threads) {
@@ -73,8 +82,9 @@ static void add_products(const dw_job *job, cvi_rectangle *at, int64_t channels,
                          float *sum) {
     if (width > 0) {
         int64_t rows = job->kernels->rows;
-        for (int64_t c = 0, n; c < channels; c += n, at->x += n) {
-            n = CVI_MIN(rows, channels - c);
+        for (int64_t c = 0, n; c < channels; c += n, at->x += n) { /* 8 = 4 + 4, not 6 + 2 */
+            int64_t blocks = (channels - c + rows - 1) / rows;
+            n = (channels - c + blocks - 1) / blocks;
             (width == 16 ? job->kernels->outer16 : job->kernels->outer8)[n](at, sum + c * 16);
         }
         return;
@@ -98,38 +108,48 @@ static int64_t band_rows(const cvi_conv_shape *s) {
     return CVI_MAX(1, BAND_PIXELS / s->OW);
 }
 
+/* Sums [tap][part][16] -> dw [filter][channel][tap]: one run of numbers for each filter. */
+static void put_sums(const dw_job *job, float *sum, int64_t first, int64_t lanes, int64_t c0,
+                     int64_t channels) {
+    int64_t taps = job->s->R * job->s->S, run = channels * taps;
+    float *turned = sum + taps * job->part * 16;
+    for (int64_t c = 0; c < channels; c++) {
+        job->kernels->transpose(taps, lanes, sum + c * 16, job->part * 16, turned + c * taps, run);
+    }
+    for (int64_t k = 0; k < lanes; k++) {
+        float *to = job->dw + ((first + k) * job->group_in + c0) * taps;
+        if (job->accumulate) {
+            job->kernels->binary[CVI_B_ADD](false, run, to, turned + k * run, to);
+        } else {
+            memcpy(to, turned + k * run, (size_t)run * sizeof(float));
+        }
+    }
+}
+
 static void dense_chunk(void *context, int64_t chunk, int worker) {
     const dw_job *job = context;
     const cvi_conv_shape *s = job->s;
-    int64_t r = chunk % s->R, part = chunk / s->R % job->parts,
-            panel = chunk / s->R / job->parts % job->panels;
-    int64_t g = chunk / s->R / job->parts / job->panels;
-    int64_t c0 = part * PART, channels = CVI_MIN(PART, job->group_in - c0);
+    int64_t part = chunk % job->parts, panel = chunk / job->parts % job->panels;
+    int64_t g = chunk / job->parts / job->panels;
+    int64_t c0 = part * job->part, channels = CVI_MIN(job->part, job->group_in - c0);
     int64_t k0 = panel * 16, lanes = CVI_MIN(16, job->group_out - k0), first = g * job->group_out + k0;
-    int64_t width = lanes > 8 ? 16 : 8;
+    int64_t width = lanes > 8 ? 16 : 8, band = band_rows(s);
     width = first + width <= CVI_PITCH(s->K) ? width : 0;
     float *sum = job->scratch + worker * job->floats;
-    memset(sum, 0, (size_t)job->floats * sizeof(float));
+    memset(sum, 0, (size_t)(s->R * s->S * job->part * 16) * sizeof(float));
     for (int64_t n = 0; n < s->N; n++) {
-        for (int64_t y = 0; y < s->OH; y += band_rows(s)) {
-            for (int64_t q = 0; q < s->S; q++) {
+        for (int64_t y = 0; y < s->OH; y += band) {
+            for (int64_t tap = 0; tap < s->R * s->S; tap++) {
                 cvi_rectangle at;
-                if (rectangle_of(job, n, y, y + band_rows(s), r, q, &at)) {
+                if (rectangle_of(job, n, y, y + band, tap / s->S, tap % s->S, &at)) {
                     at.x += g * job->group_in + c0;
                     at.dy += first;
-                    add_products(job, &at, channels, lanes, width, sum + q * PART * 16);
+                    add_products(job, &at, channels, lanes, width, sum + tap * job->part * 16);
                 }
             }
         }
     }
-    for (int64_t k = 0; k < lanes; k++) {
-        for (int64_t c = 0; c < channels; c++) {
-            int64_t to = (((first + k) * job->group_in + c0 + c) * s->R + r) * s->S;
-            for (int64_t q = 0; q < s->S; q++) {
-                put(job, to + q, sum[(q * PART + c) * 16 + k]);
-            }
-        }
-    }
+    put_sums(job, sum, first, lanes, c0, channels);
 }
 
 static void depthwise_chunk(void *context, int64_t r, int worker) {
@@ -165,10 +185,11 @@ void cvi_conv_dw(const cvi_conv_shape *shape, cvi_pool *pool, const float *x, in
     job.group_in = s->C / s->groups;
     job.group_out = s->K / s->groups;
     job.panels = (job.group_out + 15) / 16;
-    job.parts = (job.group_in + PART - 1) / PART;
+    job.part = part_of(s);
+    job.parts = (job.group_in + job.part - 1) / job.part;
     if (job.depthwise) {
         cvi_pool_run(pool, s->R, depthwise_chunk, &job);
     } else {
-        cvi_pool_run(pool, s->groups * job.panels * job.parts * s->R, dense_chunk, &job);
+        cvi_pool_run(pool, s->groups * job.panels * job.parts, dense_chunk, &job);
     }
 }

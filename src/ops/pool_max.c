@@ -183,7 +183,7 @@ static cvs_status global_fast(cvi_opctx *ctx) {
     return run_fast(ctx, &s);
 }
 
-static size_t max_aux(const cvi_opctx *ctx) {
+static size_t all_switches(const cvi_opctx *ctx) {
     return (size_t)cvs_tensor_count(&ctx->out[0]) * sizeof(int64_t);
 }
 
@@ -224,7 +224,7 @@ static cvs_status max_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *
     if (winner == NULL) {
         winner = cvi_arena_alloc(ctx->scratch, cvs_tensor_count(grad_out[0]), sizeof *winner);
         if (winner == NULL) {
-            return cvi_no_memory(ctx->err, max_aux(ctx));
+            return cvi_no_memory(ctx->err, all_switches(ctx));
         }
         max_job again = {&w, x, NULL, winner};
         cvi_pool_run(ctx->pool, planes, max_body, &again);
@@ -243,6 +243,12 @@ static bool max_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form
     form->in = form->out = 1;
     form->gates = true;
     return read_window(&quiet, &w) == CVS_OK && cvi_window_kernel_size(&w) <= CVI_POOL_ROUTED;
+}
+
+/* None where the fast backward finds the winners again, which costs less than to keep them. */
+static size_t max_aux(const cvi_opctx *ctx) {
+    cvi_back_form form = {0};
+    return !ctx->plain && max_can_fast(ctx) && max_back_form(ctx, NULL, &form) ? 0 : all_switches(ctx);
 }
 
 static cvs_status max_back(cvi_opctx *ctx, const cvi_back *back) {
@@ -326,7 +332,7 @@ static cvs_status global_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tenso
     if (winner == NULL) {
         winner = cvi_arena_alloc(ctx->scratch, CVI_MAX(planes, 1), sizeof *winner);
         if (winner == NULL) {
-            return cvi_no_memory(ctx->err, max_aux(ctx));
+            return cvi_no_memory(ctx->err, all_switches(ctx));
         }
         max_job again = {&w, x, NULL, winner};
         cvi_pool_run(ctx->pool, planes, max_body, &again);
@@ -410,7 +416,7 @@ const cvi_op cvi_op_global_max_pool = {
     .fast = global_fast,
     .apart = cvi_apart_always,
     .backward = global_backward,
-    .aux_bytes = max_aux,
+    .aux_bytes = all_switches,
     .cost = global_cost,
     .field = global_field,
     .text = {"Global max pooling", "全局最大池化", "Keeps the single largest value of each feature map.",

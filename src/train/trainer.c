@@ -8,7 +8,7 @@
 
 #include "train/trainer.h"
 
-enum { EVALUATE = 64, STRETCH = 8192, CACHE = 512 * 1024 };
+enum { EVALUATE = 64, STRETCH = 8192, CACHE = 1024 * 1024 };
 
 /* An exec for one number of pictures. Such numbers are few: a full share, what a piece ends with, and the same at the end of an epoch. */
 enum { SIZES = 4 };
@@ -85,6 +85,7 @@ static cvs_tensor input_tensor(const cvi_trainer *t, int64_t n, const float *x) 
 
 static cvs_status make_exec(const cvi_trainer *t, int64_t n, bool training, cvi_exec **out, cvs_error *err) {
     cvi_exec_options options = {.exact = true,
+                                .keep = CVI_KEEP_GRADIENTS,
                                 .training = training,
                                 .keep_aux = training,
                                 .pool = training && t->n_pieces == 1 ? t->pool : NULL,
