@@ -19,7 +19,12 @@ static const cli_option options[] = {
     {"--epochs", "N", "times over the whole set", "遍历数据集的轮数"},
     {"--batch", "N", "pictures a step", "每步的图片数"},
     {"--lr", "X", "learning rate", "学习率"},
-    {"--optimizer", "NAME", "sgd, momentum or adam", "优化器：sgd、momentum 或 adam"},
+    {"--optimizer", "NAME", "sgd, momentum, nesterov, adam, adamw or rmsprop",
+     "优化器：sgd、momentum、nesterov、adam、adamw 或 rmsprop"},
+    {"--profile", "NAME", "torch or keras: whose defaults and arithmetic (torch)",
+     "torch 或 keras：采用哪个库的默认值与算法（torch）"},
+    {"--loss", "NAME", "cross_entropy, binary, mse, mae, hinge or margin",
+     "损失函数：cross_entropy、binary、mse、mae、hinge 或 margin"},
     {"--momentum", "X", "share of the last step that is kept (0.9)", "动量（0.9）"},
     {"--seed", "S", "of the first weights, the order and the augmentation",
      "初始权重、顺序与数据增强的随机种子"},
@@ -93,6 +98,8 @@ static bool real(cli *c, const char *name, double low, double high, double *out)
 static bool read_options(cli *c, cvs_train_options *o) {
     int64_t epochs, batch, seed, threads;
     *o = (cvs_train_options){.optimizer = cli_value(c, "--optimizer"),
+                             .profile = cli_value(c, "--profile"),
+                             .loss = cli_value(c, "--loss"),
                              .start = cli_value(c, "--init"),
                              .order = cli_value(c, "--order"),
                              .write_params = cli_flag(c, "--params"),

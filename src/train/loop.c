@@ -29,6 +29,9 @@ typedef struct run_state {
     double started;
     int64_t step, steps; /* made, and planned over all epochs */
     double schedule_state[CVI_MAX_SETTINGS];
+    double best; /* watched number, smaller is better */
+    int best_epoch, waited;
+    bool enough; /* patience is at its end */
     cvs_error *err;
 } run_state;
 
@@ -265,16 +268,54 @@ static cvs_status run_epoch(run_state *r, int epoch, cvs_train_step *said, bool 
     return CVS_OK;
 }
 
-static cvs_status write_all(run_state *r, int epoch) {
-    char *path = cvi_path_join(r->run, "model.onnx");
-    r->history.steps = r->step;
-    r->history.seconds = now() - r->started;
+static cvs_status write_model(const run_state *r, const char *name) {
+    char *path = cvi_path_join(r->run, name);
     cvs_status s = path ? cvs_model_write(r->model, path, r->err) : cvi_no_memory(r->err, 0);
     cvi_free(path);
+    return s;
+}
+
+static cvs_status write_all(run_state *r, int epoch) {
+    r->history.steps = r->step;
+    r->history.seconds = now() - r->started;
+    cvs_status s = write_model(r, "model.onnx");
     if (s == CVS_OK) {
         s = cvi_state_write(&r->params, &r->training, r->step, epoch, r->run, r->err);
     }
     return s == CVS_OK ? cvi_history_write(&r->history, r->run, r->err) : s;
+}
+
+/* The number that plateau, best and stop look at, so that smaller is better. */
+static double watched_number(const run_state *r, const cvi_epoch *e) {
+    switch (r->training.watched) {
+    case CVI_VAL_ACCURACY:
+        return -e->val_accuracy;
+    case CVI_LOSS:
+        return e->loss;
+    case CVI_ACCURACY:
+        return -e->accuracy;
+    default:
+        return e->val_loss;
+    }
+}
+
+/* A whole epoch was tested: the best model so far is kept as best.onnx; the schedule and early stopping look at it, as Keras's
+ * callbacks do. A number that is none never is better. */
+static cvs_status judge_epoch(run_state *r, int epoch) {
+    const cvi_training *t = &r->training;
+    double seen = watched_number(r, &r->history.list[epoch - 1]);
+    if (t->schedule->epoch_ended) {
+        t->schedule->epoch_ended(t->schedule_values, r->schedule_state, seen);
+    }
+    r->waited++;
+    if (r->best_epoch == 0 || seen < r->best - t->delta) {
+        r->best = seen;
+        r->best_epoch = epoch;
+        r->waited = 0;
+        return write_model(r, "best.onnx");
+    }
+    r->enough = t->stops && (double)r->waited >= t->patience;
+    return CVS_OK;
 }
 
 /* After an epoch, or what was made of it: test, remember, write. Stopped in its midst: the test is left out. */
@@ -289,6 +330,9 @@ static cvs_status end_epoch(run_state *r, int epoch, double begun, cvs_train_ste
     e->seconds = now() - begun;
     r->history.n = epoch;
     CVI_TRY(write_all(r, epoch));
+    if (!r->history.stopped) {
+        CVI_TRY(judge_epoch(r, epoch));
+    }
     said->epoch_ended = true;
     said->val_loss = e->val_loss;
     said->val_accuracy = e->val_accuracy;
@@ -303,7 +347,7 @@ static cvs_status end_epoch(run_state *r, int epoch, double begun, cvs_train_ste
 static cvs_status run_epochs(run_state *r) {
     bool more = true;
     r->started = now();
-    for (int epoch = 1; epoch <= r->training.epochs && more; epoch++) {
+    for (int epoch = 1; epoch <= r->training.epochs && more && !r->enough; epoch++) {
         double begun = now();
         cvs_train_step said = {.epoch = epoch, .epochs = r->training.epochs};
         CVI_TRY(run_epoch(r, epoch, &said, &more));

@@ -188,14 +188,7 @@ static cvs_status read_stop(reading *r, const cvi_recipe_statement *s) {
     const pair pairs[] = {{"patience", 0, 1e6, true, &r->out->patience},
                           {"delta", 0, 1e9, false, &r->out->delta}};
     r->out->stops = true;
-    for (int i = 1; i < s->n; i++) {
-        if (strcmp(s->words[i].text, "restore") == 0) {
-            r->out->restore = true;
-        } else {
-            CVI_TRY(read_pair(r, &s->words[i], pairs, CVI_COUNT(pairs)));
-        }
-    }
-    return CVS_OK;
+    return read_pairs(r, s, pairs, CVI_COUNT(pairs));
 }
 
 static cvs_status read_lr(reading *r, const cvi_recipe_statement *s) {
@@ -269,7 +262,7 @@ static const struct {
     {"loss", 5, read_loss},           {"weights", 65536, read_weights}, {"batch", 1, read_batch},
     {"epochs", 1, read_epochs},       {"seed", 1, read_seed},           {"schedule", 5, read_schedule},
     {"warmup", 2, read_warmup},       {"clip", 3, read_clip},           {"penalty", 2, read_penalty},
-    {"watch", 1, read_watch},         {"stop", 3, read_stop},           {"augment", 8, read_augment},
+    {"watch", 1, read_watch},         {"stop", 2, read_stop},           {"augment", 8, read_augment},
     {"limit", 1, read_limit},         {"data", 1, read_data},
 };
 

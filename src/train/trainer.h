@@ -116,7 +116,6 @@ struct cvi_training {
     cvi_watched watched;                     /* what best, plateau and stop look at */
     bool stops;
     double patience, delta;
-    bool restore; /* end with the best epoch's weights */
     cvi_augment augment;
     int64_t limit;
     const char *data; /* what the recipe suggests, or NULL */
