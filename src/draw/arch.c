@@ -260,7 +260,9 @@ static void stride_text(const cvi_arch_node *n, char *buf, size_t size) {
     if (!differs(n->stride, n->axes, 1)) {
         return;
     }
-    if (!differs(n->stride, n->axes, n->stride[0])) {
+    if (n->cls == CVI_CLASS_UPSAMPLE) { /* it makes maps larger */
+        snprintf(buf, size, " ↑%lld", (long long)n->stride[0]);
+    } else if (!differs(n->stride, n->axes, n->stride[0])) {
         snprintf(buf, size, " /%lld", (long long)n->stride[0]);
     } else {
         snprintf(buf, size, " /%lld×%lld", (long long)n->stride[0], (long long)n->stride[1]);

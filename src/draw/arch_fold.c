@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_PERIOD = 800, MAX_BLOCK = 40, LEAST_SAVED = 2 };
+enum { MAX_PERIOD = 800, MAX_BLOCK = 30, LEAST_SAVED = 2 };
 
 /* ---- signatures ---------------------------------------------------------------------------------------------------- */
 
@@ -197,16 +197,46 @@ static void adopt(cvi_arch *a, int group) {
     }
 }
 
+static bool same_size(const cvi_arch_node *a, const cvi_arch_node *b) {
+    return cvi_shape_height(&a->out) == cvi_shape_height(&b->out) &&
+           cvi_shape_width(&a->out) == cvi_shape_width(&b->out);
+}
+
+/* A block works at the size it gets or the size it gives; what goes deeper and comes back is a network of its own. */
+static bool is_level(const cvi_arch *a, int before, int first, int count) {
+    const cvi_arch_node *last = &a->nodes[first + count - 1];
+    for (int i = first; i < first + count; i++) {
+        int64_t h = cvi_shape_height(&a->nodes[i].out);
+        bool level = same_size(&a->nodes[i], &a->nodes[before]) || same_size(&a->nodes[i], last);
+        if (!level && h != 1) { /* a gate looks at one number a channel */
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The place before a block is its own beginning: the 1x1 convolution that all its branches read. */
+static bool leads_in(const cvi_arch *a, int start, int done) {
+    const cvi_arch_node *n = &a->nodes[CVI_MAX(start, 0)];
+    return start > done && start > 0 && n->kind == CVI_NODE_LAYER && n->windowed &&
+           n->cls == CVI_CLASS_CONV && n->kernel[0] == 1 && n->stride[0] == 1;
+}
+
 /* Boxes between two places that every path passes, with branches between. */
 static void find_blocks(folder *f) {
     cvi_arch *a = f->a;
-    int start = -1, reach = -1, repeats = a->n_groups;
+    int start = -1, reach = -1, repeats = a->n_groups, done = -1;
     for (int i = 0; i < a->n_nodes && !f->failed; i++) {
         /* a cut: everything read later than i is i itself */
         if (reach <= i) {
             int first = start + 1, count = i - start;
+            if (count >= 3 && leads_in(a, start, done)) {
+                first--;
+                count++;
+            }
             bool free = start >= 0 && count >= 3 && count <= MAX_BLOCK && count < a->n_nodes - 4;
-            if (free && is_free(a, repeats, first, count)) {
+            free = free && is_level(a, start, first, count) && is_free(a, repeats, first, count);
+            if (free) {
                 int g = add_group(
                     f,
                     (cvi_arch_group){
@@ -214,6 +244,7 @@ static void find_blocks(folder *f) {
                 if (g >= 0) {
                     adopt(a, g);
                 }
+                done = i;
             }
             start = i;
         }
@@ -222,11 +253,6 @@ static void find_blocks(folder *f) {
 }
 
 /* ---- stages --------------------------------------------------------------------------------------------------------------- */
-
-static bool same_size(const cvi_arch_node *a, const cvi_arch_node *b) {
-    return cvi_shape_height(&a->out) == cvi_shape_height(&b->out) &&
-           cvi_shape_width(&a->out) == cvi_shape_width(&b->out);
-}
 
 /* End of the outermost group that starts at node i, or i + 1. */
 static int item_end(const cvi_arch *a, int i, int n_groups) {

@@ -41,7 +41,7 @@ static void details(const cvi_box_style *s, const cvi_view *v, const cvi_arch_no
     cvs_lang lang = v->arch->lang;
     char shape[160];
     out->n = 0;
-    if ((s->labels & CVS_LABEL_NAMES) && strcmp(n->name, n->title) != 0) {
+    if ((s->labels & CVS_LABEL_NAMES) && strcmp(n->name, n->title) != 0 && strcmp(n->name, n->word) != 0) {
         add_line(out, n->name);
     }
     if (s->labels & CVS_LABEL_SHAPES) {
@@ -176,7 +176,9 @@ static void draw_bar(const cvi_box_style *s, cvi_scene *scene, const cvi_arch_no
         cvi_draw_rect(scene, x, y + 1.5, fmax(w * part, 0.6), 3.5, 1.7, &bar);
     }
     snprintf(text, sizeof text, share >= 0.0995 ? "%.0f %%" : "%.1f %%", 100.0 * share);
-    cvi_draw_text(scene, at->x + at->w - EDGE_X, y + 5.6, &f, text);
+    if (share > 0.0) {
+        cvi_draw_text(scene, at->x + at->w - EDGE_X, y + 5.6, &f, text);
+    }
 }
 
 static void draw_sign(const cvi_box_style *s, cvi_scene *scene, const cvi_arch_node *n, const cvi_place *at) {
@@ -228,7 +230,7 @@ static void draw_body(const cvi_box_style *s, cvi_scene *scene, const cvi_arch_n
     double radius = n->kind == CVI_NODE_INPUT ? at->h / 2 : is_flat(n) ? 2.0 : 3.0;
     cvi_paint paint = {.fill = look->fill, .stroke = look->edge, .width = n->is_output ? 1.4 : 0.8};
     if (group) {
-        cvi_draw_rect(scene, at->x + 2.5, at->y - 2.5, at->w, at->h, radius, &paint);
+        cvi_draw_rect(scene, at->x + 2.5, at->y + 2.5, at->w, at->h, radius, &paint);
     }
     cvi_paint inside = paint;
     inside.stroke = 0;

@@ -113,12 +113,14 @@ static bool cut(router *r, double longest) {
     return true;
 }
 
-static double longest_of(const router *r) {
-    double longest = 1.0;
+/* 0: all columns equally long. */
+static double unevenness(const router *r) {
+    double longest = 1.0, sum = 0.0;
     for (int i = 0; i < r->n_pieces; i++) {
         longest = fmax(longest, r->pieces[i].end - r->pieces[i].start);
+        sum += r->pieces[i].end - r->pieces[i].start;
     }
-    return longest;
+    return 1.0 - sum / longest / r->n_pieces;
 }
 
 static void arrange(router *r, double *across, double *along) {
@@ -140,6 +142,12 @@ static void choose_pieces(router *r, double *across, double *along) {
     double best = HUGE_VAL, bound = HUGE_VAL;
     if (o->longest > 0.0) {
         bound = o->longest - HEAD - FOOT;
+        if (cut(r, bound)) { /* as many columns as that needs, but of equal length */
+            int n = r->n_pieces;
+            for (double less = bound; (less *= 0.96) > bound / 2 && cut(r, less) && r->n_pieces == n;) {
+                bound = less;
+            }
+        }
     } else if (o->aspect > 0.0) {
         for (int k = 1; k <= MOST_PIECES; k++) {
             for (int more = 0; more < 3; more++) {
@@ -149,9 +157,7 @@ static void choose_pieces(router *r, double *across, double *along) {
                 }
                 arrange(r, &w, &h);
                 double shape = r->p->o->across ? w / fmax(h, 1.0) : h / fmax(w, 1.0);
-                double last = r->pieces[r->n_pieces - 1].end - r->pieces[r->n_pieces - 1].start;
-                double fault =
-                    fabs(log(shape / o->aspect)) + 0.08 * r->n_pieces + 0.3 * (1.0 - last / longest_of(r));
+                double fault = fabs(log(shape / o->aspect)) + 0.08 * r->n_pieces + 0.5 * unevenness(r);
                 if (fault < best - 1e-9) {
                     best = fault;
                     bound = longest;

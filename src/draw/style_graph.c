@@ -374,7 +374,10 @@ static cvs_status draw_page(const cvi_draw_job *job, drawn *models, cvi_drawing 
     }
     p.t = p.s->theme;
     for (int m = 0; m < job->n; m++) {
-        double w = fmax(models[m].layout->width, job->n > 1 ? 120.0 : 170.0);
+        double w = fmax(models[m].layout->width, job->n > 1 ? 150.0 : 215.0);
+        if (o->fit != CVS_FIT_NONE && job->n == 1) {
+            w = fmax(w, page_w[o->fit] - 2 * MARGIN);
+        }
         double shift = (w - models[m].layout->width) / 2;
         draw_words(&p, &models[m], x, w, MARGIN);
         draw_model(&p, &models[m], x + shift, MARGIN + head);

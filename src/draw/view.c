@@ -306,7 +306,7 @@ void cvi_box_node(const cvi_view *v, int box, cvi_arch_node *out) {
     *out = (cvi_arch_node){.kind = CVI_NODE_LAYER,
                            .known = true,
                            .layer = first->layer,
-                           .name = g->scope[0] != '\0' ? g->scope : first->name,
+                           .name = g->scope[0] != '\0' ? g->scope : g->motif,
                            .op = "",
                            .word = g->motif,
                            .in = first->in,
