@@ -9,7 +9,7 @@ packages() {
         echo gcc libc6-dev make meson ninja-build pkg-config zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libcairo2-dev \
             libpango1.0-dev libjansson-dev libwebsockets-dev fonts-dejavu-core fonts-noto-cjk ;;
     test)
-        echo git python3 libcmocka-dev clang clang-format libclang-rt-dev binutils librsvg2-bin ;;
+        echo git python3 libcmocka-dev clang clang-format libclang-rt-dev binutils librsvg2-bin graphviz ;;
     bench)
         echo python3-venv python3-torch python3-torchvision libdnnl-dev
         command -v npm >/dev/null 2>&1 || echo nodejs npm ;;

@@ -144,7 +144,8 @@ static void choose_pieces(router *r, double *across, double *along) {
         bound = o->longest - HEAD - FOOT;
         if (cut(r, bound)) { /* as many columns as that needs, but of equal length */
             int n = r->n_pieces;
-            for (double less = bound; (less *= 0.96) > bound / 2 && cut(r, less) && r->n_pieces == n;) {
+            double least = bound / 2;
+            for (double less = bound; (less *= 0.96) > least && cut(r, less) && r->n_pieces == n;) {
                 bound = less;
             }
         }
