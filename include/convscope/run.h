@@ -99,6 +99,9 @@ typedef struct cvs_layer {
     int rank;
     int64_t dim[CVS_MAX_RANK];
     int64_t params, macs, flops, bytes; /* bytes of the activation */
+    int64_t
+        live_bytes; /* of all activations in memory while it is computed, each freed after its last reader */
+    int64_t peak_bytes; /* the most of these so far */
     bool
         has_field; /* receptive field known: one position of the layer sees field[0] x field[1] input pixels */
     int64_t field[2], jump[2]; /* rows, columns; jump = input pixels between neighbours (rounded) */
@@ -111,7 +114,8 @@ typedef struct cvs_layer {
 typedef struct cvs_summary {
     int n_layers;
     cvs_layer *layers; /* owned by the summary */
-    int64_t params, params_trainable, macs, flops, activation_bytes, weight_bytes, peak_bytes;
+    int64_t params, params_trainable, macs, flops, activation_bytes, weight_bytes, peak_bytes,
+        live_peak_bytes;
     int n_unknown;  /* nodes whose operator is unknown */
     char input[64]; /* shape it was computed for */
 } cvs_summary;

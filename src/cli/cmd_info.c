@@ -33,6 +33,8 @@ static json_t *layer_json(const cvs_layer *l) {
     json_object_set_new(o, "macs", json_integer(l->macs));
     json_object_set_new(o, "flops", json_integer(l->flops));
     json_object_set_new(o, "activation_bytes", json_integer(l->bytes));
+    json_object_set_new(o, "live_bytes", json_integer(l->live_bytes));
+    json_object_set_new(o, "peak_bytes", json_integer(l->peak_bytes));
     json_object_set_new(o, "receptive_field", l->has_field ? shape_json(2, l->field) : json_null());
     json_object_set_new(o, "stride", l->has_field ? shape_json(2, l->jump) : json_null());
     json_object_set_new(o, "runs", json_boolean(l->runnable));
@@ -83,6 +85,7 @@ static void print_json(cli *c, const cvs_model *model, const cvs_model_info *inf
     json_object_set_new(totals, "flops", json_integer(s->flops));
     json_object_set_new(totals, "activation_bytes", json_integer(s->activation_bytes));
     json_object_set_new(totals, "weight_bytes", json_integer(s->weight_bytes));
+    json_object_set_new(totals, "live_peak_bytes", json_integer(s->live_peak_bytes));
     json_object_set_new(totals, "peak_bytes", json_integer(s->peak_bytes));
     json_object_set_new(totals, "unknown_operators", json_integer(s->n_unknown));
     json_object_set_new(o, "name", text_json(info->name));
@@ -104,26 +107,40 @@ static void print_json(cli *c, const cvs_model *model, const cvs_model_info *inf
     json_decref(o);
 }
 
-enum { COLUMNS = 9 };
+enum { COLUMNS = 13 };
 
-static void layer_row(const cli *c, const cvs_layer *l, char cell[COLUMNS][200]) {
+static void percent(int64_t part, int64_t whole, char cell[200]) {
+    cell[0] = 0;
+    if (part > 0 && whole > 0) {
+        snprintf(cell, 200, "%.1f", 100.0 * (double)part / (double)whole);
+    }
+}
+
+static void pair(const int64_t v[2], char cell[200]) {
+    snprintf(cell, 200, v[0] == v[1] ? "%lld" : "%lldx%lld", (long long)v[0], (long long)v[1]);
+}
+
+static void layer_row(const cli *c, const cvs_summary *s, const cvs_layer *l, char cell[COLUMNS][200]) {
     char shape[120];
     snprintf(cell[0], 200, "%d", l->index);
     cli_safe(l->name, cell[1], 80);
     snprintf(cell[2], 200, "%.40s%s", l->op, l->runnable ? "" : CLI_T(c, " (unknown)", "（未知）"));
     snprintf(cell[3], 200, "%s", l->settings);
     snprintf(cell[4], 200, "%s", l->rank >= 0 ? cvs_shape_text(l->rank, l->dim, shape, sizeof shape) : "?");
-    cell[5][0] = cell[6][0] = cell[7][0] = cell[8][0] = 0;
+    cell[5][0] = cell[7][0] = cell[11][0] = cell[12][0] = 0;
     if (l->params) {
         cli_grouped(l->params, cell[5], 200);
     }
     if (l->macs) {
-        cli_short((double)l->macs, cell[6], 200);
+        cli_short((double)l->macs, cell[7], 200);
     }
-    cli_bytes(l->bytes, cell[7], 200);
+    percent(l->params, s->params, cell[6]);
+    percent(l->macs, s->macs, cell[8]);
+    cli_bytes(l->bytes, cell[9], 200);
+    cli_bytes(l->peak_bytes, cell[10], 200);
     if (l->has_field) {
-        snprintf(cell[8], 200, l->field[0] == l->field[1] ? "%lld" : "%lldx%lld", (long long)l->field[0],
-                 (long long)l->field[1]);
+        pair(l->field, cell[11]);
+        pair(l->jump, cell[12]);
     }
 }
 
@@ -135,17 +152,22 @@ static void print_table(const cli *c, const cvs_summary *s) {
                                  CLI_T(c, "settings", "设置"),
                                  CLI_T(c, "output", "输出形状"),
                                  CLI_T(c, "params", "参数量"),
+                                 CLI_T(c, "%", "%"),
                                  CLI_T(c, "MACs", "乘加数"),
+                                 CLI_T(c, "%", "%"),
                                  CLI_T(c, "activation", "激活内存"),
-                                 CLI_T(c, "field", "感受野")};
-    static const bool right[COLUMNS] = {true, false, false, false, false, true, true, true, true};
+                                 CLI_T(c, "peak so far", "至此峰值"),
+                                 CLI_T(c, "field", "感受野"),
+                                 CLI_T(c, "stride", "总步长")};
+    static const bool right[COLUMNS] = {true, false, false, false, false, true, true,
+                                        true, true,  true,  true,  true,  true};
     int width[COLUMNS];
     char cell[COLUMNS][200];
     for (int k = 0; k < COLUMNS; k++) {
         width[k] = cli_width(head[k]);
     }
     for (int i = 0; i < s->n_layers; i++) {
-        layer_row(c, &s->layers[i], cell);
+        layer_row(c, s, &s->layers[i], cell);
         for (int k = 0; k < COLUMNS; k++) {
             int w = cli_width(cell[k]);
             width[k] = w > width[k] ? w : width[k];
@@ -153,7 +175,7 @@ static void print_table(const cli *c, const cvs_summary *s) {
     }
     for (int i = -1; i < s->n_layers; i++) {
         if (i >= 0) {
-            layer_row(c, &s->layers[i], cell);
+            layer_row(c, s, &s->layers[i], cell);
         }
         for (int k = 0; k < COLUMNS; k++) {
             cli_pad(stdout, i < 0 ? head[k] : cell[k], k + 1 < COLUMNS ? width[k] + 2 * !right[k] : width[k],
@@ -197,6 +219,9 @@ static void print_text(const cli *c, const cvs_model *model, const cvs_model_inf
     printf("  %s %s\n", CLI_T(c, "MACs           ", "乘加数      "), cli_grouped(s->macs, a, sizeof a));
     printf("  %s %s%s%s\n", CLI_T(c, "activations    ", "激活内存    "),
            cli_bytes(s->activation_bytes, d, sizeof d), CLI_T(c, ", for input ", "，输入为 "), s->input);
+    printf("  %s %s%s\n", CLI_T(c, "peak           ", "激活峰值    "),
+           cli_bytes(s->live_peak_bytes, d, sizeof d),
+           CLI_T(c, ", each activation freed after its last reader", "，每个激活在最后一次被读取后释放"));
     if (s->n_unknown) {
         printf(CLI_T(c, "  %d nodes have an operator that is not known here; a run stops there\n",
                      "  有 %d 个节点的算子未知；运行到该处会停止\n"),

@@ -247,6 +247,16 @@ static void place_rail(cvi_planner *p, int i) {
     occupy(p, first, use_left ? left_end : right_end, run->c, run->c);
 }
 
+/* Where the first box of a frame stands across. */
+static double entry_of(const cvi_planner *p, int f) {
+    for (int b = 0; b < p->v->n_boxes; b++) {
+        if (cvi_in_frame(p->v, b, f) && (p->main[b] || p->column[b] >= 0)) {
+            return p->main[b] ? 0.0 : p->c[b];
+        }
+    }
+    return 0.0;
+}
+
 static void place_frame(cvi_planner *p, int f) {
     cvi_frame_span *s = &p->spans[f];
     double low = HUGE_VAL, high = -HUGE_VAL;
@@ -281,6 +291,9 @@ static void place_frame(cvi_planner *p, int f) {
         double more = (wanted - (s->high - s->low)) / 2;
         s->low -= more;
         s->high += more;
+    }
+    if (wanted > 0.0) { /* the heading stands left of the arrow that comes in */
+        s->low = fmin(s->low, entry_of(p, f) - wanted / 2);
     }
     if (p->o->across) {
         s->low -= p->o->frame_title;

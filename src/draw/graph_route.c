@@ -158,7 +158,7 @@ static void choose_pieces(router *r, double *across, double *along) {
                 }
                 arrange(r, &w, &h);
                 double shape = r->p->o->across ? w / fmax(h, 1.0) : h / fmax(w, 1.0);
-                double fault = fabs(log(shape / o->aspect)) + 0.08 * r->n_pieces + 0.5 * unevenness(r);
+                double fault = fabs(log(shape / o->aspect)) + 0.08 * r->n_pieces + 1.5 * unevenness(r);
                 if (fault < best - 1e-9) {
                     best = fault;
                     bound = longest;

@@ -7,6 +7,7 @@
 #include "engine/cost.h"
 #include "engine/field.h"
 #include "engine/groups.h"
+#include "engine/live.h"
 #include "engine/plan.h"
 #include "engine/run_state.h"
 #include "engine/settings.h"
@@ -156,6 +157,24 @@ static cvs_status make_survey(survey *s, cvs_error *err) {
     return CVS_OK;
 }
 
+/* Memory alive at each layer, from the sizes of layers and inputs. */
+static cvs_status survey_memory(survey *s, cvs_error *err) {
+    int n = s->g->n_inputs;
+    int64_t *bytes = cvi_calloc((size_t)CVI_MAX(n, 1), sizeof *bytes);
+    if (!bytes) {
+        return cvi_no_memory(err, sizeof *bytes);
+    }
+    for (int i = 0; i < n; i++) {
+        const cvi_slot *slot = &s->x->slots[s->g->inputs[i]];
+        if (!slot->known || !cvi_form_bytes(&slot->shape, CVS_PLAIN, &bytes[i])) {
+            bytes[i] = 0;
+        }
+    }
+    cvs_status status = cvi_live_bytes(s->g, &s->groups, bytes, s->out, err);
+    cvi_free(bytes);
+    return status;
+}
+
 static void survey_model(survey *s) {
     cvi_fields(s->x, s->field);
     for (int n = 0; n < s->g->n_nodes; n++) {
@@ -183,6 +202,7 @@ cvs_status cvs_model_summarize(const cvs_model *model, const cvs_run_options *op
     }
     if (status == CVS_OK) {
         survey_model(&s);
+        status = survey_memory(&s, err);
     }
     cvi_exec_free(s.x);
     cvi_groups_free(&s.groups);

@@ -234,6 +234,7 @@ static void numbers_are_those_of_the_analysis(void **state) {
             assert_int_equal(a->trainable, s.params_trainable);
             assert_int_equal(a->macs, s.macs);
             assert_int_equal(a->bytes, s.activation_bytes);
+            assert_int_equal(a->peak_bytes, s.live_peak_bytes);
             assert_int_equal(cvi_table_make(a, &o, &t, NULL), CVS_OK);
             int64_t params = 0, macs = 0, bytes = 0;
             for (int r = 0; r + 1 < t.n; r++) {
