@@ -233,7 +233,8 @@ typedef struct cvi_draw_style {
     int most;  /* models side by side: 1, 2, ...; 0 = any number */
     bool raw;  /* wants arch entries neither simplified nor grouped */
     bool sources_only; /* reads source[].text itself; arch entries may be NULL */
-    bool (*reads)(const char *text); /* whether a text is of the kind that only this style draws; NULL: none is */
+    bool (*reads)(
+        const char *text); /* whether a text is of the kind that only this style draws; NULL: none is */
     cvs_status (*draw)(const cvi_draw_job *job, cvi_drawing *out, cvs_error *err);
 } cvi_draw_style;
 

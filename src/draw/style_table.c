@@ -118,13 +118,13 @@ static void heading(const cvi_table *t, const cvs_draw_options *o, bool markdown
     const cvi_arch *a = t->arch;
     const char *title = o->title != NULL ? o->title : a->name;
     if (title[0] != '\0') {
-        char *clean = cvi_malloc(cvi_text_clean(title, NULL) + 1);
-        out->failed = out->failed || clean == NULL;
-        if (clean != NULL) {
-            cvi_text_clean(title, clean);
-            cvi_buf_printf(out, markdown ? "# %s\n\n" : "%s\n", clean);
-        }
-        cvi_free(clean);
+        cvi_row row = {.kind = CVI_ROW_LAYER};
+        cvi_buf cell = {0};
+        row.cell[CVI_COL_NAME] = title;
+        clean_cell(&row, CVI_COL_NAME, markdown, &cell);
+        cvi_buf_printf(out, markdown ? "# %s\n\n" : "%s\n", cell.data != NULL ? cell.data : "");
+        out->failed = out->failed || cell.failed;
+        cvi_buf_free(&cell);
     }
     cvi_buf_printf(out,
                    cvi_tr(a->lang, "input %s; %s parameters, %s MACs, activations %s, peak %s; batch %lld"),
