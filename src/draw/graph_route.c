@@ -7,6 +7,7 @@
 #include <math.h>
 
 #define CORRIDOR 30.0 /* between columns of the page */
+#define VALLEY   90.0 /* between the slopes of an encoder-decoder */
 #define PAD      7.0  /* as in graph_layout.c */
 #define ROUND    9.0
 #define HEAD                                                                                                 \
@@ -21,6 +22,7 @@ typedef struct piece {
     double low, high;  /* across */
     double start, end; /* along, with the room that frames take */
     double c, m;       /* added to both coordinates */
+    bool up;           /* runs from the bottom up: m counts from its end */
 } piece;
 
 typedef struct router {
@@ -31,7 +33,8 @@ typedef struct router {
     bool *may_break;     /* after this rank */
     double *head, *tail; /* per rank: room for frames that begin or end there */
     bool failed;
-    double c, m; /* offset of what is being drawn */
+    double c, m, sign; /* offset of what is being drawn, and its direction */
+    double valley;     /* height of the drawing, 0: no valley */
 } router;
 
 /* ---- pieces -------------------------------------------------------------------------------------------------------- */
@@ -195,7 +198,7 @@ static void add_step(router *r, char op, const double *cm, int n) {
     cvi_step *s = &l->steps[l->n_steps++];
     *s = (cvi_step){.op = op};
     for (int i = 0; i < n; i += 2) {
-        double c = cm[i] + r->c, m = cm[i + 1] + r->m;
+        double c = cm[i] + r->c, m = cm[i + 1] * r->sign + r->m;
         s->p[i] = l->across ? m : c;
         s->p[i + 1] = l->across ? c : m;
     }
@@ -209,7 +212,7 @@ static void move_to(router *r, double c, double m) {
 static void line_to(router *r, double c, double m) {
     const cvi_step *last = &r->l->steps[r->l->n_steps - 1];
     const double *at = last->op == 'C' ? &last->p[4] : last->p;
-    double x = r->l->across ? m + r->m : c + r->c, y = r->l->across ? c + r->c : m + r->m;
+    double x = r->l->across ? m * r->sign + r->m : c + r->c, y = r->l->across ? c + r->c : m * r->sign + r->m;
     if (!r->failed && (fabs(at[0] - x) > 1e-6 || fabs(at[1] - y) > 1e-6)) {
         add_step(r, 'L', (double[]){c, m}, 2);
     }
@@ -261,6 +264,7 @@ static void route_wrap(router *r, int i) {
     double cu = p->c[l->from] + a->c, cv = p->c[l->to] + b->c;
     double out = a->end + a->m + FOOT * 0.6, in = ENTRY, up = a->high + a->c + CORRIDOR / 2;
     r->c = r->m = 0.0;
+    r->sign = 1.0;
     move_to(r, cu, box_top(r, l->from) + along_of(r, l->from) + a->m);
     line_to(r, cu, out - ROUND);
     go_round(r, cu, out, ROUND, 0);
@@ -271,6 +275,58 @@ static void route_wrap(router *r, int i) {
     line_to(r, cv - ROUND, in);
     go_round(r, cv, in, 0, ROUND);
     line_to(r, cv, box_top(r, l->to) + b->m);
+}
+
+/* Over the valley: level from side to side; the main path round its bottom. */
+static void route_bridge(router *r, int i) {
+    cvi_planner *p = r->p;
+    int u = p->v->links[i].from, v = p->v->links[i].to;
+    const piece *a = &r->pieces[0], *b = &r->pieces[1];
+    double cu = p->c[u] + a->c, cv = p->c[v] + b->c;
+    r->c = r->m = 0.0;
+    r->sign = 1.0;
+    if (p->runs[i].kind == CVI_RUN_RAIL) {
+        double m = box_top(r, u) + along_of(r, u) / 2;
+        move_to(r, cu + across_of(r, u) / 2, m);
+        line_to(r, cv - across_of(r, v) / 2, m);
+        return;
+    }
+    double out = r->valley + FOOT * 0.7;
+    move_to(r, cu, box_top(r, u) + along_of(r, u));
+    line_to(r, cu, out - ROUND);
+    go_round(r, cu, out, ROUND, 0);
+    line_to(r, cv - ROUND, out);
+    go_round(r, cv, out, 0, -ROUND);
+    line_to(r, cv, r->valley - box_top(r, v));
+}
+
+/* Two slopes side by side: down on the left, up on the right. */
+static void arrange_valley(router *r, int bottom, double *across, double *along) {
+    cvi_planner *p = r->p;
+    r->n_pieces = 2;
+    r->pieces[0] = (piece){.first = 0, .last = bottom, .low = HUGE_VAL, .high = -HUGE_VAL};
+    r->pieces[1] = (piece){.first = bottom + 1, .last = p->n_ranks - 1, .low = HUGE_VAL, .high = -HUGE_VAL};
+    for (int b = 0; b < p->v->n_boxes; b++) {
+        piece *q = &r->pieces[p->rank[b] > bottom];
+        q->low = fmin(q->low, p->c[b] - across_of(r, b) / 2);
+        q->high = fmax(q->high, p->c[b] + across_of(r, b) / 2);
+    }
+    for (int i = 0; i < p->v->n_links; i++) { /* rails that stay on one side */
+        int from = p->rank[p->v->links[i].from] > bottom, to = p->rank[p->v->links[i].to] > bottom;
+        if (p->runs[i].kind == CVI_RUN_RAIL && from == to) {
+            r->pieces[from].low = fmin(r->pieces[from].low, p->runs[i].c);
+            r->pieces[from].high = fmax(r->pieces[from].high, p->runs[i].c);
+        }
+    }
+    for (int k = 0; k < p->n_ranks; k++) {
+        p->piece[k] = k > bottom;
+    }
+    r->pieces[0].c = -r->pieces[0].low;
+    r->pieces[1].c = r->pieces[0].high - r->pieces[0].low + VALLEY - r->pieces[1].low;
+    r->pieces[1].m = r->valley;
+    r->pieces[1].up = true;
+    *across = r->pieces[1].c + r->pieces[1].high;
+    *along = r->valley + FOOT;
 }
 
 static void route_rail_end(router *r, int v, const cvi_run *run) {
@@ -300,7 +356,7 @@ static void route(router *r, int i) {
     bool crosses = p->piece[ru] != p->piece[rv];
     out->wraps = crosses && run->kind == CVI_RUN_STRAIGHT;
     out->joins = crosses && !out->wraps;
-    if (out->wraps) {
+    if (out->wraps && r->valley <= 0.0) {
         route_wrap(r, i);
         out->count = r->l->n_steps - out->first;
         return;
@@ -308,6 +364,13 @@ static void route(router *r, int i) {
     const piece *q = &r->pieces[p->piece[rv]];
     r->c = q->c;
     r->m = q->m;
+    r->sign = q->up ? -1.0 : 1.0;
+    if (crosses && r->valley > 0.0) {
+        out->wraps = out->joins = false;
+        route_bridge(r, i);
+        out->count = r->l->n_steps - out->first;
+        return;
+    }
     double leave = rank_end(r, ru);
     if (crosses) { /* from the arrow that came over */
         leave = q->start - HEAD + ENTRY + ROUND;
@@ -320,7 +383,7 @@ static void route(router *r, int i) {
         line_to(r, p->c[v], box_top(r, v));
         out->straight = true;
         out->label_x = r->l->across ? middle + r->m : p->c[u] + r->c;
-        out->label_y = r->l->across ? p->c[u] + r->c : middle + r->m;
+        out->label_y = r->l->across ? p->c[u] + r->c : middle * r->sign + r->m;
     } else if (run->kind == CVI_RUN_BEND && rv == ru + 1) {
         bend(r, p->c[u], leave, p->c[v], gap_end(r, rv));
         line_to(r, p->c[v], box_top(r, v));
@@ -334,7 +397,7 @@ static void route(router *r, int i) {
 /* ---- boxes and frames ------------------------------------------------------------------------------------------------------ */
 
 static cvi_place on_page(const router *r, const piece *q, double c, double m, double across, double along) {
-    cvi_place at = {.x = c + q->c, .y = m + q->m, .w = across, .h = along};
+    cvi_place at = {.x = c + q->c, .y = q->up ? q->m - m - along : m + q->m, .w = across, .h = along};
     if (r->l->across) {
         at = (cvi_place){.x = m + q->m, .y = c + q->c, .w = along, .h = across};
     }
@@ -412,8 +475,17 @@ cvs_status cvi_route_all(cvi_planner *p, cvi_layout *l, cvs_error *err) {
         find_breaks(&r);
         ok = !r.failed;
     }
+    int bottom = ok ? cvi_valley(p) : -1;
+    if (bottom >= 0) {
+        r.valley = cvi_valley_align(p, bottom);
+        ok = r.valley > 0.0;
+    }
     if (ok) {
-        choose_pieces(&r, &across, &along);
+        if (bottom >= 0) {
+            arrange_valley(&r, bottom, &across, &along);
+        } else {
+            choose_pieces(&r, &across, &along);
+        }
         l->width = l->across ? along : across;
         l->height = l->across ? across : along;
         place_boxes(&r);

@@ -44,6 +44,11 @@ typedef struct cvi_planner {
 } cvi_planner;
 
 bool cvi_in_frame(const cvi_view *v, int box, int frame);
+/* The rank after which an encoder-decoder turns back, -1: it is none that can be drawn as a valley (graph_valley.c). */
+int cvi_valley(const cvi_planner *p);
+/* Moves the ranks so that arrows across are level; those after `bottom` count from the bottom up. Returns the height, -1
+ * when out of memory. */
+double cvi_valley_align(cvi_planner *p, int bottom);
 cvs_status cvi_route_all(cvi_planner *p, cvi_layout *l, cvs_error *err);
 
 #endif

@@ -319,6 +319,69 @@ static void no_arrow_runs_through_a_box(void **state) {
     }
 }
 
+static void check_figure(const cvs_model *model, const cvs_draw_options *o) {
+    cvs_draw_source source = {.model = model};
+    cvs_figure *figure = NULL;
+    cvs_error err = {0};
+    char text[900], *faults = NULL, *one = NULL, *two = NULL;
+    if (cvs_draw_architecture_figure(&source, 1, o, &figure, &err) != CVS_OK) {
+        fail_msg("%s", cvs_error_text(&err, text, sizeof text));
+    }
+    if (cvs_figure_check(figure, &faults) > 0) {
+        cvs_model_info info;
+        cvs_model_describe(model, &info);
+        fail_msg("%s: %s", info.name, faults);
+    }
+    cvs_free(faults);
+    cvs_figure_free(figure);
+    assert_int_equal(cvs_draw_architecture_memory(&source, 1, o, ".svg", &one, NULL, &err), CVS_OK);
+    assert_int_equal(cvs_draw_architecture_memory(&source, 1, o, ".svg", &two, NULL, &err), CVS_OK);
+    assert_string_equal(one, two);
+    assert_well_formed(one);
+    assert_non_null(strstr(one, "<text"));
+    cvs_free(one);
+    cvs_free(two);
+}
+
+/* Down on the left, up on the right, arrows level between. */
+static void encoder_decoders_are_valleys(void **state) {
+    (void)state;
+    cvs_model *model =
+        open_text("input 1x64x64 | e1: conv 8 k3 relu | p1: maxpool k2 | e2: conv 16 k3 relu | p2: "
+                  "maxpool k2 | m: conv 32 k3 relu | u2: deconv 16 k2 s2 | c2: from u2,e2 concat | d2: "
+                  "conv 16 k3 relu | u1: deconv 8 k2 s2 | c1: from u1,e1 concat | d1: conv 8 k3 relu",
+                  "u.net");
+    cvs_draw_options o = {.style = "graph"};
+    cvi_arch *a = arch_of(model, &o);
+    cvi_view *v = NULL;
+    cvi_layout *l = NULL;
+    cvi_layout_options lo = {.aspect = 1.2};
+    cvi_box_size sizes[40];
+    assert_int_equal(cvi_view_make(a, &o, NULL, 0, &v, NULL), CVS_OK);
+    assert_in_range(v->n_boxes, 10, 40);
+    for (int b = 0; b < v->n_boxes; b++) {
+        sizes[b] = (cvi_box_size){60 + b, 20 + b % 3 * 7};
+    }
+    assert_int_equal(cvi_layout_make(v, sizes, &lo, &l, NULL), CVS_OK);
+    int bridges = 0;
+    for (int i = 0; i < v->n_links; i++) {
+        const cvi_place *from = &l->boxes[v->links[i].from], *to = &l->boxes[v->links[i].to];
+        if (l->routes[i].rail) {
+            bridges++;
+            assert_true(to->x > from->x + from->w);
+            assert_true(from->y + from->h / 2 - to->y - to->h / 2 < 0.01);
+            assert_true(to->y + to->h / 2 - from->y - from->h / 2 < 0.01);
+        }
+    }
+    assert_int_equal(bridges, 2);
+    assert_int_equal(cvi_layout_check(l, NULL), 0);
+    cvi_layout_free(l);
+    cvi_view_free(v);
+    cvi_arch_free(a);
+    check_figure(model, &o);
+    cvs_model_free(model);
+}
+
 static const char *const prototxts[] = {"SSD300",     "YOLO",           "alexnet", "fcn-16s",
                                         "googlenet",  "inceptionv3",    "nin",     "resnet-50",
                                         "squeezenet", "squeezenet_v11", "vgg-16",  "zynqnet"};
@@ -347,30 +410,6 @@ static void prototxts_are_laid_out(void **state) {
 }
 
 /* ---- figures ------------------------------------------------------------------------------------------------------------ */
-
-static void check_figure(const cvs_model *model, const cvs_draw_options *o) {
-    cvs_draw_source source = {.model = model};
-    cvs_figure *figure = NULL;
-    cvs_error err = {0};
-    char text[900], *faults = NULL, *one = NULL, *two = NULL;
-    if (cvs_draw_architecture_figure(&source, 1, o, &figure, &err) != CVS_OK) {
-        fail_msg("%s", cvs_error_text(&err, text, sizeof text));
-    }
-    if (cvs_figure_check(figure, &faults) > 0) {
-        cvs_model_info info;
-        cvs_model_describe(model, &info);
-        fail_msg("%s: %s", info.name, faults);
-    }
-    cvs_free(faults);
-    cvs_figure_free(figure);
-    assert_int_equal(cvs_draw_architecture_memory(&source, 1, o, ".svg", &one, NULL, &err), CVS_OK);
-    assert_int_equal(cvs_draw_architecture_memory(&source, 1, o, ".svg", &two, NULL, &err), CVS_OK);
-    assert_string_equal(one, two);
-    assert_well_formed(one);
-    assert_non_null(strstr(one, "<text"));
-    cvs_free(one);
-    cvs_free(two);
-}
 
 static void figures_pass_the_checks(void **state) {
     (void)state;
@@ -513,6 +552,7 @@ int main(void) {
         cmocka_unit_test(numbers_are_those_of_the_analysis),
         cmocka_unit_test(vgg_sees_212_pixels_after_its_last_pooling),
         cmocka_unit_test(no_arrow_runs_through_a_box),
+        cmocka_unit_test(encoder_decoders_are_valleys),
         cmocka_unit_test(prototxts_are_laid_out),
         cmocka_unit_test(figures_pass_the_checks),
         cmocka_unit_test(everything_is_drawn_once),
