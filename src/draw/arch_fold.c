@@ -215,9 +215,15 @@ static bool is_level(const cvi_arch *a, int before, int first, int count) {
     return true;
 }
 
-/* The place before a block is its own beginning: the 1x1 convolution that all its branches read. */
-static bool leads_in(const cvi_arch *a, int start, int done) {
+/* The place before a block is its own beginning: the 1x1 convolution that all its branches read, but not its end (that
+ * would be a shortcut round the block). */
+static bool leads_in(const cvi_arch *a, int start, int end, int done) {
     const cvi_arch_node *n = &a->nodes[CVI_MAX(start, 0)];
+    for (int k = a->edge_at[end]; k < a->edge_at[end + 1]; k++) {
+        if (a->edges[k].from == start) {
+            return false;
+        }
+    }
     return start > done && start > 0 && n->kind == CVI_NODE_LAYER && n->windowed &&
            n->cls == CVI_CLASS_CONV && n->kernel[0] == 1 && n->stride[0] == 1;
 }
@@ -230,7 +236,7 @@ static void find_blocks(folder *f) {
         /* a cut: everything read later than i is i itself */
         if (reach <= i) {
             int first = start + 1, count = i - start;
-            if (count >= 3 && leads_in(a, start, done)) {
+            if (count >= 3 && leads_in(a, start, i, done)) {
                 first--;
                 count++;
             }
