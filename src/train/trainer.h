@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers, losses and schedules (optimizer.c, loss.c, schedule.c),
+ * trainer.h (internal) - the parts of training: what a recipe says (recipe.c), optimisers, losses and schedules (optimizer.c, losses.c, schedule.c),
  * parameters (params.c), pictures as numbers (samples.c), one step and one evaluation (trainer.c), the curves (history.c), what a
  * run leaves on disk (state.c), and the loop over epochs (loop.c).
  */
@@ -47,7 +47,7 @@ typedef struct cvi_setting {
     bool whole;
 } cvi_setting;
 
-/* ---- losses (loss.c, losses.def, loss_*.c) --------------------------------------------------------------- */
+/* ---- losses (losses.c, losses.def, loss_*.c) --------------------------------------------------------------- */
 typedef struct cvi_loss_row {
     int64_t k;            /* numbers of one picture */
     const float *x;       /* [k] logits, or what the network answers where the loss says so */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * loss.c - the list of losses and looking them up, and a batch's sum of one; each is in a file of its own, loss_<name>.c.
+ * losses.c - the list of losses and looking them up, and a batch's sum of one; each is in a file of its own, loss_<name>.c.
  */
 #include "train/trainer.h"
 
