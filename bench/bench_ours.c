@@ -94,7 +94,8 @@ static void say_ok(void) {
 static cvs_status open_model(bench *b) {
     cvs_error *err = &b->err;
     cvs_run_options options = {.threads = (int)number(b, "threads", 2),
-                               .answer_only = strcmp(setting(b, "keep", "all"), "answer") == 0};
+                               .answer_only = strcmp(setting(b, "keep", "all"), "answer") == 0,
+                               .for_gradients = strcmp(setting(b, "keep", "all"), "gradients") == 0};
     cvs_status s = cvs_model_open(setting(b, "model", ""), NULL, &b->model, err);
     if (s == CVS_OK) {
         s = cvs_npy_read(setting(b, "input", ""), NULL, &b->input, err);

@@ -25,6 +25,9 @@ typedef struct cvs_run_options {
     /* Faster and smaller: only the outputs (and logits) stay in memory after a run. Another layer can still be read, it is then
      * computed again; not where a model with a fixed batch ran several times. */
     bool answer_only;
+    /* For runs that will be explained (cvs_explain): values inside a fused group (a convolution's sum before its normalisation and
+     * rectifier) are not written; all that gradients read is. The others can still be read, as above. */
+    bool for_gradients;
     int64_t batch, height, width; /* for free dimensions of the first input; 0 = 1 and a sensible side */
     cvs_limits limits;
     cvs_progress progress;

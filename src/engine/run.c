@@ -119,7 +119,9 @@ static cvs_status forward(cvs_run *run, const cvs_tensor *inputs, cvs_error *err
             .exact = run->options.exact,
             .plain = run->options.plain,
             .keep_aux = false,
-            .keep = run->options.answer_only ? CVI_KEEP_ANSWER : CVI_KEEP_ALL,
+            .keep = run->options.answer_only     ? CVI_KEEP_ANSWER
+                    : run->options.for_gradients ? CVI_KEEP_GRADIENTS
+                                                 : CVI_KEEP_ALL,
             .keep_values = &logit,
             .n_keep = 1,
             .max_bytes = run->options.limits.max_memory_bytes,
@@ -265,7 +267,10 @@ static cvs_status run_passes(cvs_run *run, int64_t passes, cvs_error *err) {
             CVI_TRY(begin_join(run, err));
         }
         for (int v = 0; v < g->n_values; v++) {
-            if (!g->values[v].constant && (!run->options.answer_only || run->exec->slots[v].keep)) {
+            bool there =
+                run->exec->slots[v].keep ||
+                (!run->options.answer_only && !(run->options.for_gradients && run->exec->slots[v].inner));
+            if (!g->values[v].constant && there) {
                 CVI_TRY(join_value(run, v, batch, p * batch, total, err));
             }
         }

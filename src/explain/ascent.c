@@ -96,7 +96,9 @@ static cvs_status plan_for(cvs_ascent *a, const cvs_tensor *picture, cvs_error *
     cvi_exec_options options = {.pool = a->pool,
                                 .exact = a->options.exact,
                                 .plain = a->options.plain,
-                                .keep_aux = true,
+                                .keep = CVI_KEEP_GRADIENTS,
+                                .keep_values = &a->value,
+                                .n_keep = 1,
                                 .max_bytes = a->options.limits.max_memory_bytes};
     CVI_TRY(cvi_exec_new(a->model->graph, picture, &options, &a->exec, err));
     cvs_status s = make_seed(a, err);

@@ -410,9 +410,36 @@ static void ascent(void **state) {
     end(&a);
 }
 
+/* A run that writes only what gradients read explains as one that keeps everything. */
+static void run_for_gradients(void **state) {
+    (void)state;
+    static const char *const methods[] = {"gradient", "guided-backprop", "gradcam", "layercam", "gradient"};
+    asked a;
+    begin(&a, true);
+    cvs_run *every = a.run;
+    NET_OK(&a.n,
+           cvs_run_new(a.n.model, &(cvs_run_options){.threads = 1, .for_gradients = true}, &a.run, &a.n.err));
+    cvs_run *lean = a.run;
+    for (int i = 0; i < CVI_COUNT(methods); i++) { /* again and again on one run */
+        NET_OK(&a.n, cvs_run_tensors(lean, &a.x, 1, &a.n.err));
+        NET_OK(&a.n, cvs_run_tensors(every, &a.x, 1, &a.n.err));
+        a.run = every;
+        cvs_explanation e = ask(&a, methods[i]);
+        a.run = lean;
+        cvs_explanation f = ask(&a, methods[i]);
+        assert_true(largest(&e.map) > 1e-6);
+        assert_true(net_difference(&e.map, &f.map) <= 1e-5 * largest(&e.map));
+        cvs_explanation_free(&e);
+        cvs_explanation_free(&f);
+    }
+    cvs_run_free(every);
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ascent),
+        cmocka_unit_test(run_for_gradients),
         cmocka_unit_test(cams_agree_on_a_gap_head),
         cmocka_unit_test(layercam_is_the_positive_part),
         cmocka_unit_test(without_rectifiers_all_rules_are_the_gradient),
