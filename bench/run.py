@@ -73,6 +73,11 @@ def open_driver(env, kind, name, raise_priority=True):
     return drive.Driver(name, command, more, raise_priority)
 
 
+def warm_steps(row):
+    """Times of the work before outputs are compared: both sides must have made the same number of steps where steps add up."""
+    return 5 if row.tolerance == "losses" else row.extra.get("warm", 1 if row.slow else 2)
+
+
 def scout(env, row, ours, folder, seconds):
     """Tries every configuration of the peer shortly, compares its output, and leaves the fastest one open: (form, driver)."""
     best, tried, faults = None, [], []
@@ -81,7 +86,7 @@ def scout(env, row, ours, folder, seconds):
         try:
             driver = open_driver(env, form.kind, "%s (%s)" % (form.name, form.config))
             ours.pause()
-            driver.prepare(**dict(form.settings, warm=5 if row.tolerance == "losses" else 1 if row.slow else 2))
+            driver.prepare(**dict(form.settings, warm=warm_steps(row)))
             compare(row, ours, driver, folder)
             ours.pause()
             side = drive.Side(driver, form.scale)
@@ -125,7 +130,7 @@ def measure(env, row, seconds):
         ours = open_driver(env, "ours", "Convscope")
         theirs = None
         try:
-            ours.prepare(**dict(row.ours, warm=1 if row.slow else 2) if row.tolerance != "losses" else dict(row.ours, warm=5))
+            ours.prepare(**dict(row.ours, warm=warm_steps(row)))
             form, theirs, tried = scout(env, row, ours, folder, seconds)
             sides = [drive.Side(ours), drive.Side(theirs, form.scale)]
             for attempt in range(env.tries):
