@@ -25,12 +25,20 @@ def convert(convscope, source, target):
         sys.exit("models: %s" % p.stderr.strip())
 
 
-def every_value(path, target):
-    """The same graph with the output of every node as an output: what a user of ONNX Runtime must do to see all of them."""
+def every_value(path, target, maps_only=False):
+    """The same graph with the output of every node as an output: what a user of ONNX Runtime must do to see all of them. maps_only:
+    not those that a runtime may fuse away, in front of a normalisation, sum or rectifier that alone reads them."""
     m = onnx.load(path)
     have = {o.name for o in m.graph.output}
+    readers = {}
     for node in m.graph.node:
-        if node.output[0] not in have and node.op_type != "Dropout":
+        for name in node.input:
+            readers.setdefault(name, []).append(node.op_type)
+    behind = {"Conv": {"BatchNormalization", "Relu", "Clip"}, "BatchNormalization": {"Relu", "Clip", "Add"}, "Add": {"Relu"},
+              "Gemm": {"Relu"}}
+    for node in m.graph.node:
+        fused = len(readers.get(node.output[0], [])) == 1 and readers[node.output[0]][0] in behind.get(node.op_type, ())
+        if node.output[0] not in have and node.op_type != "Dropout" and not (maps_only and fused):
             m.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None))
     onnx.save(m, target)
 
@@ -112,6 +120,7 @@ def main(convscope, zoo, folder):
         parts = arrays(at(net + ".onnx"), at(net + ".npz"))
         if net in ("vgg16", "resnet50", "squeezenet1_1", "mobilenet_v2"):
             every_value(at(net + ".onnx"), at(net + "_all.onnx"))
+            every_value(at(net + ".onnx"), at(net + "_maps.onnx"), maps_only=True)
         if net in ("tiny_vgg", "keras_cifar"):
             os.makedirs(at(net), exist_ok=True)
             for i, layer in enumerate(parts):
