@@ -209,6 +209,7 @@ static int run(cli *c) {
     if (!check(c, &o) || !check_settings(c, &o) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
+    run_options.for_gradients = true;
     return explain(c, &run_options, &o) == CVS_OK ? 0 : cli_fail(c);
 }
 
