@@ -310,7 +310,8 @@ cvs_status cvi_sketch_begin_blocks(cvi_sketch *k, const cvi_draw_job *job, cvs_e
     }
     for (int g = 0; g < a->n_groups; g++) { /* to fold one box would hide nothing */
         const cvi_arch_group *group = &a->groups[g];
-        open[g] = group->kind == CVI_GROUP_STAGE ? 1 : group->count / CVI_MAX(group->repeat, 1) < 2 ? 2 : 0;
+        int unit = group->count / CVI_MAX(group->repeat, 1); /* a block of many boxes is most of the net */
+        open[g] = group->kind == CVI_GROUP_STAGE || unit > 18 ? 1 : unit < 2 ? 2 : 0;
     }
     cvs_status s = begin(k, job, open, 0, err);
     cvi_free(open);
