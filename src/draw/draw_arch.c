@@ -2,6 +2,7 @@
  * draw_arch.c - draws architectures: from models and options to a style, and from its scene or text to a file.
  */
 #include "draw/arch.h"
+#include "draw/convnetdraw.h"
 
 #include <ctype.h>
 #include <strings.h>
@@ -179,8 +180,13 @@ static void release(session *s) {
 }
 
 static cvs_status read_source(session *s, const cvs_draw_source *source, int i, cvs_error *err) {
-    if (source->model == NULL) {
-        return CVS_OK;
+    if (source->model == NULL) { /* a text: one that describes a network serves every style */
+        bool script = source->text != NULL && cvi_convnetdraw_match(source->text);
+        const char *name = source->name != NULL ? source->name : "";
+        cvs_status status =
+            script ? cvi_arch_from_convnetdraw(source->text, cvi_path_base(name), s->o.lang, &s->arch[i], err)
+                   : CVS_OK;
+        return status == CVS_OK ? status : cvi_at_file(err, status, name);
     }
     return s->style != NULL && s->style->raw ? cvi_arch_read(source->model, &s->o, &s->arch[i], err)
                                              : cvi_arch_from_model(source->model, &s->o, &s->arch[i], err);

@@ -2,6 +2,7 @@
  * style_volume.c - the architecture as boxes in space: a slab is channels wide, rows high and columns deep, one oblique
  * projection (depth runs up and to the right). Slabs of one size stand close together, a step in size has an arrow;
  * links that skip run as rails above; an encoder and decoder with skips of equal size become a V; long chains take rows.
+ * Over 700 lines because places, rails and the V share one set of measures.
  */
 #include "draw/sketch.h"
 
@@ -144,11 +145,15 @@ static double size_reach(const volume *v, const solid *b) {
                            : fmax(HALF * b->d, -HALF * b->d + 8 + 0.71 * cvi_text_width(&small, b->size));
 }
 
+static double reach_left(const solid *b) {
+    return fmax(HALF * b->d, HALF * b->d + (b->label - b->w) / 2);
+}
+
 /* Free axis between a solid and the one before it. */
 static double gap_before(const volume *v, int i) {
     const solid *p = &v->at[i - 1], *b = &v->at[i];
     bool close = !b->starts && b->linked;
-    double gap = close ? 4.0 * v->shrink : fmax(size_reach(v, p) + 5, 13 * v->shrink) + HALF * b->d;
+    double gap = close ? 4.0 * v->shrink : fmax(size_reach(v, p) + 5, 13 * v->shrink) + reach_left(b);
     double pitch = p->w / 2 + b->w / 2 + HALF * (p->d - b->d);
     double least = fmax((p->label + b->label) / 2 + 2.5, b->ball || p->ball || v->is_v ? 0 : 9.5);
     if (b->ball || p->ball) {
@@ -160,11 +165,6 @@ static double gap_before(const volume *v, int i) {
         gap = fmax(gap, HALF * p->d + HALF * b->d + 8);
     }
     return fmax(gap, least - pitch);
-}
-
-/* Left and right of a solid beyond its axis. */
-static double reach_left(const solid *b) {
-    return fmax(HALF * b->d, HALF * b->d + (b->label - b->w) / 2);
 }
 
 /* In a V a smaller size begins below the end of the larger one, a larger one above the end of the smaller. */
@@ -212,8 +212,7 @@ static double place_solids(volume *v) {
 
 /* ---- skips ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_skip(const volume *v, const cvi_link *l) {
-    (void)v;
+static bool is_skip(const cvi_link *l) {
     return l->to != l->from + 1;
 }
 
@@ -489,11 +488,10 @@ static bool has_frames(const volume *v, int first, int end) {
 }
 
 /* A hull behind the solids of every repeated unit of this row, with its name and count. */
-static void draw_frames(volume *v, int row, int first, int end, double up, double down) {
+static void draw_frames(volume *v, int first, int end, double up, double down) {
     cvi_sketch *k = v->k;
     cvi_paint hull = {.fill = k->t->role[CVI_PANEL], .stroke = k->t->role[CVI_LINE], .width = 0.6};
     cvi_font font = cvi_sketch_font(k, 6.5, true, CVI_INK);
-    (void)row;
     for (int i = first; i < end; i++) {
         int f = repeat_of(v, i), last = i;
         while (f >= 0 && last + 1 < end && repeat_of(v, last + 1) == f) {
@@ -531,7 +529,7 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     int n = 0, letters = 0;
     for (int i = 0; i < view->n_links; i++) {
         const cvi_link *l = &view->links[i];
-        if (!is_skip(v, l)) {
+        if (!is_skip(l)) {
             continue;
         }
         if (v->at[l->from].row == row && v->at[l->to].row == row) {
@@ -556,7 +554,7 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     for (int i = first; i < end; i++) {
         v->at[i].y = k->y + up;
     }
-    draw_frames(v, row, first, end, stub + (letters > 0 ? 9 : -5), down + 11);
+    draw_frames(v, first, end, stub + (letters > 0 ? 9 : -5), down + 11);
     if (row > 0 && v->at[first].linked) { /* where the row before goes on */
         const solid *p = &v->at[first - 1], *b = &v->at[first];
         double x = p->x + p->w, turn = x + size_reach(v, p) + 5, back = k->left - 4,
@@ -579,13 +577,12 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     for (int i = 0; i < n; i++) {
         draw_rail(v, &rails[i], height[i]);
     }
-    int number = 0;
     double taken = 0;
     for (int i = first; i < end; i++) {
-        number = 0;
+        int number = 0;
         for (int l = 0; l < view->n_links; l++) {
             const cvi_link *link = &view->links[l];
-            if (is_skip(v, link) && v->at[link->from].row != v->at[link->to].row) {
+            if (is_skip(link) && v->at[link->from].row != v->at[link->to].row) {
                 if (link->to == i || link->from == i) {
                     draw_letter(v, letter(k, number), i, link->from == i, stub, &taken);
                 }
@@ -611,7 +608,7 @@ static void draw_v(volume *v) {
     for (int i = 0; i < k->view->n_links; i++) {
         const cvi_link *l = &k->view->links[i];
         const solid *a = &v->at[l->from], *b = &v->at[l->to];
-        if (!is_skip(v, l)) {
+        if (!is_skip(l)) {
             continue;
         }
         double y = fmin(top_of(a), top_of(b)) - 5, x0 = a->x + a->w * 0.62, x1 = b->x + b->w * 0.5;
