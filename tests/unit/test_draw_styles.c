@@ -18,7 +18,7 @@
 
 static const char *const nets[] = {"lenet5",       "vgg16",       "resnet50", "inception_v3",
                                    "mobilenet_v2", "densenet121", "tiny_vgg"};
-static const char *const styles[] = {"volume", "glyph", "lenet", "convnetdraw"};
+static const char *const styles[] = {"volume", "glyph", "lenet", "convnetdraw", "fc"};
 
 static cvs_model *open_text(const char *text) {
     cvs_model *model = NULL;
