@@ -191,6 +191,10 @@ static const char *word_of(const maker *m, const cvi_node *node) {
         const char *colon = strstr(node->op, "::");
         return colon != NULL ? colon + 2 : node->op;
     }
+    const char *known = op->known_as != NULL ? op->known_as(m->g, node) : NULL;
+    if (known != NULL) {
+        return known;
+    }
     if (m->a->lang == CVS_ZH) {
         return op->word_zh != NULL ? op->word_zh : op->text.title_zh != NULL ? op->text.title_zh : op->name;
     }

@@ -80,9 +80,12 @@ static cvs_status fit(drawn *d, int n_models, cvs_error *err) {
     }
     static const int most[] = {0, 60, 36, 24, 14};
     double w = page_w[o->fit] / n_models - 2 * MARGIN, h = page_h[o->fit] - 2 * MARGIN - 60.0;
-    for (int i = 0; i < CVI_COUNT(most); i++) {
+    unsigned labels = d->style.labels;
+    int ways = o->labels == 0 && labels != 0 ? 2 : 1; /* rather without names than folded further */
+    for (int i = 0; i < CVI_COUNT(most) * ways; i++) {
         release(d);
-        CVI_TRY(lay_out(d, across, across ? w : h, 0.0, most[i], err));
+        d->style.labels = ways == 2 && i % 2 == 1 ? 0u : labels;
+        CVI_TRY(lay_out(d, across, across ? w : h, 0.0, most[i / ways], err));
         if (d->layout->width <= w && d->layout->height <= h) {
             break;
         }

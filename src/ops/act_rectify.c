@@ -302,10 +302,21 @@ const cvi_op cvi_op_shrink = {
 
 static const cvi_op_io clip_in[] = {
     {"input", CVI_DATA, false, false}, {"min", CVI_DATA, true, false}, {"max", CVI_DATA, true, false}};
+/* A one-element constant, or `otherwise`. */
+static double limit_of(const cvi_graph *g, const cvi_node *node, int k, double otherwise) {
+    const cvs_tensor *t = k < node->n_in && node->in[k] >= 0 ? g->values[node->in[k]].constant : NULL;
+    return t != NULL && t->data != NULL && cvs_tensor_count(t) == 1 ? cvi_get(t, 0) : otherwise;
+}
+
+static const char *clip_known_as(const cvi_graph *g, const cvi_node *node) {
+    return limit_of(g, node, 1, -1.0) == 0.0 && limit_of(g, node, 2, -1.0) == 6.0 ? "ReLU6" : NULL;
+}
+
 const cvi_op cvi_op_clip = {
     .name = "Clip",
     .word_en = "clip",
     .word_zh = "截断",
+    .known_as = clip_known_as,
     .since = 11,
     .inputs = clip_in,
     .n_inputs = CVI_COUNT(clip_in),

@@ -202,6 +202,8 @@ struct cvi_op {
     const char *word_en,
         *word_zh;       /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
     const char *symbol; /* where it joins branches: "+", "×"; NULL: none */
+    /* A better word for what this node's constants make of it ("ReLU6"), or NULL; NULL callback: never. */
+    const char *(*known_as)(const cvi_graph *g, const cvi_node *node);
 
     /* Fills out[k].dtype, rank, dim (never -1) from shapes; needs a value's numbers: `CVI_TRY(cvi_need(ctx, k))`, which
      * answers CVS_E_LATE while they are not known (the engine then infers at run time). Wrong shapes: a sentence. */
