@@ -2,7 +2,7 @@
  * onnx_backend.c - runs backend tests of the ONNX project: `onnx-backend DIR...` takes every folder beneath that holds a
  * model.onnx and test_data_set_K/{input,output}_N.pb, runs the model and compares types, shapes and numbers (rtol 1e-3,
  * atol 1e-7, as ONNX's own runner). What is skipped stands in onnx_backend_skips.txt with its reason, nowhere else.
- * Options: --plain uses only the plain C twins, --verbose names passed and skipped ones too.
+ * Options: --plain uses only the plain C twins, --answer keeps the outputs only (fused, shared memory), --verbose names passed and skipped ones too.
  */
 #include <dirent.h>
 #include <fnmatch.h>
@@ -23,7 +23,7 @@ typedef struct skip_rule {
 typedef struct runner {
     skip_rule *skips;
     int n_skips, passed, failed, skipped;
-    bool plain, verbose;
+    bool plain, answer, verbose;
     char why[600];
 } runner;
 
@@ -168,7 +168,7 @@ static bool run_set(runner *r, const cvs_model *model, cvs_run *run, const char 
 static bool run_sets(runner *r, const cvs_model *model, const char *dir) {
     cvs_error err = {0};
     cvs_run *run = NULL;
-    const cvs_run_options options = {.threads = 2, .plain = r->plain};
+    const cvs_run_options options = {.threads = 2, .plain = r->plain, .answer_only = r->answer};
     if (cvs_run_new(model, &options, &run, &err) != CVS_OK) {
         cvs_error_text(&err, r->why, sizeof r->why);
         return false;
@@ -253,6 +253,7 @@ int main(int argc, char **argv) {
     }
     for (int i = 1; i < argc; i++) {
         r.plain |= strcmp(argv[i], "--plain") == 0;
+        r.answer |= strcmp(argv[i], "--answer") == 0;
         r.verbose |= strcmp(argv[i], "--verbose") == 0;
     }
     for (int i = 1; i < argc; i++) {
@@ -269,7 +270,7 @@ int main(int argc, char **argv) {
     }
     free(r.skips);
     if (dirs == 0) {
-        fprintf(stderr, "usage: onnx-backend [--plain] [--verbose] DIR...\n");
+        fprintf(stderr, "usage: onnx-backend [--plain|--answer] [--verbose] DIR...\n");
         return 2;
     }
     printf("%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped);

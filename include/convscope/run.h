@@ -127,6 +127,28 @@ cvs_status cvs_model_summarize(const cvs_model *model, const cvs_run_options *op
                                cvs_summary *out, cvs_error *err);
 void cvs_summary_free(cvs_summary *s);
 
+/* ---- how a run goes ------------------------------------------------------------------------------------- */
+typedef struct cvs_plan_step {
+    const char *name; /* the layer or node it ends with; borrowed from the model */
+    char ops[120];    /* the operators that it computes in one call: "Conv + BatchNormalization + Relu" */
+    const char *how;  /* the algorithm, where there are several; else "" */
+    bool
+        channels_last; /* written with the channels of a pixel side by side; else in the order of the shape */
+    int64_t samples;   /* of the batch at a time */
+    int64_t bytes, packed_bytes; /* of what it writes at a time; of weights laid out anew */
+} cvs_plan_step;
+typedef struct cvs_plan {
+    int n_steps;
+    cvs_plan_step *steps;  /* owned by the plan */
+    int64_t value_bytes;   /* the block of memory in which the values of a run lie */
+    int64_t packed_bytes;  /* weights laid out anew, on first use */
+    int64_t scratch_bytes; /* the most that one step needs while it runs */
+} cvs_plan;
+/* Decides a run (of `options`: answer_only, exact, threads, sizes) without making it; works without weights. Free with cvs_plan_free. */
+cvs_status cvs_model_plan(const cvs_model *model, const cvs_run_options *options, cvs_lang lang,
+                          cvs_plan *out, cvs_error *err);
+void cvs_plan_free(cvs_plan *plan);
+
 /* ---- parameters and windows of a layer ------------------------------------------------------------------ */
 /* Kernel [K,C/groups,R,S] (or dense [K,C]) and bias [K] of the node that made a layer, float32, borrowed views or owned copies (free both). */
 cvs_status cvs_model_filters(const cvs_model *model, int layer, cvs_tensor *kernel, cvs_tensor *bias,

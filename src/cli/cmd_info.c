@@ -242,6 +242,11 @@ static int run(cli *c) {
     if (cli_open(c, c->args[0], false, &model) != CVS_OK) {
         return cli_fail(c);
     }
+    if (cli_flag(c, "--plan")) {
+        int status = cli_print_plan(c, model, run_options);
+        cvs_model_free(model);
+        return status;
+    }
     cvs_summary summary;
     cvs_status s = cvs_model_summarize(model, &run_options, c->lang, &summary, &c->err);
     if (s == CVS_OK) {
@@ -258,6 +263,10 @@ static int run(cli *c) {
     return s == CVS_OK ? 0 : cli_fail(c);
 }
 
+static const cli_option options[] = {{"--plan", NULL,
+                                      "how a run goes instead: calls, algorithms, layouts, memory",
+                                      "改为显示运行方式：调用、算法、布局、内存"}};
+
 const cli_command cli_command_info = {
     .name = "info",
     .args = "MODEL",
@@ -266,5 +275,7 @@ const cli_command cli_command_info = {
     .min_args = 1,
     .max_args = 1,
     .groups = CLI_MODEL | CLI_INPUT | CLI_RUN | CLI_JSON,
+    .options = options,
+    .n_options = sizeof options / sizeof options[0],
     .run = run,
 };

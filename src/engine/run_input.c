@@ -59,7 +59,14 @@ static cvs_status try_default(const cvs_model *model, const cvs_run_options *o, 
             shapes[i] = (cvs_tensor){0};
         }
     }
-    cvi_exec_options options = {.max_bytes = o->limits.max_memory_bytes};
+    cvs_logit_kind kind;
+    int logit = model->graph->n_outputs > 0 ? cvi_graph_logit(model->graph, 0, &kind) : -1;
+    cvi_exec_options options = {.max_bytes = o->limits.max_memory_bytes,
+                                .exact = o->exact,
+                                .plain = o->plain,
+                                .keep = o->answer_only ? CVI_KEEP_ANSWER : CVI_KEEP_ALL,
+                                .keep_values = &logit,
+                                .n_keep = 1};
     cvs_status s = cvi_exec_new(model->graph, shapes, &options, out, err);
     cvi_free(shapes);
     return s;

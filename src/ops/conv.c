@@ -71,6 +71,13 @@ static cvs_status conv_part(cvi_opctx *ctx, const cvi_part *part) {
     return cvi_conv_part(ctx, &s, part);
 }
 
+static void conv_how(cvi_opctx *ctx, cvi_how *how) {
+    cvi_conv_sides s;
+    if (read_shape(ctx, &s) == CVS_OK) {
+        cvi_conv_how(ctx, &s, false, how);
+    }
+}
+
 static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                 cvs_tensor *const *grad_in) {
     (void)rule;
@@ -157,6 +164,7 @@ const cvi_op cvi_op_conv = {
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
+    .how = conv_how,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
     .part = conv_part,
     .zero_edge = true,

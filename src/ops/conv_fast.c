@@ -160,6 +160,26 @@ cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large,
     return CVS_OK;
 }
 
+void cvi_conv_how(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, cvi_how *how) {
+    static const char *const names[][2] = {
+        [CVI_CONV_DIRECT] = {"direct", "直接卷积"},
+        [CVI_CONV_DEPTHWISE] = {"depthwise", "逐通道卷积"},
+        [CVI_CONV_WINOGRAD2] = {"Winograd F(2x2,3x3)", "Winograd F(2x2,3x3)"},
+        [CVI_CONV_WINOGRAD4] = {"Winograd F(4x4,3x3)", "Winograd F(4x4,3x3)"}};
+    cvi_conv_plan *plan = NULL;
+    if (make_plan(ctx, s, large, &plan) != CVS_OK) {
+        return;
+    }
+    int algorithm = (int)cvi_conv_plan_algorithm(plan);
+    if (algorithm > 0 && algorithm < CVI_COUNT(names)) {
+        how->en = names[algorithm][0];
+        how->zh = names[algorithm][1];
+    }
+    how->packed_bytes = cvi_conv_packed_bytes(plan);
+    how->scratch_bytes = cvi_conv_scratch_bytes(plan, cvi_pool_threads(ctx->pool));
+    cvi_conv_plan_free(plan);
+}
+
 void cvi_conv_drop(void *prepared) {
     conv_ready *ready = prepared;
     cvi_conv_plan_free(ready->plan[0]);

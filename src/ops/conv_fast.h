@@ -10,6 +10,8 @@
 bool cvi_conv_fits(const cvi_opctx *ctx, const cvi_conv_sides *s);
 /* A plan with packed weights in *prepared, for output = small side (Conv) or large side (ConvTranspose). */
 cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, void **prepared);
+/* cvi_op.how for both. */
+void cvi_conv_how(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, cvi_how *how);
 void cvi_conv_drop(void *prepared);
 cvs_status cvi_conv_repack(cvi_opctx *ctx, void *prepared);
 /* Runs it on NHWC8 tensors. */

@@ -69,6 +69,13 @@ static cvs_status transpose_prepare(cvi_opctx *ctx, void **prepared) {
     return cvi_conv_prepare(ctx, &s, true, prepared);
 }
 
+static void transpose_how(cvi_opctx *ctx, cvi_how *how) {
+    cvi_conv_sides s;
+    if (read_shape(ctx, &s) == CVS_OK) {
+        cvi_conv_how(ctx, &s, true, how);
+    }
+}
+
 static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                      cvs_tensor *const *grad_in) {
     (void)rule;
@@ -174,6 +181,7 @@ const cvi_op cvi_op_conv_transpose = {
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
+    .how = transpose_how,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
     .backward = transpose_backward,
     .back_form = transpose_back_form,

@@ -116,6 +116,12 @@ typedef struct cvi_back {
     const float *scale; /* per channel of out[0], or NULL (only where it said `scales`) */
 } cvi_back;
 
+/* By which algorithm the fast form would compute these shapes, and what it needs beside its values. */
+typedef struct cvi_how {
+    const char *en, *zh;
+    int64_t packed_bytes, scratch_bytes;
+} cvi_how;
+
 typedef struct cvi_cost {
     int64_t macs;  /* multiply-accumulates, of the whole batch */
     int64_t flops; /* other arithmetic (adds, compares, exp = 1 each) */
@@ -224,6 +230,8 @@ struct cvi_op {
     /* Packs again after only the constants' numbers changed (training: every step); NULL: drop and prepare do it. */
     cvs_status (*repack)(cvi_opctx *ctx, void *prepared);
     cvs_status (*fast)(cvi_opctx *ctx);
+
+    void (*how)(cvi_opctx *ctx, cvi_how *how); /* in: shapes; NULL: there is one way only */
 
     /* Fusion. `epilogue`: what the fast form can take over from nodes behind it (CVI_EPI_*). The other two say what this node would be
      * as a part of an epilogue; in are shapes, with numbers for constants; false: not of that kind, or not here. */
