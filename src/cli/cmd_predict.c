@@ -95,7 +95,8 @@ static int run(cli *c) {
     if (!cli_int(c, "--top", 1, 1000000, 5, &top) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
-    run_options.answer_only = true; /* a first answer is mostly the price of fresh memory: little of it is needed */
+    run_options.answer_only =
+        true; /* a first answer is mostly the price of fresh memory: little of it is needed */
     cvs_model *model = NULL;
     cvs_run *runner = NULL;
     cvs_score *scores = calloc((size_t)top, sizeof *scores);

@@ -116,7 +116,7 @@ struct cvi_exec {
     int64_t max_bytes;
     cvi_slot *slots;
     cvi_step *steps;
-    struct cvi_request *requests; /* [n_requests], while planning: memory.c */
+    struct cvi_request *requests; /* [n_requests], while planning: places.c */
     int n_requests, max_requests;
     bool passing;      /* inside cvi_exec_forward: shared places may be written */
     cvi_group *groups; /* [n_groups] */
@@ -160,13 +160,13 @@ static inline bool cvi_group_ends(const cvi_exec *x, int n) { /* node n is the l
     int g = x->steps[n].group;
     return g >= 0 && x->groups[g].node[x->groups[g].n - 1] == n;
 }
-/* again.c: computes value v and what it needs, node by node; no effect where it is there or the pass did not reach it. */
+/* recompute.c: computes value v and what it needs, node by node; no effect where it is there or the pass did not reach it. */
 cvs_status cvi_exec_again(cvi_exec *x, int v, cvs_error *err);
 /* parts.c: finds the runs of steps that take a few samples at a time; makes of a tensor of the batch its piece for the part under way
  * (no effect outside of one). */
 cvs_status cvi_parts_find(cvi_exec *x, cvs_error *err);
 void cvi_part_narrow(const cvi_exec *x, int v, cvs_tensor *t);
-/* memory.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
+/* places.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
  * places were shared. */
 cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_error *err);
 cvs_status cvi_memory_assign(cvi_exec *x, cvs_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * memory.c - places in the block of memory. Where every value is kept each form gets a place of its own; where only the answer
+ * places.c - places in the block of memory. Where every value is kept each form gets a place of its own; where only the answer
  * is asked for, a form's place is free again after the last step that reads the value, so that a pass works in little memory
  * that stays in the caches. Largest first, each at the lowest offset that is free during its whole life.
  */

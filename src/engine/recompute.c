@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * again.c - values that the last forward pass left nowhere (inside a fused group, or in memory that others used after them) are
+ * recompute.c - values that the last forward pass left nowhere (inside a fused group, or in memory that others used after them) are
  * computed again when somebody looks at them: from the nearest values that are there, node by node, without fusion, into memory of
  * their own, where they stay until the next pass.
  */
