@@ -96,7 +96,7 @@ typedef struct cvs_method_info {
     bool needs_layer;
 } cvs_method_info;
 int cvs_method_count(void);
-/* The number of the method of that name, before any work is done for it; the error lists all names. */
+/* The number of the method of that name, before any work is done for it; the error lists near names. */
 cvs_status cvs_method_find(const char *name, int *out, cvs_error *err);
 cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_error *err);
 

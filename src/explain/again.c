@@ -87,7 +87,7 @@ float *cvi_again_place(cvi_again *a, int64_t b) {
     return (float *)a->inputs[0].data + b * a->pixels;
 }
 
-static cvs_status tell(const cvi_again *a, double done) {
+cvs_status cvi_again_tell(const cvi_again *a, double done) {
     const cvs_explain_options *o = a->q->options;
     if (o->progress && !o->progress(o->progress_context, o->method, done)) {
         return cvi_fail(a->q->err, CVS_E_CANCELLED, "cancelled");
@@ -96,7 +96,7 @@ static cvs_status tell(const cvi_again *a, double done) {
 }
 
 cvs_status cvi_again_scores(cvi_again *a, int64_t n, double done, double *out) {
-    CVI_TRY(tell(a, done));
+    CVI_TRY(cvi_again_tell(a, done));
     CVI_TRY(cvi_exec_forward(a->exec, a->inputs, -1, a->q->err));
     for (int64_t b = 0; b < n; b++) {
         CVI_TRY(cvi_question_score(a->q, a->exec, b, &out[b], NULL));
@@ -104,15 +104,50 @@ cvs_status cvi_again_scores(cvi_again *a, int64_t n, double done, double *out) {
     return CVS_OK;
 }
 
-cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out) {
+cvs_status cvi_again_gradient_at(cvi_again *a, int value, cvs_tensor *out) {
     cvi_question *q = a->q;
     double score;
     for (int64_t b = 0; b < a->batch; b++) {
         CVI_TRY(cvi_question_score(q, a->exec, b, &score, &a->seed));
     }
-    CVI_TRY(
-        cvi_exec_backward(a->exec, CVI_GRADIENT, &q->target_value, &a->seed, 1, &q->input_value, 1, q->err));
-    return cvi_exec_gradient(a->exec, q->input_value, out, q->err);
+    CVI_TRY(cvi_exec_backward(a->exec, CVI_GRADIENT, &q->target_value, &a->seed, 1, &value, 1, q->err));
+    return cvi_exec_gradient(a->exec, value, out, q->err);
+}
+
+cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out) {
+    return cvi_again_gradient_at(a, a->q->input_value, out);
+}
+
+cvs_status cvi_again_picture(const cvi_again *a) {
+    if (a->picture.rank != 4) {
+        return cvi_fail(a->q->err, CVS_E_UNSUPPORTED,
+                        "the model's input is no picture [N,C,H,W], so a map cannot be laid over it");
+    }
+    return CVS_OK;
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------- */
+
+enum { CEILING = 1000000 };
+
+cvs_status cvi_option_steps(const cvi_question *q, int64_t otherwise, int64_t *out) {
+    int64_t n = q->options->steps;
+    if (n < 0 || n > CEILING) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT, "%lld steps are not possible, 1 to %lld are", (long long)n,
+                        (long long)CEILING);
+    }
+    *out = n > 0 ? n : otherwise;
+    return CVS_OK;
+}
+
+cvs_status cvi_option_samples(const cvi_question *q, int64_t otherwise, int64_t *out) {
+    int64_t n = q->options->samples;
+    if (n < 0 || n > CEILING) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT, "%lld samples are not possible, 1 to %lld are", (long long)n,
+                        (long long)CEILING);
+    }
+    *out = n > 0 ? n : otherwise;
+    return CVS_OK;
 }
 
 /* ---- pictures to start from ------------------------------------------------------------------------------ */

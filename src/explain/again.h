@@ -27,6 +27,19 @@ void cvi_again_free(cvi_again *a);
 float *cvi_again_place(cvi_again *a, int64_t b);
 /* Runs; the target's value at the places 0..n-1. done in [0,1] goes to the caller's progress function. */
 cvs_status cvi_again_scores(cvi_again *a, int64_t n, double done, double *out);
+/* Tells the caller's progress function; an error where it cancels. */
+cvs_status cvi_again_tell(const cvi_again *a, double done);
+/* After scores: d target / d value [batch, ...], every place its own; borrowed until the next run. */
+cvs_status cvi_again_gradient_at(cvi_again *a, int value, cvs_tensor *out);
+/* A sentence unless the picture is [1,C,H,W]. */
+cvs_status cvi_again_picture(const cvi_again *a);
+/* options.steps and options.samples, checked; `otherwise` where none is given. */
+cvs_status cvi_option_steps(const cvi_question *q, int64_t otherwise, int64_t *out);
+cvs_status cvi_option_samples(const cvi_question *q, int64_t otherwise, int64_t *out);
+/* Points and weights [n] of a quadrature rule on [0,1]: 0 gauss, 1 midpoint, 2 left, 3 right, 4 trapezoid; and its number by
+ * options.rule (none: gauss). */
+cvs_status cvi_path_rule(const cvi_question *q, int rule, int64_t n, double *alpha, double *weight);
+cvs_status cvi_path_rule_find(const cvi_question *q, int *rule, const char **name);
 /* After scores: d target / d picture [batch, ...], every place its own; borrowed until the next run. */
 cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out);
 

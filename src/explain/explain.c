@@ -36,19 +36,39 @@ cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_e
     return CVS_OK;
 }
 
-cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
-    char list[700] = "";
+/* Names that hold the text or begin with its first letters, three or more of them; where there are none, the first of all. Whole
+ * names only, as many as fit. */
+static void near_methods(const char *text, char *out, size_t size) {
     size_t at = 0;
+    out[0] = 0;
+    for (size_t letters = strlen(text); at == 0; letters--) {
+        bool any = letters < 3;
+        for (int i = 0; i < cvi_n_methods; i++) {
+            const char *name = cvi_methods[i]->name;
+            bool near = any || strncmp(name, text, letters) == 0 || strstr(name, text);
+            size_t n = strlen(name) + (at ? 2 : 0);
+            if (near && at + n < size) {
+                at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", name);
+            }
+        }
+        if (any) {
+            return;
+        }
+    }
+}
+
+cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
+    char list[200];
     for (int i = 0; i < cvi_n_methods; i++) {
         if (strcmp(cvi_methods[i]->name, name ? name : "") == 0) {
             *out = i;
             return CVS_OK;
         }
-        int n = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", cvi_methods[i]->name);
-        at = CVI_MIN(at + (size_t)n, sizeof list - 1);
     }
-    return cvi_fail(err, CVS_E_NOT_FOUND, "there is no method \"%.60s\"; methods: %.600s", name ? name : "",
-                    list);
+    near_methods(name ? name : "", list, sizeof list);
+    return cvi_fail(err, CVS_E_NOT_FOUND,
+                    "there is no method \"%.60s\"; some that there are: %.200s; --method list shows all %d",
+                    name ? name : "", list, cvi_n_methods);
 }
 
 /* ---- the target ------------------------------------------------------------------------------------- */
@@ -251,6 +271,11 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
 
 /* ---- the question ------------------------------------------------------------------------------------- */
 
+static const char *signs(const cvi_question *q, const cvi_method *m, const cvs_explanation *out) {
+    bool kept = m->sign == CVI_SIGN_ALWAYS || out->kind != CVS_MAP_LAYER || q->options->signed_map;
+    return m->sign == CVI_SIGN_NEVER ? "never negative" : kept ? "signed" : "negative parts removed";
+}
+
 static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explanation *out) {
     cvs_lang lang = q->options->lang;
     bool zh = lang == CVS_ZH;
@@ -270,9 +295,7 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
     snprintf(out->caption, sizeof out->caption,
              cvi_tr(lang, "%s of class %s, %s %.4g%s%s. Not scaled, %s; Convscope %s. %s"),
              zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer, settings,
-             cvi_tr(lang, out->kind != CVS_MAP_LAYER || q->options->signed_map ? "signed"
-                                                                               : "negative parts removed"),
-             CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
+             cvi_tr(lang, signs(q, m, out)), CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
 }
 
 static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out) {
@@ -290,6 +313,7 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     }
     out->kind = m->kind;
     snprintf(out->method, sizeof out->method, "%s", m->name);
+    q->keep_sign = m->sign == CVI_SIGN_ALWAYS;
     out->channels_last = g->values[q->input_value].file_layout == CVI_FILE_LAST;
     CVI_TRY(m->run(q, out));
     write_caption(q, m, out);

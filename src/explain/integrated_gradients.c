@@ -43,7 +43,7 @@ static void gauss(int64_t n, double *alpha, double *weight) {
 
 static const char *const rules[] = {"gauss", "midpoint", "left", "right", "trapezoid"};
 
-static cvs_status make_rule(const cvi_question *q, int rule, int64_t n, double *alpha, double *weight) {
+cvs_status cvi_path_rule(const cvi_question *q, int rule, int64_t n, double *alpha, double *weight) {
     if (rule == 0) {
         gauss(n, alpha, weight);
         return CVS_OK;
@@ -59,6 +59,19 @@ static cvs_status make_rule(const cvi_question *q, int rule, int64_t n, double *
     return CVS_OK;
 }
 
+cvs_status cvi_path_rule_find(const cvi_question *q, int *rule, const char **name) {
+    *name = q->options->rule ? q->options->rule : "gauss";
+    *rule = 0;
+    while (*rule < CVI_COUNT(rules) && strcmp(rules[*rule], *name) != 0) {
+        ++*rule;
+    }
+    if (*rule == CVI_COUNT(rules)) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT,
+                        "the rule is \"%.40s\", gauss, midpoint, left, right or trapezoid expected", *name);
+    }
+    return CVS_OK;
+}
+
 static cvs_status walk(path *p, int rule, int64_t steps) {
     cvi_again *a = &p->again;
     const float *x = a->picture.data;
@@ -69,7 +82,7 @@ static cvs_status walk(path *p, int rule, int64_t steps) {
         return cvi_no_memory(a->q->err, (size_t)steps * 2 * sizeof *p->alpha);
     }
     p->weight = p->alpha + steps;
-    CVI_TRY(make_rule(a->q, rule, steps, p->alpha, p->weight));
+    CVI_TRY(cvi_path_rule(a->q, rule, steps, p->alpha, p->weight));
     memset(p->sum, 0, (size_t)a->pixels * sizeof *p->sum);
     for (int64_t k = 0; k < steps; k += a->batch) {
         int64_t here = CVI_MIN(a->batch, steps - k);
@@ -142,14 +155,8 @@ static cvs_status integrate(path *p, int rule, cvs_explanation *out) {
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     path p = {0};
     int rule = 0;
-    const char *name = q->options->rule ? q->options->rule : "gauss";
-    while (rule < CVI_COUNT(rules) && strcmp(rules[rule], name) != 0) {
-        rule++;
-    }
-    if (rule == CVI_COUNT(rules)) {
-        return cvi_fail(q->err, CVS_E_ARGUMENT,
-                        "the rule is \"%.40s\", gauss, midpoint, left, right or trapezoid expected", name);
-    }
+    const char *name;
+    CVI_TRY(cvi_path_rule_find(q, &rule, &name));
     if (q->options->steps < 0 || q->options->steps > CEILING) {
         return cvi_fail(q->err, CVS_E_ARGUMENT, "%lld steps are not possible, 1 to %lld are",
                         (long long)q->options->steps, (long long)CEILING);

@@ -20,9 +20,17 @@ typedef struct cvi_question {
     int layer_value;      /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
     cvs_run *run; /* whose input is explained: its inputs and options, for methods that run the model again */
+    bool keep_sign;     /* of the method: what cvi_cam_finish makes is never rectified */
     char settings[300]; /* of the method, for the caption, in options.lang; a method writes it */
     cvs_error *err;
 } cvi_question;
+
+/* What the caption says of signs. */
+typedef enum cvi_sign {
+    CVI_SIGN_USUAL,  /* layer maps: rectified unless asked for signs; others: signed */
+    CVI_SIGN_ALWAYS, /* never rectified, layer maps too */
+    CVI_SIGN_NEVER   /* cannot be negative */
+} cvi_sign;
 
 typedef struct cvi_method {
     const char *name;
@@ -32,6 +40,7 @@ typedef struct cvi_method {
     const char *source;                    /* paper of the formula */
     cvs_map_kind kind;
     bool needs_layer;
+    cvi_sign sign;
     /* Fills out->map (owned) and, where it has them, votes. */
     cvs_status (*run)(cvi_question *q, cvs_explanation *out);
 } cvi_method;

@@ -22,5 +22,6 @@ const cvi_method cvi_method_smoothgrad_squared = {
     .caveat_zh = "没有正负号：无法区分支持与反对目标的部分。",
     .source = "Hooker, Erhan, Kindermans and Kim 2019, arXiv:1806.10758",
     .kind = CVS_MAP_PIXELS,
+    .sign = CVI_SIGN_NEVER,
     .run = run,
 };

@@ -22,5 +22,6 @@ const cvi_method cvi_method_vargrad = {
     .caveat_zh = "没有正负号，且梯度大而稳定的像素得不到任何值。",
     .source = "Adebayo, Gilmer, Goodfellow and Kim 2018, arXiv:1810.03307",
     .kind = CVS_MAP_PIXELS,
+    .sign = CVI_SIGN_NEVER,
     .run = run,
 };

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT
+ * test_explain_more.c - methods whose parts must add up, and methods that mask: on nets whose answer is known.
+ */
+#include "convscope/explain.h"
+#include "engine_net.h"
+#include "test_helpers.h"
+
+enum { H = 12, W = 10, AREA = H * W, CLASSES = 3, MAPS = 5 };
+static const int64_t picture[4] = {1, 3, H, W};
+
+typedef struct asked {
+    net n;
+    cvs_tensor x;
+    cvs_run *run;
+} asked;
+
+static void begin_run(asked *a) {
+    a->x = net_tensor(&a->n, 4, picture, 5);
+    NET_OK(&a->n, cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1}, &a->run, &a->n.err));
+    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
+}
+
+static int batch_norm(net *n, const char *name, int x, int64_t channels) {
+    int64_t dim[1] = {channels};
+    int in[5] = {x, net_weight(n, "bn_scale", 1, dim, 1.0), net_weight(n, "bn_shift", 1, dim, 1.0),
+                 net_weight(n, "bn_mean", 1, dim, 1.0), net_weight(n, "bn_var", 1, dim, 1.0)};
+    float *variance = n->g->values[in[4]].constant->data;
+    for (int64_t c = 0; c < channels; c++) {
+        variance[c] = variance[c] * variance[c] + 0.5f;
+    }
+    return net_op(n, "BatchNormalization", name, 5, in, 0, NULL);
+}
+
+/* x [N,3,12,10] -> conv1 -> relu -> conv2 (-> batch norm -> relu -> max pool) -> global average pool -> dense "logits" -> softmax. */
+static void begin(asked *a, bool deep) {
+    net *n = &a->n;
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int v = net_conv(n, "conv2", net_relu(n, "relu1", net_conv(n, "conv1", x, 3, 4, 1)), 4, MAPS, 1);
+    if (deep) {
+        v = net_pool(n, "pool", net_relu(n, "relu2", batch_norm(n, "bn", v, MAPS)));
+    }
+    int p = net_op(n, "GlobalAveragePool", "gap", 1, &v, 0, NULL);
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), MAPS, CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    begin_run(a);
+}
+
+/* One dense layer on the pixels: class 1 sees only rows 3..6 and columns 2..5, with weight `inside`. */
+static void begin_pixels(asked *a, float inside) {
+    net *n = &a->n;
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &x, 0, NULL), 3 * AREA, CLASSES);
+    float *w = n->g->values[cvi_graph_find(n->g, "logits_w")].constant->data;
+    for (int i = 0; i < 3 * AREA; i++) {
+        int y = i % AREA / W, u = i % W;
+        w[3 * AREA + i] = y >= 3 && y < 7 && u >= 2 && u < 6 ? inside : 0.0f;
+    }
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    begin_run(a);
+    for (int i = 0; i < 3 * AREA; i++) {
+        float *v = (float *)a->x.data + i;
+        *v = fabsf(*v) + 0.5f;
+    }
+    NET_OK(n, cvs_run_tensors(a->run, &a->x, 1, &n->err));
+}
+
+static void end(asked *a) {
+    cvs_run_free(a->run);
+    cvs_tensor_free(&a->x);
+    net_end(&a->n);
+}
+
+static cvs_explanation ask_with(asked *a, const char *method, cvs_explain_options o) {
+    cvs_explanation e;
+    o.method = method;
+    o.target.index = 1;
+    NET_OK(&a->n, cvs_explain(a->run, &o, &e, &a->n.err));
+    return e;
+}
+
+static cvs_explanation ask(asked *a, const char *method) {
+    return ask_with(a, method, (cvs_explain_options){.signed_map = true});
+}
+
+static void refuse(asked *a, cvs_explain_options o, const char *says) {
+    cvs_explanation e;
+    char text[900];
+    cvs_error err = {0};
+    assert_int_not_equal(cvs_explain(a->run, &o, &e, &err), CVS_OK);
+    if (!strstr(cvs_error_text(&err, text, sizeof text), says)) {
+        fail_msg("\"%s\" does not say \"%s\"", text, says);
+    }
+}
+
+static double sum_of(const cvs_tensor *t) {
+    double sum = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
+        sum += cvi_get(t, i);
+    }
+    return sum;
+}
+
+static double largest(const cvs_tensor *t) {
+    double most = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
+        most = fmax(most, fabs(cvi_get(t, i)));
+    }
+    return most;
+}
+
+static double score_of(asked *a, const cvs_tensor *x) {
+    NET_OK(&a->n, cvs_run_tensors(a->run, x, 1, &a->n.err));
+    cvs_explanation e = ask(a, "gradient");
+    double value = e.target_value;
+    cvs_explanation_free(&e);
+    return value;
+}
+
+static double score_of_black(asked *a) {
+    cvs_tensor black = net_tensor(&a->n, 4, picture, 5);
+    memset(black.data, 0, black.bytes);
+    double value = score_of(a, &black);
+    cvs_tensor_free(&black);
+    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
+    return value;
+}
+
+static double constant_at(asked *a, const char *name, int64_t i) {
+    return cvi_get(a->n.g->values[cvi_graph_find(a->n.g, name)].constant, i);
+}
+
+/* The head's weights: Grad-CAM's times the positions; the map's mean and the bias are the logit, and the weights are the file's. */
+static void cam_is_the_head(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, false);
+    cvs_explanation e = ask(&a, "cam"), f = ask(&a, "gradcam");
+    assert_true(largest(&f.map) > 1e-6);
+    for (int i = 0; i < AREA; i++) {
+        assert_true(fabs(cvi_get(&e.map, i) - AREA * cvi_get(&f.map, i)) < 1e-4 * largest(&e.map));
+    }
+    for (int k = 0; k < MAPS; k++) {
+        double weight = constant_at(&a, "logits_w", MAPS + e.votes[k].channel);
+        assert_true(fabs(e.votes[k].weight - weight) < 1e-5);
+    }
+    assert_true(fabs(sum_of(&e.map) / AREA + constant_at(&a, "logits_b", 1) - e.target_value) < 1e-4);
+    assert_string_equal(e.layer, "conv2");
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    refuse(&a, (cvs_explain_options){.method = "cam", .layer = "conv1"}, "conv2");
+    refuse(&a, (cvs_explain_options){.method = "cam", .target.probability = true}, "gradcam");
+    end(&a);
+    begin_pixels(&a, 1.0f);
+    refuse(&a, (cvs_explain_options){.method = "cam"}, "global average pooling");
+    end(&a);
+}
+
+/* With signs: picture and biases make up the logit, but for the bias of the head, which has no place. */
+static void fullgrad_has_everything(void **state) {
+    (void)state;
+    for (int deep = 0; deep < 2; deep++) {
+        asked a;
+        begin(&a, deep);
+        cvs_explanation e = ask(&a, "fullgrad");
+        double head = constant_at(&a, "logits_b", 1);
+        if (!(fabs(sum_of(&e.map) + head - e.target_value) < 1e-4) || !strstr(e.caption, "signed")) {
+            fail_msg("sum %g, head %g, logit %g", sum_of(&e.map), head, e.target_value);
+        }
+        cvs_explanation_free(&e);
+        e = ask_with(&a, "fullgrad", (cvs_explain_options){0});
+        int channels = 3 + 4 + MAPS + (deep ? MAPS : 0); /* each scaled to 0..1 */
+        double most = 0;
+        for (int i = 0; i < AREA; i++) {
+            assert_true(cvi_get(&e.map, i) >= 0 && cvi_get(&e.map, i) <= channels);
+            most = fmax(most, cvi_get(&e.map, i));
+        }
+        assert_true(most > 1);
+        cvs_explanation_free(&e);
+        end(&a);
+    }
+}
+
+/* Inner parts add up to f(x) - f(baseline), better with more steps; and a later layer's agree with the whole way. */
+static void inner_parts_add_up(void **state) {
+    (void)state;
+    static const char *const layers[] = {"conv1", "relu1", "conv2", "relu2", "pool"};
+    asked a;
+    begin(&a, true);
+    double black = score_of_black(&a);
+    for (int k = 0; k < 5; k++) {
+        static const char *const methods[] = {"layer-integrated-gradients", "conductance", "conductance"};
+        static const char *const rules[] = {"gauss", "trapezoid", "gauss"};
+        for (int m = 0; m < 3; m++) {
+            cvs_explain_options o = {.layer = layers[k], .rule = rules[m], .steps = 1000};
+            cvs_explanation e = ask_with(&a, methods[m], o);
+            double way = e.target_value - black, error = fabs(sum_of(&e.map) - way);
+            if (!(error < 0.01 * fabs(way)) || e.n_votes != (k < 2 ? 4 : MAPS)) {
+                fail_msg("%s at %s: %g of %g missing", methods[m], layers[k], error, way);
+            }
+            assert_non_null(strstr(e.caption, "signed"));
+            cvs_explanation_free(&e);
+        }
+    }
+    refuse(&a, (cvs_explain_options){.method = "conductance", .rule = "left"}, "trapezoid");
+    refuse(&a, (cvs_explain_options){.method = "conductance", .steps = -1}, "steps");
+    refuse(&a, (cvs_explain_options){.method = "layer-integrated-gradients", .layer = "logits"},
+           "feature maps");
+    end(&a);
+}
+
+/* Behind the layer all is linear: what it gives is its change times its gradient. */
+static void inner_parts_before_a_linear_head(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, false);
+    cvs_explanation e =
+        ask_with(&a, "layer-integrated-gradients", (cvs_explain_options){.layer = "conv2", .steps = 3});
+    cvs_explanation f =
+        ask_with(&a, "conductance", (cvs_explain_options){.layer = "conv2", .rule = "trapezoid", .steps = 3});
+    assert_true(largest(&e.map) > 1e-6);
+    assert_true(net_difference(&e.map, &f.map) < 1e-5 * largest(&e.map));
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    end(&a);
+}
+
+static void gradientshap_is_integrated_gradients_by_chance(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    cvs_explanation e = ask(&a, "integrated-gradients");
+    double error[2];
+    for (int k = 0; k < 2; k++) {
+        cvs_explanation f =
+            ask_with(&a, "gradientshap", (cvs_explain_options){.samples = k ? 4000 : 5, .seed = 2});
+        error[k] = net_difference(&e.map, &f.map);
+        cvs_explanation_free(&f);
+    }
+    assert_true(error[1] < 0.06 * largest(&e.map) && error[1] < error[0]);
+    cvs_explanation_free(&e);
+    e = ask_with(&a, "gradientshap", (cvs_explain_options){.noise = 0.2, .seed = 1});
+    cvs_explanation same = ask_with(&a, "gradientshap", (cvs_explain_options){.noise = 0.2, .seed = 1});
+    cvs_explanation other = ask_with(&a, "gradientshap", (cvs_explain_options){.noise = 0.2, .seed = 2});
+    assert_memory_equal(e.map.data, same.map.data, e.map.bytes);
+    assert_true(net_difference(&e.map, &other.map) > 1e-3 * largest(&e.map));
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&same);
+    cvs_explanation_free(&other);
+    refuse(&a, (cvs_explain_options){.method = "gradientshap", .samples = -1}, "samples");
+    end(&a);
+    begin_pixels(&a,
+                 0.1f); /* linear: every draw is the same up to the noise's own part, which is none here */
+    e = ask(&a, "input-x-gradient");
+    cvs_explanation f = ask_with(&a, "gradientshap", (cvs_explain_options){.samples = 2});
+    assert_true(net_difference(&e.map, &f.map) < 1e-5);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    end(&a);
+}
+
+/* A target that no mask changes: the mean mask times it, over p, is the target itself. One that sees a rectangle: lit there. */
+static void rise_finds_the_place(void **state) {
+    (void)state;
+    asked a;
+    begin_pixels(&a, 0.0f);
+    cvs_explanation e = ask_with(&a, "rise", (cvs_explain_options){.samples = 3000});
+    for (int i = 0; i < AREA; i++) {
+        assert_true(fabs(cvi_get(&e.map, i) / e.target_value - 1) < 0.06);
+    }
+    cvs_explanation_free(&e);
+    end(&a);
+    begin_pixels(&a, 1.0f);
+    e = ask_with(&a, "rise", (cvs_explain_options){.samples = 3000, .seed = 4});
+    assert_int_equal(e.map.dim[2], H);
+    assert_int_equal(e.map.dim[3], W);
+    double inside = HUGE_VAL, corner = fmax(cvi_get(&e.map, 0), cvi_get(&e.map, AREA - 1));
+    for (int i = 0; i < AREA; i++) {
+        bool in = i / W >= 3 && i / W < 7 && i % W >= 2 && i % W < 6;
+        inside = in ? fmin(inside, cvi_get(&e.map, i)) : inside;
+    }
+    assert_true(inside > corner);
+    cvs_explanation same = ask_with(&a, "rise", (cvs_explain_options){.samples = 3000, .seed = 4});
+    assert_memory_equal(e.map.data, same.map.data, e.map.bytes);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&same);
+    end(&a);
+}
+
+static void captions_tell_of_signs(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    const struct {
+        const char *method, *says;
+        bool asked;
+    } told[] = {{"vargrad", "never negative", true}, {"smoothgrad-squared", "never negative", false},
+                {"smoothgrad", "signed", false},     {"gradcam", "negative parts removed", false},
+                {"gradcam", "signed", true},         {"conductance", "signed", false}};
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        cvs_explain_options o = {.signed_map = told[i].asked, .samples = 3};
+        cvs_explanation e = ask_with(&a, told[i].method, o);
+        if (!strstr(e.caption, told[i].says)) {
+            fail_msg("%s: %s", told[i].method, e.caption);
+        }
+        cvs_explanation_free(&e);
+    }
+    refuse(&a, (cvs_explain_options){.method = "gradcamm"}, "gradcam++");
+    refuse(&a, (cvs_explain_options){.method = "zzz"}, "--method list shows all");
+    end(&a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cam_is_the_head),
+        cmocka_unit_test(fullgrad_has_everything),
+        cmocka_unit_test(inner_parts_add_up),
+        cmocka_unit_test(inner_parts_before_a_linear_head),
+        cmocka_unit_test(gradientshap_is_integrated_gradients_by_chance),
+        cmocka_unit_test(rise_finds_the_place),
+        cmocka_unit_test(captions_tell_of_signs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
