@@ -28,7 +28,7 @@ typedef struct bench {
     cvs_explain_options explain;
     cvs_explanation explanation;
     cvs_ascent *ascent; /* changes the input itself */
-    cvs_what_if *what_if;
+    cvs_whatif *what_if;
     cvs_tensor answer; /* borrowed from what_if */
     long patch, moved;
     int layer; /* dumped instead of the output; -1: none */
@@ -116,8 +116,10 @@ static cvs_status move_patch(bench *b) {
     long rows = (long)(b->input.dim[2] - b->patch) / 8 + 1,
          columns = (long)(b->input.dim[3] - b->patch) / 8 + 1;
     long at = b->moved++ * 7 % (rows * columns);
-    return cvs_what_if_patch(b->what_if, at / columns * 8, at % columns * 8, b->patch, b->patch, NULL,
-                             &b->answer, &b->err);
+    const cvs_edit patch = {
+        .input = true, .y = at / columns * 8, .x = at % columns * 8, .h = b->patch, .w = b->patch};
+    cvs_status s = cvs_whatif_apply(b->what_if, &patch, 1, &b->err);
+    return s == CVS_OK ? cvs_whatif_output(b->what_if, 0, &b->answer, &b->err) : s;
 }
 
 static cvs_status work_once(bench *b) {
@@ -280,7 +282,7 @@ static void prepare(bench *b) {
     }
     if (s == CVS_OK && strcmp(task, "live") == 0) {
         s = cvs_run_tensors(b->run, &b->input, 1, &b->err);
-        s = s == CVS_OK ? cvs_what_if_new(b->run, &b->what_if, &b->err) : s;
+        s = s == CVS_OK ? cvs_whatif_new(b->run, 0, &b->what_if, &b->err) : s;
     }
     for (long i = 0; i < warm && s == CVS_OK; i++) {
         s = work_once(b);
@@ -310,7 +312,7 @@ int main(void) {
     }
     cvs_explanation_free(&b.explanation);
     cvs_ascent_free(b.ascent);
-    cvs_what_if_free(b.what_if);
+    cvs_whatif_free(b.what_if);
     cvs_run_free(b.run);
     cvs_tensor_free(&b.input);
     cvs_model_free(b.model);

@@ -161,17 +161,6 @@ typedef struct cvs_window {
 cvs_status cvs_run_pooling(cvs_run *run, int layer, cvs_tensor *input, cvs_tensor *output,
                            cvs_tensor *switches, cvs_window *window, cvs_error *err);
 
-/* ---- what if: a patch over the picture ---------------------------------------------------------------------
- * After a run on one picture [1,C,H,W]: the answer with a patch over the first input, moved as often as wanted. Only what the patch
- * can reach is computed again, exactly (to float rounding). The run must outlive it and not run again meanwhile; one thread at a time. */
-typedef struct cvs_what_if cvs_what_if;
-cvs_status cvs_what_if_new(cvs_run *run, cvs_what_if **out, cvs_error *err);
-/* Rows [top, top+height), columns [left, left+width), clipped to the picture, hold fill [C] (NULL: zeros; in the network's own units):
- * output 0 as it is then, borrowed until the next call. Each call is about the run's own picture, not about the patch before. */
-cvs_status cvs_what_if_patch(cvs_what_if *w, int64_t top, int64_t left, int64_t height, int64_t width,
-                             const float *fill, cvs_tensor *out, cvs_error *err);
-void cvs_what_if_free(cvs_what_if *w); /* NULL is allowed */
-
 #ifdef __cplusplus
 }
 #endif
