@@ -66,6 +66,19 @@ static void begin_pixels(asked *a, float inside) {
     NET_OK(n, cvs_run_tensors(a->run, &a->x, 1, &n->err));
 }
 
+/* The same without kinks: x -> conv1 -> sigmoid -> global average pool -> dense. */
+static void begin_smooth(asked *a) {
+    net *n = &a->n;
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int v = net_conv(n, "conv1", x, 3, MAPS, 1);
+    v = net_op(n, "Sigmoid", "smooth", 1, &v, 0, NULL);
+    int p = net_op(n, "GlobalAveragePool", "gap", 1, &v, 0, NULL);
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), MAPS, CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    begin_run(a);
+}
+
 static void end(asked *a) {
     cvs_run_free(a->run);
     cvs_tensor_free(&a->x);
@@ -288,6 +301,121 @@ static void rise_finds_the_place(void **state) {
     end(&a);
 }
 
+/* Other ways from a blur or a baseline to the picture: the parts add up, and on a linear net a way with fixed ends does not matter. */
+static void other_ways_add_up(void **state) {
+    (void)state;
+    asked a;
+    begin_smooth(&a); /* a guided way runs along the kinks of rectifiers, where sums of steps stay off */
+    double black = score_of_black(&a);
+    cvs_explanation e;
+    double way = 0, error[2];
+    for (int k = 0; k < 2; k++) {
+        e = ask_with(&a, "guided-ig", (cvs_explain_options){.steps = k ? 4000 : 100});
+        way = e.target_value - black;
+        error[k] = fabs(sum_of(&e.map) - way);
+        cvs_explanation_free(&e);
+    }
+    if (!(error[1] < 0.01 * fabs(way) && error[1] < error[0])) {
+        fail_msg("guided-ig: errors %g and %g of %g", error[0], error[1], way);
+    }
+    for (int k = 0; k < 2; k++) {
+        e = ask_with(&a, "blur-ig", (cvs_explain_options){.steps = k ? 4000 : 100});
+        const char *there = strstr(e.caption, "(there ");
+        assert_non_null(there);
+        way = e.target_value - strtod(there + 7, NULL);
+        error[k] = fabs(sum_of(&e.map) - way);
+        cvs_explanation_free(&e);
+    }
+    if (!(error[1] < 0.05 * fabs(way) && error[1] < error[0])) {
+        fail_msg("blur-ig: errors %g and %g of %g", error[0], error[1], way);
+    }
+    refuse(&a, (cvs_explain_options){.method = "blur-ig", .steps = -3}, "steps");
+    end(&a);
+    begin_pixels(&a, 0.1f);
+    e = ask(&a, "input-x-gradient");
+    cvs_explanation f = ask_with(&a, "guided-ig", (cvs_explain_options){.steps = 20});
+    assert_true(net_difference(&e.map, &f.map) < 1e-5 * largest(&e.map));
+    cvs_explanation_free(&f);
+    f = ask(&a, "blur-ig"); /* zero weights: nothing */
+    for (int i = 0; i < 3 * AREA; i++) {
+        assert_true(cvi_get(&e.map, i) != 0 || cvi_get(&f.map, i) == 0);
+    }
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    end(&a);
+}
+
+/* A linear target: a piece is worth what its pixels are, whatever the draws: the sum of (x - fill) w over it. */
+static void pieces_of_a_linear_net(void **state) {
+    (void)state;
+    static const char *const methods[] = {"lime", "kernelshap"};
+    asked a;
+    begin_pixels(&a, 0.1f);
+    for (int m = 0; m < 2; m++) {
+        cvs_explanation e =
+            ask_with(&a, methods[m], (cvs_explain_options){.has_fill = true, .fill = 0.25, .samples = 400});
+        int pieces = 0;
+        double all = 0;
+        for (int i = 0; i < AREA; i++) {
+            double worth = 0, value = cvi_get(&e.map, i);
+            bool first = true;
+            for (int j = 0; j < AREA; j++) { /* the piece: the pixels of this value */
+                bool own = cvi_get(&e.map, j) == value;
+                first = first && !(own && j < i);
+                bool in = own && j / W >= 3 && j / W < 7 && j % W >= 2 && j % W < 6;
+                for (int c = 0; c < 3 && in; c++) {
+                    worth += 0.1 * (cvi_get(&a.x, c * AREA + j) - 0.25);
+                }
+            }
+            if (first && fabs(worth - value) > 1e-4) {
+                fail_msg("%s: %g at %d, worth %g", methods[m], value, i, worth);
+            }
+            pieces += first;
+            all += first ? value : 0;
+        }
+        assert_in_range(pieces, 4, AREA);
+        double worth = 0;
+        for (int i = 0; i < 3 * AREA; i++) {
+            int y = i % AREA / W, u = i % W;
+            worth += y >= 3 && y < 7 && u >= 2 && u < 6 ? 0.1 * (cvi_get(&a.x, i) - 0.25) : 0;
+        }
+        assert_true(fabs(all - worth) < 1e-3);
+        cvs_explanation_free(&e);
+    }
+    refuse(&a, (cvs_explain_options){.method = "kernelshap", .samples = 3}, "too few");
+    end(&a);
+}
+
+static void pieces_depend_on_the_seed_alone(void **state) {
+    (void)state;
+    static const char *const methods[] = {"lime", "kernelshap"};
+    asked a;
+    begin(&a, true);
+    double black = score_of_black(&a);
+    for (int m = 0; m < 2; m++) {
+        cvs_explanation e = ask_with(&a, methods[m], (cvs_explain_options){.seed = 3, .samples = 300});
+        cvs_explanation same = ask_with(&a, methods[m], (cvs_explain_options){.seed = 3, .samples = 300});
+        cvs_explanation other = ask_with(&a, methods[m], (cvs_explain_options){.seed = 4, .samples = 300});
+        assert_memory_equal(e.map.data, same.map.data, e.map.bytes);
+        assert_true(net_difference(&e.map, &other.map) > 1e-4 * largest(&e.map));
+        if (m == 1) { /* every piece once: they add up to f(x) - f(black), whatever was drawn */
+            double all = 0;
+            for (int i = 0; i < AREA; i++) {
+                bool first = true;
+                for (int j = 0; j < i; j++) {
+                    first = first && cvi_get(&e.map, j) != cvi_get(&e.map, i);
+                }
+                all += first ? cvi_get(&e.map, i) : 0;
+            }
+            assert_true(fabs(all - (e.target_value - black)) < 1e-4);
+        }
+        cvs_explanation_free(&e);
+        cvs_explanation_free(&same);
+        cvs_explanation_free(&other);
+    }
+    end(&a);
+}
+
 static void captions_tell_of_signs(void **state) {
     (void)state;
     asked a;
@@ -319,6 +447,9 @@ int main(void) {
         cmocka_unit_test(inner_parts_before_a_linear_head),
         cmocka_unit_test(gradientshap_is_integrated_gradients_by_chance),
         cmocka_unit_test(rise_finds_the_place),
+        cmocka_unit_test(other_ways_add_up),
+        cmocka_unit_test(pieces_of_a_linear_net),
+        cmocka_unit_test(pieces_depend_on_the_seed_alone),
         cmocka_unit_test(captions_tell_of_signs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
