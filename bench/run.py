@@ -9,6 +9,7 @@ there. Rules: docs/performance.md. A peer whose output differs from ours fails i
 import argparse
 import os
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -182,7 +183,7 @@ def main():
         print("[%d/%d] %s, against %s" % (i + 1, len(wanted), row.work, row.peer), flush=True)
         try:
             new = special.measure(env, row, options.seconds, sys.modules[__name__]) if row.special else measure(env, row, options.seconds)
-        except drive.Failed as e:
+        except (drive.Failed, OSError, ValueError, subprocess.SubprocessError) as e:
             failed.append("%s, against %s: %s" % (row.work, row.peer, e))
             print("    FAILED: %s" % e, flush=True)
             continue

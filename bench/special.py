@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Rows that are not two warm processes in turns: whole processes from their start, work beside a busy process, shares of the
 machine's peak, convolution layers one by one; and the page that shows all results."""
-import csv
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 import drive
@@ -153,23 +152,29 @@ def busy_peer(env, row, seconds, run):
 # ---- floors and layers --------------------------------------------------------------------------------------
 
 
+LINE = re.compile(r"^(\S+)\s+(\d+)x(\d+)\s+->\s+(\d+)\s+(\d+)x\d+/(\d+)\s+g(\d+)\s+x(\d+)\s+(\S+)\s+best\s+([\d.]+) ms\s+median\s+([\d.]+) ms")
+FIELDS = ("net", "channels", "side", "filters", "kernel", "stride", "groups", "count", "algorithm", "best_ms", "median_ms")
+
+
 def kernels(env, net, algorithm):
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "k.csv")
-        command = [os.path.join(env.build, "bench", "bench_kernels"), "--threads", "2", "--net", SHORT[net], "--algorithm", algorithm,
-                   "--csv", path]
-        p = subprocess.run(command, capture_output=True, text=True, preexec_fn=drive.raised())
-        if p.returncode:
-            raise drive.Failed("bench_kernels: " + (p.stderr or p.stdout)[-300:])
-        with open(path, newline="", encoding="utf-8") as f:
-            layers = list(csv.DictReader(f))
-    peak = [w for w in p.stdout.split("\n")[0].split() if w.replace(".", "").isdigit()]
-    return layers, float(peak[-1]) if peak else 0.0
+    """The layers of a net as bench_kernels measures them, and the FMA peak that it measured in the same process."""
+    command = [os.path.join(env.build, "bench", "bench_kernels"), "--threads", "2", "--net", SHORT[net], "--algorithm", algorithm]
+    p = subprocess.run(command, capture_output=True, text=True, preexec_fn=drive.raised(), timeout=170)
+    peak = re.search(r"FMA peak ([\d.]+) GFLOP/s", p.stdout)
+    layers = [dict(zip(FIELDS, m.groups())) for m in map(LINE.match, p.stdout.split("\n")) if m]
+    if p.returncode or not peak or not layers:
+        raise drive.Failed("bench_kernels: " + (p.stderr or p.stdout)[-300:])
+    for l in layers:
+        for ms, share in (("best_ms", "best_share"), ("median_ms", "median_share")):
+            l[share] = gflop(l) / (float(l[ms]) * 1e-3) / float(peak.group(1))
+    return layers, float(peak.group(1))
 
 
 def gflop(l):
+    """Multiplications and additions of a layer of these nets, whose padding keeps side / stride but for SqueezeNet's first layer."""
     side, k, s = int(l["side"]), int(l["kernel"]), int(l["stride"])
-    return 2e-9 * float(l["channels"]) * float(l["filters"]) / float(l["groups"]) * k * k * (side / s) ** 2
+    out = (side - k) // s + 1 if l["net"] == "squeezenet" and l["channels"] == "3" else (side - 1) // s + 1
+    return 2e-9 * float(l["channels"]) * float(l["filters"]) / float(l["groups"]) * k * k * out * out
 
 
 FLOORS = {"direct 3x3": ("direct", 0.70), "1x1": ("auto", 0.70), "Winograd 3x3": ("f4x4", 1.60)}
