@@ -255,6 +255,9 @@ int cvi_rail_levels(cvi_rail *rails, int n) {
 
 static const char *summary_line(cvi_sketch *k) {
     const cvi_arch *a = k->arch;
+    if (a->model == NULL) { /* a description of sizes says nothing of weights and products */
+        return cvi_sketch_text(k, cvi_sketch_tr(k, "input %s"), a->input);
+    }
     return cvi_sketch_text(k, cvi_sketch_tr(k, "input %s · %s parameters · %s multiply-adds"), a->input,
                            cvi_short_number((double)a->params).text, cvi_short_number((double)a->macs).text);
 }
