@@ -7,26 +7,24 @@
 
 #include "explain/method.h"
 
-static bool is(const cvi_node *n, const char *op) {
-    return strcmp(n->op, op) == 0;
-}
-
 static bool constant(const cvi_graph *g, int v) {
     return v >= 0 && g->values[v].constant;
 }
 
 /* The value that a linear node is linear in, or -1: it is not, or has two. */
 static int linear_in(const cvi_graph *g, const cvi_node *n) {
-    static const char *const moves[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout"};
-    for (int i = 0; i < CVI_COUNT(moves); i++) {
-        if (is(n, moves[i])) {
-            return n->in[0];
-        }
+    const cvi_op *op = n->def;
+    if (!op || n->n_in < 1) {
+        return -1;
     }
-    if ((is(n, "Gemm") || is(n, "MatMul") || is(n, "Conv")) && n->n_in >= 2 && constant(g, n->in[1])) {
+    if (op->flags & (CVI_OP_RESHAPE | CVI_OP_IDENTITY)) {
         return n->in[0];
     }
-    if (is(n, "Add") && n->n_in == 2) {
+    if ((op->glyph == CVI_GLYPH_DENSE || (op->flags & CVI_OP_CONV)) && n->n_in >= 2 &&
+        constant(g, n->in[1])) {
+        return n->in[0];
+    }
+    if ((op->flags & CVI_OP_ADDS) && n->n_in == 2) {
         return constant(g, n->in[1]) ? n->in[0] : constant(g, n->in[0]) ? n->in[1] : -1;
     }
     return -1;
@@ -41,10 +39,11 @@ static int pooled(const cvi_question *q) {
             return -1;
         }
         const cvi_node *n = &g->nodes[p];
-        if (is(n, "GlobalAveragePool") || is(n, "ReduceMean") || is(n, "AveragePool")) {
-            return n->in[0];
+        int next = linear_in(g, n);
+        if (next < 0 && n->def && n->def->field && n->n_in > 0 && !(n->def->flags & CVI_OP_POINTWISE)) {
+            return n->in[0]; /* a pooling or a mean over axes */
         }
-        v = linear_in(g, n);
+        v = next;
     }
     return -1;
 }

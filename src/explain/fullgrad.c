@@ -23,23 +23,32 @@ static const cvs_tensor *number(const cvi_graph *g, const cvi_node *n, int k) {
     return t && t->data ? t : NULL;
 }
 
-static bool is(const cvi_node *n, const char *op) {
-    return strcmp(n->op, op) == 0;
+/* Input k of the node's operator plays this part. */
+static bool has_role(const cvi_node *n, int k, cvi_role role) {
+    return n->def && k < n->def->n_inputs && n->def->inputs[k].role == role;
+}
+
+static bool is_norm(const cvi_node *n) {
+    return has_role(n, 3, CVI_MEAN) && has_role(n, 4, CVI_VARIANCE);
 }
 
 static bool per_channel(const cvi_node *n) {
-    return is(n, "Conv") || is(n, "ConvTranspose") || is(n, "BatchNormalization");
+    return is_norm(n) || (n->def && (n->def->flags & CVI_OP_CONV) && has_role(n, 2, CVI_BIAS));
+}
+
+static bool has_flag(const cvi_node *n, unsigned flag) {
+    return n->def && (n->def->flags & flag);
 }
 
 /* The tensor that a node adds to what depends on the picture; NULL: none. */
 static const cvs_tensor *bias_of(const cvi_graph *g, const cvi_node *n) {
-    if (is(n, "BatchNormalization")) {
+    if (is_norm(n)) {
         return number(g, n, 1) && number(g, n, 3) && number(g, n, 4) ? number(g, n, 2) : NULL;
     }
-    if (per_channel(n) || is(n, "Gemm")) {
+    if (per_channel(n) || has_role(n, 2, CVI_BIAS)) {
         return number(g, n, 2);
     }
-    if ((is(n, "Add") || is(n, "Sub")) && n->n_in == 2) {
+    if (has_flag(n, CVI_OP_ADDS | CVI_OP_SUBTRACTS) && n->n_in == 2) {
         return number(g, n, 1) ? number(g, n, 1) : number(g, n, 0);
     }
     return NULL;
@@ -54,7 +63,7 @@ static double bias_at(const cvi_graph *g, const cvi_node *n, const cvs_tensor *b
             area *= t->dim[d];
         }
         int64_t c = i / area % t->dim[1];
-        if (!is(n, "BatchNormalization")) {
+        if (!is_norm(n)) {
             return cvi_get(b, c);
         }
         double spread = sqrt(cvi_get(number(g, n, 4), c) + cvi_node_float(n, "epsilon", 1e-5));
@@ -68,7 +77,8 @@ static double bias_at(const cvi_graph *g, const cvi_node *n, const cvs_tensor *b
         i /= side;
     }
     double v = cvi_get(b, at);
-    return is(n, "Gemm") ? v * cvi_node_float(n, "beta", 1.0) : is(n, "Sub") && b == number(g, n, 1) ? -v : v;
+    v *= has_role(n, 2, CVI_BIAS) ? cvi_node_float(n, "beta", 1.0) : 1.0; /* of a dense layer */
+    return has_flag(n, CVI_OP_SUBTRACTS) && b == number(g, n, 1) ? -v : v;
 }
 
 /* ---- laying a part over the picture ------------------------------------------------------------------------ */

@@ -181,7 +181,8 @@ typedef enum cvi_op_flags {
                              Squeeze, Unsqueeze): the engine makes a view of it */
     CVI_OP_OF_SHAPE =
         256, /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
-    CVI_OP_ADDS = 512, /* y = first + second input, for equal shapes */
+    CVI_OP_ADDS = 512,       /* y = first + second input, for equal shapes */
+    CVI_OP_SUBTRACTS = 2048, /* y = first - second input */
     CVI_OP_PIXELS =
         1024 /* `fast` treats every pixel of channels-last pictures alike: any pixels of its inputs, the same of each,
                may be handed over as pictures [1,C,1,count]. (CVI_OP_POINTWISE says so too.) */
