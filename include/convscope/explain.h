@@ -37,6 +37,8 @@ typedef struct cvs_explain_options {
     int64_t patch, stride; /* occlusion, in pixels of the network's input */
     bool has_fill;         /* `fill` counts; else the picture's mean colour */
     double fill;           /* of the patch, in units of the network's input */
+    double epsilon;        /* LRP: what keeps denominators from zero (1e-6) */
+    double gamma, alpha;   /* LRP: weight of positive parts (0.25), of alpha-beta's (2; beta = alpha - 1) */
     cvs_progress progress;
     void *progress_context;
 } cvs_explain_options;

@@ -16,8 +16,8 @@ static const cli_option options[] = {
      "针对某一层的方法：名称、编号或 last-conv（last-conv）"},
     {"--signed", NULL, "keep negative parts of class activation maps", "保留类激活热图的负值部分"},
     {"--sample", "N", "which sample of a .npy with several (0)", ".npy 含多个样本时选择哪一个（0）"},
-    {"--baseline", "B", "integrated gradients start from: black, mean, white, FILE.npy (black)",
-     "积分梯度的起点：black、mean、white 或 文件.npy（black）"},
+    {"--baseline", "B", "integrated gradients and DeepLIFT start from: black, mean, white, FILE.npy (black)",
+     "积分梯度与 DeepLIFT 的起点：black、mean、white 或 文件.npy（black）"},
     {"--rule", "R", "their quadrature: gauss, midpoint, left, right, trapezoid (gauss)",
      "其求积法则：gauss、midpoint、left、right、trapezoid（gauss）"},
     {"--steps", "N", "its steps (doubled until the completeness error is below 1 %)",
@@ -33,6 +33,11 @@ static const cli_option options[] = {
      "遮挡：位置间隔像素数（补丁的一半）"},
     {"--fill", "V", "occlusion: the patch's value in the network's input (the picture's mean colour)",
      "遮挡：补丁在网络输入中的值（图片的平均颜色）"},
+    {"--epsilon", "E", "LRP: what keeps denominators from zero (1e-6)", "LRP：使分母不为零的量（1e-6）"},
+    {"--gamma", "G", "LRP gamma, composite: extra weight of positive parts (0.25)",
+     "LRP gamma 与组合规则：正贡献的额外权重（0.25）"},
+    {"--alpha", "A", "LRP alpha-beta: weight of positive parts, beta = alpha - 1 (2)",
+     "LRP alpha-beta：正贡献的权重，beta = alpha - 1（2）"},
     {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution",
      "热图原始数值：不缩放，保持其自身分辨率"},
     {"--votes", "FILE.csv", "what every feature map said: channel, value, share, weight",
@@ -115,12 +120,13 @@ static bool check_settings(cli *c, cvs_explain_options *o) {
     bool given;
     o->baseline = cli_value(c, "--baseline");
     o->rule = cli_value(c, "--rule");
-    bool ok = cli_int(c, "--steps", 1, 1000000, 0, &o->steps) &&
-              cli_int(c, "--samples", 1, 1000000, 0, &o->samples) &&
-              cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) &&
-              cli_int(c, "--patch", 1, INT32_MAX, 0, &o->patch) &&
-              cli_int(c, "--stride", 1, INT32_MAX, 0, &o->stride) &&
-              number(c, "--fill", &o->has_fill, &o->fill) && number(c, "--noise", &given, &o->noise);
+    bool ok =
+        cli_int(c, "--steps", 1, 1000000, 0, &o->steps) &&
+        cli_int(c, "--samples", 1, 1000000, 0, &o->samples) && cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) &&
+        cli_int(c, "--patch", 1, INT32_MAX, 0, &o->patch) &&
+        cli_int(c, "--stride", 1, INT32_MAX, 0, &o->stride) && number(c, "--fill", &o->has_fill, &o->fill) &&
+        number(c, "--noise", &given, &o->noise) && number(c, "--epsilon", &given, &o->epsilon) &&
+        number(c, "--gamma", &given, &o->gamma) && number(c, "--alpha", &given, &o->alpha);
     o->seed = (uint64_t)seed;
     return ok;
 }

@@ -53,12 +53,13 @@ struct cvi_back_plan {
     int n_seeds, n_wanted;
     int *key; /* seed values, then wanted values */
     cvi_back_list steps, parts, buffers;
-    int *buffer;    /* per value: where its gradient is at the end (wanted ones), -1 */
-    uint8_t *form;  /* per value: the form of its gradient */
-    void **plain;   /* per wanted: its gradient as plain numbers, where it lies otherwise; owned */
-    bool *is_plain; /* per wanted: converted since the last pass */
-    int64_t bytes;  /* of the block */
-    bool once;      /* made for shapes that only the last run knew */
+    int *buffer;     /* per value: where its gradient is at the end (wanted ones), -1 */
+    uint8_t *form;   /* per value: the form of its gradient */
+    void **plain;    /* per wanted: its gradient as plain numbers, where it lies otherwise; owned */
+    bool *is_plain;  /* per wanted: converted since the last pass */
+    int64_t bytes;   /* of the block */
+    bool plain_only; /* no fast step: the rules of relevance.c */
+    bool once;       /* made for shapes that only the last run knew */
     int *
         owner; /* per buffer: wanted value whose memory of the caller may stand for it, -1; NULL: not asked yet */
     void *const *into; /* during a pass, per wanted: memory of the caller, or NULL */
@@ -81,7 +82,7 @@ bool cvi_back_tensor(const cvi_exec *x, int v, cvs_layout form, cvs_tensor *t);
 cvs_layout cvi_back_node_form(const cvi_exec *x, int n, int v, cvi_role role);
 /* back_plan.c: seeds and wanted values were checked. Free with cvi_back_plan_free. */
 cvs_status cvi_back_plan_new(cvi_exec *x, const int *seeds, int n_seeds, const int *wanted, int n_wanted,
-                             cvi_back_plan **out, cvs_error *err);
+                             bool plain_only, cvi_back_plan **out, cvs_error *err);
 void cvi_back_plan_free(cvi_back_plan *p);
 /* back_into.c */
 cvs_status cvi_back_find_owners(const cvi_exec *x, cvi_back_plan *p, cvs_error *err);

@@ -156,7 +156,8 @@ static cvs_status choose_form(planner *m, int n, cvs_error *err) {
     cvi_exec *x = m->x;
     const cvi_node *node = &x->g->nodes[n];
     const cvi_step *step = &x->steps[n];
-    bool can = step->kind == CVI_STEP_RUN && step->fast && node->def && node->def->back_form;
+    bool can =
+        !m->p->plain_only && step->kind == CVI_STEP_RUN && step->fast && node->def && node->def->back_form;
     if (can) {
         want_inputs(m, node);
         CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_CONSTANTS, err));
@@ -613,7 +614,7 @@ static bool allocate(planner *m, int n_seeds, int n_wanted) {
 }
 
 cvs_status cvi_back_plan_new(cvi_exec *x, const int *seeds, int n_seeds, const int *wanted, int n_wanted,
-                             cvi_back_plan **out, cvs_error *err) {
+                             bool plain_only, cvi_back_plan **out, cvs_error *err) {
     planner m = {.x = x};
     bool *has = cvi_calloc((size_t)CVI_MAX(x->g->n_values, 1), sizeof *has);
     cvs_status s = allocate(&m, n_seeds, n_wanted) && has
@@ -621,6 +622,7 @@ cvs_status cvi_back_plan_new(cvi_exec *x, const int *seeds, int n_seeds, const i
                        : cvi_no_memory(err, (size_t)x->g->n_values * sizeof(cvi_back_step));
     *out = NULL;
     if (s == CVS_OK) {
+        m.p->plain_only = plain_only;
         memcpy(m.p->key, seeds, sizeof *seeds * (size_t)n_seeds);
         memcpy(m.p->key + n_seeds, wanted, sizeof *wanted * (size_t)n_wanted);
         for (int v = 0; v < x->g->n_values; v++) {

@@ -84,18 +84,18 @@ static cvs_status widen(cvs_tensor *t, cvs_tensor *own, cvs_error *err) {
     return CVS_OK;
 }
 
-static cvs_status fill_plain(cvi_exec *x, int n, back_call *b, cvs_error *err) {
+static cvs_status fill_plain(cvi_exec *x, int n, cvs_tensor *wide, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
     CVI_TRY(cvi_call_fill(x, n, &x->call, CVI_IN_PLAIN, err));
     for (int k = 0; k < node->n_out; k++) {
         if (node->out[k] >= 0) {
             CVI_TRY(cvi_exec_value(x, node->out[k], &x->call.out[k], err));
-            CVI_TRY(widen(&x->call.out[k], &b->wide[node->n_in + k], err));
+            CVI_TRY(widen(&x->call.out[k], &wide[node->n_in + k], err));
         }
     }
     for (int k = 0; k < node->n_in; k++) {
         if (node->in[k] >= 0) {
-            CVI_TRY(widen(&x->call.in[k], &b->wide[k], err));
+            CVI_TRY(widen(&x->call.in[k], &wide[k], err));
         }
     }
     return CVS_OK;
@@ -207,6 +207,21 @@ static cvs_status need_factors(cvi_exec *x, cvi_back_step *step, cvs_error *err)
     return CVS_OK;
 }
 
+/* A rule of relevance.c, which may look at the same node in the run on a baseline. */
+static cvs_status relevance(cvi_exec *x, int n, cvi_rule rule, back_call *b, cvs_error *err) {
+    static const cvi_relevance none = {.epsilon = 1e-6, .gamma = 0.25, .alpha = 2, .beta = 1};
+    const cvi_node *node = &x->g->nodes[n];
+    cvi_exec *other = x->back.reference;
+    if (rule == CVI_DEEPLIFT) {
+        if (!other) {
+            return cvi_fail(err, CVS_E_ARGUMENT, "DeepLIFT needs a run on a baseline");
+        }
+        CVI_TRY(fill_plain(other, n, b->wide + node->n_in + node->n_out, err));
+    }
+    return cvi_relevance_backward(&x->call.ctx, other ? &other->call.ctx : NULL,
+                                  x->back.how ? x->back.how : &none, rule, b->pout, b->pin);
+}
+
 static cvs_status call_node(cvi_exec *x, const cvi_back_plan *p, cvi_back_step *step, cvi_rule rule,
                             back_call *b, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[step->node];
@@ -216,7 +231,7 @@ static cvs_status call_node(cvi_exec *x, const cvi_back_plan *p, cvi_back_step *
         CVI_TRY(need_factors(x, step, err));
         s = fill_fast(x, step, err);
     } else {
-        s = fill_plain(x, step->node, b, err);
+        s = fill_plain(x, step->node, b->wide, err);
     }
     if (s == CVS_OK) {
         give_gradients(x, p, step, b);
@@ -224,10 +239,11 @@ static cvs_status call_node(cvi_exec *x, const cvi_back_plan *p, cvi_back_step *
             .rule = rule, .grad_out = b->pout, .grad_in = b->pin, .base = b->base, .gate = b->gate};
         back.scale = step->scale ? step->factors : NULL;
         s = step->kind == CVI_BACK_FAST ? node->def->back_fast(&x->call.ctx, &back)
+            : rule >= CVI_LRP_EPSILON   ? relevance(x, step->node, rule, b, err)
                                         : node->def->backward(&x->call.ctx, rule, b->pout, b->pin);
     }
     cvi_arena_reset(x->scratch);
-    for (int i = 0; i < node->n_in + node->n_out; i++) {
+    for (int i = 0; i < 2 * (node->n_in + node->n_out); i++) {
         cvs_tensor_free(&b->wide[i]);
     }
     return s == CVS_OK ? s : cvi_at_node(err, s, node->name, node->op);
@@ -253,7 +269,7 @@ static cvs_status make_call(const cvi_graph *g, back_call *b, cvs_error *err) {
     }
     b->grad_out = cvi_calloc(n_out, sizeof *b->grad_out);
     b->grad_in = cvi_calloc(n_in, sizeof *b->grad_in);
-    b->wide = cvi_calloc(n_in + n_out, sizeof *b->wide);
+    b->wide = cvi_calloc(2 * (n_in + n_out), sizeof *b->wide);
     b->pout = cvi_calloc(n_out, sizeof *b->pout);
     b->pin = cvi_calloc(n_in, sizeof *b->pin);
     b->base = cvi_calloc(n_in, sizeof *b->base);

@@ -53,27 +53,28 @@ static cvs_status check(const cvi_exec *x, const int *seed_values, const cvs_ten
 
 /* ---- plans ------------------------------------------------------------------------------------------------ */
 
-static bool answers(const cvi_back_plan *p, const int *seeds, int n_seeds, const int *wanted, int n_wanted) {
-    return !p->once && p->n_seeds == n_seeds && p->n_wanted == n_wanted &&
+static bool answers(const cvi_back_plan *p, const int *seeds, int n_seeds, const int *wanted, int n_wanted,
+                    bool plain_only) {
+    return !p->once && p->plain_only == plain_only && p->n_seeds == n_seeds && p->n_wanted == n_wanted &&
            memcmp(p->key, seeds, sizeof *seeds * (size_t)n_seeds) == 0 &&
            memcmp(p->key + n_seeds, wanted, sizeof *wanted * (size_t)n_wanted) == 0;
 }
 
 /* The plan for this question at the front of the list; the one that was not asked for longest makes room. */
 static cvs_status need_plan(cvi_exec *x, const int *seeds, int n_seeds, const int *wanted, int n_wanted,
-                            cvs_error *err) {
+                            bool plain_only, cvs_error *err) {
     cvi_back_plan **plans = x->back.plans, *found = NULL;
     int last = CVI_COUNT(x->back.plans) - 1, at = 0;
-    while (at < last && plans[at] && !answers(plans[at], seeds, n_seeds, wanted, n_wanted)) {
+    while (at < last && plans[at] && !answers(plans[at], seeds, n_seeds, wanted, n_wanted, plain_only)) {
         at++;
     }
     found = plans[at];
-    if (found && !answers(found, seeds, n_seeds, wanted, n_wanted)) {
+    if (found && !answers(found, seeds, n_seeds, wanted, n_wanted, plain_only)) {
         cvi_back_plan_free(found);
         found = plans[at] = NULL;
     }
     if (!found) {
-        CVI_TRY(cvi_back_plan_new(x, seeds, n_seeds, wanted, n_wanted, &found, err));
+        CVI_TRY(cvi_back_plan_new(x, seeds, n_seeds, wanted, n_wanted, plain_only, &found, err));
     }
     memmove(plans + 1, plans, sizeof *plans * (size_t)at);
     plans[0] = found;
@@ -88,11 +89,16 @@ void cvi_back_free(cvi_exec *x) {
     x->back = (cvi_back_state){0};
 }
 
+void cvi_exec_relevance(cvi_exec *x, const cvi_relevance *how, cvi_exec *reference) {
+    x->back.how = how;
+    x->back.reference = reference;
+}
+
 cvs_status cvi_exec_backward(cvi_exec *x, cvi_rule rule, const int *seed_values, const cvs_tensor *seeds,
                              int n_seeds, const int *wanted, int n_wanted, cvs_error *err) {
     x->back.valid = false;
     CVI_TRY(check(x, seed_values, seeds, n_seeds, wanted, n_wanted, err));
-    CVI_TRY(need_plan(x, seed_values, n_seeds, wanted, n_wanted, err));
+    CVI_TRY(need_plan(x, seed_values, n_seeds, wanted, n_wanted, rule >= CVI_LRP_EPSILON, err));
     CVI_TRY(cvi_back_run(x, x->back.plans[0], rule, seeds, err));
     x->back.valid = true;
     return CVS_OK;
@@ -103,7 +109,7 @@ cvs_status cvi_exec_backward_into(cvi_exec *x, cvi_rule rule, const int *seed_va
                                   cvs_error *err) {
     x->back.valid = false;
     CVI_TRY(check(x, seed_values, seeds, n_seeds, wanted, n_wanted, err));
-    CVI_TRY(need_plan(x, seed_values, n_seeds, wanted, n_wanted, err));
+    CVI_TRY(need_plan(x, seed_values, n_seeds, wanted, n_wanted, rule >= CVI_LRP_EPSILON, err));
     cvi_back_plan *p = x->back.plans[0];
     CVI_TRY(cvi_back_find_owners(x, p, err));
     p->into = into;

@@ -53,6 +53,9 @@ cvs_status cvi_exec_override(cvi_exec *x, int value, const cvs_tensor *t, cvs_er
  * cvi_exec_gradient until the next call. Only nodes on a path between seeds and wanted values run. */
 cvs_status cvi_exec_backward(cvi_exec *x, cvi_rule rule, const int *seed_values, const cvs_tensor *seeds,
                              int n_seeds, const int *wanted, int n_wanted, cvs_error *err);
+/* For the rules from CVI_LRP_EPSILON on: their settings, and for CVI_DEEPLIFT another exec of the same graph and shapes that has run
+ * on the baseline (else NULL). Both are borrowed until they are set again (NULL, NULL). */
+void cvi_exec_relevance(cvi_exec *x, const cvi_relevance *how, cvi_exec *reference);
 cvs_status cvi_exec_gradient(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err);
 /* The same, with the gradient of wanted[i] written into the caller's memory into[i] (plain; its type that of the value, or float32) or,
  * add, added to what is there: sums over many passes without a pass of their own. */

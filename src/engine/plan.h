@@ -104,7 +104,9 @@ typedef struct cvi_back_plan cvi_back_plan; /* back.h */
 /* What backward passes leave behind: their plans, by what was asked, and one block of memory for the gradients. */
 typedef struct cvi_back_state {
     cvi_back_plan *plans[4]; /* last used first */
-    bool valid;              /* plans[0] holds gradients of the last forward pass */
+    const cvi_relevance *how;
+    cvi_exec *reference;
+    bool valid; /* plans[0] holds gradients of the last forward pass */
     void *block;
     size_t block_bytes;
 } cvi_back_state;

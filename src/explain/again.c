@@ -25,7 +25,7 @@ static cvs_status copy_input(const cvs_tensor *from, int64_t sample, int64_t sam
     return CVS_OK;
 }
 
-static cvs_status make(cvi_question *q, bool base, cvi_again *out) {
+static cvs_status make(cvi_question *q, bool base, bool plain, cvi_again *out) {
     const cvi_graph *g = q->model->graph;
     const cvs_run *run = q->run;
     const cvs_tensor *first = &run->inputs[0];
@@ -55,7 +55,7 @@ static cvs_status make(cvi_question *q, bool base, cvi_again *out) {
     }
     cvi_exec_options options = {.pool = run->pool,
                                 .exact = run->options.exact,
-                                .plain = run->options.plain,
+                                .plain = run->options.plain || plain,
                                 .keep_aux = !base,
                                 .keep = base ? CVI_KEEP_GRADIENTS : CVI_KEEP_ALL,
                                 .max_bytes = run->options.limits.max_memory_bytes};
@@ -63,11 +63,15 @@ static cvs_status make(cvi_question *q, bool base, cvi_again *out) {
 }
 
 cvs_status cvi_again_new(cvi_question *q, cvi_again *out) {
-    return make(q, false, out);
+    return make(q, false, false, out);
 }
 
 cvs_status cvi_again_base(cvi_question *q, cvi_again *out) {
-    return make(q, true, out);
+    return make(q, true, false, out);
+}
+
+cvs_status cvi_again_plain(cvi_question *q, cvi_again *out) {
+    return make(q, false, true, out);
 }
 
 void cvi_again_free(cvi_again *a) {

@@ -22,6 +22,8 @@ typedef struct cvi_again {
 cvs_status cvi_again_new(cvi_question *q, cvi_again *out);
 /* The same, to be a base of the incremental re-run: fused, and with nothing kept for gradients. */
 cvs_status cvi_again_base(cvi_question *q, cvi_again *out);
+/* The same as cvi_again_new by the plain loops alone: what is the same everywhere in a picture stays exactly so. */
+cvs_status cvi_again_plain(cvi_question *q, cvi_again *out);
 void cvi_again_free(cvi_again *a);
 /* The numbers [pixels] of place b of the first input, to be written before scores. */
 float *cvi_again_place(cvi_again *a, int64_t b);

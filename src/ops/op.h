@@ -40,6 +40,15 @@ typedef enum cvi_rule {
     CVI_GRADIENT,
     CVI_DECONVNET, /* ReLU passes max(g,0) whatever its input was (Zeiler and Fergus 2014) */
     CVI_GUIDED,    /* ReLU passes max(g,0) where its input was positive (Springenberg et al. 2015) */
+    /* From here on: rules of relevance.c, on the plain path only; no operator sees them. */
+    CVI_LRP_EPSILON,
+    CVI_LRP_ZPLUS,
+    CVI_LRP_GAMMA,
+    CVI_LRP_ALPHABETA,
+    CVI_LRP_COMPOSITE,
+    CVI_EXCITATION,
+    CVI_DEEP_TAYLOR,
+    CVI_DEEPLIFT,
     CVI_N_RULES
 } cvi_rule;
 
@@ -148,6 +157,13 @@ typedef struct cvi_op_text {
         formula; /* plain text with Unicode, e.g. "y[n,k,i,j] = b[k] + Σ w[k,c,r,s]·x[n,c,i·S+r−P,j·S+s−P]" */
     const char *reading_en, *reading_zh; /* how to read its picture, one sentence */
 } cvi_op_text;
+
+/* Settings of the rules from CVI_LRP_EPSILON on. */
+typedef struct cvi_relevance {
+    double epsilon, gamma, alpha, beta; /* stabiliser of denominators; alpha - beta = 1 */
+    const double *low, *high; /* [channels]: what the picture's numbers lie between; NULL: between its own */
+    int64_t channels;
+} cvi_relevance;
 
 typedef enum cvi_glyph { /* semantic class: colour and inspector (reference/drawing.md 4.3) */
                          CVI_GLYPH_INPUT,
@@ -279,6 +295,14 @@ cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err);
 cvs_status cvi_ops_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err);
 /* Fills weights that have no data: He normal for CVI_WEIGHT, 0 for bias, shift, mean, 1 for scale, variance; marks has_weights. */
 cvs_status cvi_ops_init_weights(cvs_model *model, uint64_t seed, cvs_error *err);
+
+/* ---- relevance.c ------------------------------------------------------------------------------------- */
+/* Backward under a rule from CVI_LRP_EPSILON on, for an operator that has a backward: gradients are multipliers m, so that x*m is
+ * the relevance of x; only CVI_LRP_COMPOSITE and CVI_DEEP_TAYLOR turn to relevance itself at the first kernels. reference: the same
+ * node in a run on the baseline, for CVI_DEEPLIFT (else NULL). */
+cvs_status cvi_relevance_backward(cvi_opctx *ctx, const cvi_opctx *reference, const cvi_relevance *how,
+                                  cvi_rule rule, const cvs_tensor *const *grad_out,
+                                  cvs_tensor *const *grad_in);
 
 /* ---- helpers for family files (helpers.c) ------------------------------------------------------------- */
 cvs_status cvi_need(const cvi_opctx *ctx,

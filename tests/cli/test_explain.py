@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # convscope explain from outside: maps against the outputs of other implementations (skipped where ../shared is absent), what is written
 # and how it lies, and one sentence on every mistake with nothing written.
-import array, ast, csv, os, struct, subprocess, tempfile, unittest
+import array, ast, csv, json, os, struct, subprocess, tempfile, unittest
 
 ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
@@ -104,6 +104,17 @@ class Explain(unittest.TestCase):
             for i in range(shape[0]):
                 got = self.map(model, os.path.join(gold, "input.npy"), "--method", method, "--sample", i, *layer)[1]
                 self.close(got, want[i * size:(i + 1) * size], 1e-4)
+
+    def test_relevance_and_deeplift_are_captums(self):
+        model, root = self.shared("tiny-vgg", "model.json"), self.shared("goldens", "tiny-vgg")
+        with open(os.path.join(root, "bus_1", "attr", "meta.json")) as f:
+            targets = json.load(f)["targets"]
+        for method, file, extra in (("lrp-epsilon", "lrp_epsilon", ("--epsilon", "0.01")), ("lrp-zplus", "lrp_zplus", ("--epsilon", "0.01")),
+                                    ("deeplift", "deeplift_rescale", ("--baseline", "black"))):
+            for top in ("top1", "top2"):
+                want = load(os.path.join(root, "bus_1", "attr_peers", "%s_%s.npy" % (file, top)))[1]
+                got = self.map(model, os.path.join(root, "bus_1", "input.npy"), "--method", method, "--target", targets[top], *extra)[1]
+                self.close(got, want, 1e-5)
 
     def test_report_looks_behind_an_activation(self):
         """mnist-8's last convolution comes before its bias and ReLU: nearly all votes are negative there."""

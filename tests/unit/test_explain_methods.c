@@ -357,6 +357,113 @@ static void wrong_settings_are_sentences(void **state) {
     end(&a);
 }
 
+/* x [N,3,12,10] -> conv (-> norm) -> relu -> conv -> + skip -> pool -> dense -> softmax, without a bias anywhere unless asked. */
+static void skip_net(net *n, bool norm, bool biases) {
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int a = net_conv(n, "conv1", x, 3, 4, 1);
+    if (norm) {
+        const char *names[4] = {"s", "t", "mean", "var"};
+        int in[5] = {a};
+        for (int k = 0; k < 4; k++) {
+            in[k + 1] = net_weight(n, names[k], 1, (int64_t[]){4}, k == 3 ? 0 : 0.5);
+            float *v = (float *)n->model->graph->values[in[k + 1]].constant->data;
+            for (int i = 0; i < 4; i++) {
+                v[i] = k == 3 ? 0.5f + (float)i : v[i]; /* scales of both signs */
+            }
+        }
+        a = net_op(n, "BatchNormalization", "norm", 5, in, 0, NULL);
+    }
+    a = net_relu(n, "relu1", a);
+    int b = net_relu(n, "relu2", net_conv(n, "conv2", a, 4, 4, 1));
+    int p = net_pool(n, "pool", net_op(n, "Add", "sum", 2, (int[]){a, b}, 0, NULL));
+    cvi_graph *g = n->model->graph;
+    int64_t flat = 4 * (H / 2) * (W / 2);
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), flat, CLASSES);
+    for (int i = 0; i < g->n_nodes && !biases; i++) {
+        bool kernel = strcmp(g->nodes[i].op, "Conv") == 0 || strcmp(g->nodes[i].op, "Gemm") == 0;
+        if (kernel && g->nodes[i].n_in > 2) {
+            const cvs_tensor *c = g->values[g->nodes[i].in[2]].constant;
+            memset(c->data, 0, c->bytes);
+        }
+    }
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+}
+
+static void begin_skip(asked *a, bool norm, bool biases) {
+    skip_net(&a->n, norm, biases);
+    a->x = net_tensor(&a->n, 4, picture, 5);
+    NET_OK(&a->n, cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1}, &a->run, &a->n.err));
+    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
+}
+
+/* Without biases LRP epsilon is input times gradient, and no rule but alpha-beta's loses any of the logit on the way. */
+static void relevance_is_kept(void **state) {
+    (void)state;
+    asked a;
+    begin_skip(&a, false, false);
+    cvs_explain_options o = {.epsilon = 1e-12};
+    cvs_explanation e = ask_with(&a, "lrp-epsilon", o), g = ask(&a, "input-x-gradient");
+    assert_true(net_difference(&e.map, &g.map) < 1e-5 * largest(&g.map));
+    cvs_explanation_free(&g);
+    static const char *const names[] = {"lrp-zplus", "lrp-gamma", "lrp-composite", "deep-taylor"};
+    for (int i = 0; i < CVI_COUNT(names); i++) {
+        g = ask_with(&a, names[i], o);
+        assert_true(fabs(sum_of(&g.map) - g.target_value) < 1e-3 * fabs(g.target_value));
+        assert_true(net_difference(&g.map, &e.map) > 1e-3 * largest(&e.map));
+        cvs_explanation_free(&g);
+    }
+    g = ask_with(&a, "excitation-backprop", o);
+    assert_true(fabs(sum_of(&g.map) - 1.0) < 1e-3);
+    cvs_explanation_free(&g);
+    cvs_explanation_free(&e);
+    /* what a rule put into the weights is gone afterwards */
+    e = ask(&a, "gradient");
+    cvs_run *fresh = NULL;
+    NET_OK(&a.n, cvs_run_new(a.n.model, &(cvs_run_options){.threads = 1}, &fresh, &a.n.err));
+    NET_OK(&a.n, cvs_run_tensors(fresh, &a.x, 1, &a.n.err));
+    NET_OK(&a.n,
+           cvs_explain(fresh, &(cvs_explain_options){.method = "gradient", .target.index = 1}, &g, &a.n.err));
+    assert_true(net_difference(&e.map, &g.map) == 0);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&g);
+    cvs_run_free(fresh);
+    end(&a);
+}
+
+/* A normalisation counts as part of the kernel before it: excitation still adds up to 1, whatever the signs of its scales. */
+static void relevance_goes_through_normalisation(void **state) {
+    (void)state;
+    asked a;
+    begin_skip(&a, true, true);
+    cvs_explanation e = ask(&a, "excitation-backprop"), t = ask(&a, "deep-taylor");
+    assert_true(fabs(sum_of(&e.map) - 1.0) < 1e-3);
+    assert_true(fabs(sum_of(&t.map) - t.target_value) < 1e-3 * fabs(t.target_value));
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&t);
+    end(&a);
+}
+
+/* DeepLIFT adds up to the difference from the baseline's answer; where nothing bends it is the gradient times the difference. */
+static void deeplift_adds_up(void **state) {
+    (void)state;
+    asked a;
+    begin_skip(&a, true, true);
+    cvs_explanation e = ask(&a, "deeplift");
+    double all = sum_of(&e.map), value = e.target_value;
+    cvs_explanation_free(&e);
+    assert_true(fabs(all - (value - score_of_black(&a))) < 1e-4 * fmax(1, fabs(value)));
+    end(&a);
+    begin(&a, false);
+    cvs_explanation d = ask(&a, "deeplift"), g = ask(&a, "input-x-gradient");
+    assert_true(net_difference(&d.map, &g.map) < 1e-5 * largest(&g.map));
+    cvs_explanation_free(&d);
+    cvs_explanation_free(&g);
+    cvs_explain_options bad = {.method = "lrp-epsilon", .epsilon = -1};
+    assert_int_equal(cvs_explain(a.run, &bad, &d, NULL), CVS_E_ARGUMENT);
+    end(&a);
+}
+
 /* A step of gradient ascent: along the gradient, of root mean square `step`, uphill; and the same again from the same picture. */
 static void ascent(void **state) {
     (void)state;
@@ -451,6 +558,9 @@ int main(void) {
         cmocka_unit_test(occlusion_is_the_score_under_the_patch),
         cmocka_unit_test(weights_that_are_measured),
         cmocka_unit_test(wrong_settings_are_sentences),
+        cmocka_unit_test(relevance_is_kept),
+        cmocka_unit_test(relevance_goes_through_normalisation),
+        cmocka_unit_test(deeplift_adds_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
