@@ -40,16 +40,15 @@ typedef enum cvi_rule {
     CVI_GRADIENT,
     CVI_DECONVNET, /* ReLU passes max(g,0) whatever its input was (Zeiler and Fergus 2014) */
     CVI_GUIDED,    /* ReLU passes max(g,0) where its input was positive (Springenberg et al. 2015) */
-    /* From here on: rules of relevance.c, on the plain path only; no operator sees them. */
-    CVI_LRP_EPSILON,
+    CVI_N_RULES,   /* that operators see; from here on: rules of relevance.c, on the plain path only */
+    CVI_LRP_EPSILON = CVI_N_RULES,
     CVI_LRP_ZPLUS,
     CVI_LRP_GAMMA,
     CVI_LRP_ALPHABETA,
     CVI_LRP_COMPOSITE,
     CVI_EXCITATION,
     CVI_DEEP_TAYLOR,
-    CVI_DEEPLIFT,
-    CVI_N_RULES
+    CVI_DEEPLIFT
 } cvi_rule;
 
 /* What the fast form of a node does besides its own sums, because the nodes behind it were joined to it (a fused group, engine/plan.h):
