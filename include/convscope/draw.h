@@ -151,26 +151,14 @@ cvs_status cvs_draw_overview(const cvs_summary *summary, const bool *linked,
 
 /* ---- an architecture --------------------------------------------------------------------------------------- */
 typedef enum cvs_direction { CVS_DIRECTION_AUTO, CVS_TOP_DOWN, CVS_LEFT_RIGHT } cvs_direction;
-typedef enum cvs_fit {
-    CVS_FIT_NONE,   /* the page is as large as the figure */
-    CVS_FIT_COLUMN, /* 88 mm wide */
-    CVS_FIT_PAGE,   /* 180 x 250 mm */
-    CVS_FIT_SLIDE   /* 16:9, 254 x 143 mm */
-} cvs_fit;
-typedef enum cvs_fold {
-    CVS_FOLD_AUTO, /* repeated units once with their count, folded further until it fits */
-    CVS_FOLD_NONE  /* every layer */
-} cvs_fold;
+/* The page: as large as the figure; 88 mm wide; 180 x 250 mm; 16:9, 254 x 143 mm. */
+typedef enum cvs_fit { CVS_FIT_NONE, CVS_FIT_COLUMN, CVS_FIT_PAGE, CVS_FIT_SLIDE } cvs_fit;
+/* Repeated units once with their count, folded further until it fits; or every layer. */
+typedef enum cvs_fold { CVS_FOLD_AUTO, CVS_FOLD_NONE } cvs_fold;
 typedef enum cvs_cost { CVS_COST_NONE, CVS_COST_MACS, CVS_COST_PARAMS, CVS_COST_MEMORY } cvs_cost;
-enum { /* labels of a box or edge, ored together; 0 = what suits the style */
-       CVS_LABEL_NAMES = 1,
-       CVS_LABEL_SHAPES = 2,
-       CVS_LABEL_PARAMS = 4,
-       CVS_LABEL_MACS = 8,
-       CVS_LABEL_MEMORY = 16,
-       CVS_LABEL_FIELD = 32,
-       CVS_LABEL_NONE = 1024
-};
+/* Labels of a box or edge, ored together; 0 = what suits the style. */
+enum { CVS_LABEL_NAMES = 1, CVS_LABEL_SHAPES = 2, CVS_LABEL_PARAMS = 4, CVS_LABEL_MACS = 8 };
+enum { CVS_LABEL_MEMORY = 16, CVS_LABEL_FIELD = 32, CVS_LABEL_NONE = 1024 };
 
 typedef struct cvs_draw_options {
     cvs_lang lang;

@@ -69,7 +69,9 @@ static inline void net_fill(cvs_dtype dtype, void *data, int64_t count, uint64_t
 /* A random constant in the arena. */
 static inline int net_weight(net *n, const char *name, int rank, const int64_t *dim, double scale) {
     cvs_tensor t = {.dtype = n->dtype, .rank = rank};
-    memcpy(t.dim, dim, sizeof *dim * (size_t)rank);
+    for (int i = 0; i < rank; i++) { /* of a scalar, dim may be NULL */
+        t.dim[i] = dim[i];
+    }
     int64_t count = cvs_tensor_count(&t);
     t.bytes = (size_t)count * cvs_dtype_size(n->dtype);
     t.data = cvi_arena_alloc(n->model->arena, count, cvs_dtype_size(n->dtype));

@@ -275,12 +275,26 @@ static void compare(net *n, pair *p, const cvi_edit *edit, int64_t count, const 
     cvi_free(change);
 }
 
+/* A value depends on an input of the graph: others are constants, whatever makes them. */
+static bool flows(const cvi_graph *g, int v) {
+    if (v < 0 || g->values[v].constant) {
+        return false;
+    }
+    int p = g->values[v].producer;
+    for (int k = 0; p >= 0 && k < g->nodes[p].n_in; k++) {
+        if (flows(g, g->nodes[p].in[k])) {
+            return true;
+        }
+    }
+    return p < 0;
+}
+
 /* All values that a node makes from the input. */
 static int values_of(const net *n, int *v, int room) {
     int count = 0;
     for (int i = 0; i < n->g->n_nodes && count < room; i++) {
         int out = n->g->nodes[i].out[0];
-        if (strncmp(n->g->values[out].name, "variance", 8) != 0) {
+        if (flows(n->g, out)) {
             v[count++] = out;
         }
     }
