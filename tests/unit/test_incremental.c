@@ -293,9 +293,8 @@ static bool flows(const cvi_graph *g, int v) {
 static int values_of(const net *n, int *v, int room) {
     int count = 0;
     for (int i = 0; i < n->g->n_nodes && count < room; i++) {
-        int out = n->g->nodes[i].out[0];
-        if (flows(n->g, out)) {
-            v[count++] = out;
+        if (flows(n->g, n->g->nodes[i].out[0])) {
+            v[count++] = n->g->nodes[i].out[0];
         }
     }
     return count;
