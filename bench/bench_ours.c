@@ -118,7 +118,7 @@ static cvs_status move_patch(bench *b) {
     long at = b->moved++ * 7 % (rows * columns);
     const cvs_edit patch = {
         .input = true, .y = at / columns * 8, .x = at % columns * 8, .h = b->patch, .w = b->patch};
-    cvs_status s = cvs_whatif_apply(b->what_if, &patch, 1, &b->err);
+    cvs_status s = cvs_whatif_apply(b->what_if, &patch, b->patch > 0, &b->err);
     return s == CVS_OK ? cvs_whatif_output(b->what_if, 0, &b->answer, &b->err) : s;
 }
 
