@@ -4,12 +4,13 @@
  * joined by layer name.
  *
  * Names: a layer with one top is the value of the layer's name (so that layers in place are all seen), one with several tops
- * has the tops' names. Helpers are hidden. Failure while building is sticky: after c->status is set every helper does nothing.
+ * has the tops' names. Helpers are hidden. Failure while building is sticky: after c->b.status is set every helper does nothing.
  */
 #ifndef CVI_CAFFE_H
 #define CVI_CAFFE_H
 
 #include "formats/reader.h"
+#include "graph/build.h"
 
 /* ---- caffe_text.c: the tree ---- */
 typedef struct caffe_message caffe_message;
@@ -87,10 +88,7 @@ typedef struct caffe_layer {
 } caffe_layer;
 
 typedef struct cvi_caffe {
-    cvs_model *model;
-    cvi_graph *g;
-    cvs_error *err;
-    cvs_status status;
+    cvi_build b;
     const caffe_message *file;
     const caffe_weights *weights; /* NULL: none */
     caffe_layer *layers;
@@ -104,7 +102,6 @@ typedef struct cvi_caffe {
     int missing;        /* layers whose numbers are not in the weights file */
     caffe_map *blob;    /* blob name -> value + 1, 0 = dropped */
     const char *name;   /* of the next node instead of the layer's, or NULL */
-    int node;           /* the last one made */
     cvs_tensor *shape;  /* per graph value; dtype CVS_NONE: unknown */
     int n_shapes, cap_shapes, inferred;
     int in[64]; /* the layer's bottoms */
@@ -121,10 +118,6 @@ struct caffe_class {
 const caffe_class *cvi_caffe_class(const char *type);
 
 /* ---- caffe_build.c ---- */
-bool cvi_caffe_ok(const cvi_caffe *c);
-/* Keeps a failure, located at the layer. */
-void cvi_caffe_keep(cvi_caffe *c, cvs_status s);
-#define cvi_caffe_set(c, call) (cvi_caffe_ok(c) ? cvi_caffe_keep((c), (call)) : (void)0)
 /* Fails at a field. */
 void cvi_caffe_bad(cvi_caffe *c, const caffe_field *f, cvs_status s);
 /* Parameters of the layer being built: number k of a field, absent: `otherwise`; two names (the second may be NULL). */
@@ -140,9 +133,6 @@ const char *cvi_caffe_word(const cvi_caffe *c, const char *name, const char *oth
 const char *cvi_caffe_part(cvi_caffe *c, const char *part);
 /* A node with one output, named by the layer, or "<layer>/<part>" and hidden. Attributes follow. */
 int cvi_caffe_op(cvi_caffe *c, const char *op, const char *part, int n, const int *in);
-void cvi_caffe_attr_int(cvi_caffe *c, const char *name, int64_t v);
-void cvi_caffe_attr_float(cvi_caffe *c, const char *name, double v);
-void cvi_caffe_attr_ints(cvi_caffe *c, const char *name, int n, const int64_t *v);
 int cvi_caffe_ints(cvi_caffe *c, const char *part, int n, const int64_t *v);
 int cvi_caffe_float(cvi_caffe *c, const char *part, double v);
 /* Parameter: blob number k of the layer as a constant "<layer>.<part>" of this shape; one dimension may be -1 where there are

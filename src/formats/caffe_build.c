@@ -8,29 +8,11 @@
 #include "formats/caffe.h"
 #include "ops/op.h"
 
-bool cvi_caffe_ok(const cvi_caffe *c) {
-    return c->status == CVS_OK;
-}
-
-void cvi_caffe_keep(cvi_caffe *c, cvs_status s) {
-    if (s != CVS_OK) {
-        c->status = s;
-        if (c->layer && s != CVS_E_MEMORY) {
-            cvi_at_node(c->err, s, c->layer->name, c->layer->type);
-            cvi_at_line(c->err, s, c->layer->line, c->layer->column);
-        }
-    }
-}
-
 void cvi_caffe_bad(cvi_caffe *c, const caffe_field *f, cvs_status s) {
-    if (cvi_caffe_ok(c)) {
-        cvi_at_line(c->err, s, f->line, f->column);
-        cvi_caffe_keep(c, s);
+    if (cvi_build_ok(&c->b)) {
+        cvi_at_line(c->b.err, s, f->line, f->column);
+        cvi_build_keep(&c->b, s);
     }
-}
-
-static void no_memory(cvi_caffe *c, size_t bytes) {
-    cvi_caffe_set(c, cvi_no_memory(c->err, bytes));
 }
 
 /* ---- parameters ---- */
@@ -60,8 +42,8 @@ static double number(cvi_caffe *c, const caffe_field *f, double otherwise) {
     }
     if (f->message || end == f->text || *end || !isfinite(v)) {
         cvi_caffe_bad(c, f,
-                      cvi_caffe_ok(c)
-                          ? cvi_fail(c->err, CVS_E_FORMAT, "%.60s should be a number, it is \"%.60s\"",
+                      cvi_build_ok(&c->b)
+                          ? cvi_fail(c->b.err, CVS_E_FORMAT, "%.60s should be a number, it is \"%.60s\"",
                                      f->name, f->message ? "{" : f->text)
                           : CVS_E_FORMAT);
         return otherwise;
@@ -71,10 +53,10 @@ static double number(cvi_caffe *c, const caffe_field *f, double otherwise) {
 
 static int64_t whole(cvi_caffe *c, const caffe_field *f, int64_t otherwise) {
     double v = number(c, f, (double)otherwise);
-    if (f && cvi_caffe_ok(c) && (v != floor(v) || fabs(v) > INT32_MAX)) {
+    if (f && cvi_build_ok(&c->b) && (v != floor(v) || fabs(v) > INT32_MAX)) {
         cvi_caffe_bad(c, f,
-                      cvi_fail(c->err, CVS_E_FORMAT, "%.60s should be a whole number of 32 bits, it is %.60s",
-                               f->name, f->text));
+                      cvi_fail(c->b.err, CVS_E_FORMAT,
+                               "%.60s should be a whole number of 32 bits, it is %.60s", f->name, f->text));
         return otherwise;
     }
     return (int64_t)v;
@@ -103,9 +85,9 @@ bool cvi_caffe_bool(cvi_caffe *c, const char *name, const char *old, bool otherw
     }
     bool yes = cvi_caffe_same(f->text, "true") || cvi_caffe_same(f->text, "t") || strcmp(f->text, "1") == 0;
     bool no = cvi_caffe_same(f->text, "false") || cvi_caffe_same(f->text, "f") || strcmp(f->text, "0") == 0;
-    if (!yes && !no && cvi_caffe_ok(c)) {
+    if (!yes && !no && cvi_build_ok(&c->b)) {
         cvi_caffe_bad(c, f,
-                      cvi_fail(c->err, CVS_E_FORMAT, "%.60s should be true or false, it is \"%.60s\"",
+                      cvi_fail(c->b.err, CVS_E_FORMAT, "%.60s should be true or false, it is \"%.60s\"",
                                f->name, f->text));
     }
     return yes;
@@ -118,120 +100,39 @@ const char *cvi_caffe_word(const cvi_caffe *c, const char *name, const char *oth
 
 /* ---- nodes ---- */
 
-enum { MAX_ATTRIBUTES = 8 };
-
 const char *cvi_caffe_part(cvi_caffe *c, const char *part) {
-    const char *s = cvi_caffe_ok(c) ? cvi_arena_printf(c->g->arena, "%s/%s", c->layer->name, part) : NULL;
-    if (!s) {
-        no_memory(c, strlen(part));
-        return part;
-    }
-    return s;
-}
-
-static int made(cvi_caffe *c, int v) {
-    if (v < 0) {
-        cvi_caffe_set(c, c->err && c->err->code != CVS_OK ? c->err->code : CVS_E_MEMORY);
-    }
-    return v;
+    return cvi_build_name(&c->b, "%s/%s", c->layer->name, part);
 }
 
 int cvi_caffe_op(cvi_caffe *c, const char *op, const char *part, int n, const int *in) {
-    if (!cvi_caffe_ok(c)) {
-        return -1;
-    }
     const caffe_layer *l = c->layer;
     const char *name = part         ? cvi_caffe_part(c, part)
                        : c->name    ? c->name
                        : l->name[0] ? l->name
                        : l->n_top   ? l->top[0]
                                     : "layer";
-    cvi_node *node = NULL;
-    int v =
-        cvi_caffe_ok(c) ? made(c, cvi_graph_op(c->g, op, n, in, name, MAX_ATTRIBUTES, &node, c->err)) : -1;
-    if (v < 0) {
-        return -1;
-    }
-    node->n_attr = 0; /* there is room for eight */
-    c->node = c->g->n_nodes - 1;
-    c->g->values[v].hidden = part != NULL;
-    return v;
-}
-
-static cvi_attr *next_attribute(cvi_caffe *c) {
-    cvi_node *node = cvi_caffe_ok(c) ? &c->g->nodes[c->node] : NULL;
-    return node && node->n_attr < MAX_ATTRIBUTES ? &node->attr[node->n_attr++] : NULL;
-}
-
-static void attribute_done(cvi_caffe *c, bool ok) {
-    if (cvi_caffe_ok(c) && !ok) {
-        no_memory(c, 0);
-    }
-}
-
-void cvi_caffe_attr_int(cvi_caffe *c, const char *name, int64_t v) {
-    cvi_attr *a = next_attribute(c);
-    attribute_done(c, a && cvi_attr_set_int(c->g, a, name, v));
-}
-
-void cvi_caffe_attr_float(cvi_caffe *c, const char *name, double v) {
-    cvi_attr *a = next_attribute(c);
-    attribute_done(c, a && cvi_attr_set_float(c->g, a, name, v));
-}
-
-void cvi_caffe_attr_ints(cvi_caffe *c, const char *name, int n, const int64_t *v) {
-    cvi_attr *a = next_attribute(c);
-    attribute_done(c, a && cvi_attr_set_ints(c->g, a, name, n, v));
-}
-
-static int hide(cvi_caffe *c, int v) {
-    if (made(c, v) >= 0) {
-        c->g->values[v].hidden = true;
-    }
-    return v;
+    return cvi_build_op(&c->b, op, name, part != NULL, n, in);
 }
 
 int cvi_caffe_ints(cvi_caffe *c, const char *part, int n, const int64_t *v) {
-    const char *name = cvi_caffe_part(c, part);
-    return cvi_caffe_ok(c) ? hide(c, cvi_graph_ints(c->g, name, n, v, c->err)) : -1;
+    return cvi_build_const_ints(&c->b, cvi_caffe_part(c, part), n, v);
 }
 
 int cvi_caffe_float(cvi_caffe *c, const char *part, double v) {
-    const char *name = cvi_caffe_part(c, part);
-    float f = (float)v;
-    return cvi_caffe_ok(c) ? hide(c, cvi_graph_floats(c->g, name, 0, NULL, &f, c->err)) : -1;
+    return cvi_build_const_float(&c->b, cvi_caffe_part(c, part), v);
 }
 
 /* ---- weights ---- */
 
-enum { MAX_FILL = 1 << 24 }; /* numbers that no file backs */
-
-static float *filled(cvi_caffe *c, int64_t n, double v) {
-    if (n > MAX_FILL) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_LIMIT, "the layer has %lld channels, the limit is %d",
-                                  (long long)n, (int)MAX_FILL));
-        return NULL;
-    }
-    float *all = cvi_caffe_ok(c) ? cvi_arena_alloc(c->g->arena, n, sizeof *all) : NULL;
-    if (!all) {
-        no_memory(c, (size_t)n * sizeof *all);
-        return NULL;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        all[i] = (float)v;
-    }
-    return all;
-}
-
 int cvi_caffe_constant(cvi_caffe *c, int64_t n, double v) {
     char name[64];
     snprintf(name, sizeof name, "caffe/%g/%lld", v, (long long)n);
-    int old = cvi_caffe_ok(c) ? cvi_graph_find(c->g, name) : -1;
-    if (old >= 0 && c->g->values[old].constant) {
+    int old = cvi_build_ok(&c->b) ? cvi_graph_find(c->b.g, name) : -1;
+    if (old >= 0 && c->b.g->values[old].constant) {
         return old;
     }
-    float *all = cvi_caffe_ok(c) ? filled(c, n, v) : NULL;
-    return all ? hide(c, cvi_graph_floats(c->g, name, 1, &n, all, c->err)) : -1;
+    float *all = cvi_build_filled(&c->b, n, v);
+    return all ? cvi_build_const_floats(&c->b, name, 1, &n, all) : -1;
 }
 
 bool cvi_caffe_has_blob(const cvi_caffe *c, int blob) {
@@ -259,18 +160,18 @@ static bool settle(const caffe_blob *b, cvs_tensor *t) {
 static float *take(cvi_caffe *c, const caffe_blob *b, cvs_tensor *t, int blob, double times) {
     if (!settle(b, t)) {
         char have[200], want[200];
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE,
-                                  "blob %d of this layer has shape %s in the weights file, %s is needed",
-                                  blob, cvs_shape_text(b->rank, b->dim, have, sizeof have),
-                                  cvs_shape_text(t->rank, t->dim, want, sizeof want)));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE,
+                                      "blob %d of this layer has shape %s in the weights file, %s is needed",
+                                      blob, cvs_shape_text(b->rank, b->dim, have, sizeof have),
+                                      cvs_shape_text(t->rank, t->dim, want, sizeof want)));
         return NULL;
     }
-    float *data = cvi_arena_alloc(c->g->arena, b->count, sizeof *data);
+    float *data = cvi_arena_alloc(c->b.g->arena, b->count, sizeof *data);
     if (!data) {
-        no_memory(c, (size_t)b->count * sizeof *data);
+        cvi_build_no_memory(&c->b, (size_t)b->count * sizeof *data);
         return NULL;
     }
-    cvi_caffe_set(c, cvi_caffe_numbers(b, data, c->err));
+    cvi_build_set(&c->b, cvi_caffe_numbers(b, data, c->b.err));
     for (int64_t i = 0; times != 1 && i < b->count; i++) {
         data[i] = (float)((double)data[i] * times);
     }
@@ -281,42 +182,42 @@ int cvi_caffe_param(cvi_caffe *c, const char *part, int blob, int rank, const in
                     double times) {
     cvs_tensor t = {.dtype = CVS_F32, .rank = rank};
     char shape[200];
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return -1;
     }
     memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
     if (cvi_caffe_has_blob(c, blob)) {
         t.data = take(c, &c->layer->blobs->blob[blob], &t, blob, times);
     } else if (cvs_tensor_count(&t) <= 0) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "a parameter of shape %s cannot be",
-                                  cvs_shape_text(rank, t.dim, shape, sizeof shape)));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE, "a parameter of shape %s cannot be",
+                                      cvs_shape_text(rank, t.dim, shape, sizeof shape)));
     } else {
-        c->model->has_weights = false;
+        c->b.model->has_weights = false;
         c->missing += blob == 0 && c->weights;
-        t.data = isnan(fill) ? NULL : filled(c, cvs_tensor_count(&t), fill);
+        t.data = isnan(fill) ? NULL : cvi_build_filled(&c->b, cvs_tensor_count(&t), fill);
     }
     int64_t bytes = 0;
-    if (cvi_caffe_ok(c) && !cvi_mul(cvs_tensor_count(&t), 4, &bytes)) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "a parameter of shape %s cannot be",
-                                  cvs_shape_text(rank, t.dim, shape, sizeof shape)));
+    if (cvi_build_ok(&c->b) && !cvi_mul(cvs_tensor_count(&t), 4, &bytes)) {
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE, "a parameter of shape %s cannot be",
+                                      cvs_shape_text(rank, t.dim, shape, sizeof shape)));
     }
     t.bytes = (size_t)bytes;
-    char *name = cvi_caffe_ok(c) ? cvi_arena_printf(c->g->arena, "%s.%s", c->layer->name, part) : NULL;
+    char *name = cvi_build_ok(&c->b) ? cvi_arena_printf(c->b.g->arena, "%s.%s", c->layer->name, part) : NULL;
     if (!name) {
-        no_memory(c, strlen(part));
+        cvi_build_no_memory(&c->b, strlen(part));
         return -1;
     }
-    return made(c, cvi_graph_constant(c->g, name, &t, c->err));
+    return cvi_build_made(&c->b, cvi_graph_constant(c->b.g, name, &t, c->b.err));
 }
 
 /* ---- shapes ---- */
 
 static bool grow_shapes(cvi_caffe *c) {
-    if (c->g->n_values > c->cap_shapes) {
-        int cap = CVI_MAX(64, 2 * c->g->n_values);
-        cvs_tensor *s = cvi_arena_alloc(c->g->arena, cap, sizeof *s);
+    if (c->b.g->n_values > c->cap_shapes) {
+        int cap = CVI_MAX(64, 2 * c->b.g->n_values);
+        cvs_tensor *s = cvi_arena_alloc(c->b.g->arena, cap, sizeof *s);
         if (!s) {
-            no_memory(c, (size_t)cap * sizeof *s);
+            cvi_build_no_memory(&c->b, (size_t)cap * sizeof *s);
             return false;
         }
         if (c->n_shapes > 0) {
@@ -325,8 +226,8 @@ static bool grow_shapes(cvi_caffe *c) {
         c->shape = s;
         c->cap_shapes = cap;
     }
-    for (; c->n_shapes < c->g->n_values; c->n_shapes++) {
-        const cvi_value *v = &c->g->values[c->n_shapes];
+    for (; c->n_shapes < c->b.g->n_values; c->n_shapes++) {
+        const cvi_value *v = &c->b.g->values[c->n_shapes];
         c->shape[c->n_shapes] = v->constant ? *v->constant : (cvs_tensor){0};
     }
     return true;
@@ -345,8 +246,8 @@ static void infer_node(cvi_caffe *c, const cvi_node *node, cvi_arena *scratch) {
             return;
         }
     }
-    cvs_error quiet = {.lang = c->err ? c->err->lang : CVS_EN};
-    cvi_opctx ctx = {.graph = c->g,
+    cvs_error quiet = {.lang = c->b.err ? c->b.err->lang : CVS_EN};
+    cvi_opctx ctx = {.graph = c->b.g,
                      .node = node,
                      .op = op,
                      .n_in = node->n_in,
@@ -354,34 +255,34 @@ static void infer_node(cvi_caffe *c, const cvi_node *node, cvi_arena *scratch) {
                      .in = in,
                      .out = out,
                      .scratch = scratch,
-                     .err = c->guessed ? &quiet : c->err};
+                     .err = c->guessed ? &quiet : c->b.err};
     cvs_status s = op->infer(&ctx);
     if (s == CVS_OK) {
         c->shape[node->out[0]] = out[0];
     } else if (s == CVS_E_MEMORY || !(c->guessed || s == CVS_E_LATE)) {
-        cvi_caffe_set(c, s);
+        cvi_build_set(&c->b, s);
     } else {
-        cvi_error_clear(c->err);
+        cvi_error_clear(c->b.err);
     }
 }
 
 const cvs_tensor *cvi_caffe_shape(cvi_caffe *c, int value) {
-    if (!cvi_caffe_ok(c) || value < 0 || !grow_shapes(c)) {
+    if (!cvi_build_ok(&c->b) || value < 0 || !grow_shapes(c)) {
         return NULL;
     }
-    if (c->inferred < c->g->n_nodes) {
+    if (c->inferred < c->b.g->n_nodes) {
         cvi_arena *scratch = cvi_arena_new(0);
         if (!scratch) {
-            no_memory(c, 0);
+            cvi_build_no_memory(&c->b, 0);
             return NULL;
         }
-        for (; c->inferred < c->g->n_nodes && cvi_caffe_ok(c); c->inferred++) {
-            infer_node(c, &c->g->nodes[c->inferred], scratch);
+        for (; c->inferred < c->b.g->n_nodes && cvi_build_ok(&c->b); c->inferred++) {
+            infer_node(c, &c->b.g->nodes[c->inferred], scratch);
             cvi_arena_reset(scratch);
         }
         cvi_arena_free(scratch);
     }
-    return cvi_caffe_ok(c) && c->shape[value].dtype != CVS_NONE ? &c->shape[value] : NULL;
+    return cvi_build_ok(&c->b) && c->shape[value].dtype != CVS_NONE ? &c->shape[value] : NULL;
 }
 
 int cvi_caffe_rank(cvi_caffe *c, int value) {
@@ -397,16 +298,16 @@ int64_t cvi_caffe_dim(cvi_caffe *c, int value, int axis) {
 int cvi_caffe_axis(cvi_caffe *c, const char *name, const char *old, int64_t otherwise, int rank) {
     int64_t a = cvi_caffe_int(c, name, old, 0, otherwise);
     a = a < 0 ? a + rank : a;
-    if (cvi_caffe_ok(c) && (a < 0 || a >= rank)) {
+    if (cvi_build_ok(&c->b) && (a < 0 || a >= rank)) {
         const caffe_field *f = find(c, name, old, 0);
-        cvs_status s = cvi_fail(c->err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
+        cvs_status s = cvi_fail(c->b.err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
                                 (long long)(a < 0 ? a - rank : a), rank);
         if (f) {
             cvi_caffe_bad(c, f, s);
         } else {
-            cvi_caffe_set(c, s);
+            cvi_build_set(&c->b, s);
         }
         return 0;
     }
-    return cvi_caffe_ok(c) ? (int)a : 0;
+    return cvi_build_ok(&c->b) ? (int)a : 0;
 }

@@ -23,9 +23,9 @@ static void read_setting(cvi_caffe *c, int axes, const char *name, const char *h
         out[1] = cvi_caffe_int(c, w, NULL, 0, otherwise);
     }
     for (int i = 0; i < axes; i++) {
-        if (out[i] < lowest && cvi_caffe_ok(c)) {
-            cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "%s holds %lld, the least allowed is %lld", name,
-                                      (long long)out[i], (long long)lowest));
+        if (out[i] < lowest && cvi_build_ok(&c->b)) {
+            cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE, "%s holds %lld, the least allowed is %lld",
+                                          name, (long long)out[i], (long long)lowest));
         }
     }
 }
@@ -44,23 +44,23 @@ static void write_window(cvi_caffe *c, const window *w, bool dilated) {
     for (int i = 0; i < w->axes; i++) {
         pads[i] = pads[w->axes + i] = w->pad[i];
     }
-    cvi_caffe_attr_ints(c, "kernel_shape", w->axes, w->kernel);
-    cvi_caffe_attr_ints(c, "strides", w->axes, w->stride);
-    cvi_caffe_attr_ints(c, "pads", 2 * w->axes, pads);
+    cvi_build_ints(&c->b, "kernel_shape", w->axes, w->kernel);
+    cvi_build_ints(&c->b, "strides", w->axes, w->stride);
+    cvi_build_ints(&c->b, "pads", 2 * w->axes, pads);
     if (dilated) {
-        cvi_caffe_attr_ints(c, "dilations", w->axes, w->dilation);
+        cvi_build_ints(&c->b, "dilations", w->axes, w->dilation);
     }
 }
 
 /* One set of kernels for each bottom, shared, as Caffe has it for several bottoms. */
 static void convolve(cvi_caffe *c, bool transposed) {
     int rank = cvi_caffe_rank(c, c->in[0]), axes = rank - 2;
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return;
     }
     if (axes < 1 || axes > 3) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d",
-                                  4, rank));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE,
+                                      "the layer needs an input of rank %d, it gets rank %d", 4, rank));
         return;
     }
     window w = read_window(c, axes);
@@ -70,12 +70,13 @@ static void convolve(cvi_caffe *c, bool transposed) {
     int64_t out = cvi_caffe_int(c, "num_output", NULL, 0, 0);
     int64_t group = cvi_caffe_int(c, "group", NULL, 0, depthwise && have > 0 ? have : 1);
     bool bias = cvi_caffe_bool(c, "bias_term", "biasterm", true);
-    if (cvi_caffe_ok(c) && (out < 1 || group < 1 || out % group != 0 || (have > 0 && have % group != 0))) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE,
-                                  "%lld outputs and %lld inputs cannot be split into %lld groups",
-                                  (long long)out, (long long)have, (long long)group));
+    if (cvi_build_ok(&c->b) &&
+        (out < 1 || group < 1 || out % group != 0 || (have > 0 && have % group != 0))) {
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE,
+                                      "%lld outputs and %lld inputs cannot be split into %lld groups",
+                                      (long long)out, (long long)have, (long long)group));
     }
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return;
     }
     bool stored = cvi_caffe_has_blob(c, 0);
@@ -96,11 +97,11 @@ static void convolve(cvi_caffe *c, bool transposed) {
     }
     int weight = cvi_caffe_param(c, "weight", 0, rank, dim, NAN, 1);
     int in[3] = {-1, weight, bias ? cvi_caffe_param(c, "bias", 1, 1, &out, NAN, 1) : -1};
-    for (int k = 0; k < c->n_in && cvi_caffe_ok(c); k++) {
+    for (int k = 0; k < c->n_in && cvi_build_ok(&c->b); k++) {
         in[0] = c->in[k];
         int v = cvi_caffe_op(c, transposed ? "ConvTranspose" : "Conv", NULL, bias ? 3 : 2, in);
         write_window(c, &w, true);
-        cvi_caffe_attr_int(c, "group", group);
+        cvi_build_int(&c->b, "group", group);
         cvi_caffe_top(c, k, v);
     }
 }
@@ -142,27 +143,27 @@ void cvi_caffe_pooling(cvi_caffe *c) {
     }
     int axes = cvi_caffe_rank(c, c->in[0]) - 2;
     if (axes < 1 || axes > 3) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d",
-                                  4, axes + 2));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE,
+                                      "the layer needs an input of rank %d, it gets rank %d", 4, axes + 2));
         return;
     }
     window w = read_window(c, axes);
-    for (int i = 0; i < axes && cvi_caffe_ok(c); i++) {
+    for (int i = 0; i < axes && cvi_build_ok(&c->b); i++) {
         if (w.pad[i] >= w.kernel[i]) { /* a window could lie in the padding alone */
-            cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE,
-                                      "the padding of %lld is not smaller than the window of %lld",
-                                      (long long)w.pad[i], (long long)w.kernel[i]));
+            cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE,
+                                          "the padding of %lld is not smaller than the window of %lld",
+                                          (long long)w.pad[i], (long long)w.kernel[i]));
         }
     }
     cut_window(c, &w);
     const char *round = cvi_caffe_word(c, "round_mode", "CEIL");
     int v = cvi_caffe_op(c, max ? "MaxPool" : "AveragePool", NULL, 1, c->in);
     write_window(c, &w, false);
-    cvi_caffe_attr_int(c, "ceil_mode",
-                       !(cvi_caffe_same(round, "FLOOR") || strcmp(round, "1") == 0) &&
-                           cvi_caffe_bool(c, "ceil_mode", NULL, true));
+    cvi_build_int(&c->b, "ceil_mode",
+                  !(cvi_caffe_same(round, "FLOOR") || strcmp(round, "1") == 0) &&
+                      cvi_caffe_bool(c, "ceil_mode", NULL, true));
     if (average) {
-        cvi_caffe_attr_int(c, "count_include_pad", 1);
+        cvi_build_int(&c->b, "count_include_pad", 1);
     }
     cvi_caffe_top(c, 0, v);
 }
@@ -189,11 +190,11 @@ void cvi_caffe_inner_product(cvi_caffe *c) {
             break;
         }
     }
-    if (cvi_caffe_ok(c) && out < 1) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "%s holds %lld, the least allowed is %lld",
-                                  "num_output", (long long)out, 1LL));
+    if (cvi_build_ok(&c->b) && out < 1) {
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE, "%s holds %lld, the least allowed is %lld",
+                                      "num_output", (long long)out, 1LL));
     }
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return;
     }
     if (in_n < 1 && !cvi_caffe_has_blob(c, 0)) {
@@ -206,11 +207,11 @@ void cvi_caffe_inner_product(cvi_caffe *c) {
     if (axis == 1) {
         if (rank != 2) {
             x = cvi_caffe_op(c, "Flatten", "flatten", 1, &x);
-            cvi_caffe_attr_int(c, "axis", 1);
+            cvi_build_int(&c->b, "axis", 1);
         }
         int in[3] = {x, weight, b};
         int v = cvi_caffe_op(c, "Gemm", NULL, bias ? 3 : 2, in);
-        cvi_caffe_attr_int(c, "transB", !transpose);
+        cvi_build_int(&c->b, "transB", !transpose);
         cvi_caffe_top(c, 0, v);
         return;
     }
@@ -221,7 +222,7 @@ void cvi_caffe_inner_product(cvi_caffe *c) {
     if (!transpose) {
         const int64_t swap[2] = {1, 0};
         in[1] = cvi_caffe_op(c, "Transpose", "transpose", 1, &weight);
-        cvi_caffe_attr_ints(c, "perm", 2, swap);
+        cvi_build_ints(&c->b, "perm", 2, swap);
     }
     int v = cvi_caffe_op(c, "MatMul", bias ? "product" : NULL, 2, in);
     if (bias) {

@@ -22,7 +22,7 @@ bool cvi_caffe_is_data(const char *type) {
 /* An input of a declared shape; dimensions < 1 are not told. The batch is free unless a layer names it, rows and columns are
  * free where no layer needs the declared ones. */
 static void add_input(cvi_caffe *c, const char *name, int rank, const int64_t *declared) {
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return;
     }
     int64_t dim[CVS_MAX_RANK];
@@ -34,19 +34,19 @@ static void add_input(cvi_caffe *c, const char *name, int rank, const int64_t *d
         shape.dim[i] = told ? declared[i] : i == 0 ? 1 : i == 1 && rank == 4 ? 3 : 224;
         c->guessed |= !told && i > 0;
     }
-    int v = cvi_graph_value(c->g, name, CVS_F32, rank, dim, c->err);
-    if (v < 0 || !cvi_graph_add_input(c->g, v)) {
-        cvi_caffe_set(c, c->err && c->err->code ? c->err->code : cvi_no_memory(c->err, 0));
+    int v = cvi_graph_value(c->b.g, name, CVS_F32, rank, dim, c->b.err);
+    if (v < 0 || !cvi_graph_add_input(c->b.g, v)) {
+        cvi_build_set(&c->b, c->b.err && c->b.err->code ? c->b.err->code : cvi_no_memory(c->b.err, 0));
         return;
     }
     for (int i = 2; i < rank; i++) {
-        c->g->values[v].usual[i] = CVI_MAX(declared[i], 0);
+        c->b.g->values[v].usual[i] = CVI_MAX(declared[i], 0);
     }
     cvi_caffe_shape(c, v); /* makes room */
-    if (cvi_caffe_ok(c)) {
+    if (cvi_build_ok(&c->b)) {
         c->shape[v] = shape;
         if (!cvi_caffe_map_put(c->blob, name, v + 1)) {
-            cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+            cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
         }
     }
 }
@@ -56,10 +56,10 @@ static int read_dims(cvi_caffe *c, const caffe_message *m, int64_t *dim) {
     int n = cvi_caffe_count(m, "dim");
     if (n > CVS_MAX_RANK) {
         const caffe_field *f = cvi_caffe_field(m, "dim", CVS_MAX_RANK);
-        if (cvi_caffe_ok(c)) {
+        if (cvi_build_ok(&c->b)) {
             cvi_caffe_bad(c, f,
-                          cvi_fail(c->err, CVS_E_LIMIT, "a shape of %d dimensions; at most %d are allowed", n,
-                                   CVS_MAX_RANK));
+                          cvi_fail(c->b.err, CVS_E_LIMIT, "a shape of %d dimensions; at most %d are allowed",
+                                   n, CVS_MAX_RANK));
         }
         return 0;
     }
@@ -71,7 +71,7 @@ static int read_dims(cvi_caffe *c, const caffe_message *m, int64_t *dim) {
 
 void cvi_caffe_file_inputs(cvi_caffe *c) {
     int64_t dim[CVS_MAX_RANK];
-    for (int k = 0; cvi_caffe_ok(c) && cvi_caffe_field(c->file, "input", k); k++) {
+    for (int k = 0; cvi_build_ok(&c->b) && cvi_caffe_field(c->file, "input", k); k++) {
         const char *name = cvi_caffe_text(c->file, "input", k, "");
         const caffe_field *f = cvi_caffe_field(c->file, "input_shape", k);
         int n = f && f->message ? read_dims(c, f->message, dim) : 0;
@@ -118,11 +118,11 @@ void cvi_caffe_data_layer(cvi_caffe *c) {
     const caffe_layer *l = c->layer;
     bool all = cvi_caffe_same(l->type, "Input") || cvi_caffe_same(l->type, "DummyData") ||
                !cvi_caffe_is_data(l->type);
-    for (int k = 0; k < l->n_top && cvi_caffe_ok(c); k++) {
+    for (int k = 0; k < l->n_top && cvi_build_ok(&c->b); k++) {
         int64_t dim[CVS_MAX_RANK] = {0};
         if ((!all && k > 0) || cvi_caffe_same(l->top[k], "label")) {
             if (!cvi_caffe_map_put(c->blob, l->top[k], 0)) {
-                cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+                cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
             }
             continue;
         }
@@ -143,9 +143,10 @@ void cvi_caffe_data_layer(cvi_caffe *c) {
             n = 4;
         }
         add_input(c, l->top[k], n, dim);
-        if (cvi_caffe_ok(c) && (dim[n - 1] <= 0) &&
-            !cvi_model_note(c->model, "the file does not tell the size of its input \"%.80s\"", l->top[k])) {
-            cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+        if (cvi_build_ok(&c->b) && (dim[n - 1] <= 0) &&
+            !cvi_model_note(c->b.model, "the file does not tell the size of its input \"%.80s\"",
+                            l->top[k])) {
+            cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
         }
     }
 }
@@ -155,18 +156,18 @@ void cvi_caffe_transform(cvi_caffe *c) {
     const caffe_message *t = cvi_caffe_message(c->layer->message, "transform_param");
     int means = cvi_caffe_count(t, "mean_value");
     const char *file = cvi_caffe_text(t, "mean_file", 0, NULL);
-    if (file && cvi_caffe_ok(c) &&
-        !cvi_model_note(c->model, "the mean picture %.100s that the data layer names is not read", file)) {
-        cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+    if (file && cvi_build_ok(&c->b) &&
+        !cvi_model_note(c->b.model, "the mean picture %.100s that the data layer names is not read", file)) {
+        cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
     }
-    if (!t || c->model->preprocess.known || (means == 0 && !cvi_caffe_field(t, "scale", 0)) || means > 4) {
+    if (!t || c->b.model->preprocess.known || (means == 0 && !cvi_caffe_field(t, "scale", 0)) || means > 4) {
         return;
     }
     double scale = cvi_caffe_number_of(c, t, "scale", 0, 1);
-    if (!cvi_caffe_ok(c) || scale == 0) {
+    if (!cvi_build_ok(&c->b) || scale == 0) {
         return;
     }
-    cvs_preprocess *p = &c->model->preprocess;
+    cvs_preprocess *p = &c->b.model->preprocess;
     *p = (cvs_preprocess){.known = true, .order = CVS_BGR, .scale = scale};
     for (int i = 0; i < 4; i++) {
         int k = means > 1 ? CVI_MIN(i, means - 1) : 0;

@@ -30,7 +30,7 @@ void cvi_caffe_relu(cvi_caffe *c) {
     double slope = cvi_caffe_number(c, "negative_slope", NULL, 0, 0);
     int v = cvi_caffe_op(c, slope != 0 ? "LeakyRelu" : "Relu", NULL, 1, c->in);
     if (slope != 0) {
-        cvi_caffe_attr_float(c, "alpha", slope);
+        cvi_build_float(&c->b, "alpha", slope);
     }
     cvi_caffe_top(c, 0, v);
 }
@@ -43,14 +43,14 @@ void cvi_caffe_relu6(cvi_caffe *c) {
 void cvi_caffe_elu(cvi_caffe *c) {
     double alpha = cvi_caffe_number(c, "alpha", NULL, 0, 1);
     int v = cvi_caffe_op(c, "Elu", NULL, 1, c->in);
-    cvi_caffe_attr_float(c, "alpha", alpha);
+    cvi_build_float(&c->b, "alpha", alpha);
     cvi_caffe_top(c, 0, v);
 }
 
 /* The layer's channels, or -1 while neither shape nor numbers tell; then it becomes a box. */
 static int64_t channels(cvi_caffe *c, bool one) {
     int64_t n = one ? 1 : c->guessed && cvi_caffe_has_blob(c, 0) ? -1 : cvi_caffe_dim(c, c->in[0], 1);
-    if (n < 0 && cvi_caffe_ok(c) && !cvi_caffe_has_blob(c, 0)) {
+    if (n < 0 && cvi_build_ok(&c->b) && !cvi_caffe_has_blob(c, 0)) {
         cvi_caffe_opaque(c, "the size of this layer's input is not known, and no file has its weights");
         return -2;
     }
@@ -76,7 +76,7 @@ void cvi_caffe_prelu(cvi_caffe *c) {
 void cvi_caffe_softmax(cvi_caffe *c) {
     int axis = cvi_caffe_axis(c, "axis", NULL, 1, cvi_caffe_rank(c, c->in[0]));
     int v = cvi_caffe_op(c, "Softmax", NULL, 1, c->in);
-    cvi_caffe_attr_int(c, "axis", axis);
+    cvi_build_int(&c->b, "axis", axis);
     cvi_caffe_top(c, 0, v);
 }
 
@@ -91,10 +91,10 @@ void cvi_caffe_lrn(cvi_caffe *c) {
            beta = cvi_caffe_number(c, "beta", NULL, 0, 0.75);
     double k = cvi_caffe_number(c, "k", NULL, 0, 1);
     int v = cvi_caffe_op(c, "LRN", NULL, 1, c->in);
-    cvi_caffe_attr_int(c, "size", size);
-    cvi_caffe_attr_float(c, "alpha", alpha);
-    cvi_caffe_attr_float(c, "beta", beta);
-    cvi_caffe_attr_float(c, "bias", k);
+    cvi_build_int(&c->b, "size", size);
+    cvi_build_float(&c->b, "alpha", alpha);
+    cvi_build_float(&c->b, "beta", beta);
+    cvi_build_float(&c->b, "bias", k);
     cvi_caffe_top(c, 0, v);
 }
 
@@ -138,7 +138,7 @@ static caffe_layer *scale_behind(cvi_caffe *c) {
 static double stored_factor(cvi_caffe *c) {
     float f = 1;
     if (cvi_caffe_has_blob(c, 2) && c->layer->blobs->blob[2].count == 1) {
-        cvi_caffe_set(c, cvi_caffe_numbers(&c->layer->blobs->blob[2], &f, c->err));
+        cvi_build_set(&c->b, cvi_caffe_numbers(&c->layer->blobs->blob[2], &f, c->b.err));
     }
     return f == 0 ? 0 : 1 / (double)f;
 }
@@ -152,7 +152,7 @@ void cvi_caffe_batch_norm(cvi_caffe *c) {
     double keep = cvi_caffe_number(c, "moving_average_fraction", NULL, 0, 0.999);
     caffe_layer *scale = scale_behind(c);
     int in[5] = {c->in[0], -1, -1, cvi_caffe_param(c, "mean", 0, 1, &n, 0, times), -1};
-    n = in[3] >= 0 ? c->g->values[in[3]].dim[0] : n;
+    n = in[3] >= 0 ? c->b.g->values[in[3]].dim[0] : n;
     in[4] = cvi_caffe_param(c, "variance", 1, 1, &n, 1, times);
     if (scale) { /* one node, known by the Scale layer's name */
         scale->done = true;
@@ -169,8 +169,8 @@ void cvi_caffe_batch_norm(cvi_caffe *c) {
         in[2] = cvi_caffe_constant(c, n, 0);
     }
     int v = cvi_caffe_op(c, "BatchNormalization", NULL, 5, in);
-    cvi_caffe_attr_float(c, "epsilon", eps);
-    cvi_caffe_attr_float(c, "momentum", keep);
+    cvi_build_float(&c->b, "epsilon", eps);
+    cvi_build_float(&c->b, "momentum", keep);
     cvi_caffe_top(c, 0, v);
 }
 
@@ -180,7 +180,7 @@ static bool spread(cvi_caffe *c, const char *part, int blob, int rank, double fi
     int64_t n = cvi_caffe_int(c, "num_axes", NULL, 0, 1), dim[CVS_MAX_RANK];
     n = n < 0 ? rank - axis : n;
     const cvs_tensor *s = cvi_caffe_shape(c, c->in[0]);
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return false;
     }
     if (n > rank - axis || !s || (c->guessed && n > 1)) {

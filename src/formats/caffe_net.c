@@ -76,7 +76,7 @@ static bool speaks_of_deploy(const caffe_message *m) {
 
 static bool names(cvi_caffe *c, const caffe_message *m, const char *key, int *n, const char ***out) {
     *n = cvi_caffe_count(m, key);
-    *out = cvi_arena_alloc(c->g->arena, CVI_MAX(*n, 1), sizeof **out);
+    *out = cvi_arena_alloc(c->b.g->arena, CVI_MAX(*n, 1), sizeof **out);
     if (!*out) {
         return false;
     }
@@ -100,11 +100,11 @@ static void read_layer(cvi_caffe *c, const caffe_field *f, caffe_layer *l) {
     l->kept = in_test(c, m);
     c->layer = l;
     if (!names(c, m, "bottom", &l->n_bottom, &l->bottom) || !names(c, m, "top", &l->n_top, &l->top)) {
-        cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+        cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
         return;
     }
     if (!l->type[0]) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_FORMAT, "the layer \"%.80s\" has no type", l->name));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_FORMAT, "the layer \"%.80s\" has no type", l->name));
         return;
     }
     if (!l->name[0] && l->n_top > 0) {
@@ -128,21 +128,21 @@ static void read_layers(cvi_caffe *c) {
         n += is_layer(f);
         c->deploy |= is_layer(f) && speaks_of_deploy(f->message);
     }
-    if (n > c->model->limits.max_nodes) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_LIMIT, "the file has %lld layers, the limit is %lld",
-                                  (long long)n, (long long)c->model->limits.max_nodes));
+    if (n > c->b.model->limits.max_nodes) {
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_LIMIT, "the file has %lld layers, the limit is %lld",
+                                      (long long)n, (long long)c->b.model->limits.max_nodes));
         return;
     }
     if (n == 0) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_FORMAT, "the text describes no layers"));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_FORMAT, "the text describes no layers"));
         return;
     }
-    c->layers = cvi_arena_alloc(c->g->arena, n, sizeof *c->layers);
+    c->layers = cvi_arena_alloc(c->b.g->arena, n, sizeof *c->layers);
     if (!c->layers) {
-        cvi_caffe_set(c, cvi_no_memory(c->err, (size_t)n * sizeof *c->layers));
+        cvi_build_set(&c->b, cvi_no_memory(c->b.err, (size_t)n * sizeof *c->layers));
         return;
     }
-    for (const caffe_field *f = c->file->first; f && cvi_caffe_ok(c); f = f->next) {
+    for (const caffe_field *f = c->file->first; f && cvi_build_ok(&c->b); f = f->next) {
         if (is_layer(f)) {
             read_layer(c, f, &c->layers[c->n_layers++]);
         }
@@ -167,8 +167,8 @@ static void survey(cvi_caffe *c) {
 /* ---- blobs ---- */
 
 static void name_blob(cvi_caffe *c, const char *blob, int value) {
-    if (cvi_caffe_ok(c) && !cvi_caffe_map_put(c->blob, blob, value + 1)) {
-        cvi_caffe_set(c, cvi_no_memory(c->err, strlen(blob)));
+    if (cvi_build_ok(&c->b) && !cvi_caffe_map_put(c->blob, blob, value + 1)) {
+        cvi_build_set(&c->b, cvi_no_memory(c->b.err, strlen(blob)));
     }
 }
 
@@ -197,13 +197,13 @@ static int64_t late_blob(cvi_caffe *c, const char *name) {
             return cvi_caffe_map_get(c->blob, name);
         }
         if (l->done && l->n_top > 0 && strcmp(l->name, name) == 0) {
-            if (cvi_caffe_ok(c) &&
+            if (cvi_build_ok(&c->b) &&
                 !cvi_model_note(
-                    c->model,
+                    c->b.model,
                     "layer %.100s reads \"%.100s\", which is a layer's name and no blob's: its first "
                     "top is read",
                     reader->name, name)) {
-                cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+                cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
             }
             return cvi_caffe_map_get(c->blob, l->top[0]);
         }
@@ -213,9 +213,9 @@ static int64_t late_blob(cvi_caffe *c, const char *name) {
 
 static void no_such_blob(cvi_caffe *c, int k) {
     const caffe_field *f = cvi_caffe_field(c->layer->message, "bottom", k);
-    if (cvi_caffe_ok(c)) {
-        cvi_caffe_bad(c, f,
-                      cvi_fail(c->err, CVS_E_NOT_FOUND, "no layer above makes the blob \"%.80s\"", f->text));
+    if (cvi_build_ok(&c->b)) {
+        cvi_caffe_bad(
+            c, f, cvi_fail(c->b.err, CVS_E_NOT_FOUND, "no layer above makes the blob \"%.80s\"", f->text));
     }
 }
 
@@ -227,11 +227,11 @@ static bool read_bottoms(cvi_caffe *c) {
     int n = loss ? 1 : l->n_bottom; /* the second bottom is the label */
     c->n_in = 0;
     if (n > CVI_COUNT(c->in)) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_LIMIT, "the layer reads %d blobs, the limit is %d", n,
-                                  CVI_COUNT(c->in)));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_LIMIT, "the layer reads %d blobs, the limit is %d", n,
+                                      CVI_COUNT(c->in)));
         return false;
     }
-    for (int k = 0; k < n && cvi_caffe_ok(c); k++) {
+    for (int k = 0; k < n && cvi_build_ok(&c->b); k++) {
         int64_t at = cvi_caffe_map_get(c->blob, l->bottom[k]);
         at = at < 0 ? late_blob(c, l->bottom[k]) : at;
         if (at == 0) {
@@ -276,7 +276,7 @@ static void guess_shape(cvi_caffe *c, int v) {
         told |= cvi_caffe_same(type, alike[i]);
     }
     cvi_caffe_shape(c, v); /* makes room */
-    if (told && cvi_caffe_ok(c)) {
+    if (told && cvi_build_ok(&c->b)) {
         c->shape[v] = t;
     }
 }
@@ -284,22 +284,22 @@ static void guess_shape(cvi_caffe *c, int v) {
 void cvi_caffe_opaque(cvi_caffe *c, const char *why) {
     const caffe_layer *l = c->layer;
     int outs = CVI_MAX(l->n_top, 1);
-    char *op = cvi_caffe_ok(c) ? cvi_arena_printf(c->g->arena, "caffe::%s", l->type) : NULL;
-    int n = op ? cvi_graph_node(c->g, l->name, op, c->n_in, outs, 0, c->err) : -1;
+    char *op = cvi_build_ok(&c->b) ? cvi_arena_printf(c->b.g->arena, "caffe::%s", l->type) : NULL;
+    int n = op ? cvi_graph_node(c->b.g, l->name, op, c->n_in, outs, 0, c->b.err) : -1;
     if (n < 0) {
-        cvi_caffe_set(c, op && c->err && c->err->code ? c->err->code : cvi_no_memory(c->err, 0));
+        cvi_build_set(&c->b, op && c->b.err && c->b.err->code ? c->b.err->code : cvi_no_memory(c->b.err, 0));
         return;
     }
-    memcpy(c->g->nodes[n].in, c->in, (size_t)c->n_in * sizeof *c->in);
-    c->g->nodes[n].note = why;
-    for (int k = 0; k < outs && cvi_caffe_ok(c); k++) {
+    memcpy(c->b.g->nodes[n].in, c->in, (size_t)c->n_in * sizeof *c->in);
+    c->b.g->nodes[n].note = why;
+    for (int k = 0; k < outs && cvi_build_ok(&c->b); k++) {
         const char *name = l->n_top > 1 ? l->top[k] : l->name;
-        int v = cvi_graph_value(c->g, name, CVS_NONE, -1, NULL, c->err);
+        int v = cvi_graph_value(c->b.g, name, CVS_NONE, -1, NULL, c->b.err);
         if (v < 0) {
-            cvi_caffe_set(c, c->err && c->err->code ? c->err->code : CVS_E_MEMORY);
+            cvi_build_set(&c->b, c->b.err && c->b.err->code ? c->b.err->code : CVS_E_MEMORY);
             return;
         }
-        c->g->nodes[n].out[k] = v;
+        c->b.g->nodes[n].out[k] = v;
         cvi_caffe_top(c, k, v);
         if (outs == 1) {
             guess_shape(c, v);
@@ -316,7 +316,7 @@ static void build_layer(cvi_caffe *c) {
         return;
     }
     bool dropped = read_bottoms(c);
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return;
     }
     if (dropped) {
@@ -324,7 +324,7 @@ static void build_layer(cvi_caffe *c) {
     } else if (!l->kind) {
         cvi_caffe_opaque(c, NULL);
     } else if (c->n_in == 0) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_FORMAT, "the layer reads nothing: it has no bottom"));
+        cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_FORMAT, "the layer reads nothing: it has no bottom"));
     } else {
         l->kind->make(c);
     }
@@ -333,10 +333,10 @@ static void build_layer(cvi_caffe *c) {
 /* ---- outputs: what no layer reads ---- */
 
 static void add_outputs(cvi_caffe *c) {
-    cvi_graph *g = c->g;
+    cvi_graph *g = c->b.g;
     bool *read = cvi_calloc((size_t)CVI_MAX(g->n_values, 1), sizeof *read);
     if (!read) {
-        cvi_caffe_set(c, cvi_no_memory(c->err, (size_t)g->n_values));
+        cvi_build_set(&c->b, cvi_no_memory(c->b.err, (size_t)g->n_values));
         return;
     }
     for (int n = 0; n < g->n_nodes; n++) {
@@ -347,32 +347,42 @@ static void add_outputs(cvi_caffe *c) {
         }
     }
     for (int n = 0; n < g->n_nodes; n++) {
-        for (int k = 0; k < g->nodes[n].n_out && cvi_caffe_ok(c); k++) {
+        for (int k = 0; k < g->nodes[n].n_out && cvi_build_ok(&c->b); k++) {
             int v = g->nodes[n].out[k];
             if (v >= 0 && !read[v] && !cvi_graph_add_output(g, v)) {
-                cvi_caffe_set(c, cvi_no_memory(c->err, 0));
+                cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
             }
         }
     }
     cvi_free(read);
 }
 
+/* A failure happened at the layer that is being built. */
+static void locate(const void *owner, cvs_error *err, cvs_status s) {
+    const cvi_caffe *c = owner;
+    if (c->layer && s != CVS_E_MEMORY) {
+        cvi_at_node(err, s, c->layer->name, c->layer->type);
+        cvi_at_line(err, s, c->layer->line, c->layer->column);
+    }
+}
+
 cvs_status cvi_caffe_build(cvs_model *model, const caffe_message *file, const caffe_weights *weights,
                            cvs_error *err) {
-    cvi_caffe c = {.model = model, .err = err, .file = file, .weights = weights};
+    cvi_caffe c = {
+        .b = {.model = model, .err = err, .locate = locate, .owner = &c}, .file = file, .weights = weights};
     model->has_weights = true;
     model->name = cvi_caffe_text(file, "name", 0, "");
-    c.g = model->graph = cvi_graph_new(model, NULL, model->name, err);
-    c.blob = c.g ? cvi_caffe_map(c.g->arena) : NULL;
+    c.b.g = model->graph = cvi_graph_new(model, NULL, model->name, err);
+    c.blob = c.b.g ? cvi_caffe_map(c.b.g->arena) : NULL;
     if (!c.blob) {
         return err && err->code ? err->code : cvi_no_memory(err, 0);
     }
     read_layers(&c);
-    if (cvi_caffe_ok(&c)) {
+    if (cvi_build_ok(&c.b)) {
         survey(&c);
         cvi_caffe_file_inputs(&c);
     }
-    for (int i = 0; i < c.n_layers && cvi_caffe_ok(&c); i++) {
+    for (int i = 0; i < c.n_layers && cvi_build_ok(&c.b); i++) {
         c.layer = &c.layers[i];
         if (c.layer->kept) {
             build_layer(&c);
@@ -380,15 +390,15 @@ cvs_status cvi_caffe_build(cvs_model *model, const caffe_message *file, const ca
         }
     }
     c.layer = NULL;
-    if (cvi_caffe_ok(&c)) {
+    if (cvi_build_ok(&c.b)) {
         add_outputs(&c);
     }
-    if (cvi_caffe_ok(&c) && c.g->n_nodes == 0) {
-        cvi_caffe_set(&c, cvi_fail(err, CVS_E_FORMAT, "the text describes no layers"));
+    if (cvi_build_ok(&c.b) && c.b.g->n_nodes == 0) {
+        cvi_build_set(&c.b, cvi_fail(err, CVS_E_FORMAT, "the text describes no layers"));
     }
-    if (cvi_caffe_ok(&c) && c.missing > 0 &&
+    if (cvi_build_ok(&c.b) && c.missing > 0 &&
         !cvi_model_note(model, "%d layers have no numbers in the weights file", c.missing)) {
-        cvi_caffe_set(&c, cvi_no_memory(err, 0));
+        cvi_build_set(&c.b, cvi_no_memory(err, 0));
     }
-    return cvi_caffe_ok(&c) ? cvi_graph_finish(c.g, err) : c.status;
+    return cvi_build_ok(&c.b) ? cvi_graph_finish(c.b.g, err) : c.b.status;
 }

@@ -4,7 +4,7 @@
 #include "formats/caffe.h"
 
 void cvi_caffe_split(cvi_caffe *c) {
-    for (int k = 0; k < CVI_MAX(c->layer->n_top, 1) && cvi_caffe_ok(c); k++) {
+    for (int k = 0; k < CVI_MAX(c->layer->n_top, 1) && cvi_build_ok(&c->b); k++) {
         cvi_caffe_top(c, k, cvi_caffe_op(c, "Identity", NULL, 1, c->in));
     }
 }
@@ -12,7 +12,7 @@ void cvi_caffe_split(cvi_caffe *c) {
 void cvi_caffe_concat(cvi_caffe *c) {
     int axis = cvi_caffe_axis(c, "axis", "concat_dim", 1, cvi_caffe_rank(c, c->in[0]));
     int v = cvi_caffe_op(c, "Concat", NULL, c->n_in, c->in);
-    cvi_caffe_attr_int(c, "axis", axis);
+    cvi_build_int(&c->b, "axis", axis);
     cvi_caffe_top(c, 0, v);
 }
 
@@ -75,10 +75,11 @@ void cvi_caffe_slice(cvi_caffe *c) {
         cvi_caffe_opaque(c, "the size that is to be cut is not known");
         return;
     }
-    if (cvi_caffe_ok(c) && (n < 1 || (points > 0 && points != n - 1) || (points == 0 && all % n != 0))) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "%d tops do not fit %d points of cutting", n, points));
+    if (cvi_build_ok(&c->b) && (n < 1 || (points > 0 && points != n - 1) || (points == 0 && all % n != 0))) {
+        cvi_build_set(&c->b,
+                      cvi_fail(c->b.err, CVS_E_SHAPE, "%d tops do not fit %d points of cutting", n, points));
     }
-    for (int k = 0; k < n && cvi_caffe_ok(c); k++) {
+    for (int k = 0; k < n && cvi_build_ok(&c->b); k++) {
         int64_t to = points == 0  ? all / n * (k + 1)
                      : k < points ? cvi_caffe_int(c, "slice_point", NULL, k, 0)
                                   : INT64_MAX;
@@ -101,11 +102,11 @@ void cvi_caffe_crop(cvi_caffe *c) {
         from[i - axis] = cvi_caffe_int(c, "offset", NULL, many ? i - axis : 0, 0);
         to[i - axis] = from[i - axis] + like->dim[i];
         axes[i - axis] = i;
-        if (cvi_caffe_ok(c) && (from[i - axis] < 0 || to[i - axis] > s->dim[i])) {
-            cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE,
-                                      "positions %lld to %lld of axis %d are asked for, there are %lld",
-                                      (long long)from[i - axis], (long long)to[i - axis], i,
-                                      (long long)s->dim[i]));
+        if (cvi_build_ok(&c->b) && (from[i - axis] < 0 || to[i - axis] > s->dim[i])) {
+            cvi_build_set(&c->b, cvi_fail(c->b.err, CVS_E_SHAPE,
+                                          "positions %lld to %lld of axis %d are asked for, there are %lld",
+                                          (long long)from[i - axis], (long long)to[i - axis], i,
+                                          (long long)s->dim[i]));
         }
     }
     int n = rank - axis;
@@ -124,7 +125,7 @@ void cvi_caffe_flatten(cvi_caffe *c) {
     int axis = cvi_caffe_axis(c, "axis", NULL, 1, rank), end = cvi_caffe_axis(c, "end_axis", NULL, -1, rank);
     if (axis == 1 && end == rank - 1) {
         int v = cvi_caffe_op(c, "Flatten", NULL, 1, c->in);
-        cvi_caffe_attr_int(c, "axis", 1);
+        cvi_build_int(&c->b, "axis", 1);
         cvi_caffe_top(c, 0, v);
         return;
     }
@@ -148,13 +149,14 @@ void cvi_caffe_reshape(cvi_caffe *c) {
     int64_t dim[CVS_MAX_RANK] = {0};
     start = start < 0 ? start + rank + 1 : start;
     span = span < 0 ? rank - start : span;
-    if (!cvi_caffe_ok(c)) {
+    if (!cvi_build_ok(&c->b)) {
         return;
     }
     if (start < 0 || start > rank || span > rank - start ||
         start + own + (rank - start - span) > CVS_MAX_RANK) {
-        cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
-                                  (long long)start, rank));
+        cvi_build_set(&c->b,
+                      cvi_fail(c->b.err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
+                               (long long)start, rank));
         return;
     }
     n = (int)start;
@@ -176,11 +178,12 @@ void cvi_caffe_permute(cvi_caffe *c) {
     int rank = cvi_caffe_rank(c, c->in[0]), given = cvi_caffe_count(p, "order"), n = 0;
     int64_t perm[CVS_MAX_RANK];
     bool used[CVS_MAX_RANK] = {false};
-    for (int i = 0; i < given && cvi_caffe_ok(c); i++) {
+    for (int i = 0; i < given && cvi_build_ok(&c->b); i++) {
         int64_t a = cvi_caffe_int(c, "order", NULL, i, 0);
         if (a < 0 || a >= rank || used[a]) {
-            cvi_caffe_set(c, cvi_fail(c->err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
-                                      (long long)a, rank));
+            cvi_build_set(&c->b,
+                          cvi_fail(c->b.err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
+                                   (long long)a, rank));
             return;
         }
         used[a] = true;
@@ -192,7 +195,7 @@ void cvi_caffe_permute(cvi_caffe *c) {
         }
     }
     int v = cvi_caffe_op(c, "Transpose", NULL, 1, c->in);
-    cvi_caffe_attr_ints(c, "perm", n, perm);
+    cvi_build_ints(&c->b, "perm", n, perm);
     cvi_caffe_top(c, 0, v);
 }
 

@@ -10,12 +10,13 @@
  * Names: a layer's name is its value after a fused activation; the value before it is "<layer>/linear", a separable
  * convolution's first half is "<layer>/depthwise". Helpers that hold no weights are hidden.
  *
- * Failure is sticky: after k->status is set, every helper does nothing and answers -1.
+ * Failure is sticky: after k->b.status is set, every helper does nothing and answers -1.
  */
 #ifndef CVI_KERAS_H
 #define CVI_KERAS_H
 
 #include "formats/reader.h"
+#include "graph/build.h"
 
 typedef struct cvi_keras cvi_keras;
 typedef struct cvi_keras_layer cvi_keras_layer;
@@ -82,10 +83,7 @@ struct cvi_keras_layer {
 };
 
 struct cvi_keras {
-    cvs_model *model;
-    cvi_graph *g;
-    cvs_error *err;
-    cvs_status status;
+    cvi_build b;
     cvi_keras_source *source; /* NULL: no weights */
     bool keep_types;
     int version;            /* of Keras: 1, 2, 3 */
@@ -94,7 +92,7 @@ struct cvi_keras {
     cvi_keras_layer *layer; /* being built */
     const json_t *call;     /* its call in a functional model's inbound_nodes, or NULL */
     const char *name;       /* of its value */
-    int node, slot;         /* last node made, next weight of the layer */
+    int slot;               /* next weight of the layer */
     int calls;
     cvs_tensor
         *shape; /* per graph value, batch 1: from the operators' own rules, for weights that are not stored */
@@ -102,18 +100,10 @@ struct cvi_keras {
 };
 
 /* ---- keras_build.c: values, nodes, weights ---- */
-bool cvi_keras_ok(const cvi_keras *k);
-void cvi_keras_keep(cvi_keras *k, cvs_status s);
-/* Locates and keeps the failure that `call` answers; after an earlier one `call` is not even made, so that the first stays. */
-#define cvi_keras_set(k, call) (cvi_keras_ok(k) ? cvi_keras_keep((k), (call)) : (void)0)
 /* "<name>/<part>", in the arena. */
 const char *cvi_keras_part(cvi_keras *k, const char *part);
-/* A node with one output; attributes follow by the calls below. */
+/* A node with one output; attributes follow by calls of build.h. */
 int cvi_keras_op(cvi_keras *k, const char *op, const char *name, bool hidden, int n, const int *in);
-void cvi_keras_int(cvi_keras *k, const char *name, int64_t v);
-void cvi_keras_float(cvi_keras *k, const char *name, double v);
-void cvi_keras_string(cvi_keras *k, const char *name, const char *v);
-void cvi_keras_ints(cvi_keras *k, const char *name, int n, const int64_t *v);
 int cvi_keras_const_ints(cvi_keras *k, const char *part, int n, const int64_t *v);
 int cvi_keras_const_float(cvi_keras *k, const char *part, double v);
 int cvi_keras_const_floats(cvi_keras *k, const char *part, int rank, const int64_t *dim, const float *v);

@@ -30,7 +30,7 @@ static int unary(use *u, const char *op) {
 
 static int with_alpha(use *u, const char *op, double alpha) {
     int v = unary(u, op);
-    cvi_keras_float(u->k, "alpha", alpha);
+    cvi_build_float(&u->k->b, "alpha", alpha);
     return v;
 }
 
@@ -42,7 +42,7 @@ static int softmax(use *u, const char *op) {
     }
     int axis = cvi_keras_axis(u->k, u->t, json_is_integer(a) ? json_integer_value(a) : -1);
     int v = unary(u, op);
-    cvi_keras_int(u->k, "axis", axis);
+    cvi_build_int(&u->k->b, "axis", axis);
     return v;
 }
 
@@ -71,7 +71,7 @@ static int relu(use *u) {
         return with_alpha(u, "LeakyRelu", slope);
     }
     int v = cvi_keras_op(u->k, "LeakyRelu", cvi_keras_part(u->k, "leaky"), true, 1, &u->x);
-    cvi_keras_float(u->k, "alpha", slope);
+    cvi_build_float(&u->k->b, "alpha", slope);
     return clip(u, v, u->name, false, 0, top);
 }
 
@@ -96,7 +96,7 @@ static int thresholded(use *u) {
 
 static int hard_sigmoid(use *u) {
     int v = with_alpha(u, "HardSigmoid", u->k->version >= 3 ? 1.0 / 6 : 0.2);
-    cvi_keras_float(u->k, "beta", 0.5);
+    cvi_build_float(&u->k->b, "beta", 0.5);
     return v;
 }
 
@@ -104,8 +104,8 @@ static int hard_sigmoid(use *u) {
 static int gated(use *u, const char *op, bool hard) {
     int v = cvi_keras_op(u->k, op, cvi_keras_part(u->k, "gate"), true, 1, &u->x);
     if (hard) {
-        cvi_keras_float(u->k, "alpha", 1.0 / 6);
-        cvi_keras_float(u->k, "beta", 0.5);
+        cvi_build_float(&u->k->b, "alpha", 1.0 / 6);
+        cvi_build_float(&u->k->b, "beta", 0.5);
     }
     return cvi_keras_op(u->k, "Mul", u->name, false, 2, (int[]){u->x, v});
 }
@@ -127,7 +127,7 @@ static int mish(use *u) {
 static int gelu(use *u) {
     const json_t *a = json_object_get(u->config, "approximate");
     int v = unary(u, "Gelu");
-    cvi_keras_string(u->k, "approximate", json_is_true(a) ? "tanh" : "none");
+    cvi_build_string(&u->k->b, "approximate", json_is_true(a) ? "tanh" : "none");
     return v;
 }
 
@@ -218,8 +218,8 @@ static void apply(cvi_keras *k, cvi_keras_tensor *t, const char *what, const jso
     int x = cvi_keras_value(t);
     snprintf(op, sizeof op, "keras::%.60s", *what ? what : "activation");
     *out = cvi_keras_out(k, cvi_keras_op(k, op, k->name, false, 1, &x), t->rank, t->moved);
-    if (cvi_keras_ok(k)) {
-        k->g->nodes[k->node].note = "unknown activation: drawn, not executed";
+    if (cvi_build_ok(&k->b)) {
+        k->b.g->nodes[k->b.node].note = "unknown activation: drawn, not executed";
     }
 }
 

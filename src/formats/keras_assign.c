@@ -94,9 +94,10 @@ static const char *counted_name(cvi_keras *k, const cvi_keras_net *net, int laye
     if (before > 0) {
         snprintf(number, sizeof number, "_%d", before);
     }
-    const char *name = cvi_arena_printf(k->model->arena, "%s%s%s%s", prefix, *prefix ? "/" : "", own, number);
+    const char *name =
+        cvi_arena_printf(k->b.model->arena, "%s%s%s%s", prefix, *prefix ? "/" : "", own, number);
     if (!name) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
     }
     return name ? name : "";
 }
@@ -105,7 +106,7 @@ static const char *counted_name(cvi_keras *k, const cvi_keras_net *net, int laye
 static const cvi_keras_layer *assign_paths(cvi_keras *k, cvi_keras_net *net, bool counted,
                                            const char *prefix) {
     const cvi_keras_layer *missing = NULL;
-    for (int i = 0; i < net->n && cvi_keras_ok(k) && (!counted || net->n <= MAX_COUNTED); i++) {
+    for (int i = 0; i < net->n && cvi_build_ok(&k->b) && (!counted || net->n <= MAX_COUNTED); i++) {
         cvi_keras_layer *l = &net->layer[i];
         if (!weighted(l)) {
             continue;
@@ -128,7 +129,7 @@ static int by_counted(const void *a, const void *b) {
 static const cvi_keras_layer *assign_by_path(cvi_keras *k, cvi_keras_net *net) {
     cvi_keras_source *s = k->source;
     const cvi_keras_layer *missing = assign_paths(k, net, false, "");
-    if (!missing || !cvi_keras_ok(k) || net->n > MAX_COUNTED) {
+    if (!missing || !cvi_build_ok(&k->b) || net->n > MAX_COUNTED) {
         return missing;
     }
     for (int64_t i = 0; i < s->n_groups; i++) {
@@ -143,9 +144,9 @@ void cvi_keras_assign(cvi_keras *k, cvi_keras_net *net) {
     if (!s || s->n_groups == 0) {
         return;
     }
-    s->by_name = cvi_arena_alloc(k->model->arena, s->n_groups, sizeof *s->by_name);
+    s->by_name = cvi_arena_alloc(k->b.model->arena, s->n_groups, sizeof *s->by_name);
     if (!s->by_name) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
         return;
     }
     for (int64_t i = 0; i < s->n_groups; i++) {
@@ -156,9 +157,9 @@ void cvi_keras_assign(cvi_keras *k, cvi_keras_net *net) {
     bool found = s->by_path ? !(missing = assign_by_path(k, net))
                             : assign_by_name(s, net, &missing) || assign_in_order(s, net);
     if (!found && missing) {
-        cvs_status e = cvi_fail(k->err, CVS_E_FORMAT,
+        cvs_status e = cvi_fail(k->b.err, CVS_E_FORMAT,
                                 "the file has no weights for this layer, and its layers do not "
                                 "fit the model's in order either");
-        cvi_keras_set(k, cvi_at_node(k->err, e, missing->path, missing->class_name));
+        cvi_build_set(&k->b, cvi_at_node(k->b.err, e, missing->path, missing->class_name));
     }
 }

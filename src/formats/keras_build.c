@@ -5,127 +5,28 @@
 #include "formats/keras.h"
 #include "ops/op.h"
 
-bool cvi_keras_ok(const cvi_keras *k) {
-    return k->status == CVS_OK;
-}
-
-void cvi_keras_keep(cvi_keras *k, cvs_status s) {
-    if (s != CVS_OK) {
-        k->status = k->layer ? cvi_at_node(k->err, s, k->layer->path, k->layer->class_name) : s;
-    }
-}
-
-static void no_memory(cvi_keras *k, size_t bytes) {
-    cvi_keras_set(k, cvi_no_memory(k->err, bytes));
-}
-
 const char *cvi_keras_part(cvi_keras *k, const char *part) {
-    const char *s = cvi_keras_ok(k) ? cvi_arena_printf(k->model->arena, "%s/%s", k->name, part) : NULL;
-    if (!s) {
-        no_memory(k, strlen(part));
-        return part;
-    }
-    return s;
+    return cvi_build_name(&k->b, "%s/%s", k->name, part);
 }
-
-/* ---- nodes ---- */
-
-enum { MAX_ATTRIBUTES = 8 };
 
 int cvi_keras_op(cvi_keras *k, const char *op, const char *name, bool hidden, int n, const int *in) {
-    if (!cvi_keras_ok(k)) {
-        return -1;
-    }
-    cvi_node *node = NULL;
-    int v = cvi_graph_op(k->g, op, n, in, name, MAX_ATTRIBUTES, &node, k->err);
-    if (v < 0) {
-        cvi_keras_set(k, k->err && k->err->code != CVS_OK ? k->err->code : CVS_E_MEMORY);
-        return -1;
-    }
-    node->n_attr = 0; /* there is room for eight */
-    k->node = k->g->n_nodes - 1;
-    k->g->values[v].hidden = hidden;
-    return v;
-}
-
-/* Room for the next attribute of the last node, or NULL. */
-static cvi_attr *next_attribute(cvi_keras *k) {
-    cvi_node *node = cvi_keras_ok(k) ? &k->g->nodes[k->node] : NULL;
-    return node && node->n_attr < MAX_ATTRIBUTES ? &node->attr[node->n_attr++] : NULL;
-}
-
-static void attribute_done(cvi_keras *k, bool ok) {
-    if (cvi_keras_ok(k) && !ok) {
-        no_memory(k, 0);
-    }
-}
-
-void cvi_keras_int(cvi_keras *k, const char *name, int64_t v) {
-    cvi_attr *a = next_attribute(k);
-    attribute_done(k, a && cvi_attr_set_int(k->g, a, name, v));
-}
-
-void cvi_keras_float(cvi_keras *k, const char *name, double v) {
-    cvi_attr *a = next_attribute(k);
-    attribute_done(k, a && cvi_attr_set_float(k->g, a, name, v));
-}
-
-void cvi_keras_string(cvi_keras *k, const char *name, const char *v) {
-    cvi_attr *a = next_attribute(k);
-    attribute_done(k, a && cvi_attr_set_string(k->g, a, name, v));
-}
-
-void cvi_keras_ints(cvi_keras *k, const char *name, int n, const int64_t *v) {
-    cvi_attr *a = next_attribute(k);
-    attribute_done(k, a && cvi_attr_set_ints(k->g, a, name, n, v));
-}
-
-/* ---- constants ---- */
-
-static int constant_made(cvi_keras *k, int v) {
-    if (v < 0) {
-        cvi_keras_set(k, k->err && k->err->code != CVS_OK ? k->err->code : CVS_E_MEMORY);
-    } else {
-        k->g->values[v].hidden = true;
-    }
-    return v;
+    return cvi_build_op(&k->b, op, name, hidden, n, in);
 }
 
 int cvi_keras_const_ints(cvi_keras *k, const char *part, int n, const int64_t *v) {
-    const char *name = cvi_keras_part(k, part);
-    return cvi_keras_ok(k) ? constant_made(k, cvi_graph_ints(k->g, name, n, v, k->err)) : -1;
+    return cvi_build_const_ints(&k->b, cvi_keras_part(k, part), n, v);
 }
 
 int cvi_keras_const_floats(cvi_keras *k, const char *part, int rank, const int64_t *dim, const float *v) {
-    const char *name = cvi_keras_part(k, part);
-    return cvi_keras_ok(k) ? constant_made(k, cvi_graph_floats(k->g, name, rank, dim, v, k->err)) : -1;
+    return cvi_build_const_floats(&k->b, cvi_keras_part(k, part), rank, dim, v);
 }
 
 int cvi_keras_const_float(cvi_keras *k, const char *part, double v) {
-    float f = (float)v;
-    return cvi_keras_const_floats(k, part, 0, NULL, &f);
+    return cvi_build_const_float(&k->b, cvi_keras_part(k, part), v);
 }
 
-enum { MAX_FILL = 1 << 24 }; /* channels of a layer whose gamma or beta is not stored */
-
 int cvi_keras_fill(cvi_keras *k, const char *part, int64_t n, float v) {
-    if (!cvi_keras_ok(k)) {
-        return -1;
-    }
-    if (n > MAX_FILL) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "the layer has %lld channels, the limit is %d",
-                                  (long long)n, (int)MAX_FILL));
-        return -1;
-    }
-    float *all = n > 0 ? cvi_arena_alloc(k->model->arena, n, sizeof *all) : NULL;
-    if (!all) {
-        no_memory(k, (size_t)CVI_MAX(n, 0) * sizeof *all);
-        return -1;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        all[i] = v;
-    }
-    return cvi_keras_const_floats(k, part, 1, &n, all);
+    return cvi_build_fill(&k->b, cvi_keras_part(k, part), n, (double)v);
 }
 
 /* ---- forms ---- */
@@ -140,7 +41,7 @@ cvi_keras_tensor cvi_keras_out(cvi_keras *k, int value, int rank, bool moved) {
     if (rank <= 2) {
         t.form[0] = t.form[1] = value; /* [N] and [N,C] are the same in both */
     } else if (moved && value >= 0) {
-        k->g->values[value].file_layout = CVI_FILE_LAST;
+        k->b.g->values[value].file_layout = CVI_FILE_LAST;
     }
     return t;
 }
@@ -153,28 +54,29 @@ static void form_permutation(int rank, bool to_moved, int64_t *perm) {
 }
 
 int cvi_keras_form(cvi_keras *k, cvi_keras_tensor *t, bool moved) {
-    if (!cvi_keras_ok(k) || t->form[moved] >= 0) {
+    if (!cvi_build_ok(&k->b) || t->form[moved] >= 0) {
         return t->form[moved];
     }
     int64_t perm[CVS_MAX_RANK];
     form_permutation(t->rank, moved, perm);
     int from = t->form[!moved];
-    const char *base = from >= 0 ? k->g->values[from].name : "value";
-    const char *name = cvi_arena_printf(k->model->arena, "%s/channels_%s", base, moved ? "first" : "last");
+    const char *base = from >= 0 ? k->b.g->values[from].name : "value";
+    const char *name = cvi_arena_printf(k->b.model->arena, "%s/channels_%s", base, moved ? "first" : "last");
     if (!name) {
-        no_memory(k, 0);
+        cvi_build_no_memory(&k->b, 0);
         return -1;
     }
     t->form[moved] = cvi_keras_op(k, "Transpose", name, true, 1, &from);
-    cvi_keras_ints(k, "perm", t->rank, perm);
+    cvi_build_ints(&k->b, "perm", t->rank, perm);
     return t->form[moved];
 }
 
 int cvi_keras_axis(cvi_keras *k, const cvi_keras_tensor *t, int64_t axis) {
     int64_t a = axis < 0 ? axis + t->rank : axis;
     if (a < 0 || a >= t->rank) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
-                                  (long long)axis, t->rank));
+        cvi_build_set(&k->b,
+                      cvi_fail(k->b.err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
+                               (long long)axis, t->rank));
         return 0;
     }
     return (int)(!t->moved || a == 0 ? a : a == t->rank - 1 ? 1 : a + 1);
@@ -186,7 +88,7 @@ cvi_keras_tensor cvi_keras_settle(cvi_keras *k, int v, int rank) {
     form_permutation(rank, true, perm);
     if (image) {
         int moved = cvi_keras_op(k, "Transpose", k->name, false, 1, &v);
-        cvi_keras_ints(k, "perm", rank, perm);
+        cvi_build_ints(&k->b, "perm", rank, perm);
         cvi_keras_tensor t = cvi_keras_out(k, moved, rank, true);
         t.form[0] = v;
         return t;
@@ -207,11 +109,11 @@ bool cvi_keras_last(const cvi_keras *k) {
 
 /* Shapes of all values so far; values of unknown shape keep dtype CVS_NONE. */
 static bool grow_shapes(cvi_keras *k) {
-    if (k->g->n_values > k->cap_shapes) {
-        int cap = CVI_MAX(64, 2 * k->g->n_values);
-        cvs_tensor *s = cvi_arena_alloc(k->model->arena, cap, sizeof *s);
+    if (k->b.g->n_values > k->cap_shapes) {
+        int cap = CVI_MAX(64, 2 * k->b.g->n_values);
+        cvs_tensor *s = cvi_arena_alloc(k->b.model->arena, cap, sizeof *s);
         if (!s) {
-            no_memory(k, (size_t)cap * sizeof *s);
+            cvi_build_no_memory(&k->b, (size_t)cap * sizeof *s);
             return false;
         }
         if (k->n_shapes > 0) {
@@ -220,8 +122,8 @@ static bool grow_shapes(cvi_keras *k) {
         k->shape = s;
         k->cap_shapes = cap;
     }
-    for (; k->n_shapes < k->g->n_values; k->n_shapes++) {
-        const cvi_value *v = &k->g->values[k->n_shapes];
+    for (; k->n_shapes < k->b.g->n_values; k->n_shapes++) {
+        const cvi_value *v = &k->b.g->values[k->n_shapes];
         cvs_tensor t = {0};
         if (v->constant) {
             t = *v->constant;
@@ -250,7 +152,7 @@ static void infer_node(cvi_keras *k, const cvi_node *node, cvi_arena *scratch) {
             return;
         }
     }
-    cvi_opctx ctx = {.graph = k->g,
+    cvi_opctx ctx = {.graph = k->b.g,
                      .node = node,
                      .op = op,
                      .n_in = node->n_in,
@@ -264,16 +166,16 @@ static void infer_node(cvi_keras *k, const cvi_node *node, cvi_arena *scratch) {
 }
 
 const cvs_tensor *cvi_keras_shape(cvi_keras *k, int value) {
-    if (!cvi_keras_ok(k) || value < 0 || !grow_shapes(k)) {
+    if (!cvi_build_ok(&k->b) || value < 0 || !grow_shapes(k)) {
         return NULL;
     }
     cvi_arena *scratch = cvi_arena_new(0);
     if (!scratch) {
-        no_memory(k, 0);
+        cvi_build_no_memory(&k->b, 0);
         return NULL;
     }
-    for (; k->inferred < k->g->n_nodes; k->inferred++) {
-        infer_node(k, &k->g->nodes[k->inferred], scratch);
+    for (; k->inferred < k->b.g->n_nodes; k->inferred++) {
+        infer_node(k, &k->b.g->nodes[k->inferred], scratch);
         cvi_arena_reset(scratch);
     }
     cvi_arena_free(scratch);

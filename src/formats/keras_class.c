@@ -39,19 +39,20 @@ static int guess_rank(const cvi_keras *k, int rank) {
 }
 
 void cvi_keras_opaque(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
-    int *x = cvi_keras_ok(k) ? cvi_arena_alloc(k->model->arena, CVI_MAX(n, 1), sizeof *x) : NULL;
-    const char *op = x ? cvi_arena_printf(k->model->arena, "keras::%s", k->layer->class_name) : NULL;
-    const char *note = x ? cvi_arena_printf(k->model->arena, "%s: not executed", k->layer->class_name) : NULL;
+    int *x = cvi_build_ok(&k->b) ? cvi_arena_alloc(k->b.model->arena, CVI_MAX(n, 1), sizeof *x) : NULL;
+    const char *op = x ? cvi_arena_printf(k->b.model->arena, "keras::%s", k->layer->class_name) : NULL;
+    const char *note =
+        x ? cvi_arena_printf(k->b.model->arena, "%s: not executed", k->layer->class_name) : NULL;
     if (!x || !op || !note) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
         return;
     }
     for (int i = 0; i < n; i++) {
         x[i] = cvi_keras_value(in[i]);
     }
     int v = cvi_keras_op(k, op, k->name, false, n, x);
-    if (cvi_keras_ok(k)) {
-        k->g->nodes[k->node].note = note;
+    if (cvi_build_ok(&k->b)) {
+        k->b.g->nodes[k->b.node].note = note;
         int rank = guess_rank(k, in[0]->rank);
         *out = cvi_keras_out(k, v, rank, rank == in[0]->rank && in[0]->moved);
     }

@@ -13,10 +13,10 @@ const json_t *cvi_keras_get(const cvi_keras *k, const char *key, const char *old
 }
 
 void cvi_keras_bad(cvi_keras *k, const char *key) {
-    if (cvi_keras_ok(k)) {
-        cvs_status s =
-            cvi_fail(k->err, CVS_E_UNSUPPORTED, "the setting \"%.60s\" of this layer is not understood", key);
-        cvi_keras_set(k, cvi_at_attr(k->err, s, key));
+    if (cvi_build_ok(&k->b)) {
+        cvs_status s = cvi_fail(k->b.err, CVS_E_UNSUPPORTED,
+                                "the setting \"%.60s\" of this layer is not understood", key);
+        cvi_build_set(&k->b, cvi_at_attr(k->b.err, s, key));
     }
 }
 

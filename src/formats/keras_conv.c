@@ -11,11 +11,11 @@ static int spatial(const cvi_keras *k) {
 }
 
 static bool check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
-    if (cvi_keras_ok(k) && t->rank != rank) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d",
-                                  rank, t->rank));
+    if (cvi_build_ok(&k->b) && t->rank != rank) {
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_SHAPE,
+                                      "the layer needs an input of rank %d, it gets rank %d", rank, t->rank));
     }
-    return cvi_keras_ok(k);
+    return cvi_build_ok(&k->b);
 }
 
 /* The settings that all convolutions share. */
@@ -50,9 +50,9 @@ static void read_window(cvi_keras *k, window *w) {
 
 static void set_padding(cvi_keras *k, const window *w) {
     if (strcmp(w->padding, "same") == 0) {
-        cvi_keras_string(k, "auto_pad", "SAME_UPPER");
+        cvi_build_string(&k->b, "auto_pad", "SAME_UPPER");
     } else if (strcmp(w->padding, "causal") == 0 && w->n == 1) {
-        cvi_keras_ints(k, "pads", 2, (int64_t[]){(w->kernel[0] - 1) * w->dilation[0], 0});
+        cvi_build_ints(&k->b, "pads", 2, (int64_t[]){(w->kernel[0] - 1) * w->dilation[0], 0});
     } else if (strcmp(w->padding, "valid") != 0) {
         cvi_keras_bad(k, "padding");
     }
@@ -80,10 +80,10 @@ static int conv_node(cvi_keras *k, const window *w, const char *name, int x, int
                      int64_t groups) {
     int in[3] = {x, kernel, bias};
     int v = cvi_keras_op(k, "Conv", name, false, bias >= 0 ? 3 : 2, in);
-    cvi_keras_ints(k, "kernel_shape", w->n, w->kernel);
-    cvi_keras_ints(k, "strides", w->n, w->stride);
-    cvi_keras_ints(k, "dilations", w->n, w->dilation);
-    cvi_keras_int(k, "group", groups);
+    cvi_build_ints(&k->b, "kernel_shape", w->n, w->kernel);
+    cvi_build_ints(&k->b, "strides", w->n, w->stride);
+    cvi_build_ints(&k->b, "dilations", w->n, w->dilation);
+    cvi_build_int(&k->b, "group", groups);
     set_padding(k, w);
     return v;
 }
@@ -153,10 +153,10 @@ static int depthwise(cvi_keras *k, const window *w, const char *weight, const ch
         cvi_keras_bad(k, "depth_multiplier");
     }
     int kernel = cvi_keras_take(k, &want);
-    if (!cvi_keras_ok(k)) {
+    if (!cvi_build_ok(&k->b)) {
         return -1;
     }
-    *channels_out = k->g->values[kernel].dim[0];
+    *channels_out = k->b.g->values[kernel].dim[0];
     int b = take_bias(k, bias, *channels_out);
     return conv_node(k, w, name, cvi_keras_form(k, in, w->last), kernel, b, *channels_out / m);
 }
@@ -232,11 +232,11 @@ void cvi_keras_transposed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     want.dim[w.n + 1] = channels(k, in[0], w.last);
     int x[3] = {cvi_keras_form(k, in[0], w.last), cvi_keras_take(k, &want), take_bias(k, w.bias, filters)};
     int v = cvi_keras_op(k, "ConvTranspose", linear_name(k), false, w.bias ? 3 : 2, x);
-    cvi_keras_ints(k, "kernel_shape", w.n, w.kernel);
-    cvi_keras_ints(k, "strides", w.n, w.stride);
-    cvi_keras_ints(k, "dilations", w.n, w.dilation);
-    cvi_keras_ints(k, "pads", 2 * w.n, pads);
-    cvi_keras_ints(k, "output_padding", w.n, extra);
+    cvi_build_ints(&k->b, "kernel_shape", w.n, w.kernel);
+    cvi_build_ints(&k->b, "strides", w.n, w.stride);
+    cvi_build_ints(&k->b, "dilations", w.n, w.dilation);
+    cvi_build_ints(&k->b, "pads", 2 * w.n, pads);
+    cvi_build_ints(&k->b, "output_padding", w.n, extra);
     finish(k, v, w.n + 2, w.last, out);
 }
 
@@ -298,8 +298,8 @@ void cvi_keras_pool(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
     w.padding = cvi_keras_get_string(k, "padding", "border_mode", "valid");
     int x = cvi_keras_form(k, in[0], w.last);
     int v = cvi_keras_op(k, is_max(k) ? "MaxPool" : "AveragePool", k->name, false, 1, &x);
-    cvi_keras_ints(k, "kernel_shape", w.n, w.kernel);
-    cvi_keras_ints(k, "strides", w.n, w.stride);
+    cvi_build_ints(&k->b, "kernel_shape", w.n, w.kernel);
+    cvi_build_ints(&k->b, "strides", w.n, w.stride);
     set_padding(k, &w);
     *out = cvi_keras_out(k, v, w.n + 2, w.last);
 }
@@ -320,6 +320,6 @@ void cvi_keras_global_pool(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi
         return;
     }
     v = cvi_keras_op(k, "Flatten", k->name, false, 1, &v);
-    cvi_keras_int(k, "axis", 1);
+    cvi_build_int(&k->b, "axis", 1);
     *out = cvi_keras_out(k, v, 2, false);
 }

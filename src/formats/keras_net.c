@@ -35,11 +35,11 @@ static const json_t *said_shape(const cvi_keras_layer *l) {
 static cvi_keras_tensor make_input(cvi_keras *k, const char *name, const json_t *shape) {
     int64_t dim[CVS_MAX_RANK];
     size_t rank = json_array_size(shape);
-    if (cvi_keras_ok(k) && (rank < 1 || rank > CVS_MAX_RANK)) {
-        cvi_keras_set(
-            k, cvi_fail(k->err, CVS_E_SHAPE, "the file does not say what shape the model's input has"));
+    if (cvi_build_ok(&k->b) && (rank < 1 || rank > CVS_MAX_RANK)) {
+        cvi_build_set(
+            &k->b, cvi_fail(k->b.err, CVS_E_SHAPE, "the file does not say what shape the model's input has"));
     }
-    if (!cvi_keras_ok(k)) {
+    if (!cvi_build_ok(&k->b)) {
         return (cvi_keras_tensor){.form = {-1, -1}, .rank = 1};
     }
     bool moved = (rank == 4 || rank == 5) && !k->first;
@@ -48,9 +48,10 @@ static cvi_keras_tensor make_input(cvi_keras *k, const char *name, const json_t 
         size_t to = !moved || i == 0 ? i : i == rank - 1 ? 1 : i + 1;
         dim[to] = json_is_integer(d) && json_integer_value(d) >= 0 ? json_integer_value(d) : -1;
     }
-    int v = cvi_graph_value(k->g, name, CVS_F32, (int)rank, dim, k->err);
-    if (v < 0 || !cvi_graph_add_input(k->g, v)) {
-        cvi_keras_set(k, v < 0 && k->err && k->err->code ? k->err->code : cvi_no_memory(k->err, 0));
+    int v = cvi_graph_value(k->b.g, name, CVS_F32, (int)rank, dim, k->b.err);
+    if (v < 0 || !cvi_graph_add_input(k->b.g, v)) {
+        cvi_build_set(&k->b,
+                      v < 0 && k->b.err && k->b.err->code ? k->b.err->code : cvi_no_memory(k->b.err, 0));
     }
     return cvi_keras_out(k, v, (int)rank, moved);
 }
@@ -59,12 +60,12 @@ static cvi_keras_tensor make_input(cvi_keras *k, const char *name, const json_t 
 
 static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi_keras_tensor **in, int n,
                        result *out) {
-    if (!cvi_keras_ok(k)) {
+    if (!cvi_build_ok(&k->b)) {
         return;
     }
     if (++k->calls > KERAS_MAX_CALLS) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "the model calls its layers more than %d times",
-                                  (int)KERAS_MAX_CALLS));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_LIMIT, "the model calls its layers more than %d times",
+                                      (int)KERAS_MAX_CALLS));
         return;
     }
     l->calls++;
@@ -72,12 +73,12 @@ static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi
         run_net(k, l->net, in, n, out);
         return;
     }
-    cvi_arena *a = k->model->arena;
+    cvi_arena *a = k->b.model->arena;
     out->n = 1;
     out->tensor = cvi_arena_alloc(a, 1, sizeof *out->tensor);
     k->name = l->calls == 1 ? l->path : cvi_arena_printf(a, "%s_%d", l->path, l->calls);
     if (!out->tensor || !k->name) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
         return;
     }
     *out->tensor = (cvi_keras_tensor){.form = {-1, -1}, .rank = 1};
@@ -85,7 +86,7 @@ static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi
     k->call = call;
     k->slot = 0;
     if (n < 1) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "this layer has no input"));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT, "this layer has no input"));
     } else if (l->kind && !cvi_keras_is_operation(k)) {
         l->kind->make(k, (cvi_keras_tensor *const *)in, n, out->tensor);
         cvi_keras_all_taken(k);
@@ -99,14 +100,14 @@ static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi
 
 static void run_sequential(cvi_keras *k, cvi_keras_net *net, cvi_keras_tensor **in, int n_in, result *out) {
     cvi_keras_tensor *now = n_in > 0 ? in[0] : NULL;
-    for (int i = 0; i < net->n && cvi_keras_ok(k); i++) {
+    for (int i = 0; i < net->n && cvi_build_ok(&k->b); i++) {
         if (strcmp(net->layer[i].class_name, "InputLayer") == 0) {
             continue;
         }
         result r = {0};
         call_layer(k, &net->layer[i], NULL, &now, 1, &r);
-        if (cvi_keras_ok(k) && r.n < 1) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "a model inside the model has no output"));
+        if (cvi_build_ok(&k->b) && r.n < 1) {
+            cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT, "a model inside the model has no output"));
         }
         now = r.tensor;
     }
@@ -134,7 +135,7 @@ static int count_calls(const cvi_keras_layer *l) {
 }
 
 static bool room(cvi_keras *k, program *p) {
-    cvi_arena *a = k->model->arena;
+    cvi_arena *a = k->b.model->arena;
     p->first = cvi_arena_alloc(a, p->net->n + 1, sizeof *p->first);
     p->shift = cvi_arena_alloc(a, p->net->n + 1, sizeof *p->shift);
     int64_t n = 0;
@@ -142,8 +143,9 @@ static bool room(cvi_keras *k, program *p) {
         p->first[i] = (int)n;
         n += count_calls(&p->net->layer[i]);
         if (n > KERAS_MAX_CALLS) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "the model calls its layers more than %d times",
-                                      (int)KERAS_MAX_CALLS));
+            cvi_build_set(&k->b,
+                          cvi_fail(k->b.err, CVS_E_LIMIT, "the model calls its layers more than %d times",
+                                   (int)KERAS_MAX_CALLS));
             return false;
         }
     }
@@ -153,7 +155,7 @@ static bool room(cvi_keras *k, program *p) {
     p->results = cvi_arena_alloc(a, n + 1, sizeof *p->results);
     p->done = cvi_arena_alloc(a, n + 1, sizeof *p->done);
     if (!p->first || !p->shift || !p->layer || !p->refs || !p->results || !p->done) {
-        cvi_keras_set(k, cvi_no_memory(k->err, (size_t)n * sizeof *p->refs));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, (size_t)n * sizeof *p->refs));
         return false;
     }
     p->first[p->net->n] = p->n;
@@ -175,9 +177,9 @@ static void set_shift(program *p, const cvi_keras_refs *refs) {
 static int call_of(cvi_keras *k, const program *p, const cvi_keras_ref *r) {
     int64_t node = r->node - p->shift[r->layer];
     if (node < 0 || node >= p->first[r->layer + 1] - p->first[r->layer]) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT,
-                                  "call %lld of layer \"%.80s\" is used, but it is not there",
-                                  (long long)r->node, p->net->layer[r->layer].name));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                      "call %lld of layer \"%.80s\" is used, but it is not there",
+                                      (long long)r->node, p->net->layer[r->layer].name));
         return -1;
     }
     return p->first[r->layer] + (int)node;
@@ -189,35 +191,35 @@ static cvi_keras_tensor *tensor_of(cvi_keras *k, const program *p, const cvi_ker
         return NULL;
     }
     if (r->tensor < 0 || r->tensor >= p->results[call].n) {
-        cvi_keras_set(k,
-                      cvi_fail(k->err, CVS_E_UNSUPPORTED, "output %lld of layer \"%.80s\" is used, it has %d",
-                               (long long)r->tensor, p->net->layer[r->layer].name, p->results[call].n));
+        cvi_build_set(
+            &k->b, cvi_fail(k->b.err, CVS_E_UNSUPPORTED, "output %lld of layer \"%.80s\" is used, it has %d",
+                            (long long)r->tensor, p->net->layer[r->layer].name, p->results[call].n));
         return NULL;
     }
     return &p->results[call].tensor[r->tensor];
 }
 
 static bool ready(cvi_keras *k, const program *p, int call) {
-    for (int i = 0; i < p->refs[call].n && cvi_keras_ok(k); i++) {
+    for (int i = 0; i < p->refs[call].n && cvi_build_ok(&k->b); i++) {
         int from = call_of(k, p, &p->refs[call].ref[i]);
         if (from < 0 || !p->done[from]) {
             return false;
         }
     }
-    return cvi_keras_ok(k);
+    return cvi_build_ok(&k->b);
 }
 
 static void do_call(cvi_keras *k, program *p, int call) {
     int n = p->refs[call].n;
-    cvi_keras_tensor **in = cvi_arena_alloc(k->model->arena, CVI_MAX(n, 1), sizeof *in);
+    cvi_keras_tensor **in = cvi_arena_alloc(k->b.model->arena, CVI_MAX(n, 1), sizeof *in);
     if (!in) {
-        cvi_keras_set(k, cvi_no_memory(k->err, (size_t)n * sizeof *in));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, (size_t)n * sizeof *in));
         return;
     }
     for (int i = 0; i < n; i++) {
         in[i] = tensor_of(k, p, &p->refs[call].ref[i]);
     }
-    if (cvi_keras_ok(k)) {
+    if (cvi_build_ok(&k->b)) {
         cvi_keras_layer *l = &p->net->layer[p->layer[call]];
         const json_t *nodes = json_object_get(l->json, "inbound_nodes");
         call_layer(k, l, json_array_get(nodes, (size_t)(call - p->first[p->layer[call]])), in, n,
@@ -232,21 +234,21 @@ static void run_calls(cvi_keras *k, program *p) {
     for (int pass = 0; pass < MAX_PASSES && left != before; pass++) {
         before = left;
         left = 0;
-        for (int c = 0; c < p->n && cvi_keras_ok(k); c++) {
+        for (int c = 0; c < p->n && cvi_build_ok(&k->b); c++) {
             if (!p->done[c] && ready(k, p, c)) {
                 do_call(k, p, c);
             }
             left += !p->done[c];
         }
-        if (left == 0 || !cvi_keras_ok(k)) {
+        if (left == 0 || !cvi_build_ok(&k->b)) {
             return;
         }
     }
     for (int c = 0; c < p->n; c++) {
         if (!p->done[c]) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT,
-                                      "layer \"%.80s\" waits for itself: the layers form a circle",
-                                      p->net->layer[p->layer[c]].name));
+            cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                          "layer \"%.80s\" waits for itself: the layers form a circle",
+                                          p->net->layer[p->layer[c]].name));
             return;
         }
     }
@@ -256,7 +258,7 @@ static void run_calls(cvi_keras *k, program *p) {
 static void read_calls(cvi_keras *k, program *p) {
     for (int i = 0; i < p->net->n; i++) {
         const json_t *nodes = json_object_get(p->net->layer[i].json, "inbound_nodes");
-        for (int c = p->first[i]; c < p->first[i + 1] && cvi_keras_ok(k); c++) {
+        for (int c = p->first[i]; c < p->first[i + 1] && cvi_build_ok(&k->b); c++) {
             p->layer[c] = i;
             cvi_keras_call_refs(k, p->net, json_array_get(nodes, (size_t)(c - p->first[i])), &p->refs[c]);
             set_shift(p, &p->refs[c]);
@@ -267,21 +269,21 @@ static void read_calls(cvi_keras *k, program *p) {
 static void bind_inputs(cvi_keras *k, program *p, cvi_keras_tensor **in, int n_in) {
     cvi_keras_refs ports;
     cvi_keras_port_refs(k, p->net, "input_layers", &ports);
-    if (cvi_keras_ok(k) && in && ports.n != n_in) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "a model inside the model gets %d inputs, it has %d",
-                                  n_in, ports.n));
+    if (cvi_build_ok(&k->b) && in && ports.n != n_in) {
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                      "a model inside the model gets %d inputs, it has %d", n_in, ports.n));
     }
-    for (int i = 0; i < ports.n && cvi_keras_ok(k); i++) {
+    for (int i = 0; i < ports.n && cvi_build_ok(&k->b); i++) {
         const cvi_keras_layer *l = &p->net->layer[ports.ref[i].layer];
         int call = p->first[ports.ref[i].layer];
         if (strcmp(l->class_name, "InputLayer") != 0 || p->done[call]) {
-            cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT,
-                                      "the input \"%.80s\" is no input layer, or stands twice", l->name));
+            cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                          "the input \"%.80s\" is no input layer, or stands twice", l->name));
             return;
         }
-        cvi_keras_tensor *t = in ? in[i] : cvi_arena_alloc(k->model->arena, 1, sizeof *t);
+        cvi_keras_tensor *t = in ? in[i] : cvi_arena_alloc(k->b.model->arena, 1, sizeof *t);
         if (!t) {
-            cvi_keras_set(k, cvi_no_memory(k->err, sizeof *t));
+            cvi_build_set(&k->b, cvi_no_memory(k->b.err, sizeof *t));
             return;
         }
         if (!in) {
@@ -300,18 +302,19 @@ static void run_functional(cvi_keras *k, cvi_keras_net *net, cvi_keras_tensor **
     }
     read_calls(k, &p);
     cvi_keras_port_refs(k, net, "output_layers", &ports);
-    if (cvi_keras_ok(k)) {
+    if (cvi_build_ok(&k->b)) {
         set_shift(&p, &ports);
         bind_inputs(k, &p, in, n_in);
     }
-    if (cvi_keras_ok(k)) {
+    if (cvi_build_ok(&k->b)) {
         run_calls(k, &p);
     }
     out->n = 0;
-    out->tensor =
-        cvi_keras_ok(k) ? cvi_arena_alloc(k->model->arena, CVI_MAX(ports.n, 1), sizeof *out->tensor) : NULL;
+    out->tensor = cvi_build_ok(&k->b)
+                      ? cvi_arena_alloc(k->b.model->arena, CVI_MAX(ports.n, 1), sizeof *out->tensor)
+                      : NULL;
     if (!out->tensor) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
         return;
     }
     for (int i = 0; i < ports.n; i++) {
@@ -350,12 +353,12 @@ static void find_layout(const cvi_keras_net *net, bool *first, bool *last) {
 
 /* A model may give its own input out again; that becomes a layer, so that every output is one. */
 static int output_value(cvi_keras *k, int v) {
-    for (int i = 0; i < k->g->n_inputs; i++) {
-        if (k->g->inputs[i] == v) {
-            const char *name = cvi_arena_printf(k->model->arena, "%s/output", k->g->values[v].name);
+    for (int i = 0; i < k->b.g->n_inputs; i++) {
+        if (k->b.g->inputs[i] == v) {
+            const char *name = cvi_arena_printf(k->b.model->arena, "%s/output", k->b.g->values[v].name);
             int out = cvi_keras_op(k, "Identity", name, false, 1, &v);
             if (out >= 0) {
-                k->g->values[out].file_layout = k->g->values[v].file_layout;
+                k->b.g->values[out].file_layout = k->b.g->values[v].file_layout;
             }
             return out;
         }
@@ -368,25 +371,25 @@ static void run_whole(cvi_keras *k, cvi_keras_net *net) {
     bool first = false, last = false;
     find_layout(net, &first, &last);
     k->first = first && !last;
-    k->model->file_layout = k->first ? CVI_FILE_SAME : CVI_FILE_LAST;
+    k->b.model->file_layout = k->first ? CVI_FILE_SAME : CVI_FILE_LAST;
     if (net->sequential) {
         const cvi_keras_layer *l = &net->layer[0];
         const json_t *shape = said_shape(l);
         shape = shape ? shape : json_object_get(net->config, "build_input_shape");
         bool input = strcmp(l->class_name, "InputLayer") == 0;
-        const char *name = input ? l->path : cvi_arena_printf(k->model->arena, "%s_input", l->path);
+        const char *name = input ? l->path : cvi_arena_printf(k->b.model->arena, "%s_input", l->path);
         cvi_keras_tensor t = make_input(k, name ? name : "input", shape), *in = &t;
         run_net(k, net, &in, 1, &r);
     } else {
         run_net(k, net, NULL, 0, &r);
     }
-    if (cvi_keras_ok(k) && r.n == 0) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_FORMAT, "the model has no output"));
+    if (cvi_build_ok(&k->b) && r.n == 0) {
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT, "the model has no output"));
     }
-    for (int i = 0; i < r.n && cvi_keras_ok(k); i++) {
+    for (int i = 0; i < r.n && cvi_build_ok(&k->b); i++) {
         int v = output_value(k, cvi_keras_value(&r.tensor[i]));
-        if (cvi_keras_ok(k) && !cvi_graph_add_output(k->g, v)) {
-            cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        if (cvi_build_ok(&k->b) && !cvi_graph_add_output(k->b.g, v)) {
+            cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
         }
     }
 }
@@ -404,9 +407,17 @@ static void note_unused(cvi_keras *k) {
     for (int64_t i = 0; k->source && i < k->source->n; i++) {
         unused += !k->source->weight[i].used;
     }
-    if (unused > 0 && !cvi_model_note(k->model, "%lld stored weights belong to no layer that is executed",
+    if (unused > 0 && !cvi_model_note(k->b.model, "%lld stored weights belong to no layer that is executed",
                                       (long long)unused)) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
+    }
+}
+
+/* A failure happened at the layer that is being built. */
+static void locate(const void *owner, cvs_error *err, cvs_status s) {
+    const cvi_keras *k = owner;
+    if (k->layer) {
+        cvi_at_node(err, s, k->layer->path, k->layer->class_name);
     }
 }
 
@@ -421,12 +432,12 @@ cvs_status cvi_keras_read_topology(cvi_open *open, const json_t *topology, cvi_k
     topology = json_is_object(inner) ? inner : topology;
     keras_version = cvi_json_string(topology, "keras_version", keras_version);
     backend = cvi_json_string(topology, "backend", backend);
-    cvi_keras k = {.model = m, .err = err, .source = source};
+    cvi_keras k = {.b = {.model = m, .err = err, .locate = locate, .owner = &k}, .source = source};
     k.version = major_version(keras_version, topology);
     k.theano = backend && strcmp(backend, "theano") == 0;
     const json_t *config = json_object_get(topology, "config");
     const char *name = cvi_json_string(topology, "name", cvi_json_string(config, "name", ""));
-    m->graph = k.g = cvi_graph_new(m, NULL, name, err);
+    m->graph = k.b.g = cvi_graph_new(m, NULL, name, err);
     m->name = cvi_arena_strn(m->arena, name, strlen(name));
     m->producer =
         cvi_arena_printf(m->arena, "%s%.40s",
@@ -434,16 +445,16 @@ cvs_status cvi_keras_read_topology(cvi_open *open, const json_t *topology, cvi_k
                          keras_version    ? keras_version
                          : k.version == 3 ? "3"
                                           : "");
-    if (!k.g || !m->name || !m->producer) {
+    if (!k.b.g || !m->name || !m->producer) {
         return cvi_no_memory(err, 0);
     }
     cvi_keras_net *net = cvi_keras_parse(&k, topology, "", NULL, 0);
-    if (cvi_keras_ok(&k)) {
+    if (cvi_build_ok(&k.b)) {
         cvi_keras_assign(&k, net);
     }
-    if (cvi_keras_ok(&k)) {
+    if (cvi_build_ok(&k.b)) {
         run_whole(&k, net);
         note_unused(&k);
     }
-    return cvi_keras_ok(&k) ? cvi_graph_finish(k.g, err) : k.status;
+    return cvi_build_ok(&k.b) ? cvi_graph_finish(k.b.g, err) : k.b.status;
 }

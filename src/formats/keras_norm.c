@@ -21,7 +21,7 @@ static int take(cvi_keras *k, const char *name, int64_t n) {
 
 /* Where the reference dimension came from: constant v's only dimension. */
 static int64_t length(const cvi_keras *k, int v) {
-    return cvi_keras_ok(k) && v >= 0 ? k->g->values[v].dim[0] : -1;
+    return cvi_build_ok(&k->b) && v >= 0 ? k->b.g->values[v].dim[0] : -1;
 }
 
 void cvi_keras_batch_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
@@ -44,7 +44,7 @@ void cvi_keras_batch_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     x[1] = scale ? x[1] : cvi_keras_fill(k, "gamma", length(k, x[3]), 1);
     x[2] = center ? x[2] : cvi_keras_fill(k, "beta", length(k, x[3]), 0);
     int v = cvi_keras_op(k, "BatchNormalization", k->name, false, 5, x);
-    cvi_keras_float(k, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
+    cvi_build_float(&k->b, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
     *out = cvi_keras_out(k, v, t->rank, moved);
 }
 
@@ -65,8 +65,8 @@ void cvi_keras_layer_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     bool image = (t->rank == 4 || t->rank == 5) && !k->first;
     int v = cvi_keras_op(k, "LayerNormalization", image ? cvi_keras_part(k, "rows") : k->name, image,
                          center ? 3 : 2, x);
-    cvi_keras_int(k, "axis", -1);
-    cvi_keras_float(k, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
+    cvi_build_int(&k->b, "axis", -1);
+    cvi_build_float(&k->b, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
     *out = cvi_keras_settle(k, v, t->rank);
 }
 
@@ -88,8 +88,8 @@ void cvi_keras_group_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     x[1] = scale ? x[1] : cvi_keras_fill(k, "gamma", width, 1);
     x[2] = center ? x[2] : cvi_keras_fill(k, "beta", width, 0);
     int v = cvi_keras_op(k, "GroupNormalization", k->name, false, 3, x);
-    cvi_keras_int(k, "num_groups", groups == -1 ? width : groups);
-    cvi_keras_float(k, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
+    cvi_build_int(&k->b, "num_groups", groups == -1 ? width : groups);
+    cvi_build_float(&k->b, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
     *out = cvi_keras_out(k, v, t->rank, moved);
 }
 
@@ -110,9 +110,9 @@ void cvi_keras_layer_scale(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi
 
 /* A layer right behind the input that scales pixels: pictures then go in as 0..255. */
 static void note_pixels(cvi_keras *k, const cvi_keras_tensor *t) {
-    for (int i = 0; cvi_keras_ok(k) && i < k->g->n_inputs; i++) {
-        if ((k->g->inputs[i] == t->form[0] || k->g->inputs[i] == t->form[1]) && t->rank == 4) {
-            cvs_preprocess *p = &k->model->preprocess;
+    for (int i = 0; cvi_build_ok(&k->b) && i < k->b.g->n_inputs; i++) {
+        if ((k->b.g->inputs[i] == t->form[0] || k->b.g->inputs[i] == t->form[1]) && t->rank == 4) {
+            cvs_preprocess *p = &k->b.model->preprocess;
             p->known = true;
             p->scale = 1;
             snprintf(p->from, sizeof p->from, "the model's own layer %.60s", k->name);
@@ -126,7 +126,7 @@ static int64_t read_numbers(cvi_keras *k, const json_t *v, const float **out) {
         v = json_array_get(v, 0);
     }
     int64_t n = json_is_number(v) ? 1 : (int64_t)json_array_size(v);
-    float *f = cvi_keras_ok(k) && n > 0 ? cvi_arena_alloc(k->model->arena, n, sizeof *f) : NULL;
+    float *f = cvi_build_ok(&k->b) && n > 0 ? cvi_arena_alloc(k->b.model->arena, n, sizeof *f) : NULL;
     for (int64_t i = 0; f && i < n; i++) {
         const json_t *e = json_is_number(v) ? v : json_array_get(v, (size_t)i);
         if (json_is_array(e) && json_array_size(e) == 1) {
@@ -183,7 +183,7 @@ static int64_t statistic(cvi_keras *k, const char *name, const float **out) {
     }
     bool axis = cvi_keras_get(k, "axis", NULL) != NULL;
     int v = cvi_keras_take(k, &(cvi_keras_want){.name = name, .rank = axis ? 1 : 0, .dim = {-1}});
-    const cvs_tensor *t = cvi_keras_ok(k) ? k->g->values[v].constant : NULL;
+    const cvs_tensor *t = cvi_build_ok(&k->b) ? k->b.g->values[v].constant : NULL;
     *out = t ? t->data : NULL;
     return t && t->data ? cvs_tensor_count(t) : 0;
 }
@@ -201,7 +201,7 @@ void cvi_keras_normalization(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     }
     int64_t nm = statistic(k, "mean", &mean), nv = statistic(k, "variance", &variance);
     float *deviation =
-        cvi_keras_ok(k) && nv > 0 ? cvi_arena_alloc(k->model->arena, nv, sizeof *deviation) : NULL;
+        cvi_build_ok(&k->b) && nv > 0 ? cvi_arena_alloc(k->b.model->arena, nv, sizeof *deviation) : NULL;
     if (nm == 0 || nv == 0 || !deviation) {
         cvi_keras_bad(k, "mean");
         return;

@@ -21,22 +21,22 @@ static bool is_net(const json_t *json) {
 
 static void parse_layer(cvi_keras *k, const json_t *json, int number, const char *prefix,
                         const cvi_keras_layer *top, int depth, cvi_keras_layer *l) {
-    cvi_arena *a = k->model->arena;
+    cvi_arena *a = k->b.model->arena;
     l->json = json;
     l->config = json_object_get(json, "config");
     l->class_name = cvi_json_string(json, "class_name", "");
     const char *name = cvi_json_string(json, "name", cvi_json_string(l->config, "name", ""));
     if (!*l->class_name || !l->config) {
-        cvi_keras_set(k,
-                      cvi_fail(k->err, CVS_E_FORMAT, "entry %d of the list of layers is no layer", number));
+        cvi_build_set(&k->b,
+                      cvi_fail(k->b.err, CVS_E_FORMAT, "entry %d of the list of layers is no layer", number));
         return;
     }
     l->name =
         *name ? name : cvi_arena_printf(a, "layer_%d", number); /* Keras 1 Sequential may leave it out */
     l->path = !l->name ? NULL : *prefix ? cvi_arena_printf(a, "%s/%s", prefix, l->name) : l->name;
-    if (!l->path || (int64_t)strlen(l->path) > k->model->limits.max_name_bytes) {
-        cvi_keras_set(k, l->path ? cvi_fail(k->err, CVS_E_LIMIT, "the name of a layer is too long")
-                                 : cvi_no_memory(k->err, 0));
+    if (!l->path || (int64_t)strlen(l->path) > k->b.model->limits.max_name_bytes) {
+        cvi_build_set(&k->b, l->path ? cvi_fail(k->b.err, CVS_E_LIMIT, "the name of a layer is too long")
+                                     : cvi_no_memory(k->b.err, 0));
         return;
     }
     l->top = top ? top : l;
@@ -53,9 +53,9 @@ static int by_name(const void *a, const void *b) {
 
 /* Layers of one model sorted by name; twice the same name is an error. */
 static void index_layers(cvi_keras *k, cvi_keras_net *net) {
-    net->by_name = cvi_arena_alloc(k->model->arena, CVI_MAX(net->n, 1), sizeof *net->by_name);
+    net->by_name = cvi_arena_alloc(k->b.model->arena, CVI_MAX(net->n, 1), sizeof *net->by_name);
     if (!net->by_name) {
-        cvi_keras_set(k, cvi_no_memory(k->err, 0));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
         return;
     }
     for (int i = 0; i < net->n; i++) {
@@ -64,8 +64,8 @@ static void index_layers(cvi_keras *k, cvi_keras_net *net) {
     qsort(net->by_name, (size_t)net->n, sizeof *net->by_name, by_name);
     for (int i = 1; i < net->n; i++) {
         if (strcmp(net->by_name[i]->name, net->by_name[i - 1]->name) == 0 && !net->sequential) {
-            cvi_keras_set(
-                k, cvi_fail(k->err, CVS_E_FORMAT, "two layers are named \"%.80s\"", net->by_name[i]->name));
+            cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT, "two layers are named \"%.80s\"",
+                                          net->by_name[i]->name));
             return;
         }
     }
@@ -73,42 +73,42 @@ static void index_layers(cvi_keras *k, cvi_keras_net *net) {
 
 cvi_keras_net *cvi_keras_parse(cvi_keras *k, const json_t *json, const char *prefix,
                                const cvi_keras_layer *top, int depth) {
-    cvi_arena *a = k->model->arena;
+    cvi_arena *a = k->b.model->arena;
     cvi_keras_net *net = cvi_arena_alloc(a, 1, sizeof *net);
     if (!net) {
-        cvi_keras_set(k, cvi_no_memory(k->err, sizeof *net));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, sizeof *net));
         return NULL;
     }
     if (depth > MAX_NESTING) {
-        cvi_keras_set(
-            k, cvi_fail(k->err, CVS_E_LIMIT, "models are nested deeper than %d levels", (int)MAX_NESTING));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_LIMIT, "models are nested deeper than %d levels",
+                                      (int)MAX_NESTING));
         return net;
     }
     if (!is_net(json)) {
-        cvi_keras_set(
-            k, cvi_fail(k->err, CVS_E_FORMAT, "this is no Keras architecture: there is no list of layers"));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                      "this is no Keras architecture: there is no list of layers"));
         return net;
     }
     net->config = json_object_get(json, "config");
     const json_t *list = layer_list(net->config);
     size_t n = json_array_size(list);
     net->sequential = json_is_array(net->config) || !json_object_get(net->config, "output_layers");
-    if ((int64_t)n > CVI_MIN(k->model->limits.max_nodes, KERAS_MAX_CALLS)) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "%lld layers, the limit is %lld", (long long)n,
-                                  (long long)CVI_MIN(k->model->limits.max_nodes, KERAS_MAX_CALLS)));
+    if ((int64_t)n > CVI_MIN(k->b.model->limits.max_nodes, KERAS_MAX_CALLS)) {
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_LIMIT, "%lld layers, the limit is %lld", (long long)n,
+                                      (long long)CVI_MIN(k->b.model->limits.max_nodes, KERAS_MAX_CALLS)));
         return net;
     }
     net->layer = cvi_arena_alloc(a, (int64_t)n, sizeof *net->layer);
     if (!net->layer) {
-        cvi_keras_set(k, cvi_no_memory(k->err, n * sizeof *net->layer));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, n * sizeof *net->layer));
         return net;
     }
-    for (size_t i = 0; i < n && cvi_keras_ok(k); i++, net->n++) {
+    for (size_t i = 0; i < n && cvi_build_ok(&k->b); i++, net->n++) {
         cvi_keras_layer *l = &net->layer[i];
         parse_layer(k, json_array_get(list, i), (int)i, prefix, top, depth, l);
         net->weighted = net->weighted || (l->kind && l->kind->weighted) || (l->net && l->net->weighted);
     }
-    if (cvi_keras_ok(k)) {
+    if (cvi_build_ok(&k->b)) {
         index_layers(k, net);
     }
     return net;
@@ -145,14 +145,14 @@ static void add_ref(cvi_keras *k, const cvi_keras_net *net, const json_t *triple
     }
     int layer = find_layer(net, name);
     if (layer < 0) {
-        cvi_keras_set(
-            k, cvi_fail(k->err, CVS_E_FORMAT, "there is no layer \"%.80s\" to take an input from", name));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                      "there is no layer \"%.80s\" to take an input from", name));
         return;
     }
     if ((out->n & (out->n - 1)) == 0) { /* room is 1, 2, 4... */
-        cvi_keras_ref *grown = cvi_arena_alloc(k->model->arena, out->n ? 2 * out->n : 1, sizeof *grown);
+        cvi_keras_ref *grown = cvi_arena_alloc(k->b.model->arena, out->n ? 2 * out->n : 1, sizeof *grown);
         if (!grown) {
-            cvi_keras_set(k, cvi_no_memory(k->err, 0));
+            cvi_build_set(&k->b, cvi_no_memory(k->b.err, 0));
             return;
         }
         if (out->n > 0) {
@@ -168,7 +168,7 @@ static void add_ref(cvi_keras *k, const cvi_keras_net *net, const json_t *triple
 /* Collects references in order of appearance, whatever lists and dictionaries stand around them. The JSON's depth is
  * bounded by its parser. */
 static void collect(cvi_keras *k, const cvi_keras_net *net, const json_t *v, cvi_keras_refs *out) {
-    if (!cvi_keras_ok(k)) {
+    if (!cvi_build_ok(&k->b)) {
         return;
     }
     if (is_triple(v)) {

@@ -29,10 +29,10 @@ void cvi_keras_flatten(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ker
             perm[i] = i == t->rank - 1 ? 1 : i + 1;
         }
         x = cvi_keras_op(k, "Transpose", cvi_keras_part(k, "channels_last"), true, 1, &x);
-        cvi_keras_ints(k, "perm", t->rank, perm);
+        cvi_build_ints(&k->b, "perm", t->rank, perm);
     }
     int v = cvi_keras_op(k, "Flatten", k->name, false, 1, &x);
-    cvi_keras_int(k, "axis", 1);
+    cvi_build_int(&k->b, "axis", 1);
     *out = cvi_keras_out(k, v, 2, false);
 }
 
@@ -84,7 +84,7 @@ void cvi_keras_permute(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ker
     bool image = (rank == 4 || rank == 5) && !k->first;
     int x = cvi_keras_form(k, in[0], false);
     int v = cvi_keras_op(k, "Transpose", image ? cvi_keras_part(k, "rows") : k->name, image, 1, &x);
-    cvi_keras_ints(k, "perm", rank, perm);
+    cvi_build_ints(&k->b, "perm", rank, perm);
     *out = cvi_keras_settle(k, v, rank);
 }
 
@@ -113,11 +113,11 @@ static int spatial(const cvi_keras *k) {
 }
 
 static bool check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
-    if (cvi_keras_ok(k) && t->rank != rank) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_SHAPE, "the layer needs an input of rank %d, it gets rank %d",
-                                  rank, t->rank));
+    if (cvi_build_ok(&k->b) && t->rank != rank) {
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_SHAPE,
+                                      "the layer needs an input of rank %d, it gets rank %d", rank, t->rank));
     }
-    return cvi_keras_ok(k);
+    return cvi_build_ok(&k->b);
 }
 
 void cvi_keras_zero_pad(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
@@ -156,12 +156,12 @@ void cvi_keras_crop(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
 /* The settings of a Resize node for an interpolation of Keras. */
 static void set_interpolation(cvi_keras *k, const char *how) {
     if (strcmp(how, "nearest") == 0) {
-        cvi_keras_string(k, "mode", "nearest");
-        cvi_keras_string(k, "coordinate_transformation_mode", "asymmetric");
-        cvi_keras_string(k, "nearest_mode", "floor");
+        cvi_build_string(&k->b, "mode", "nearest");
+        cvi_build_string(&k->b, "coordinate_transformation_mode", "asymmetric");
+        cvi_build_string(&k->b, "nearest_mode", "floor");
     } else if (strcmp(how, "bilinear") == 0) {
-        cvi_keras_string(k, "mode", "linear");
-        cvi_keras_string(k, "coordinate_transformation_mode", "half_pixel");
+        cvi_build_string(&k->b, "mode", "linear");
+        cvi_build_string(&k->b, "coordinate_transformation_mode", "half_pixel");
     } else {
         cvi_keras_bad(k, "interpolation");
     }
@@ -201,13 +201,13 @@ void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
     }
     int x[4] = {cvi_keras_form(k, in[0], last), -1, -1, cvi_keras_const_ints(k, "sizes", 2, size)};
     int v = cvi_keras_op(k, "Resize", k->name, false, 4, x);
-    cvi_keras_ints(k, "axes", 2, (int64_t[]){2, 3});
+    cvi_build_ints(&k->b, "axes", 2, (int64_t[]){2, 3});
     set_interpolation(k, cvi_keras_get_string(k, "interpolation", NULL, "bilinear"));
-    if (cvi_keras_ok(k) &&
+    if (cvi_build_ok(&k->b) &&
         strcmp(cvi_keras_get_string(k, "interpolation", NULL, "bilinear"), "nearest") == 0) {
-        k->g->nodes[k->node].n_attr -= 2; /* TensorFlow takes the nearest pixel centre, halves upwards */
-        cvi_keras_string(k, "coordinate_transformation_mode", "half_pixel");
-        cvi_keras_string(k, "nearest_mode", "round_prefer_ceil");
+        k->b.g->nodes[k->b.node].n_attr -= 2; /* TensorFlow takes the nearest pixel centre, halves upwards */
+        cvi_build_string(&k->b, "coordinate_transformation_mode", "half_pixel");
+        cvi_build_string(&k->b, "nearest_mode", "round_prefer_ceil");
     }
     *out = cvi_keras_out(k, v, 4, last);
 }
@@ -263,9 +263,9 @@ void cvi_keras_merge(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras
         widest = in[i]->rank > in[widest]->rank ? i : widest;
     }
     cvi_keras_tensor like = *in[widest];
-    int *x = cvi_keras_ok(k) ? cvi_arena_alloc(k->model->arena, n, sizeof *x) : NULL;
+    int *x = cvi_build_ok(&k->b) ? cvi_arena_alloc(k->b.model->arena, n, sizeof *x) : NULL;
     if (!x) {
-        cvi_keras_set(k, cvi_no_memory(k->err, (size_t)n * sizeof *x));
+        cvi_build_set(&k->b, cvi_no_memory(k->b.err, (size_t)n * sizeof *x));
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -283,7 +283,7 @@ void cvi_keras_merge(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras
         v = cvi_keras_op(k, n == 1 ? "Identity" : op, k->name, false, n, x);
         if (n > 1 && strcmp(op, "Concat") == 0) {
             int64_t axis = cvi_keras_get_int(k, "axis", "concat_axis", -1);
-            cvi_keras_int(k, "axis", cvi_keras_axis(k, &like, axis));
+            cvi_build_int(&k->b, "axis", cvi_keras_axis(k, &like, axis));
         }
     }
     *out = cvi_keras_out(k, v, like.rank, like.moved);

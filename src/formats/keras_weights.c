@@ -69,7 +69,7 @@ static cvi_keras_weight *find(cvi_keras *k, const char *slot) {
     cvi_keras_source *s = k->source;
     const cvi_keras_layer *l = k->layer;
     if (s->searched > INT64_C(100000000)) {
-        cvi_keras_set(k, cvi_fail(k->err, CVS_E_LIMIT, "too many weights and layers to match by name"));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_LIMIT, "too many weights and layers to match by name"));
         return NULL;
     }
     cvi_keras_weight *w = NULL;
@@ -81,8 +81,8 @@ static cvi_keras_weight *find(cvi_keras *k, const char *slot) {
         w = search(s, l->top->group->first, l->top->group->n, l->name, slot);
     }
     if (!w) {
-        cvi_keras_set(
-            k, cvi_fail(k->err, CVS_E_FORMAT, "the file has no weight \"%.60s\" for this layer", slot));
+        cvi_build_set(
+            &k->b, cvi_fail(k->b.err, CVS_E_FORMAT, "the file has no weight \"%.60s\" for this layer", slot));
         return NULL;
     }
     w->used = true;
@@ -90,11 +90,11 @@ static cvi_keras_weight *find(cvi_keras *k, const char *slot) {
 }
 
 void cvi_keras_all_taken(cvi_keras *k) {
-    const cvi_keras_group *g = cvi_keras_ok(k) && k->source ? k->layer->group : NULL;
+    const cvi_keras_group *g = cvi_build_ok(&k->b) && k->source ? k->layer->group : NULL;
     if (g && k->layer->kind && k->layer->kind->weighted && k->layer->calls == 1 && k->slot < g->n) {
-        cvi_keras_set(k,
-                      cvi_fail(k->err, CVS_E_FORMAT, "the file has %lld weights for this layer, %d expected",
-                               (long long)g->n, k->slot));
+        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT,
+                                      "the file has %lld weights for this layer, %d expected",
+                                      (long long)g->n, k->slot));
     }
 }
 
@@ -111,10 +111,10 @@ void cvi_keras_skip_rest(cvi_keras *k) {
 static cvs_status wrong_shape(cvi_keras *k, const cvi_keras_want *want, const cvs_tensor *t) {
     char got[96], wanted[96];
     cvs_status s =
-        cvi_fail(k->err, CVS_E_SHAPE, "the weight \"%.40s\" has shape %s, the layer's settings ask for %s",
+        cvi_fail(k->b.err, CVS_E_SHAPE, "the weight \"%.40s\" has shape %s, the layer's settings ask for %s",
                  want->name, cvs_shape_text(t->rank, t->dim, got, sizeof got),
                  cvs_shape_text(want->rank, want->dim, wanted, sizeof wanted));
-    return cvi_at_attr(k->err, s, want->name);
+    return cvi_at_attr(k->b.err, s, want->name);
 }
 
 /* Keras 1 kept kernels of channels_first layers as [O,I,h,w]: seen as [h,w,I,O] through these strides. */
@@ -232,11 +232,11 @@ static cvs_status turn(cvi_keras *k, const cvi_keras_want *want, const cvs_tenso
     }
     cvs_tensor wide = {0};
     if (t->dtype != CVS_F32) {
-        k->model->widened = k->model->widened || cvs_dtype_size(t->dtype) < 4;
-        CVI_TRY(cvs_tensor_convert(t, CVS_F32, &wide, k->err));
+        k->b.model->widened = k->b.model->widened || cvs_dtype_size(t->dtype) < 4;
+        CVI_TRY(cvs_tensor_convert(t, CVS_F32, &wide, k->b.err));
     }
     const float *from = wide.data ? wide.data : t->data;
-    float *to = cvi_arena_alloc(k->model->arena, count, sizeof *to);
+    float *to = cvi_arena_alloc(k->b.model->arena, count, sizeof *to);
     out->data = to;
     if (to && in_order(&v)) {
         memcpy(to, from, out->bytes);
@@ -244,7 +244,7 @@ static cvs_status turn(cvi_keras *k, const cvi_keras_want *want, const cvs_tenso
         gather(from, &v, 0, v.start, &to);
     }
     cvs_tensor_free(&wide);
-    return out->data ? CVS_OK : cvi_no_memory(k->err, out->bytes);
+    return out->data ? CVS_OK : cvi_no_memory(k->b.err, out->bytes);
 }
 
 /* Without stored weights: only the shape, which must be known. */
@@ -255,20 +255,20 @@ static cvs_status shape_only(cvi_keras *k, const cvi_keras_want *want, cvs_tenso
     for (int i = 0; i < want->rank; i++) {
         v.dim[i] = want->dim[want->perm ? want->perm[i] : i];
         if (v.dim[i] < 0 || !cvi_mul(count, v.dim[i], &count) ||
-            count > k->model->limits.max_memory_bytes / 4) {
-            return cvi_fail(k->err, CVS_E_SHAPE,
+            count > k->b.model->limits.max_memory_bytes / 4) {
+            return cvi_fail(k->b.err, CVS_E_SHAPE,
                             "the size of the weight \"%.60s\" cannot be told: the file has no weights, "
                             "and the input's shape is not fixed or too large",
                             want->name);
         }
     }
-    k->model->has_weights = false;
+    k->b.model->has_weights = false;
     return out_shape(want, &v, out) ? CVS_OK : wrong_shape(k, want, out);
 }
 
 int cvi_keras_take(cvi_keras *k, const cvi_keras_want *want) {
     cvi_keras_layer *l = k->layer;
-    if (!cvi_keras_ok(k) || k->slot >= KERAS_MAX_SLOTS) {
+    if (!cvi_build_ok(&k->b) || k->slot >= KERAS_MAX_SLOTS) {
         return -1;
     }
     if (k->slot < l->n_slots) { /* a later call of a shared layer */
@@ -281,20 +281,22 @@ int cvi_keras_take(cvi_keras *k, const cvi_keras_want *want) {
         if (!w) {
             return -1;
         }
-        s = k->source->load(k->source, w, &stored, k->err);
+        s = k->source->load(k->source, w, &stored, k->b.err);
         s = s == CVS_OK ? turn(k, want, &stored, &t) : s;
         cvs_tensor_free(&stored);
     } else {
         s = shape_only(k, want, &t);
     }
-    const char *name = s == CVS_OK ? cvi_arena_printf(k->model->arena, "%s/%s", l->path, want->name) : "";
-    s = name ? s : cvi_no_memory(k->err, 0);
-    int v = s == CVS_OK ? cvi_graph_constant(k->g, name, &t, k->err) : -1;
+    const char *name = s == CVS_OK ? cvi_arena_printf(k->b.model->arena, "%s/%s", l->path, want->name) : "";
+    s = name ? s : cvi_no_memory(k->b.err, 0);
+    int v = s == CVS_OK ? cvi_graph_constant(k->b.g, name, &t, k->b.err) : -1;
     if (v < 0) {
-        cvi_keras_set(k, s != CVS_OK ? s : k->err && k->err->code != CVS_OK ? k->err->code : CVS_E_MEMORY);
+        cvi_build_set(&k->b, s != CVS_OK                            ? s
+                             : k->b.err && k->b.err->code != CVS_OK ? k->b.err->code
+                                                                    : CVS_E_MEMORY);
         return -1;
     }
-    k->g->values[v].hidden = true;
+    k->b.g->values[v].hidden = true;
     l->slot[l->n_slots++] = v;
     k->slot++;
     return v;
