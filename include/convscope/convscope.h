@@ -6,6 +6,7 @@
 #include "tensor.h"
 #include "data.h"
 #include "explain.h"
+#include "features.h"
 #include "graph.h"
 #include "model.h"
 #include "run.h"

@@ -5,6 +5,7 @@
 
 #include "engine/run_state.h"
 #include "explain/method.h"
+#include "explain/unit.h"
 
 #define CVI_METHOD(name) extern const cvi_method cvi_method_##name;
 #include "methods.def"
@@ -320,59 +321,20 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     return CVS_OK;
 }
 
-/* The pass of a fixed-batch model that held the sample: inputs as views of what the run kept, run again on their own. */
-static cvs_status ask_again(cvs_run *run, cvi_question *q, const cvi_method *m, cvs_explanation *out) {
-    const cvi_graph *g = run->model->graph;
-    cvs_tensor inputs[8];
-    if (g->n_inputs > CVI_COUNT(inputs)) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "a model of %d inputs with a fixed batch is not explained",
-                        g->n_inputs);
-    }
-    int64_t batch = CVI_MAX(run->planned[0].dim[0], 1), total = run->inputs[0].dim[0];
-    int64_t start = CVI_MAX(0, CVI_MIN(q->sample / batch * batch, total - batch));
-    for (int i = 0; i < g->n_inputs; i++) {
-        inputs[i] = run->inputs[i];
-        inputs[i].owned = false;
-        inputs[i].bytes = inputs[i].bytes / (size_t)total * (size_t)batch;
-        inputs[i].data = (char *)inputs[i].data + inputs[i].bytes / (size_t)batch * (size_t)start;
-        inputs[i].dim[0] = batch;
-    }
-    cvi_exec_options options = {.pool = run->pool,
-                                .exact = run->options.exact,
-                                .plain = run->options.plain,
-                                .keep_aux = true,
-                                .max_bytes = run->options.limits.max_memory_bytes};
-    q->sample -= start;
-    CVI_TRY(cvi_exec_new(g, inputs, &options, &q->exec, q->err));
-    cvs_status s = cvi_exec_forward(q->exec, inputs, -1, q->err);
-    if (s == CVS_OK) {
-        s = ask(q, m, out);
-    }
-    cvi_exec_free(q->exec);
-    return s;
-}
-
 cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out,
                        cvs_error *err) {
     int number = 0;
     *out = (cvs_explanation){0};
     CVI_TRY(cvs_method_find(options->method, &number, err));
     const cvi_method *m = cvi_methods[number];
-    if (!run->ran) {
-        return cvi_fail(err, CVS_E_ARGUMENT, "nothing has been run yet: an explanation needs an input");
+    cvi_question q = {
+        .model = run->model, .sample = options->sample, .options = options, .run = run, .err = err};
+    bool owned;
+    CVI_TRY(cvi_exec_of_sample(run, &q.sample, &q.exec, &owned, err));
+    cvs_status s = ask(&q, m, out);
+    if (owned) {
+        cvi_exec_free(q.exec);
     }
-    int64_t samples = run->inputs[0].rank > 0 ? run->inputs[0].dim[0] : 1;
-    if (options->sample < 0 || options->sample >= samples) {
-        return cvi_fail(err, CVS_E_ARGUMENT, "there is no sample %lld, the run had %lld",
-                        (long long)options->sample, (long long)samples);
-    }
-    cvi_question q = {.model = run->model,
-                      .exec = run->exec,
-                      .sample = options->sample,
-                      .options = options,
-                      .run = run,
-                      .err = err};
-    cvs_status s = run->joined ? ask_again(run, &q, m, out) : ask(&q, m, out);
     cvs_tensor_free(&q.seed);
     if (s != CVS_OK) {
         cvs_explanation_free(out);
