@@ -14,8 +14,8 @@
 static const cli_option options[] = {
     {"--data", "SPEC", "mnist:DIR, folder:DIR or generated:NAME (default: what the recipe says)",
      "mnist:DIR、folder:DIR 或 generated:NAME（默认用配方中的）"},
-    {"-o", "RUN", "folder for history.json, model.onnx and state.safetensors",
-     "存放 history.json、model.onnx 与 state.safetensors 的文件夹"},
+    {"-o", "RUN", "folder for model.onnx, best.onnx, history.json and state.safetensors",
+     "存放 model.onnx、best.onnx、history.json 与 state.safetensors 的文件夹"},
     {"--epochs", "N", "times over the whole set", "遍历数据集的轮数"},
     {"--batch", "N", "pictures a step", "每步的图片数"},
     {"--lr", "X", "learning rate", "学习率"},
@@ -35,6 +35,10 @@ static const cli_option options[] = {
     {"--init", "DIR", "first weights from DIR/NAME.npy", "从 DIR/NAME.npy 读取初始权重"},
     {"--order", "FILE", "numbers of pictures, one a line, instead of shuffling",
      "不打乱，按此文件中的图片编号（每行一个）训练"},
+    {"--resume", NULL, "go on from RUN's last checkpoint, to the same bits as without the interruption",
+     "从 RUN 的最近检查点继续训练，结果与未中断时逐位相同"},
+    {"--save-every", "S", "seconds between checkpoints within an epoch (60)",
+     "一轮之内两次检查点的间隔秒数（60）"},
     {"--params", NULL, "write RUN/params/NAME.npy too", "另外写出 RUN/params/NAME.npy"},
 };
 
@@ -102,6 +106,7 @@ static bool read_options(cli *c, cvs_train_options *o) {
                              .loss = cli_value(c, "--loss"),
                              .start = cli_value(c, "--init"),
                              .order = cli_value(c, "--order"),
+                             .resume = cli_flag(c, "--resume"),
                              .write_params = cli_flag(c, "--params"),
                              .has_seed = cli_value(c, "--seed") != NULL,
                              .lang = c->lang,
@@ -111,6 +116,7 @@ static bool read_options(cli *c, cvs_train_options *o) {
         !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) || !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
         !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit) ||
         !cli_int(c, "--steps", 1, INT64_MAX, 0, &o->max_steps) ||
+        !real(c, "--save-every", 1e-6, 1e9, &o->save_seconds) ||
         !real(c, "--lr", 1e-12, 1000, &o->learning_rate) ||
         !real(c, "--momentum", 0, 0.999999, &o->momentum)) {
         return false;
@@ -141,7 +147,10 @@ static int run(cli *c) {
     }
     cli_progress(c, "", 1.0);
     if (result.stopped) {
-        cli_say(c, CLI_T(c, "stopped; what was learned so far is in %s", "已停止；目前学到的内容在 %s"),
+        cli_say(c,
+                CLI_T(c,
+                      "stopped; what was learned so far is in %s, and the same command with --resume goes on",
+                      "已停止；目前学到的内容在 %s，同一命令加上 --resume 可继续训练"),
                 folder);
         return cvs_status_exit(CVS_E_CANCELLED);
     }

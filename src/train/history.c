@@ -90,3 +90,21 @@ cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *e
     cvi_buf_free(&b);
     return s;
 }
+
+void cvi_history_read_seconds(cvi_history *h, const char *run) {
+    char *path = cvi_path_join(run, "history.json");
+    cvi_file file = {0};
+    json_t *root = NULL;
+    if (path && cvi_is_file(path) && cvi_file_read(path, NULL, &file, NULL) == CVS_OK &&
+        cvi_json_parse((const char *)file.data, file.size, &root, NULL) == CVS_OK) {
+        const json_t *seconds = json_object_get(root, "seconds");
+        for (int i = 0; i < h->n; i++) {
+            const json_t *v = json_array_get(seconds, (size_t)i);
+            h->list[i].seconds = json_is_number(v) ? json_number_value(v) : h->list[i].seconds;
+        }
+        h->seconds = cvi_json_number(root, "total_seconds", 0);
+    }
+    json_decref(root);
+    cvi_file_close(&file);
+    cvi_free(path);
+}

@@ -201,14 +201,34 @@ typedef struct cvi_history {
     cvi_epoch *list; /* owned, room for all epochs */
     const char *recipe, *data;
     const cvi_training *training;
-    uint64_t fingerprint, val_fingerprint;
+    uint64_t fingerprint, val_fingerprint, order_fingerprint;
     int64_t pictures, val_pictures, params, steps;
     double seconds;
     bool stopped;
 } cvi_history;
 cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *err);
-/* RUN/state.safetensors: parameters by name, the optimiser's slots as NAME/slot, counters as metadata. */
-cvs_status cvi_state_write(const cvi_params *p, const cvi_training *t, int64_t step, int epoch,
-                           const char *run, cvs_error *err);
+/* The seconds of the epochs, as an earlier process wrote them; what cannot be read stays as it is. */
+void cvi_history_read_seconds(cvi_history *h, const char *run);
+
+/* All that the next step depends on beside the parameters and the optimiser's buffers. */
+typedef struct cvi_standing {
+    int64_t step;  /* made */
+    int epoch;     /* being made, from 1 */
+    int64_t taken; /* pictures of its order */
+    double loss;   /* sum over these */
+    int64_t right;
+    double schedule[CVI_MAX_SETTINGS]; /* the schedule's state */
+    double best;                       /* watched number, smaller is better */
+    int best_epoch, waited;
+    bool enough; /* patience is at its end */
+} cvi_standing;
+
+/* RUN/state.safetensors: parameters by name, the optimiser's slots as NAME/slot; as metadata where the run stands, the rows of whole
+ * epochs, and the settings that its bits depend on. No time is in it: the same run gives the same bytes. */
+cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cvi_history *h, const char *run,
+                           cvs_error *err);
+/* Puts all of that back; *found = false where the run has no state yet. Fails when the settings differ, naming the first. */
+cvs_status cvi_state_read(cvi_params *p, cvi_standing *at, cvi_history *h, int room, const char *run,
+                          const cvs_limits *limits, bool *found, cvs_error *err);
 
 #endif

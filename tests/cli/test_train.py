@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # convscope train from outside: what it writes, one line per epoch, Ctrl-C, any number of threads, bad recipes and places.
-import json, os, signal, subprocess, tempfile, time, unittest
+import json, os, random, re, signal, subprocess, tempfile, time, unittest
 
 ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
@@ -64,6 +64,59 @@ class Train(unittest.TestCase):
         self.assertEqual(run("info", self.path("run/model.onnx"))[0], 0)
         self.assertEqual([f for f in os.listdir(self.path("run")) if f.endswith(".tmp")], [])
 
+    def test_killed(self):
+        """kill -9 at moments drawn by chance, many times: going on ends with the bytes of a run that nobody interrupted."""
+        with open(self.path("net.net"), "w") as f:
+            f.write("input 1x28x28\nconv 4 k5 s2\nbn\nrelu\ndropout 0.2\nfc 10\n"
+                    "train {\n optimizer adam\n schedule plateau patience=1\n stop patience=3\n batch 32\n epochs 3\n"
+                    " augment shift=2\n seed 5\n}\n")
+        args = ("train", self.path("net.net"), "--data", "generated:digits", "--limit", 960, "--threads", 2)
+        code, out, err = run(*args, "-o", self.path("whole"))
+        self.assertEqual(code, 0, err)
+        start_of = random.Random(7)
+        kills = 0
+        for _ in range(100):
+            p = start(*args, "--resume", "--save-every", "0.01", "-o", self.path("killed"))
+            try:
+                p.communicate(timeout=start_of.uniform(0.05, 0.5) if kills < 20 else 300)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.communicate()
+                kills += 1
+                continue
+            self.assertEqual(p.returncode, 0)
+            break
+        self.assertGreater(kills, 3)
+        for name in ("model.onnx", "best.onnx", "state.safetensors"):
+            self.assertEqual(self.read("whole", name), self.read("killed", name), name)
+        a, b = (json.loads(self.read(r, "history.json")) for r in ("whole", "killed"))
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "steps", "stopped"):
+            self.assertEqual(a[key], b[key], key)
+        self.assertEqual(sorted(os.listdir(self.path("whole"))), sorted(os.listdir(self.path("killed"))))
+        # other settings: said, and nothing is changed; more epochs: allowed
+        before = self.read("killed", "state.safetensors")
+        code, out, err = run(*args, "--lr", "0.5", "--resume", "-o", self.path("killed"))
+        self.assertEqual(code, 2, err)
+        self.assertIn("learning rate=0.001, not with learning rate=0.5", err)
+        self.assertEqual(before, self.read("killed", "state.safetensors"))
+        with open(self.path("killed/state.safetensors"), "wb") as f:
+            f.write(before[:200])
+        code, out, err = run(*args, "--resume", "-o", self.path("killed"))
+        self.assertNotEqual(code, 0)
+        self.assertIn("state.safetensors", err)
+
+    def test_stopped_goes_on(self):
+        args = ("train", RECIPE, "--data", "generated:digits", "--limit", 640, "--epochs", 4)
+        self.assertEqual(run(*args, "-o", self.path("whole"))[0], 0)
+        p = start(*args, "-o", self.path("parts"))
+        time.sleep(0.4)
+        p.send_signal(signal.SIGINT)
+        self.assertIn(p.wait(timeout=60), (0, 10))
+        p.communicate()
+        self.assertEqual(run(*args, "--resume", "--threads", 1, "-o", self.path("parts"))[0], 0)
+        for name in ("model.onnx", "best.onnx", "state.safetensors"):
+            self.assertEqual(self.read("whole", name), self.read("parts", name), name)
+
     def test_bad(self):
         with open(RECIPE) as f:
             text = f.read()
@@ -72,7 +125,7 @@ class Train(unittest.TestCase):
         line = text.split("batch 64")[0].count("\n") + 1
         missing = self.path("no-such-folder")
         for args, words in (
-                ((self.path("bad.net"), "--data", "generated:digits", "-o", self.path("x")), ("bad.net", "line %d" % line, "many")),
+                ((self.path("bad.net"), "--data", "generated:digits", "-o", self.path("x")), (self.path("bad.net"), "line %d" % line, "many")),
                 ((RECIPE, "-o", self.path("x")), ("--data",)),
                 ((RECIPE, "--data", "mnist:" + missing, "-o", self.path("x")), (missing,)),
                 ((RECIPE, "--data", "generated:digits", "-o", "/dev/full"), ("/dev/full",)),
@@ -82,9 +135,12 @@ class Train(unittest.TestCase):
             code, out, err = run("train", *args)
             self.assertNotEqual(code, 0, args)
             lines = err.splitlines()
-            if words[0] == "bad.net":  # of a text: the line, and a caret under the column
-                self.assertRegex(lines[1], "batch many")
-                self.assertEqual(lines[2].index("^"), lines[1].index("many"))
+            place = re.search(r"line (\d+), column (\d+)", lines[0])
+            if place:  # of a text: that line, and a caret under the column
+                with open(args[0], encoding="utf-8") as f:
+                    source = f.read().split("\n")[int(place.group(1)) - 1]
+                self.assertIn(source.strip(), lines[1])
+                self.assertEqual(lines[1][lines[2].index("^"):], source[int(place.group(2)) - 1:])
                 lines = lines[:1]
             self.assertEqual(len(lines), 1, err)
             for w in words:

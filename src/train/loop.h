@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ * loop.h (internal) - a run of training while it goes on: what was opened (loop_open.c) and where it stands (loop.c, state.c).
+ */
+#ifndef CVI_LOOP_H
+#define CVI_LOOP_H
+
+#include "train/trainer.h"
+
+typedef struct cvi_loop {
+    const char *run;
+    const cvs_train_options *options;
+    cvi_training training;
+    cvs_model *model;
+    cvi_params params;
+    cvi_pool *pool;
+    cvi_samples train, test;
+    cvi_trainer *trainer;
+    int64_t input[3];
+    int64_t *order; /* of the epoch */
+    int64_t n_order;
+    bool given_order;
+    float *x; /* the batch */
+    int *labels;
+    cvi_history history;
+    int64_t steps; /* planned over all epochs */
+    cvi_standing at;
+    double started, saved; /* seconds of the clock */
+    cvs_error *err;
+} cvi_loop;
+
+/* Opens everything; with options->resume the parameters and `at` are those of the run's last checkpoint, if it has one. */
+cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec);
+/* The order of an epoch (from 1): the same for the same seed. */
+void cvi_loop_shuffle(cvi_loop *r, int epoch);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ * loop_open.c - what a run begins with: the recipe, the data, the weights, the order of the pictures; and where an earlier run of the same
+ * kind stood, when it is to go on.
+ */
+#include <stdlib.h>
+
+#include "convscope/model.h"
+#include "ops/op.h"
+#include "train/loop.h"
+
+/* ---- opening -------------------------------------------------------------------------------------------- */
+
+static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
+    cvs_open_options open = {.limits = r->options->limits, .lang = r->options->lang};
+    CVI_TRY(cvs_model_open(recipe, &open, &r->model, r->err));
+    CVI_TRY(cvi_training_read(r->model, r->options, &r->training, r->err));
+    if (!r->model->has_weights) {
+        CVI_TRY(cvi_ops_init_weights(r->model, r->training.seed, r->err));
+    }
+    return CVS_OK;
+}
+
+static cvs_status open_data(cvi_loop *r, const char *spec, cvs_split split, cvi_samples *out) {
+    cvs_data_options options = {
+        .split = split, .limit = split == CVS_TRAIN ? r->training.limit : 0, .limits = r->options->limits};
+    cvs_data *data = NULL;
+    cvs_data_info info;
+    CVI_TRY(cvs_data_open(spec, &options, &data, r->err));
+    cvs_data_describe(data, &info);
+    cvs_status s = split == CVS_TRAIN ? cvi_trainer_input(r->model, &info, r->input, r->err) : CVS_OK;
+    if (s != CVS_OK) {
+        cvs_data_free(data);
+        return s;
+    }
+    CVI_TRY(
+        cvi_samples_load(data, &r->options->limits, &r->model->preprocess, r->input, r->pool, out, r->err));
+    if (out->n < 1) {
+        return cvi_fail(r->err, CVS_E_ARGUMENT, "the data set %.200s has no pictures to train or test with",
+                        spec);
+    }
+    return CVS_OK;
+}
+
+/* Numbers of pictures, one a line; '#' begins a comment. */
+static cvs_status read_order(cvi_loop *r, const char *path) {
+    cvi_file file = {0};
+    CVI_TRY(cvi_file_read(path, &r->options->limits, &file, r->err));
+    cvs_status s = CVS_OK;
+    int64_t room = (int64_t)file.size / 2 + 1;
+    r->order = cvi_calloc((size_t)room, sizeof *r->order);
+    if (!r->order) {
+        s = cvi_no_memory(r->err, (size_t)room * sizeof *r->order);
+    }
+    int line = 1;
+    for (size_t at = 0; s == CVS_OK && at < file.size; line++) {
+        int64_t v = 0;
+        bool digits = false, wrong = false;
+        for (; at < file.size && file.data[at] != '\n'; at++) {
+            uint8_t c = file.data[at];
+            if (c >= '0' && c <= '9' && v < r->train.n) {
+                v = v * 10 + (c - '0');
+                digits = true;
+            } else {
+                wrong = wrong || (c != ' ' && c != '\r' && c != '\t');
+            }
+        }
+        at++;
+        if (wrong || (digits && v >= r->train.n)) {
+            s = cvi_at_line(r->err,
+                            cvi_fail(r->err, CVS_E_FORMAT,
+                                     "the number of a picture expected, from 0 to %lld, one a line",
+                                     (long long)r->train.n - 1),
+                            line, 1);
+        } else if (digits) {
+            r->order[r->n_order++] = v;
+        }
+    }
+    if (s == CVS_OK && r->n_order == 0) {
+        s = cvi_fail(r->err, CVS_E_FORMAT, "there is no number of a picture in this file");
+    }
+    cvi_file_close(&file);
+    r->given_order = true;
+    return cvi_at_file(r->err, s, path);
+}
+
+enum { PURPOSE_SHUFFLE = 0x73687566 /* "shuf" */ };
+
+/* Fisher and Yates, from counter-based numbers: the same order for the same seed and epoch. */
+void cvi_loop_shuffle(cvi_loop *r, int epoch) {
+    uint64_t purpose = (uint64_t)PURPOSE_SHUFFLE << 32 | (uint32_t)epoch;
+    for (int64_t i = 0; i < r->n_order; i++) {
+        r->order[i] = i;
+    }
+    for (int64_t i = r->n_order - 1; i > 0; i--) {
+        double u = cvi_random_uniform(r->training.seed, purpose, (uint64_t)i);
+        int64_t k = CVI_MIN((int64_t)(u * (double)(i + 1)), i), swap = r->order[i];
+        r->order[i] = r->order[k];
+        r->order[k] = swap;
+    }
+}
+
+static cvs_status make_room(cvi_loop *r) {
+    int64_t each = r->input[0] * r->input[1] * r->input[2];
+    if (r->options->order) {
+        CVI_TRY(read_order(r, r->options->order));
+    } else {
+        r->n_order = r->train.n;
+        r->order = cvi_calloc((size_t)r->n_order, sizeof *r->order);
+    }
+    r->x = cvi_calloc((size_t)r->training.batch, (size_t)each * sizeof *r->x);
+    r->labels = cvi_calloc((size_t)r->training.batch, sizeof *r->labels);
+    r->history.list = cvi_calloc((size_t)r->training.epochs, sizeof *r->history.list);
+    for (int64_t i = 0; r->given_order && i < r->n_order; i++) {
+        r->history.order_fingerprint =
+            cvi_random_bits(r->history.order_fingerprint, (uint64_t)i, (uint64_t)r->order[i]);
+    }
+    if (!r->order || !r->x || !r->labels || !r->history.list) {
+        return cvi_no_memory(r->err, (size_t)(r->training.batch * each) * sizeof *r->x);
+    }
+    r->steps = (r->n_order + r->training.batch - 1) / r->training.batch * r->training.epochs;
+    if (r->options->max_steps > 0) {
+        r->steps = CVI_MIN(r->steps, r->options->max_steps);
+    }
+    return CVS_OK;
+}
+
+/* What prediction will need to know: names of the classes, and that pictures are to be prepared as here. */
+static cvs_status complete_model(cvi_loop *r) {
+    cvs_model *m = r->model;
+    if (m->n_classes != r->train.n_classes) {
+        const char **names = cvi_arena_alloc(m->arena, r->train.n_classes, sizeof *names);
+        for (int i = 0; names && i < r->train.n_classes; i++) {
+            names[i] = cvi_arena_strn(m->arena, r->train.classes[i], strlen(r->train.classes[i]));
+            if (!names[i]) {
+                return cvi_no_memory(r->err, strlen(r->train.classes[i]));
+            }
+        }
+        if (!names) {
+            return cvi_no_memory(r->err, (size_t)r->train.n_classes * sizeof *names);
+        }
+        m->classes = names;
+        m->n_classes = r->train.n_classes;
+    }
+    m->preprocess.known = true;
+    return CVS_OK;
+}
+
+/* From the last checkpoint, if there is one. */
+static cvs_status go_on(cvi_loop *r) {
+    bool found = false;
+    CVI_TRY(cvi_state_read(&r->params, &r->at, &r->history, r->training.epochs, r->run, &r->options->limits,
+                           &found, r->err));
+    if (found) {
+        cvi_history_read_seconds(&r->history, r->run);
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
+    CVI_TRY(open_recipe(r, recipe));
+    spec = spec ? spec : r->training.data;
+    if (!spec) {
+        return cvi_fail(r->err, CVS_E_ARGUMENT,
+                        "what to train on is missing: --data mnist:DIR, folder:DIR or generated:NAME");
+    }
+    r->pool = cvi_pool_new(r->options->threads);
+    CVI_TRY(open_data(r, spec, CVS_TRAIN, &r->train));
+    CVI_TRY(cvi_params_take(r->model, r->training.optimizer, &r->params, r->err));
+    if (r->options->start) {
+        CVI_TRY(cvi_params_load(&r->params, r->options->start, &r->options->limits, r->err));
+    }
+    CVI_TRY(cvi_trainer_new(r->model, &r->params, &r->training, r->input, r->train.n_classes, r->pool,
+                            &r->trainer, r->err));
+    CVI_TRY(open_data(r, spec, CVS_TEST, &r->test));
+    CVI_TRY(make_room(r));
+    CVI_TRY(complete_model(r));
+    r->history.recipe = recipe;
+    r->history.data = spec;
+    r->history.training = &r->training;
+    r->history.fingerprint = r->train.fingerprint;
+    r->history.val_fingerprint = r->test.fingerprint;
+    r->history.pictures = r->train.n;
+    r->history.val_pictures = r->test.n;
+    r->history.params = r->params.numbers;
+    return r->options->resume ? go_on(r) : CVS_OK;
+}
