@@ -250,12 +250,13 @@ cvs_status cvi_keras_load_weights(cvs_model *model, const char *path, cvs_error 
     (void)path;
     bool keras = strcmp(model->format, cvi_reader_keras_h5.title) == 0 ||
                  strcmp(model->format, cvi_reader_keras_json.title) == 0 ||
-                 strcmp(model->format, cvi_reader_tfjs.title) == 0;
+                 strcmp(model->format, cvi_reader_tfjs.title) == 0 ||
+                 strcmp(model->format, cvi_reader_keras_zip.title) == 0;
     if (keras && model->has_weights) {
         return CVS_OK;
     }
     return cvi_fail(err, CVS_E_UNSUPPORTED,
-                    "weights of a Keras file fit an architecture of Keras only (JSON, .h5)");
+                    "weights of a Keras file fit an architecture of Keras only (JSON, .h5, .keras)");
 }
 
 const cvi_reader cvi_reader_keras_h5 = {.name = "keras-h5",
