@@ -29,16 +29,17 @@ typedef struct cvs_explain_options {
     cvs_lang lang;  /* of the caption */
     /* Settings of single methods; zero or NULL: the method's default. */
     const char *
-        baseline; /* "black", "mean", "white" or FILE.npy: the picture that integrated gradients start from */
-    const char *rule;      /* quadrature: gauss, midpoint, left, right, trapezoid */
-    int64_t steps;         /* of the quadrature; 0: doubled until the completeness error is below 1 % */
-    int64_t samples;       /* noisy copies */
-    double noise;          /* their standard deviation as a share of the picture's range */
-    int64_t patch, stride; /* occlusion, in pixels of the network's input */
-    bool has_fill;         /* `fill` counts; else the picture's mean colour */
-    double fill;           /* of the patch, in units of the network's input */
-    double epsilon;        /* LRP: what keeps denominators from zero (1e-6) */
-    double gamma, alpha;   /* LRP: weight of positive parts (0.25), of alpha-beta's (2; beta = alpha - 1) */
+        baseline; /* "black", "mean", "blur", "white", "noise" or FILE.npy: the picture that methods start from */
+    const char *rule;            /* quadrature: gauss, midpoint, left, right, trapezoid */
+    int64_t steps;               /* of the quadrature; 0: doubled until the completeness error is below 1 % */
+    int64_t samples;             /* noisy copies */
+    double noise;                /* their standard deviation as a share of the picture's range */
+    int64_t patch, stride;       /* occlusion, in pixels of the network's input */
+    bool has_fill;               /* `fill` counts; else the picture's mean colour */
+    double fill;                 /* of the patch, in units of the network's input */
+    bool has_epsilon, has_gamma; /* `epsilon`, `gamma` count even where they are 0 */
+    double epsilon;              /* LRP: what keeps denominators from zero (1e-6) */
+    double gamma, alpha; /* LRP: weight of positive parts (0.25), of alpha-beta's (2; beta = alpha - 1) */
     cvs_progress progress;
     void *progress_context;
 } cvs_explain_options;
@@ -69,6 +70,9 @@ typedef struct cvs_explanation {
     int n_votes;
     cvs_vote *votes;    /* CAM family, largest |value| first; owned by the explanation */
     cvs_tensor classes; /* occlusion: [1,K,rows,cols] as map, for every class; owned. Else data is NULL */
+    /* Methods whose parts should add up: their sum is completeness_of + completeness_error. */
+    bool has_completeness;
+    double completeness_error, completeness_of;
     char caption
         [900]; /* method, target, layer, settings, seed, version, and the method's caveat, in options.lang */
 } cvs_explanation;

@@ -125,8 +125,8 @@ static bool check_settings(cli *c, cvs_explain_options *o) {
         cli_int(c, "--samples", 1, 1000000, 0, &o->samples) && cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) &&
         cli_int(c, "--patch", 1, INT32_MAX, 0, &o->patch) &&
         cli_int(c, "--stride", 1, INT32_MAX, 0, &o->stride) && number(c, "--fill", &o->has_fill, &o->fill) &&
-        number(c, "--noise", &given, &o->noise) && number(c, "--epsilon", &given, &o->epsilon) &&
-        number(c, "--gamma", &given, &o->gamma) && number(c, "--alpha", &given, &o->alpha);
+        number(c, "--noise", &given, &o->noise) && number(c, "--epsilon", &o->has_epsilon, &o->epsilon) &&
+        number(c, "--gamma", &o->has_gamma, &o->gamma) && number(c, "--alpha", &given, &o->alpha);
     o->seed = (uint64_t)seed;
     return ok;
 }

@@ -87,6 +87,17 @@ void cvi_again_free(cvi_again *a) {
     *a = (cvi_again){0};
 }
 
+cvs_status cvi_again_with(cvi_question *q, cvs_status (*how)(cvi_question *q, cvi_again *out),
+                          cvs_status (*ask)(cvi_again *a, cvs_explanation *out), cvs_explanation *out) {
+    cvi_again a = {0};
+    cvs_status s = how(q, &a);
+    if (s == CVS_OK) {
+        s = ask(&a, out);
+    }
+    cvi_again_free(&a);
+    return s;
+}
+
 float *cvi_again_place(cvi_again *a, int64_t b) {
     return (float *)a->inputs[0].data + b * a->pixels;
 }
@@ -152,96 +163,4 @@ cvs_status cvi_option_samples(const cvi_question *q, int64_t otherwise, int64_t 
     }
     *out = n > 0 ? n : otherwise;
     return CVS_OK;
-}
-
-/* ---- pictures to start from ------------------------------------------------------------------------------ */
-
-void cvi_channel_means(const cvs_tensor *picture, int64_t channels, double *mean) {
-    int64_t area = cvs_tensor_count(picture) / channels;
-    for (int64_t c = 0; c < channels; c++) {
-        mean[c] = 0.0;
-        for (int64_t i = 0; i < area; i++) {
-            mean[c] += cvi_get(picture, c * area + i) / (double)area;
-        }
-    }
-}
-
-/* A file in the model's own layout, with or without the batch dimension, of exactly the picture's shape. */
-static cvs_status baseline_file(const cvi_again *a, const char *path, float *out) {
-    const cvs_tensor *p = &a->picture;
-    cvs_error *err = a->q->err;
-    cvs_tensor file = {0}, numbers = {0}, turned = {0};
-    cvs_status s = cvs_npy_read(path, &a->q->run->options.limits, &file, err);
-    if (s == CVS_OK) {
-        s = cvs_tensor_convert(&file, CVS_F32, &numbers, err);
-    }
-    if (s == CVS_OK && numbers.rank == p->rank - 1) {
-        memmove(numbers.dim + 1, numbers.dim, sizeof *numbers.dim * (size_t)numbers.rank);
-        numbers.dim[0] = 1;
-        numbers.rank++;
-    }
-    if (s == CVS_OK && numbers.rank == p->rank) {
-        bool last =
-            a->q->model->graph->values[a->q->input_value].file_layout == CVI_FILE_LAST && p->rank >= 3;
-        int perm[CVS_MAX_RANK] = {0};
-        for (int i = 1; i < p->rank; i++) {
-            perm[i] = !last ? i : i == 1 ? p->rank - 1 : i - 1;
-        }
-        s = cvs_tensor_permute(&numbers, perm, &turned, err);
-    }
-    if (s == CVS_OK) {
-        bool fits = turned.rank == p->rank;
-        for (int i = 0; i < p->rank && fits; i++) {
-            fits = turned.dim[i] == p->dim[i];
-        }
-        if (fits) {
-            memcpy(out, turned.data, p->bytes);
-        } else {
-            char x[200], y[200];
-            s = cvi_fail(err, CVS_E_SHAPE, "the baseline is %s, the picture is %s (batch and channels first)",
-                         cvs_shape_text(file.rank, file.dim, x, sizeof x),
-                         cvs_shape_text(p->rank, p->dim, y, sizeof y));
-            cvi_at_file(err, s, path);
-        }
-    }
-    cvs_tensor_free(&file);
-    cvs_tensor_free(&numbers);
-    cvs_tensor_free(&turned);
-    return s;
-}
-
-cvs_status cvi_baseline(const cvi_again *a, const char *text, float **out) {
-    const cvs_preprocess *p = &a->q->model->preprocess;
-    int64_t channels = a->picture.rank >= 3 ? a->picture.dim[1] : 1, area = a->pixels / channels;
-    const char *name = text ? text : "black";
-    size_t length = strlen(name);
-    bool mean = strcmp(name, "mean") == 0, white = strcmp(name, "white") == 0;
-    *out = cvi_calloc((size_t)a->pixels, sizeof **out);
-    double *value = cvi_calloc((size_t)channels, sizeof *value);
-    if (!*out || !value) {
-        cvi_free(value);
-        return cvi_no_memory(a->q->err, (size_t)a->pixels * sizeof **out);
-    }
-    cvs_status s = CVS_OK;
-    if (mean) {
-        cvi_channel_means(&a->picture, channels, value);
-    } else if (white || strcmp(name, "black") == 0) {
-        double level = white != p->invert ? 255.0 : 0.0, scale = p->scale > 0.0 ? p->scale : 1.0 / 255;
-        for (int64_t c = 0; c < channels; c++) {
-            bool known = c < CVI_COUNT(p->mean);
-            double std = known && p->std[c] != 0.0 ? p->std[c] : 1.0;
-            value[c] = (level * scale - (known ? p->mean[c] : 0.0)) / std;
-        }
-    } else if (length > 4 && strcmp(name + length - 4, ".npy") == 0) {
-        s = baseline_file(a, name, *out);
-    } else {
-        s = cvi_fail(a->q->err, CVS_E_ARGUMENT,
-                     "the baseline is \"%.60s\", black, mean, white or FILE.npy expected", name);
-    }
-    bool plain = length <= 4 || strcmp(name + length - 4, ".npy") != 0;
-    for (int64_t i = 0; s == CVS_OK && plain && i < a->pixels; i++) {
-        (*out)[i] = (float)value[i / area];
-    }
-    cvi_free(value);
-    return s;
 }

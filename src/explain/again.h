@@ -25,6 +25,9 @@ cvs_status cvi_again_base(cvi_question *q, cvi_again *out);
 /* The same as cvi_again_new by the plain loops alone: what is the same everywhere in a picture stays exactly so. */
 cvs_status cvi_again_plain(cvi_question *q, cvi_again *out);
 void cvi_again_free(cvi_again *a);
+/* Makes one by `make` (one of the above), asks, frees it. */
+cvs_status cvi_again_with(cvi_question *q, cvs_status (*make)(cvi_question *q, cvi_again *out),
+                          cvs_status (*ask)(cvi_again *a, cvs_explanation *out), cvs_explanation *out);
 /* The numbers [pixels] of place b of the first input, to be written before scores. */
 float *cvi_again_place(cvi_again *a, int64_t b);
 /* Runs; the target's value at the places 0..n-1. done in [0,1] goes to the caller's progress function. */
@@ -45,9 +48,11 @@ cvs_status cvi_path_rule_find(const cvi_question *q, int *rule, const char **nam
 /* After scores: d target / d picture [batch, ...], every place its own; borrowed until the next run. */
 cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out);
 
-/* What "black", "mean" (of this picture, per channel) or "white" is in the network's input, or FILE.npy: [pixels], owned
- * (cvi_free). text NULL = black. */
+/* (baseline.c) What "black", "white", "mean" (of this picture, per channel), "blur" (the picture out of focus), "noise" (uniform
+ * between black and white, by the seed) or FILE.npy is in the network's input: [pixels], owned (cvi_free). text NULL = black. */
 cvs_status cvi_baseline(const cvi_again *a, const char *text, float **out);
+/* What captions call options.baseline; returns buf. */
+const char *cvi_baseline_words(const cvi_again *a, char *buf, size_t size);
 /* The picture's mean of every channel; a picture is [1,C,H,W], anything else has one channel. */
 void cvi_channel_means(const cvs_tensor *picture, int64_t channels, double *mean);
 

@@ -65,6 +65,7 @@ static cvs_status sum_up(flow *f, cvs_explanation *out) {
     const char *name = q->options->rule ? q->options->rule : "gauss";
     bool both = strcmp(name, "trapezoid") == 0;
     int64_t steps;
+    char base[160];
     double way, all = 0.0;
     cvs_tensor maps;
     if (!both && strcmp(name, "gauss") != 0) {
@@ -90,9 +91,9 @@ static cvs_status sum_up(flow *f, cvs_explanation *out) {
         all += f->parts[i];
     }
     snprintf(q->settings, sizeof q->settings,
-             cvi_tr(q->options->lang, "baseline %.80s, %s points, %lld steps, completeness error %.2g"),
-             cvi_path_base(q->options->baseline ? q->options->baseline : "black"), name, (long long)steps,
-             all - way);
+             cvi_tr(q->options->lang, "baseline %.120s, %s points, %lld steps"),
+             cvi_baseline_words(a, base, sizeof base), name, (long long)steps);
+    cvi_complete(out, all, way);
     return cvi_cam_finish(q, f->parts, NULL, maps.dim[1], maps.dim[2], maps.dim[3], out);
 }
 

@@ -10,6 +10,7 @@ static cvs_status differences(cvi_again *a, cvi_again *b, const float *baseline,
     cvi_relevance how = {0};
     cvs_tensor m;
     double end, start;
+    char base[160];
     for (int64_t i = 0; i < b->batch; i++) {
         memcpy(cvi_again_place(b, i), baseline, (size_t)b->pixels * sizeof *baseline);
     }
@@ -35,10 +36,9 @@ static cvs_status differences(cvi_again *a, cvi_again *b, const float *baseline,
         map[i] = (float)(((double)x[i] - (double)baseline[i]) * cvi_get(&m, i));
         sum += (double)map[i];
     }
-    snprintf(q->settings, sizeof q->settings,
-             cvi_tr(q->options->lang, "baseline %.80s (logit %.4g), completeness error %.2g"),
-             cvi_path_base(q->options->baseline ? q->options->baseline : "black"), start,
-             sum - (end - start));
+    snprintf(q->settings, sizeof q->settings, cvi_tr(q->options->lang, "baseline %.120s (there %.4g)"),
+             cvi_baseline_words(a, base, sizeof base), start);
+    cvi_complete(out, sum, end - start);
     return CVS_OK;
 }
 

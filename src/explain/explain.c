@@ -280,7 +280,7 @@ static const char *signs(const cvi_question *q, const cvi_method *m, const cvs_e
 static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explanation *out) {
     cvs_lang lang = q->options->lang;
     bool zh = lang == CVS_ZH;
-    char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 8] = "";
+    char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 120] = "";
     if (out->target_name[0]) {
         snprintf(target, sizeof target, "%s (%d)", out->target_name, out->target_index);
     } else {
@@ -291,6 +291,18 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
     }
     if (q->settings[0]) {
         snprintf(settings, sizeof settings, cvi_tr(lang, "; %s"), q->settings);
+    }
+    if (out->has_completeness) {
+        size_t at = strlen(settings);
+        double error = out->completeness_error, of = fabs(out->completeness_of);
+        if (of > 0.0) {
+            snprintf(settings + at, sizeof settings - at,
+                     cvi_tr(lang, "; completeness error %.2g of %.4g (%.2g %%)"), error, out->completeness_of,
+                     100.0 * fabs(error) / of);
+        } else {
+            snprintf(settings + at, sizeof settings - at, cvi_tr(lang, "; completeness error %.2g of 0"),
+                     error);
+        }
     }
     snprintf(kind, sizeof kind, "%s", cvi_tr(lang, out->probability ? "probability" : "logit"));
     snprintf(out->caption, sizeof out->caption,

@@ -229,10 +229,9 @@ static cvs_status ask(full *f) {
     }
     if (o->signed_map) {
         snprintf(q->settings, sizeof q->settings,
-                 cvi_tr(o->lang,
-                        "%d values with a bias; biases without a place give %.4g, completeness error "
-                        "%.2g"),
-                 f->n - 1, f->elsewhere, all + f->elsewhere - f->out->target_value);
+                 cvi_tr(o->lang, "%d values with a bias; biases without a place give %.4g"), f->n - 1,
+                 f->elsewhere);
+        cvi_complete(f->out, all + f->elsewhere, f->out->target_value);
     } else {
         snprintf(q->settings, sizeof q->settings,
                  cvi_tr(o->lang, "%d values with a bias, every channel's absolute values scaled to 0..1"),

@@ -72,6 +72,7 @@ static cvs_status sample(shap *s, cvs_explanation *out) {
     cvi_question *q = a->q;
     const cvs_explain_options *o = q->options;
     int64_t samples;
+    char base[160];
     double all = 0.0;
     CVI_TRY(cvi_option_samples(q, SAMPLES, &samples));
     if (!(o->noise >= 0.0 && o->noise <= 100.0)) {
@@ -93,10 +94,10 @@ static cvs_status sample(shap *s, cvs_explanation *out) {
         all += s->sum[i] / (double)samples;
     }
     snprintf(q->settings, sizeof q->settings,
-             cvi_tr(o->lang, "baseline %.80s, %lld samples, noise of standard deviation %.4g, seed %llu, "
-                             "completeness error %.2g"),
-             cvi_path_base(o->baseline ? o->baseline : "black"), (long long)samples, s->sigma,
-             (unsigned long long)o->seed, all - (s->end - s->start));
+             cvi_tr(o->lang, "baseline %.120s, %lld samples, noise of standard deviation %.4g, seed %llu"),
+             cvi_baseline_words(a, base, sizeof base), (long long)samples, s->sigma,
+             (unsigned long long)o->seed);
+    cvi_complete(out, all, s->end - s->start);
     return CVS_OK;
 }
 

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * guided_ig.c - guided integrated gradients (Kapishnikov et al. 2021) with PAIR saliency's settings: a way from the baseline to the
- * picture on which each step first moves the quarter of the pixels with the smallest gradient, never further than 0.02 of the whole
- * way from the straight one, until the distance left is what the step leaves. What a pixel gets is its moves times the gradients there.
+ * guided_ig.c - guided integrated gradients (Kapishnikov et al. 2021): a way from the baseline to the picture on which each step first
+ * moves the quarter of the pixels with the smallest gradient, never further than 0.02 of the whole way from the straight one, until the
+ * distance left is what the step leaves. What a pixel gets is its moves times the mean of the gradients before and after them. PAIR
+ * saliency, the authors' program, takes the gradients before (--rule left): on rectifiers, along whose kinks the way runs, such sums
+ * stay off however many steps there are.
  */
 #include <math.h>
 
 #include "explain/again.h"
 
-enum { STEPS = 200 };
+enum { FIRST = 100, LEFT = 200, MOST = 1600 };
 static const double fraction = 0.25, leeway = 0.02;
 
 typedef struct guided {
     cvi_again again;
     float *baseline;
     double *at, *sum, *size, *sorted; /* [pixels]: where the way is, the map, |gradient|, room for sorting */
+    double *from, *slope;             /* [pixels]: where the last step began and the gradient there */
     double start, end;
 } guided;
 
@@ -61,18 +64,13 @@ static double on_line(const guided *g, int64_t i, double alpha) {
     return from + alpha * ((double)((const float *)g->again.picture.data)[i] - from);
 }
 
-static void move(guided *g, int64_t i, double to, const float *slope) {
-    g->sum[i] += (to - g->at[i]) * (double)slope[i];
-    g->at[i] = to;
-}
-
 /* Pixels that are behind catch up; those that are as far as they may be are left out (an endless gradient). */
-static void catch_up(guided *g, double least, double most, const float *slope) {
+static void catch_up(guided *g, double least, double most) {
     for (int64_t i = 0; i < g->again.pixels; i++) {
         double way = on_line(g, i, 1.0) - on_line(g, i, 0.0);
         double alpha = way != 0.0 ? (g->at[i] - on_line(g, i, 0.0)) / way : most;
         if (alpha < least) {
-            move(g, i, on_line(g, i, least), slope);
+            g->at[i] = on_line(g, i, least);
         }
         if (alpha >= most - 1e-12) {
             g->size[i] = HUGE_VAL;
@@ -81,7 +79,7 @@ static void catch_up(guided *g, double least, double most, const float *slope) {
 }
 
 /* Moves the selected pixels ahead until `target` is left, as far as they may; false: nothing is left to select or the target is met. */
-static bool advance(guided *g, double most, double target, const float *slope) {
+static bool advance(guided *g, double most, double target) {
     int64_t n = g->again.pixels;
     double now = left(g), reach = 0.0;
     if (fabs(now - target) <= fmax(1e-9 * fmax(now, target), 1e-9)) {
@@ -100,70 +98,124 @@ static bool advance(guided *g, double most, double target, const float *slope) {
     for (int64_t i = 0; i < n; i++) {
         if (g->size[i] <= limit && isfinite(g->size[i])) {
             double to = on_line(g, i, most);
-            move(g, i, share > 1.0 ? to : g->at[i] + share * (to - g->at[i]), slope);
+            g->at[i] = share > 1.0 ? to : g->at[i] + share * (to - g->at[i]);
         }
     }
     return any && share > 1.0;
 }
 
-static cvs_status walk(guided *g, int64_t steps) {
+/* The gradient where the way is. */
+static cvs_status look(guided *g, double done, const float **slope) {
     cvi_again *a = &g->again;
-    double whole = left(g), score;
+    double score;
+    cvs_tensor t;
+    for (int64_t i = 0; i < a->pixels; i++) {
+        for (int64_t b = 0; b < a->batch; b++) {
+            cvi_again_place(a, b)[i] = (float)g->at[i];
+        }
+    }
+    CVI_TRY(cvi_again_scores(a, 1, done, &score));
+    CVI_TRY(cvi_again_gradient(a, &t));
+    *slope = t.data;
+    return CVS_OK;
+}
+
+/* The last step's moves, by the gradient before it and (both) the one after it. */
+static void give(guided *g, const float *after, bool both) {
+    for (int64_t i = 0; i < g->again.pixels; i++) {
+        double slope = both ? (g->slope[i] + (double)after[i]) / 2.0 : g->slope[i];
+        g->sum[i] += (g->at[i] - g->from[i]) * slope;
+    }
+}
+
+static cvs_status walk(guided *g, int64_t steps, bool both) {
+    int64_t n = g->again.pixels;
+    for (int64_t i = 0; i < n; i++) {
+        g->at[i] = (double)g->baseline[i];
+        g->sum[i] = 0.0;
+    }
+    double whole = left(g);
     for (int64_t k = 0; k < steps && whole > 0.0; k++) {
         double alpha = (double)(k + 1) / (double)steps;
         double least = fmax(alpha - leeway, 0.0), most = fmin(alpha + leeway, 1.0);
-        cvs_tensor t;
-        for (int64_t i = 0; i < a->pixels; i++) {
-            for (int64_t b = 0; b < a->batch; b++) {
-                cvi_again_place(a, b)[i] = (float)g->at[i];
-            }
+        const float *slope;
+        CVI_TRY(look(g, (double)k / (double)steps, &slope));
+        if (k > 0) {
+            give(g, slope, both);
         }
-        CVI_TRY(cvi_again_scores(a, 1, (double)k / (double)steps, &score));
-        CVI_TRY(cvi_again_gradient(a, &t));
-        const float *slope = t.data;
-        for (int64_t i = 0; i < a->pixels; i++) {
+        for (int64_t i = 0; i < n; i++) {
+            g->slope[i] = (double)slope[i];
             g->size[i] = fabs((double)slope[i]);
+            g->from[i] = g->at[i];
         }
         do {
-            catch_up(g, least, most, slope);
-        } while (advance(g, most, whole * (1.0 - alpha), slope));
+            catch_up(g, least, most);
+        } while (advance(g, most, whole * (1.0 - alpha)));
+    }
+    const float *last = NULL;
+    if (whole > 0.0 && both) {
+        CVI_TRY(look(g, 1.0, &last));
+    }
+    if (whole > 0.0) {
+        give(g, last, both);
     }
     return CVS_OK;
+}
+
+/* f(x) and f(b), and room. */
+static cvs_status prepare(guided *g) {
+    cvi_again *a = &g->again;
+    cvi_question *q = a->q;
+    CVI_TRY(cvi_baseline(a, q->options->baseline, &g->baseline));
+    g->at = cvi_calloc((size_t)a->pixels, 6 * sizeof *g->at);
+    if (!g->at) {
+        return cvi_no_memory(q->err, (size_t)a->pixels * 6 * sizeof *g->at);
+    }
+    g->sum = g->at + a->pixels;
+    g->size = g->sum + a->pixels;
+    g->sorted = g->size + a->pixels;
+    g->from = g->sorted + a->pixels;
+    g->slope = g->from + a->pixels;
+    CVI_TRY(cvi_again_scores(a, 1, 0.0, &g->end));
+    for (int64_t b = 0; b < a->batch; b++) {
+        memcpy(cvi_again_place(a, b), g->baseline, (size_t)a->pixels * sizeof *g->baseline);
+    }
+    return cvi_again_scores(a, 1, 0.0, &g->start);
 }
 
 static cvs_status integrate(guided *g, cvs_explanation *out) {
     cvi_again *a = &g->again;
     cvi_question *q = a->q;
+    const char *name = q->options->rule ? q->options->rule : "trapezoid";
+    bool both = strcmp(name, "trapezoid") == 0, given = q->options->steps > 0;
     int64_t steps;
     double all = 0.0;
-    CVI_TRY(cvi_option_steps(q, STEPS, &steps));
-    CVI_TRY(cvi_baseline(a, q->options->baseline, &g->baseline));
-    g->at = cvi_calloc((size_t)a->pixels, 4 * sizeof *g->at);
-    if (!g->at) {
-        return cvi_no_memory(q->err, (size_t)a->pixels * 4 * sizeof *g->at);
+    char base[160];
+    if (!both && strcmp(name, "left") != 0) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT, "the rule is \"%.40s\", trapezoid or left expected", name);
     }
-    g->sum = g->at + a->pixels;
-    g->size = g->sum + a->pixels;
-    g->sorted = g->size + a->pixels;
+    CVI_TRY(cvi_option_steps(q, both ? FIRST : LEFT, &steps));
+    CVI_TRY(prepare(g));
     CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, a->picture.rank, a->picture.dim, q->err));
-    CVI_TRY(cvi_again_scores(a, 1, 0.0, &g->end));
-    for (int64_t i = 0; i < a->pixels; i++) {
-        g->at[i] = (double)g->baseline[i];
-        for (int64_t b = 0; b < a->batch; b++) {
-            cvi_again_place(a, b)[i] = g->baseline[i];
+    double way = g->end - g->start;
+    for (;; steps *= 2) {
+        CVI_TRY(walk(g, steps, both));
+        all = 0.0;
+        for (int64_t i = 0; i < a->pixels; i++) {
+            all += g->sum[i];
+        }
+        if (given || !both || fabs(all - way) < 0.01 * fabs(way) || 2 * steps > MOST) {
+            break;
         }
     }
-    CVI_TRY(cvi_again_scores(a, 1, 0.0, &g->start));
-    CVI_TRY(walk(g, steps));
     for (int64_t i = 0; i < a->pixels; i++) {
         ((float *)out->map.data)[i] = (float)g->sum[i];
-        all += g->sum[i];
     }
     snprintf(q->settings, sizeof q->settings,
-             cvi_tr(q->options->lang, "baseline %.80s (there %.4g), %lld steps, a quarter of the pixels at a "
-                                      "time, completeness error %.2g"),
-             cvi_path_base(q->options->baseline ? q->options->baseline : "black"), g->start, (long long)steps,
-             all - (g->end - g->start));
+             cvi_tr(q->options->lang,
+                    "baseline %.120s (there %.4g), %s rule, %lld steps, a quarter of the pixels at a time"),
+             cvi_baseline_words(a, base, sizeof base), g->start, name, (long long)steps);
+    cvi_complete(out, all, way);
     return CVS_OK;
 }
 
@@ -189,7 +241,7 @@ const cvi_method cvi_method_guided_ig = {
     .caveat_en = "The way depends on the network itself, so maps of two networks are not of one measure; it "
                  "depends on the baseline too.",
     .caveat_zh = "路径取决于网络本身，因此两个网络的图不可直接比较；结果也取决于基线。",
-    .source = "Kapishnikov et al. 2021, arXiv:2106.09788; settings of PAIR saliency",
+    .source = "Kapishnikov et al. 2021, arXiv:2106.09788; the way of PAIR saliency",
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

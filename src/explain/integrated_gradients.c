@@ -139,16 +139,11 @@ static cvs_status integrate(path *p, int rule, cvs_explanation *out) {
             break;
         }
     }
-    char share[40] = "";
-    if (way != 0.0) {
-        snprintf(share, sizeof share, " (%.2g %%)", 100.0 * fabs(error / way));
-    }
-    snprintf(
-        q->settings, sizeof q->settings,
-        cvi_tr(q->options->lang, "baseline %.80s (%s %.4g), %s rule, %lld steps, completeness error %.2g%s"),
-        cvi_path_base(q->options->baseline ? q->options->baseline : "black"),
-        cvi_tr(q->options->lang, out->probability ? "probability" : "logit"), p->start, rules[rule],
-        (long long)steps, error, share);
+    char base[160];
+    snprintf(q->settings, sizeof q->settings,
+             cvi_tr(q->options->lang, "baseline %.120s (there %.4g), %s rule, %lld steps"),
+             cvi_baseline_words(a, base, sizeof base), p->start, rules[rule], (long long)steps);
+    cvi_complete(out, way + error, way);
     return CVS_OK;
 }
 

@@ -97,8 +97,13 @@ static cvs_status ask(shapley *s, cvi_question *q, cvs_explanation *out) {
     snprintf(q->settings, sizeof q->settings,
              cvi_tr(q->options->lang,
                     "%lld pieces, %lld samples, removed pieces show %s (all removed: %.4g), "
-                    "seed %llu; the pieces add up to the difference"),
+                    "seed %llu"),
              (long long)n, (long long)s->samples, text, s->score[0], (unsigned long long)q->options->seed);
+    double all = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        all += s->answer[i];
+    }
+    cvi_complete(out, all, s->score[1] - s->score[0]);
     return cvi_pieces_map(&s->pieces, s->answer, out);
 }
 

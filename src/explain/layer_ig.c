@@ -85,6 +85,7 @@ static cvs_status integrate(inner *n, cvs_explanation *out) {
     int rule;
     const char *name;
     int64_t steps;
+    char base[160];
     double start, end, all = 0.0;
     cvs_tensor maps;
     CVI_TRY(cvi_question_layer(q, &maps));
@@ -99,11 +100,10 @@ static cvs_status integrate(inner *n, cvs_explanation *out) {
     for (int64_t i = 0; i < n->count; i++) {
         all += n->parts[i];
     }
-    snprintf(
-        q->settings, sizeof q->settings,
-        cvi_tr(q->options->lang, "baseline %.80s (there %.4g), %s rule, %lld steps, completeness error %.2g"),
-        cvi_path_base(q->options->baseline ? q->options->baseline : "black"), start, name, (long long)steps,
-        all - (end - start));
+    snprintf(q->settings, sizeof q->settings,
+             cvi_tr(q->options->lang, "baseline %.120s (there %.4g), %s rule, %lld steps"),
+             cvi_baseline_words(a, base, sizeof base), start, name, (long long)steps);
+    cvi_complete(out, all, end - start);
     return cvi_cam_finish(q, n->parts, NULL, maps.dim[1], maps.dim[2], maps.dim[3], out);
 }
 

@@ -47,12 +47,27 @@ static cvs_status check(const cvi_question *q) {
     return CVS_OK;
 }
 
+/* Those settings that the rule reads. */
+static void write_settings(cvi_question *q, cvi_rule rule, const cvi_relevance *how) {
+    cvs_lang lang = q->options->lang;
+    char *to = q->settings;
+    size_t size = sizeof q->settings;
+    if (rule == CVI_LRP_ALPHABETA) {
+        snprintf(to, size, cvi_tr(lang, "epsilon %.3g, alpha %.3g, beta %.3g"), how->epsilon, how->alpha,
+                 how->beta);
+    } else if (rule == CVI_LRP_GAMMA || rule == CVI_LRP_COMPOSITE) {
+        snprintf(to, size, cvi_tr(lang, "epsilon %.3g, gamma %.3g"), how->epsilon, how->gamma);
+    } else {
+        snprintf(to, size, cvi_tr(lang, "epsilon %.3g"), how->epsilon);
+    }
+}
+
 cvs_status cvi_relevance_map(cvi_question *q, cvi_rule rule, cvs_explanation *out) {
     const cvs_explain_options *o = q->options;
     double low[CVI_COUNT(q->model->preprocess.mean)], high[CVI_COUNT(q->model->preprocess.mean)];
     CVI_TRY(check(q));
-    cvi_relevance how = {.epsilon = o->epsilon > 0 ? o->epsilon : 1e-6,
-                         .gamma = o->gamma > 0 ? o->gamma : 0.25,
+    cvi_relevance how = {.epsilon = o->epsilon > 0 || o->has_epsilon ? o->epsilon : 1e-6,
+                         .gamma = o->gamma > 0 || o->has_gamma ? o->gamma : 0.25,
                          .alpha = o->alpha > 0 ? o->alpha : 2.0};
     how.beta = how.alpha - 1;
     bool whole =
@@ -76,9 +91,7 @@ cvs_status cvi_relevance_map(cvi_question *q, cvi_rule rule, cvs_explanation *ou
         map[i] = (float)(factor * (whole ? 1.0 : cvi_get(&x, i)) * cvi_get(&m, i));
         sum += (double)map[i];
     }
-    snprintf(
-        q->settings, sizeof q->settings,
-        cvi_tr(o->lang, "epsilon %.3g, gamma %.3g, alpha %.3g, beta %.3g; the map adds up to %.4g of %.4g"),
-        how.epsilon, how.gamma, how.alpha, how.beta, sum, start);
+    write_settings(q, rule, &how);
+    cvi_complete(out, sum, start);
     return CVS_OK;
 }

@@ -45,6 +45,13 @@ typedef struct cvi_method {
     cvs_status (*run)(cvi_question *q, cvs_explanation *out);
 } cvi_method;
 
+/* The parts of the map add up to `sum` and should to `way`: for the caption. */
+static inline void cvi_complete(cvs_explanation *out, double sum, double way) {
+    out->has_completeness = true;
+    out->completeness_error = sum - way;
+    out->completeness_of = way;
+}
+
 extern const cvi_method *const cvi_methods[];
 extern const int cvi_n_methods;
 

@@ -33,7 +33,7 @@ static cvs_status replace(cvi_pieces *p, bool own_mean, char *text, size_t size)
     cvi_again *a = &p->again;
     const cvs_explain_options *o = a->q->options;
     if (!o->has_fill && (o->baseline || !own_mean)) {
-        snprintf(text, size, "%.80s", cvi_path_base(o->baseline ? o->baseline : "black"));
+        cvi_baseline_words(a, text, size);
         return cvi_baseline(a, o->baseline, &p->without);
     }
     p->without = cvi_calloc((size_t)a->pixels, sizeof *p->without);

@@ -78,13 +78,7 @@ static cvs_status ask(cvi_again *a, cvs_explanation *out) {
 }
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
-    cvi_again a;
-    cvs_status s = cvi_again_new(q, &a);
-    if (s == CVS_OK) {
-        s = ask(&a, out);
-    }
-    cvi_again_free(&a);
-    return s;
+    return cvi_again_with(q, cvi_again_new, ask, out);
 }
 
 const cvi_method cvi_method_scorecam = {

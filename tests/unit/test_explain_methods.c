@@ -3,88 +3,13 @@
  * pooling and one dense layer, backward rules where no rectifier is in the way, methods that run the model again on nets whose
  * answer is known.
  */
-#include "convscope/explain.h"
-#include "engine_net.h"
-#include "test_helpers.h"
-
-enum { H = 12, W = 10, AREA = H * W, CLASSES = 3, MAPS = 5 };
-static const int64_t picture[4] = {1, 3, H, W};
-
-/* x [N,3,12,10] -> conv1 (-> relu) -> conv2 -> global average pool -> dense "logits" -> softmax. */
-static void gap_net(net *n, bool relu) {
-    net_begin(n, CVS_F32);
-    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
-    int a = net_conv(n, "conv1", x, 3, 4, 1);
-    a = net_conv(n, "conv2", relu ? net_relu(n, "relu1", a) : a, 4, MAPS, 1);
-    int p = net_op(n, "GlobalAveragePool", "gap", 1, &a, 0, NULL);
-    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), MAPS, CLASSES);
-    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
-}
-
-/* A net, a picture and its run. */
-typedef struct asked {
-    net n;
-    cvs_tensor x;
-    cvs_run *run;
-} asked;
-
-static void begin(asked *a, bool relu) {
-    gap_net(&a->n, relu);
-    a->x = net_tensor(&a->n, 4, picture, 5);
-    NET_OK(&a->n, cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1}, &a->run, &a->n.err));
-    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
-}
-
-static void end(asked *a) {
-    cvs_run_free(a->run);
-    cvs_tensor_free(&a->x);
-    net_end(&a->n);
-}
-
-static cvs_explanation ask_with(asked *a, const char *method, cvs_explain_options o) {
-    cvs_explanation e;
-    o.method = method;
-    o.target.index = 1;
-    o.signed_map = true;
-    NET_OK(&a->n, cvs_explain(a->run, &o, &e, &a->n.err));
-    return e;
-}
-
-static cvs_explanation ask(asked *a, const char *method) {
-    return ask_with(a, method, (cvs_explain_options){0});
-}
-
-static double sum_of(const cvs_tensor *t) {
-    double sum = 0;
-    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
-        sum += cvi_get(t, i);
-    }
-    return sum;
-}
-
-static double largest(const cvs_tensor *t) {
-    double most = 0;
-    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
-        most = fmax(most, fabs(cvi_get(t, i)));
-    }
-    return most;
-}
-
-static void expect_same(asked *a, const char *method, const char *other) {
-    cvs_explanation e = ask(a, method), f = ask(a, other);
-    assert_true(largest(&e.map) > 1e-6);
-    if (net_difference(&e.map, &f.map) > 1e-4 * largest(&e.map)) {
-        fail_msg("%s and %s differ by %g", method, other, net_difference(&e.map, &f.map));
-    }
-    cvs_explanation_free(&e);
-    cvs_explanation_free(&f);
-}
+#include "explain_asked.h"
 
 /* With this head the gradient of a map is the same everywhere, so three ways to weigh a map are one. */
 static void cams_agree_on_a_gap_head(void **state) {
     (void)state;
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     expect_same(&a, "gradcam", "hirescam");
     expect_same(&a, "gradcam", "xgradcam");
     cvs_explanation e = ask(&a, "gradcam"), f = ask(&a, "hirescam");
@@ -101,7 +26,7 @@ static void cams_agree_on_a_gap_head(void **state) {
 static void layercam_is_the_positive_part(void **state) {
     (void)state;
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     cvs_explanation e = ask(&a, "layercam"), f = ask(&a, "gradcam");
     int positive = 0;
     for (int k = 0; k < MAPS; k++) {
@@ -122,11 +47,11 @@ static void layercam_is_the_positive_part(void **state) {
 static void without_rectifiers_all_rules_are_the_gradient(void **state) {
     (void)state;
     asked a;
-    begin(&a, false);
+    begin_gap(&a, false);
     expect_same(&a, "gradient", "guided-backprop");
     expect_same(&a, "gradient", "deconvnet");
     end(&a);
-    begin(&a, true);
+    begin_gap(&a, true);
     cvs_explanation e = ask(&a, "gradient"), f = ask(&a, "guided-backprop"), d = ask(&a, "deconvnet");
     assert_true(net_difference(&e.map, &f.map) > 1e-4 && net_difference(&f.map, &d.map) > 1e-4);
     cvs_explanation_free(&e);
@@ -139,7 +64,7 @@ static void without_rectifiers_all_rules_are_the_gradient(void **state) {
 static void input_times_gradient_is_complete_on_a_linear_net(void **state) {
     (void)state;
     asked a;
-    begin(&a, false);
+    begin_gap(&a, false);
     cvs_explanation e = ask(&a, "input-x-gradient");
     double all = sum_of(&e.map), value = e.target_value;
     cvs_explanation_free(&e);
@@ -158,7 +83,7 @@ static void eigencam_is_the_strongest_direction(void **state) {
     asked a;
     int layer;
     cvs_tensor maps;
-    begin(&a, true);
+    begin_gap(&a, true);
     cvs_explanation e = ask(&a, "eigencam");
     assert_int_equal(e.n_votes, 0);
     double own = 0, high = 0, low = 0;
@@ -195,34 +120,17 @@ static void eigencam_is_the_strongest_direction(void **state) {
 
 /* ---- methods that run the model again --------------------------------------------------------------------- */
 
-static double score_of(asked *a, const cvs_tensor *x) {
-    NET_OK(&a->n, cvs_run_tensors(a->run, x, 1, &a->n.err));
-    cvs_explanation e = ask(a, "gradient");
-    double value = e.target_value;
-    cvs_explanation_free(&e);
-    return value;
-}
-
-static double score_of_black(asked *a) {
-    cvs_tensor black = net_tensor(&a->n, 4, picture, 5);
-    memset(black.data, 0, black.bytes);
-    double value = score_of(a, &black);
-    cvs_tensor_free(&black);
-    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
-    return value;
-}
-
 static void integrated_gradients_add_up(void **state) {
     (void)state;
     static const char *const rules[] = {"gauss", "midpoint", "left", "right", "trapezoid"};
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     double black = score_of_black(&a);
     for (int r = 0; r < 5; r++) {
         double error[2];
         for (int k = 0; k < 2; k++) {
-            cvs_explanation e = ask_with(&a, "integrated-gradients",
-                                         (cvs_explain_options){.rule = rules[r], .steps = k ? 400 : 4});
+            cvs_explanation e = ask_signed(&a, "integrated-gradients",
+                                           (cvs_explain_options){.rule = rules[r], .steps = k ? 400 : 4});
             error[k] = fabs(sum_of(&e.map) - (e.target_value - black));
             assert_true(strstr(e.caption, rules[r]) && strstr(e.caption, "black"));
             cvs_explanation_free(&e);
@@ -242,7 +150,7 @@ static void integrated_gradients_add_up(void **state) {
 static void a_linear_net_has_one_gradient(void **state) {
     (void)state;
     asked a;
-    begin(&a, false);
+    begin_gap(&a, false);
     expect_same(&a, "integrated-gradients", "input-x-gradient");
     expect_same(&a, "smoothgrad", "gradient");
     cvs_explanation g = ask(&a, "gradient"), v = ask(&a, "vargrad"), s = ask(&a, "smoothgrad-squared");
@@ -260,10 +168,10 @@ static void a_linear_net_has_one_gradient(void **state) {
 static void noise_depends_on_the_seed_alone(void **state) {
     (void)state;
     asked a;
-    begin(&a, true);
-    cvs_explanation e = ask_with(&a, "smoothgrad", (cvs_explain_options){.seed = 3, .samples = 6});
-    cvs_explanation same = ask_with(&a, "smoothgrad", (cvs_explain_options){.seed = 3, .samples = 6});
-    cvs_explanation other = ask_with(&a, "smoothgrad", (cvs_explain_options){.seed = 4, .samples = 6});
+    begin_gap(&a, true);
+    cvs_explanation e = ask_signed(&a, "smoothgrad", (cvs_explain_options){.seed = 3, .samples = 6});
+    cvs_explanation same = ask_signed(&a, "smoothgrad", (cvs_explain_options){.seed = 3, .samples = 6});
+    cvs_explanation other = ask_signed(&a, "smoothgrad", (cvs_explain_options){.seed = 4, .samples = 6});
     assert_memory_equal(e.map.data, same.map.data, e.map.bytes);
     assert_true(net_difference(&e.map, &other.map) > 1e-3 * largest(&e.map));
     assert_true(strstr(e.caption, "seed 3") && strstr(e.caption, "6 samples"));
@@ -281,10 +189,10 @@ static void occlusion_is_the_score_under_the_patch(void **state) {
     (void)state;
     enum { PATCH = 4, STRIDE = 3, ROWS = 3, COLUMNS = 3 };
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     cvs_explanation e =
-        ask_with(&a, "occlusion",
-                 (cvs_explain_options){.patch = PATCH, .stride = STRIDE, .has_fill = true, .fill = 0.25});
+        ask_signed(&a, "occlusion",
+                   (cvs_explain_options){.patch = PATCH, .stride = STRIDE, .has_fill = true, .fill = 0.25});
     assert_int_equal(e.map.dim[2], ROWS);
     assert_int_equal(e.map.dim[3], COLUMNS);
     for (int cell = 0; cell < ROWS * COLUMNS; cell++) {
@@ -306,7 +214,7 @@ static void occlusion_is_the_score_under_the_patch(void **state) {
 static void weights_that_are_measured(void **state) {
     (void)state;
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     cvs_explanation e = ask(&a, "ablationcam"), f = ask(&a, "gradcam");
     for (int k = 0; k < MAPS; k++) {
         for (int j = 0; j < MAPS; j++) {
@@ -344,7 +252,7 @@ static void wrong_settings_are_sentences(void **state) {
         {{.method = "smoothgrad", .samples = -5}, "samples"},
     };
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         cvs_explanation e;
         char text[900];
@@ -392,9 +300,7 @@ static void skip_net(net *n, bool norm, bool biases) {
 
 static void begin_skip(asked *a, bool norm, bool biases) {
     skip_net(&a->n, norm, biases);
-    a->x = net_tensor(&a->n, 4, picture, 5);
-    NET_OK(&a->n, cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1}, &a->run, &a->n.err));
-    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
+    begin_run(a);
 }
 
 /* Without biases LRP epsilon is input times gradient, and no rule but alpha-beta's loses any of the logit on the way. */
@@ -403,17 +309,17 @@ static void relevance_is_kept(void **state) {
     asked a;
     begin_skip(&a, false, false);
     cvs_explain_options o = {.epsilon = 1e-12};
-    cvs_explanation e = ask_with(&a, "lrp-epsilon", o), g = ask(&a, "input-x-gradient");
+    cvs_explanation e = ask_signed(&a, "lrp-epsilon", o), g = ask(&a, "input-x-gradient");
     assert_true(net_difference(&e.map, &g.map) < 1e-5 * largest(&g.map));
     cvs_explanation_free(&g);
     static const char *const names[] = {"lrp-zplus", "lrp-gamma", "lrp-composite", "deep-taylor"};
     for (int i = 0; i < CVI_COUNT(names); i++) {
-        g = ask_with(&a, names[i], o);
+        g = ask_signed(&a, names[i], o);
         assert_true(fabs(sum_of(&g.map) - g.target_value) < 1e-3 * fabs(g.target_value));
         assert_true(net_difference(&g.map, &e.map) > 1e-3 * largest(&e.map));
         cvs_explanation_free(&g);
     }
-    g = ask_with(&a, "excitation-backprop", o);
+    g = ask_signed(&a, "excitation-backprop", o);
     assert_true(fabs(sum_of(&g.map) - 1.0) < 1e-3);
     cvs_explanation_free(&g);
     cvs_explanation_free(&e);
@@ -454,7 +360,7 @@ static void deeplift_adds_up(void **state) {
     cvs_explanation_free(&e);
     assert_true(fabs(all - (value - score_of_black(&a))) < 1e-4 * fmax(1, fabs(value)));
     end(&a);
-    begin(&a, false);
+    begin_gap(&a, false);
     cvs_explanation d = ask(&a, "deeplift"), g = ask(&a, "input-x-gradient");
     assert_true(net_difference(&d.map, &g.map) < 1e-5 * largest(&g.map));
     cvs_explanation_free(&d);
@@ -469,7 +375,7 @@ static void ascent(void **state) {
     (void)state;
     asked a;
     cvs_ascent *climb;
-    begin(&a, false); /* no rectifier: slopes are the same everywhere */
+    begin_gap(&a, false); /* no rectifier: slopes are the same everywhere */
     const int64_t count = 3 * AREA;
     double value = 0, after = 0, before = 0, squares = 0, along = 0;
     cvs_tensor x = {0}, moved = {0};
@@ -522,7 +428,7 @@ static void run_for_gradients(void **state) {
     (void)state;
     static const char *const methods[] = {"gradient", "guided-backprop", "gradcam", "layercam", "gradient"};
     asked a;
-    begin(&a, true);
+    begin_gap(&a, true);
     cvs_run *every = a.run;
     NET_OK(&a.n,
            cvs_run_new(a.n.model, &(cvs_run_options){.threads = 1, .for_gradients = true}, &a.run, &a.n.err));

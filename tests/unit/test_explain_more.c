@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_explain_more.c - methods whose parts must add up, and methods that mask: on nets whose answer is known.
  */
-#include "convscope/explain.h"
-#include "engine_net.h"
-#include "test_helpers.h"
-
-enum { H = 12, W = 10, AREA = H * W, CLASSES = 3, MAPS = 5 };
-static const int64_t picture[4] = {1, 3, H, W};
-
-typedef struct asked {
-    net n;
-    cvs_tensor x;
-    cvs_run *run;
-} asked;
-
-static void begin_run(asked *a) {
-    a->x = net_tensor(&a->n, 4, picture, 5);
-    NET_OK(&a->n, cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1}, &a->run, &a->n.err));
-    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
-}
+#include "explain_asked.h"
 
 static int batch_norm(net *n, const char *name, int x, int64_t channels) {
     int64_t dim[1] = {channels};
@@ -77,71 +60,6 @@ static void begin_smooth(asked *a) {
     int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), MAPS, CLASSES);
     net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
     begin_run(a);
-}
-
-static void end(asked *a) {
-    cvs_run_free(a->run);
-    cvs_tensor_free(&a->x);
-    net_end(&a->n);
-}
-
-static cvs_explanation ask_with(asked *a, const char *method, cvs_explain_options o) {
-    cvs_explanation e;
-    o.method = method;
-    o.target.index = 1;
-    NET_OK(&a->n, cvs_explain(a->run, &o, &e, &a->n.err));
-    return e;
-}
-
-static cvs_explanation ask(asked *a, const char *method) {
-    return ask_with(a, method, (cvs_explain_options){.signed_map = true});
-}
-
-static void refuse(asked *a, cvs_explain_options o, const char *says) {
-    cvs_explanation e;
-    char text[900];
-    cvs_error err = {0};
-    assert_int_not_equal(cvs_explain(a->run, &o, &e, &err), CVS_OK);
-    if (!strstr(cvs_error_text(&err, text, sizeof text), says)) {
-        fail_msg("\"%s\" does not say \"%s\"", text, says);
-    }
-}
-
-static double sum_of(const cvs_tensor *t) {
-    double sum = 0;
-    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
-        sum += cvi_get(t, i);
-    }
-    return sum;
-}
-
-static double largest(const cvs_tensor *t) {
-    double most = 0;
-    for (int64_t i = 0; i < cvs_tensor_count(t); i++) {
-        most = fmax(most, fabs(cvi_get(t, i)));
-    }
-    return most;
-}
-
-static double score_of(asked *a, const cvs_tensor *x) {
-    NET_OK(&a->n, cvs_run_tensors(a->run, x, 1, &a->n.err));
-    cvs_explanation e = ask(a, "gradient");
-    double value = e.target_value;
-    cvs_explanation_free(&e);
-    return value;
-}
-
-static double score_of_black(asked *a) {
-    cvs_tensor black = net_tensor(&a->n, 4, picture, 5);
-    memset(black.data, 0, black.bytes);
-    double value = score_of(a, &black);
-    cvs_tensor_free(&black);
-    NET_OK(&a->n, cvs_run_tensors(a->run, &a->x, 1, &a->n.err));
-    return value;
-}
-
-static double constant_at(asked *a, const char *name, int64_t i) {
-    return cvi_get(a->n.g->values[cvi_graph_find(a->n.g, name)].constant, i);
 }
 
 /* The head's weights: Grad-CAM's times the positions; the map's mean and the bias are the logit, and the weights are the file's. */
@@ -305,35 +223,37 @@ static void rise_finds_the_place(void **state) {
 static void other_ways_add_up(void **state) {
     (void)state;
     asked a;
-    begin_smooth(&a); /* a guided way runs along the kinks of rectifiers, where sums of steps stay off */
-    double black = score_of_black(&a);
-    cvs_explanation e;
-    double way = 0, error[2];
-    for (int k = 0; k < 2; k++) {
-        e = ask_with(&a, "guided-ig", (cvs_explain_options){.steps = k ? 4000 : 100});
-        way = e.target_value - black;
-        error[k] = fabs(sum_of(&e.map) - way);
-        cvs_explanation_free(&e);
-    }
-    if (!(error[1] < 0.01 * fabs(way) && error[1] < error[0])) {
-        fail_msg("guided-ig: errors %g and %g of %g", error[0], error[1], way);
-    }
-    for (int k = 0; k < 2; k++) {
-        e = ask_with(&a, "blur-ig", (cvs_explain_options){.steps = k ? 4000 : 100});
-        const char *there = strstr(e.caption, "(there ");
-        assert_non_null(there);
-        way = e.target_value - strtod(there + 7, NULL);
-        error[k] = fabs(sum_of(&e.map) - way);
-        cvs_explanation_free(&e);
-    }
-    if (!(error[1] < 0.05 * fabs(way) && error[1] < error[0])) {
-        fail_msg("blur-ig: errors %g and %g of %g", error[0], error[1], way);
+    for (int smooth = 0; smooth < 2; smooth++) { /* a guided way runs along the kinks of rectifiers */
+        if (smooth) {
+            begin_smooth(&a);
+        } else {
+            begin(&a, false);
+        }
+        static const char *const names[] = {"guided-ig", "blur-ig"};
+        for (int i = 0; i < 2; i++) {
+            double error[2], way[2];
+            for (int k = 0; k < 2; k++) {
+                cvs_explanation e = ask_with(&a, names[i], (cvs_explain_options){.steps = k ? 0 : 4});
+                assert_true(e.has_completeness && strstr(e.caption, "completeness error"));
+                way[k] = e.completeness_of;
+                error[k] = fabs(sum_of(&e.map) - way[k]);
+                assert_true(fabs(sum_of(&e.map) - way[k] - e.completeness_error) < 1e-4 * fabs(way[k]));
+                cvs_explanation_free(&e);
+            }
+            if (!(error[1] < 0.01 * fabs(way[1]) && error[1] < error[0])) {
+                fail_msg("%s: errors %g of %g and %g of %g", names[i], error[0], way[0], error[1], way[1]);
+            }
+            refuse(&a, (cvs_explain_options){.method = names[i], .rule = "gauss"}, "left");
+        }
+        if (!smooth) {
+            end(&a);
+        }
     }
     refuse(&a, (cvs_explain_options){.method = "blur-ig", .steps = -3}, "steps");
     end(&a);
     begin_pixels(&a, 0.1f);
-    e = ask(&a, "input-x-gradient");
-    cvs_explanation f = ask_with(&a, "guided-ig", (cvs_explain_options){.steps = 20});
+    cvs_explanation e = ask(&a, "input-x-gradient"),
+                    f = ask_with(&a, "guided-ig", (cvs_explain_options){.steps = 20});
     assert_true(net_difference(&e.map, &f.map) < 1e-5 * largest(&e.map));
     cvs_explanation_free(&f);
     f = ask(&a, "blur-ig"); /* zero weights: nothing */
