@@ -367,7 +367,8 @@ static int output_value(cvi_keras *k, int v) {
 }
 
 static void run_whole(cvi_keras *k, cvi_keras_net *net) {
-    result r = {0};
+    result r = {0}; /* of a model without layers: its own input, which must outlive the branch below */
+    cvi_keras_tensor t = {0}, *in = &t;
     bool first = false, last = false;
     find_layout(net, &first, &last);
     k->first = first && !last;
@@ -378,7 +379,7 @@ static void run_whole(cvi_keras *k, cvi_keras_net *net) {
         shape = shape ? shape : json_object_get(net->config, "build_input_shape");
         bool input = strcmp(l->class_name, "InputLayer") == 0;
         const char *name = input ? l->path : cvi_arena_printf(k->b.model->arena, "%s_input", l->path);
-        cvi_keras_tensor t = make_input(k, name ? name : "input", shape), *in = &t;
+        t = make_input(k, name ? name : "input", shape);
         run_net(k, net, &in, 1, &r);
     } else {
         run_net(k, net, NULL, 0, &r);

@@ -233,8 +233,9 @@ static const cvs_tensor *known(const net_builder *b, int value) {
 }
 
 /* Shapes of a node's outputs. What needs numbers that only a run has, or is no operator that we know, stays unknown (rank -1). */
-static cvs_status infer(net_builder *b, const cvi_node *node, cvs_tensor *out) {
-    const cvi_op *op = cvi_op_find(node->op);
+static cvs_status infer(net_builder *b, cvi_node *node, cvs_tensor *out) {
+    CVI_TRY(cvi_op_bind(node, b->err)); /* infer may rely on required inputs being there */
+    const cvi_op *op = node->def;
     const cvs_tensor **in = cvi_arena_alloc(b->g->arena, CVI_MAX(node->n_in, 1), sizeof *in);
     if (!in) {
         return cvi_no_memory(b->err, 0);

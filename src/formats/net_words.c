@@ -18,6 +18,10 @@ static cvs_status refuse(const net_builder *b, const net_args *a, cvs_status s) 
     return cvi_net_fail(b, &a->item->word, s);
 }
 
+static bool whole(double v, double least, double most) {
+    return v >= least && v <= most && v == floor(v);
+}
+
 /* An operator on the current value, with one optional number as attribute. */
 static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
     double v = w->initial;
@@ -26,8 +30,11 @@ static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
     cvi_node *node;
     CVI_TRY(cvi_net_node(b, a, w->op, 1, a->inputs, w->attr != NULL, &node));
     if (w->attr) {
-        bool whole = strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "size") == 0;
-        CVI_TRY(memory(b, whole ? cvi_attr_set_int(b->g, &node->attr[0], w->attr, (int64_t)v)
+        bool integer = strcmp(w->attr, "axis") == 0 || strcmp(w->attr, "size") == 0;
+        if (integer && !whole(v, -1e6, 1e6)) {
+            return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes a whole number", w->word));
+        }
+        CVI_TRY(memory(b, integer ? cvi_attr_set_int(b->g, &node->attr[0], w->attr, (int64_t)v)
                                 : cvi_attr_set_float(b->g, &node->attr[0], w->attr, v)));
     }
     return cvi_net_done(b, a, node);
@@ -190,12 +197,17 @@ static cvs_status conv(net_builder *b, const net_word *w, const net_args *a) {
             b, a,
             cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its filters: conv 64 k3", w->word));
     }
-    if (filters < 1 || filters > 1e6 || filters != floor(filters) || c % win.g || (int64_t)filters % win.g) {
+    if (!whole(filters, 1, 1e6)) {
         return refuse(b, a,
-                      cvi_fail(b->err, CVS_E_SHAPE, "%lld filters in %lld groups on %lld channels do not fit",
-                               (long long)filters, (long long)win.g, (long long)c));
+                      cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes a whole number of filters, 1 to 1000000",
+                               w->word));
     }
     int64_t k = (int64_t)filters;
+    if (c % win.g || k % win.g) {
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_SHAPE, "%lld filters in %lld groups on %lld channels do not fit",
+                               (long long)k, (long long)win.g, (long long)c));
+    }
     int64_t kernel[4] = {transposed ? c : k, transposed ? k / win.g : c / win.g, win.k[0], win.k[1]};
     int in[3] = {a->inputs[0]};
     bool bias = cvi_net_has(b, a, "bias") || !(cvi_net_has(b, a, "nobias") || followed_by_bn(a));
@@ -257,7 +269,7 @@ static cvs_status fc(net_builder *b, const net_word *w, const net_args *a) {
     double units = 0;
     bool there;
     CVI_TRY(cvi_net_number(b, a, 0, &units, &there));
-    if (!there || units < 1 || units > 1e8 || units != floor(units)) {
+    if (!there || !whole(units, 1, 1e8)) {
         return refuse(b, a,
                       cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its units: fc 10", w->word));
     }
@@ -391,7 +403,7 @@ static cvs_status pixelshuffle(net_builder *b, const net_word *w, const net_args
     double block = w->initial;
     bool there;
     CVI_TRY(cvi_net_number(b, a, 0, &block, &there));
-    if (block < 1 || block > 1e6 || block != floor(block)) {
+    if (!whole(block, 1, 1e6)) {
         return refuse(b, a,
                       cvi_fail(b->err, CVS_E_FORMAT, "pixelshuffle takes a whole factor: pixelshuffle 2"));
     }

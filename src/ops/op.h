@@ -288,6 +288,8 @@ struct cvi_op {
 extern const cvi_op *const cvi_ops[]; /* sorted by name */
 extern const int cvi_n_ops;
 const cvi_op *cvi_op_find(const char *name); /* NULL: unknown */
+/* Sets node->def (NULL: unknown) and checks the node's attributes and counts of inputs and outputs; infer and run rely on it. */
+cvs_status cvi_op_bind(cvi_node *node, cvs_error *err);
 /* Sets node->def in a graph and its subgraphs, checks attributes and input counts of known operators. */
 cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err);
 /* cvi_graph_find_layer that also knows "last-conv": the value of the last node with kernels over positions. */

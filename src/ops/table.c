@@ -85,17 +85,19 @@ static cvs_status check_attrs(const cvi_node *node, cvs_error *err) {
     return CVS_OK;
 }
 
+cvs_status cvi_op_bind(cvi_node *node, cvs_error *err) {
+    node->def = cvi_op_find(node->op);
+    if (!node->def) {
+        return CVS_OK;
+    }
+    CVI_TRY(check_values(node, err));
+    return check_attrs(node, err);
+}
+
 cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err) {
     for (int n = 0; n < g->n_nodes; n++) {
         cvi_node *node = &g->nodes[n];
-        node->def = cvi_op_find(node->op);
-        cvs_status s = CVS_OK;
-        if (node->def) {
-            s = check_values(node, err);
-            if (s == CVS_OK) {
-                s = check_attrs(node, err);
-            }
-        }
+        cvs_status s = cvi_op_bind(node, err);
         for (int a = 0; a < node->n_attr && s == CVS_OK; a++) {
             s = node->attr[a].graph ? cvi_ops_bind(node->attr[a].graph, err) : CVS_OK;
         }
