@@ -1,8 +1,12 @@
 #!/bin/sh
-# Builds everything with clang, AddressSanitizer and UndefinedBehaviorSanitizer and libFuzzer, and runs every fuzz target on its
-# seeds. usage: tools/fuzz.sh SECONDS (of all targets together; 0: only build and run the unit tests). Finds stay in build-fuzz/finds.
+# Builds everything with clang, AddressSanitizer and UndefinedBehaviorSanitizer and libFuzzer. usage:
+#   tools/fuzz.sh unit        the unit tests under the sanitizers
+#   tools/fuzz.sh same        every fuzz target from its seeds, one fixed random sequence each, of some seconds: the same on every machine
+#   tools/fuzz.sh SECONDS     a campaign: a new random sequence, SECONDS for all targets together, the corpus kept in build-fuzz and
+#                             carried on; one line a target is added to docs/campaign.csv
+# TARGETS="net onnx" limits it to those. Finds stay in build-fuzz/finds.
 set -eu
-seconds=$1
+what=$1
 cd "$(dirname "$0")/.."
 command -v clang >/dev/null 2>&1 || { echo "fuzz: skipped, no clang"; exit 77; }
 [ -f build-fuzz/build.ninja ] ||
@@ -13,29 +17,47 @@ ninja -C build-fuzz --quiet
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1
 export UBSAN_OPTIONS ASAN_OPTIONS
-if [ "$seconds" = 0 ]; then
+if [ "$what" = unit ]; then
     exec meson test -C build-fuzz --no-rebuild --suite unit --print-errorlogs --num-processes 2 --timeout-multiplier 6
 fi
-targets=$(find build-fuzz/tests -maxdepth 1 -name 'fuzz_*' -type f -perm -100 | sort)
-n=$(echo "$targets" | wc -l)
-each=$((seconds / n))
-[ "$each" -ge 1 ] || each=1
+targets=${TARGETS:-$(find build-fuzz/tests -maxdepth 1 -name 'fuzz_*' -type f -perm -100 | sed 's/.*fuzz_//' | sort)}
+n=$(echo "$targets" | wc -w)
 mkdir -p build-fuzz/finds
+ledger=docs/campaign.csv
 failed=0
-for target in $targets; do
-    name=$(basename "$target" | sed 's/^fuzz_//')
-    corpus=build-fuzz/corpus-$name
-    mkdir -p "$corpus"
+for name in $targets; do
     seeds=
     [ -d "tests/fuzz/seeds/$name" ] && seeds="tests/fuzz/seeds/$name"
-    # shellcheck disable=SC2086 # an optional folder
-    if "$target" -max_total_time="$each" -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 \
-        -artifact_prefix="build-fuzz/finds/$name-" "$corpus" $seeds >"build-fuzz/fuzz-$name.log" 2>&1; then
-        echo "fuzz $name: $(sed -n 's/.*number_of_executed_units: *//p' "build-fuzz/fuzz-$name.log") executions, nothing found"
+    if [ "$what" = same ]; then
+        corpus=build-fuzz/fresh-$name
+        rm -rf "$corpus"
+        case $name in
+        idx | image | npy | safetensors) runs=400000 ;; # small readers: 10^5 inputs a second
+        hdf5) runs=40000 ;;
+        *) runs=8000 ;; # a whole model is built from each
+        esac
+        how="-seed=1 -runs=$runs -max_total_time=60"
     else
-        echo "fuzz $name: FOUND, see build-fuzz/fuzz-$name.log"
-        tail -n 25 "build-fuzz/fuzz-$name.log"
+        corpus=build-fuzz/corpus-$name
+        each=$((what / n))
+        [ "$each" -ge 1 ] || each=1
+        how="-max_total_time=$each"
+    fi
+    mkdir -p "$corpus"
+    found=nothing
+    # shellcheck disable=SC2086 # options, and an optional folder
+    "build-fuzz/tests/fuzz_$name" $how -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 \
+        -artifact_prefix="build-fuzz/finds/$name-" "$corpus" $seeds >"build-fuzz/fuzz-$name.log" 2>&1 || found=something
+    runs=$(sed -n 's/.*number_of_executed_units: *//p' "build-fuzz/fuzz-$name.log")
+    echo "fuzz $name: ${runs:-0} executions, $found found"
+    if [ "$found" != nothing ]; then
+        grep -v NEW_FUNC "build-fuzz/fuzz-$name.log" | tail -n 60
         failed=1
     fi
+    if [ "$what" != same ]; then
+        [ -f "$ledger" ] || echo "date,commit,target,executions,found" >"$ledger"
+        echo "$(date -u +%Y-%m-%d),$(git rev-parse --short HEAD),$name,${runs:-0},$found" >>"$ledger"
+    fi
+    rm -rf build-fuzz/fresh-"$name"
 done
 exit $failed
