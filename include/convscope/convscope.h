@@ -5,11 +5,13 @@
 #include "base.h"
 #include "tensor.h"
 #include "data.h"
+#include "evaluate.h"
 #include "explain.h"
 #include "features.h"
 #include "graph.h"
 #include "model.h"
 #include "run.h"
 #include "train.h"
+#include "charts.h"
 #include "draw.h"
 #endif

@@ -28,17 +28,28 @@ static cvs_status to_rgb(const cvs_tensor *t, cvs_tensor *out, cvs_error *err) {
     return CVS_OK;
 }
 
-/* The picture as the network sees it, planes in the network's channel order. */
-static cvs_status read_one(const load_job *j, int64_t i, cvs_error *err) {
-    cvi_samples *s = j->s;
-    cvs_tensor picture = {0}, rgb = {0}, numbers = {0}, shown = {0};
-    cvs_status status = cvs_data_get(s->data, i, &picture, &s->labels[i], NULL, err);
+cvs_status cvi_samples_read(cvs_data *data, int64_t i, const cvs_preprocess *p, const int64_t input[3],
+                            cvs_tensor *numbers, cvs_tensor *shown, int *label, cvs_error *err) {
+    cvs_tensor picture = {0}, rgb = {0};
+    cvs_status status = cvs_data_get(data, i, &picture, label, NULL, err);
     if (status == CVS_OK) {
         status = to_rgb(&picture, &rgb, err);
     }
     if (status == CVS_OK) {
-        status = cvs_preprocess_apply(j->p, &rgb, s->channels, s->height, s->width, &numbers, &shown, err);
+        status = cvs_preprocess_apply(p, &rgb, input[0], input[1], input[2], numbers, shown, err);
     }
+    cvs_tensor_free(&picture);
+    cvs_tensor_free(&rgb);
+    return status;
+}
+
+/* The picture as the network sees it, planes in the network's channel order. */
+static cvs_status read_one(const load_job *j, int64_t i, cvs_error *err) {
+    cvi_samples *s = j->s;
+    cvs_tensor numbers = {0}, shown = {0};
+    cvs_status status =
+        cvi_samples_read(s->data, i, j->p, (const int64_t[]){s->channels, s->height, s->width}, &numbers,
+                         &shown, &s->labels[i], err);
     int64_t pixels = s->height * s->width;
     uint8_t *to = s->pixels + i * s->channels * pixels;
     for (int64_t c = 0; status == CVS_OK && c < s->channels; c++) {
@@ -47,8 +58,6 @@ static cvs_status read_one(const load_job *j, int64_t i, cvs_error *err) {
             to[c * pixels + k] = ((const uint8_t *)shown.data)[3 * k + source];
         }
     }
-    cvs_tensor_free(&picture);
-    cvs_tensor_free(&rgb);
     cvs_tensor_free(&numbers);
     cvs_tensor_free(&shown);
     return status;

@@ -170,6 +170,9 @@ typedef struct cvi_samples {
 cvs_status cvi_samples_load(cvs_data *data, const cvs_limits *limits, const cvs_preprocess *p,
                             const int64_t input[3], cvi_pool *pool, cvi_samples *out, cvs_error *err);
 void cvi_samples_free(cvi_samples *s);
+/* Picture i of a set as the network takes it: numbers [1,C,H,W] and, unless NULL, what is seen, uint8 [H,W,3]; both owned. */
+cvs_status cvi_samples_read(cvs_data *data, int64_t i, const cvs_preprocess *p, const int64_t input[3],
+                            cvs_tensor *numbers, cvs_tensor *shown, int *label, cvs_error *err);
 /* Picture i as numbers out [C,H,W]; augment may be NULL; draw numbers the augmentation's random choices. */
 void cvi_samples_get(const cvi_samples *s, int64_t i, const cvi_augment *augment, uint64_t seed,
                      uint64_t draw, float *out);

@@ -45,6 +45,37 @@ class Train(unittest.TestCase):
         self.assertLess(h["loss"][1], h["loss"][0])
         self.assertEqual(h["settings"]["optimizer"], "adam")
 
+    def test_evaluate(self):
+        self.assertEqual(run("train", RECIPE, "--data", "generated:digits", "--limit", 640, "--epochs", 2, "-o", self.path("run"))[0], 0)
+        h = json.loads(self.read("run", "history.json"))
+        seen = set()
+        for n in (1, 3):
+            code, out, err = run("evaluate", self.path("run/model.onnx"), "generated:digits", "--threads", n, "--json",
+                                 "-o", self.path("e.svg"))
+            self.assertEqual(code, 0, err)
+            seen.add(out)
+        self.assertEqual(len(seen), 1)
+        e = json.loads(out)
+        self.assertEqual(e["pictures"], h["settings"]["val_pictures"])
+        self.assertAlmostEqual(e["accuracy"], h["val_accuracy"][-1], places=6)
+        self.assertAlmostEqual(e["loss"], h["val_loss"][-1], places=4)
+        matrix = e["confusion"]
+        self.assertEqual(sum(map(sum, matrix)), e["pictures"])
+        self.assertEqual(sum(matrix[i][i] for i in range(10)), round(e["accuracy"] * e["pictures"]))
+        for i, c in enumerate(e["classes"]):
+            self.assertEqual((c["count"], c["predicted"], c["right"]),
+                             (sum(matrix[i]), sum(r[i] for r in matrix), matrix[i][i]))
+        losses = [w["loss"] for w in e["worst"]]
+        self.assertEqual((len(losses), sorted(losses, reverse=True)), (12, losses))
+        self.assertIn("<svg", self.read("e.svg").decode())
+        code, out, err = run("evaluate", self.path("run/model.onnx"), "generated:digits", "--limit", 50, "--lang", "zh")
+        self.assertIn("召回率", out)
+        code, out, err = run("evaluate", self.path("run/model.onnx"), "generated:things", "--limit", 50)
+        self.assertIn("by number", err)
+        code, out, err = run("evaluate", self.path("run/model.onnx"), "generated:nothing")
+        self.assertNotEqual(code, 0)
+        self.assertEqual(len(err.splitlines()), 1, err)
+
     def test_from_a_trained_model(self):
         code, out, err = run("train", os.path.join(ROOT, "models", "digits.onnx"), "--data", "generated:digits", "--limit", 320,
                              "--epochs", 1, "--lr", "0.0001", "-o", self.path("more"))

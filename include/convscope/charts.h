@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * charts.h - figures of training and testing: what is taken for what, the worst pictures, curves. As draw.h, whose figures these are.
+ */
+#ifndef CONVSCOPE_CHARTS_H
+#define CONVSCOPE_CHARTS_H
+
+#include "draw.h"
+#include "evaluate.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The confusion matrix with recall and precision of every class, the most frequent mistakes, the worst pictures. */
+cvs_status cvs_draw_evaluation(const cvs_evaluation *e, const cvs_figure_options *options, cvs_figure **out,
+                               cvs_error *err);
+
+/* One line of a chart: n points, x not decreasing; y may have numbers that are not finite (the line is broken there). */
+typedef struct cvs_curve {
+    const char *name;
+    int64_t n;
+    const double *x, *y;
+    const double *low, *high; /* a band behind the line, as long as y; or both NULL */
+} cvs_curve;
+/* Curves with one pair of axes. Curves of one name have one colour in all charts of a figure. */
+typedef struct cvs_chart {
+    const char *title, *x_title;
+    bool log_y; /* numbers that are not positive are left out */
+    double
+        smoothing; /* [0, 1): TensorBoard's de-biased running mean, the curve itself drawn faintly behind */
+    int n;
+    const cvs_curve *curves;
+} cvs_chart;
+/* Charts two in a row. Every point within a pixel's width counts: of many, least and largest are drawn, so no spike is lost. */
+cvs_status cvs_draw_charts(const cvs_chart *charts, int n, const char *title,
+                           const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+/* The running mean that smoothing means: out [n] may be y. Broken at numbers that are not finite, which stay. */
+void cvs_smooth(const double *y, int64_t n, double smoothing, double *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
