@@ -57,30 +57,12 @@ static void show(const char *text, int line, int column) {
     fprintf(stderr, "\n    %*s^\n", before, "");
 }
 
-/* The text of a regular file of at most 4 MiB, for free(). */
-static char *read_text(const char *path) {
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 4 << 20) {
-        return NULL;
-    }
-    FILE *f = fopen(path, "rb");
-    char *text = f ? malloc((size_t)info.st_size + 1) : NULL;
-    size_t n = text ? fread(text, 1, (size_t)info.st_size, f) : 0;
-    if (f) {
-        fclose(f);
-    }
-    if (text) {
-        text[n] = 0;
-    }
-    return text;
-}
-
 void cli_show_place(const cli *c) {
     const cvs_error *e = &c->err;
     if (e->line <= 0 || e->column <= 0) {
         return;
     }
-    char *text = e->file[0] ? read_text(e->file) : NULL;
+    char *text = e->file[0] ? cli_small_text(e->file) : NULL;
     struct stat info;
     const char *given = NULL; /* a description that stood on the command line itself */
     for (int i = 0; !text && i < c->n_args; i++) {

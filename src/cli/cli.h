@@ -64,6 +64,8 @@ bool cli_int(cli *c, const char *name, int64_t low, int64_t high, int64_t otherw
 int cli_fail(cli *c);
 /* After an error in a text (a line and a column are known): that line and a caret under the column, to stderr. */
 void cli_show_place(const cli *c);
+/* The text of a regular file of at most 4 MiB without zero bytes, for free(); NULL where it is none. */
+char *cli_small_text(const char *path);
 int cli_usage(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_say(const cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stderr */
 

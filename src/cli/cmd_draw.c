@@ -150,34 +150,12 @@ static bool is_text(const char *arg) {
     return stat(arg, &info) != 0 && (strpbrk(arg, "|;\n(") || strncmp(arg, "input ", 6) == 0);
 }
 
-/* The text of a small file without zero bytes, for free(); NULL where it is none. */
-static char *small_text(const char *path) {
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 1 << 20) {
-        return NULL;
-    }
-    FILE *f = fopen(path, "rb");
-    char *text = f ? malloc((size_t)info.st_size + 1) : NULL;
-    size_t n = text ? fread(text, 1, (size_t)info.st_size, f) : 0;
-    if (f) {
-        fclose(f);
-    }
-    if (text && memchr(text, 0, n)) {
-        free(text);
-        return NULL;
-    }
-    if (text) {
-        text[n] = 0;
-    }
-    return text;
-}
-
 /* A source is a model, a description given on the command line, or a file with a text that only one style reads; that style
  * is then taken where none was asked for. *text is for free(). */
 static cvs_status open_one(cli *c, const char *arg, cvs_draw_options *o, cvs_draw_source *out, char **text) {
     *out = (cvs_draw_source){.name = arg};
     bool given = is_text(arg);
-    *text = given ? NULL : small_text(arg);
+    *text = given ? NULL : cli_small_text(arg);
     const char *words = given ? arg : *text, *own = words ? cvs_draw_text_style(words) : NULL;
     if (own) {
         o->style = o->style && strcmp(o->style, "auto") != 0 ? o->style : own;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -227,4 +228,25 @@ const char *cli_bytes(int64_t v, char *buf, size_t size) {
     double scale = v >= 1 << 30 ? 1073741824.0 : v >= 1 << 20 ? 1048576.0 : v >= 1 << 10 ? 1024.0 : 1.0;
     snprintf(buf, size, scale > 1 ? "%.1f %s" : "%.0f %s", (double)v / scale, unit);
     return buf;
+}
+
+char *cli_small_text(const char *path) {
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 4 << 20) {
+        return NULL;
+    }
+    FILE *f = fopen(path, "rb");
+    char *text = f ? malloc((size_t)info.st_size + 1) : NULL;
+    size_t n = text ? fread(text, 1, (size_t)info.st_size, f) : 0;
+    if (f) {
+        fclose(f);
+    }
+    if (text && memchr(text, 0, n)) {
+        free(text);
+        return NULL;
+    }
+    if (text) {
+        text[n] = 0;
+    }
+    return text;
 }

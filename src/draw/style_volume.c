@@ -1,295 +1,23 @@
 /* SPDX-License-Identifier: MIT
- * style_volume.c - the architecture as boxes in space: a slab is channels wide, rows high and columns deep, one oblique
- * projection (depth runs up and to the right). Slabs of one size stand close together, a step in size has an arrow;
- * links that skip run as rails above; an encoder and decoder with skips of equal size become a V; long chains take rows.
- * Over 700 lines because places, rails and the V share one set of measures.
+ * style_volume.c - the architecture as boxes in space: a slab is channels wide, rows high and columns deep. A step in size has
+ * an arrow, links that skip run as rails above, letters stand for links between rows. Places come from volume_places.c.
  */
-#include "draw/sketch.h"
+#include "draw/volume.h"
 
 #include <math.h>
 
-#define OBLIQUE 0.38 /* of the depth, both across and up */
-#define HALF    (OBLIQUE / 2)
-#define BALL    5.0 /* radius of a sum or product */
-#define STEP    5.5 /* between rails */
-
-typedef struct solid {
-    double x, y;       /* left end and height of the axis through the middle */
-    double w, h, d;    /* points; d before the projection */
-    double label;      /* width of the number under it */
-    const char *count; /* that number */
-    const char *size;  /* "56×56" along the depth edge: last of its run; NULL: none */
-    const char *caption;
-    int row, level; /* level: in a V, how deep */
-    bool ball, vector, starts, linked;
-} solid;
-
-typedef struct volume {
-    cvi_sketch *k;
-    solid *at;
-    int n, rows;
-    bool is_v, captions;
-    double shrink;
-    bool letters;
-} volume;
-
-static double front_left(const solid *b) {
-    return b->x - HALF * b->d;
-}
-static double front_bottom(const solid *b) {
-    return b->y + b->h / 2 + HALF * b->d;
-}
-static double top_of(const solid *b) {
-    return b->y - b->h / 2 - HALF * b->d;
-}
-
-/* ---- sizes ------------------------------------------------------------------------------------------------------ */
-
-static bool same_size(const cvi_shape *a, const cvi_shape *b) {
-    return (a->rank < 0) == (b->rank < 0) && cvi_shape_height(a) == cvi_shape_height(b) &&
-           cvi_shape_width(a) == cvi_shape_width(b) && (a->rank <= 2) == (b->rank <= 2);
-}
-
-static bool is_vector(const cvi_shape *s) {
-    return s->rank >= 0 && s->rank <= 2;
-}
-
-static void size_solids(volume *v) {
-    cvi_sketch *k = v->k;
-    double side[2] = {HUGE_VAL, 1}, deep[2] = {HUGE_VAL, 1}, length[2] = {HUGE_VAL, 1};
-    for (int i = 0; i < v->n; i++) {
-        const cvi_shape *s = &k->node[i].out;
-        double c = (double)CVI_MAX(cvi_shape_channels(s), 1);
-        double *range = is_vector(s) ? length : deep;
-        range[0] = fmin(range[0], c);
-        range[1] = fmax(range[1], c);
-        double h = (double)CVI_MAX(cvi_shape_height(s), 1), w = (double)CVI_MAX(cvi_shape_width(s), 1);
-        side[0] = fmin(side[0], fmin(h, w));
-        side[1] = fmax(side[1], fmax(h, w));
-    }
-    double most = k->o->fit == CVS_FIT_COLUMN ? 54 : k->o->fit == CVS_FIT_SLIDE ? 96 : 78;
-    cvi_size_scale sides = cvi_size_scale_for(side[0], side[1], 8,
-                                              v->is_v ? most * (0.15 + 0.75 * v->shrink) : most),
-                   channels = cvi_size_scale_for(deep[0], deep[1], 4 * v->shrink, 30 * v->shrink),
-                   lengths = cvi_size_scale_for(length[0], length[1], 14, most);
-    cvi_font bold = cvi_sketch_font(k, 6.5, true, CVI_INK);
-    for (int i = 0; i < v->n; i++) {
-        solid *b = &v->at[i];
-        const cvi_arch_node *n = &k->node[i];
-        int64_t c = cvi_shape_channels(&n->out);
-        b->ball = n->kind == CVI_NODE_ADD || n->kind == CVI_NODE_MUL;
-        b->vector = is_vector(&n->out);
-        if (b->ball) {
-            b->w = b->h = 2 * BALL;
-            b->d = 0;
-        } else if (b->vector) {
-            b->w = 4;
-            b->h = 8;
-            b->d = cvi_size_of(&lengths, (double)CVI_MAX(c, 1));
-        } else {
-            b->w = cvi_size_of(&channels, (double)CVI_MAX(c, 1));
-            b->h = cvi_size_of(&sides, (double)CVI_MAX(cvi_shape_height(&n->out), 1));
-            b->d = cvi_size_of(&sides, (double)CVI_MAX(cvi_shape_width(&n->out), 1));
-        }
-        b->count = b->ball ? "" : c >= 0 ? cvi_sketch_text(k, "%lld", (long long)c) : "?";
-        b->label = cvi_text_width(&bold, b->count);
-        b->starts = i == 0 || !same_size(&n->out, &k->node[i - 1].out);
-        b->caption = b->ball ? "" : cvi_sketch_caption(k, i);
-    }
-    for (int i = 0; i < k->view->n_links; i++) {
-        const cvi_link *l = &k->view->links[i];
-        v->at[l->to].linked = v->at[l->to].linked || l->from == l->to - 1;
-    }
-}
-
-/* Texts on the depth edges and captions: said once where neighbours would repeat them. */
-static void choose_texts(volume *v) {
-    cvi_sketch *k = v->k;
-    const char *before = "";
-    for (int i = 0; i < v->n; i++) {
-        solid *b = &v->at[i];
-        const cvi_shape *s = &k->node[i].out;
-        bool last = i + 1 == v->n || v->at[i + 1].starts;
-        if (last && !b->vector && !b->ball) {
-            b->size = s->rank < 0 || (cvi_shape_height(s) == 1 && cvi_shape_width(s) == 1)
-                          ? NULL
-                          : cvi_sketch_text(k, "%lld×%lld", (long long)cvi_shape_height(s),
-                                            (long long)cvi_shape_width(s));
-        }
-        if (b->ball) {
-            continue;
-        }
-        bool repeats = !b->starts && strcmp(before, b->caption) == 0;
-        before = b->caption;
-        if (repeats || !v->captions) {
-            b->caption = "";
-        }
-    }
-}
-
-/* Innermost frame around a box that stands for several units; -1 = none. */
-static int repeat_of(const volume *v, int i) {
-    int f = v->k->view->boxes[i].frame;
-    while (f >= 0 && v->k->view->frames[f].repeat < 2) {
-        f = v->k->view->frames[f].parent;
-    }
-    return f;
-}
-
-/* ---- places ------------------------------------------------------------------------------------------------------- */
-
-/* How far the slanted size of a solid reaches to the right of its axis end. */
-static double size_reach(const volume *v, const solid *b) {
-    cvi_font small = cvi_sketch_font(v->k, 6.2, false, CVI_MUTED);
-    return b->size == NULL ? HALF * b->d
-                           : fmax(HALF * b->d, -HALF * b->d + 8 + 0.71 * cvi_text_width(&small, b->size));
-}
-
-static double reach_left(const solid *b) {
-    return fmax(HALF * b->d, HALF * b->d + (b->label - b->w) / 2);
-}
-
-/* Free axis between a solid and the one before it. */
-static double gap_before(const volume *v, int i) {
-    const solid *p = &v->at[i - 1], *b = &v->at[i];
-    bool close = !b->starts && b->linked;
-    double gap = close ? 4.0 * v->shrink : fmax(size_reach(v, p) + 5, 13 * v->shrink) + reach_left(b);
-    double pitch = p->w / 2 + b->w / 2 + HALF * (p->d - b->d);
-    double least = fmax((p->label + b->label) / 2 + 2.5, b->ball || p->ball || v->is_v ? 0 : 9.5);
-    if (b->ball || p->ball) {
-        gap = fmax(gap, 4 + HALF * CVI_MAX(p->d, b->d));
-    } else if (b->vector && p->vector && fabs(b->d - p->d) > 0.1) { /* the shorter bar stays in front */
-        gap = fmax(gap, fabs(b->d - p->d) * HALF + 5);
-    }
-    if (repeat_of(v, i) != repeat_of(v, i - 1)) { /* room for the hull's edge */
-        gap = fmax(gap, HALF * p->d + HALF * b->d + 8);
-    }
-    return fmax(gap, least - pitch);
-}
-
-/* In a V a smaller size begins below the end of the larger one, a larger one above the end of the smaller. */
-static double v_step(const volume *v, int i) {
-    const solid *p = &v->at[i - 1], *b = &v->at[i];
-    bool down = cvi_shape_height(&v->k->node[i].out) < cvi_shape_height(&v->k->node[i - 1].out);
-    return p->x + p->w / 2 - b->w / 2 + (down ? 0 : HALF * b->d);
-}
-
-/* x of every solid, row by row; rows break before a run, or inside one that is too long. Returns the rows' width. */
-static double place_solids(volume *v) {
-    cvi_sketch *k = v->k;
-    double x = k->left, widest = 0, indent = v->captions ? 16 : 4;
-    int row = 0, run = 0;
-    for (int i = 0; i < v->n; i++) {
-        solid *b = &v->at[i];
-        bool first = i == 0;
-        if (b->starts && !first) {
-            run = i;
-        }
-        b->x = first                  ? x + indent + reach_left(b)
-               : v->is_v && b->starts ? v_step(v, i)
-                                      : x + gap_before(v, i);
-        b->row = row;
-        double end = b->x + b->w + size_reach(v, b);
-        if (!v->is_v && end + 8 > k->left + k->limit && i > 0 && v->at[i - 1].row == row) {
-            bool whole =
-                run < i && run > 0 && v->at[run - 1].row == row && v->at[run].x - k->left > 0.55 * k->limit;
-            int from = whole ? run : i;
-            row++;
-            x = k->left + indent + 8;
-            for (int j = from; j <= i; j++) {
-                v->at[j].x = j == from ? x + reach_left(&v->at[j]) : x + gap_before(v, j);
-                v->at[j].row = row;
-                x = v->at[j].x + v->at[j].w;
-            }
-            end = b->x + b->w + size_reach(v, b);
-        }
-        x = b->x + b->w;
-        widest = fmax(widest, end - k->left);
-    }
-    v->rows = row + 1;
-    return widest;
-}
-
-/* ---- skips ---------------------------------------------------------------------------------------------------------- */
-
-static bool is_skip(const cvi_link *l) {
-    return l->to != l->from + 1;
-}
-
-/* A V: at least two nested long skips between equal sizes that differ from each other. */
-static bool find_v(volume *v) {
-    const cvi_view *view = v->k->view;
-    int outer = -1, nested = 0;
-    for (int i = 0; i < view->n_links; i++) {
-        const cvi_link *l = &view->links[i];
-        const cvi_shape *a = &v->k->node[l->from].out, *b = &v->k->node[l->to].out;
-        if (l->to - l->from < 4 || !same_size(a, b) || a->rank <= 2) {
-            continue;
-        }
-        bool dips = false; /* something smaller lies between */
-        for (int j = l->from + 1; j < l->to; j++) {
-            dips = dips || cvi_shape_height(&v->k->node[j].out) < cvi_shape_height(a);
-        }
-        if (!dips) {
-            continue;
-        }
-        if (outer >= 0) {
-            const cvi_link *o = &view->links[outer];
-            nested += (l->from > o->from && l->to < o->to) || (l->from < o->from && l->to > o->to);
-        }
-        if (outer < 0 || l->to - l->from > view->links[outer].to - view->links[outer].from) {
-            outer = i;
-        }
-    }
-    return nested >= 1;
-}
-
-/* In a V every size has its own height on the page. */
-static double place_levels(volume *v, double top) {
-    double y = 0, bottom = 0;
-    int64_t last = INT64_MAX;
-    double before = 0;
-    for (;;) { /* sizes from large to small */
-        int64_t size = -1;
-        double h = 0;
-        for (int i = 0; i < v->n; i++) {
-            int64_t s = cvi_shape_height(&v->k->node[i].out);
-            size = s < last && s > size ? s : size;
-        }
-        if (size < 0) {
-            break;
-        }
-        for (int i = 0; i < v->n; i++) {
-            if (cvi_shape_height(&v->k->node[i].out) == size) {
-                h = fmax(h, v->at[i].h / 2 + HALF * v->at[i].d);
-            }
-        }
-        y = last == INT64_MAX ? top + h : y + before + h + (v->captions ? 44 : 20);
-        for (int i = 0; i < v->n; i++) {
-            if (cvi_shape_height(&v->k->node[i].out) == size) {
-                v->at[i].y = y;
-            }
-        }
-        bottom = fmax(bottom, y + h);
-        before = h;
-        last = size;
-    }
-    for (int i = 0; i < v->n; i++) { /* unknown sizes */
-        v->at[i].y = v->at[i].y > 0 ? v->at[i].y : y;
-    }
-    return bottom;
-}
+#define STEP 5.5 /* between rails */
 
 /* ---- drawing -------------------------------------------------------------------------------------------------------- */
 
-static void draw_ball(volume *v, int i) {
+static void draw_ball(cvi_volume *v, int i) {
     cvi_sketch *k = v->k;
-    const solid *b = &v->at[i];
-    double x = b->x + BALL, y = b->y, r = BALL * 0.55;
+    const cvi_solid *b = &v->at[i];
+    double x = b->x + CVI_BALL, y = b->y, r = CVI_BALL * 0.55;
     cvi_paint paint = cvi_class_paint(k->t, k->node[i].cls, 0.7),
               ink = {.stroke = paint.stroke, .width = 0.9};
     paint.hatch = CVI_HATCH_NONE;
-    cvi_draw_circle(k->s, x, y, BALL, &paint);
+    cvi_draw_circle(k->s, x, y, CVI_BALL, &paint);
     if (k->node[i].kind == CVI_NODE_MUL) {
         r *= 0.72;
         cvi_draw_line(k->s, x - r, y - r, x + r, y + r, &ink);
@@ -301,13 +29,13 @@ static void draw_ball(volume *v, int i) {
 }
 
 /* The three faces of a part of a solid, from share a to share b of its width. */
-static void draw_faces(volume *v, const solid *b, cvi_class cls, double a, double e, bool end) {
+static void draw_faces(cvi_volume *v, const cvi_solid *b, cvi_class cls, double a, double e, bool end) {
     cvi_sketch *k = v->k;
     bool dark = k->o->theme == CVS_DARK;
     cvi_paint face = cvi_class_paint(k->t, cls, 0.5);
     face.round = true;
-    double x0 = front_left(b) + a * b->w, x1 = front_left(b) + e * b->w, y1 = front_bottom(b), y0 = y1 - b->h,
-           o = OBLIQUE * b->d;
+    double x0 = cvi_solid_left(b) + a * b->w, x1 = cvi_solid_left(b) + e * b->w, y1 = cvi_solid_bottom(b),
+           y0 = y1 - b->h, o = CVI_OBLIQUE * b->d;
     cvi_paint top = face, side = face;
     top.fill = cvi_shade(face.fill, dark ? 0.12 : 0.35);
     side.fill = cvi_shade(face.fill, dark ? -0.25 : -0.14);
@@ -321,9 +49,9 @@ static void draw_faces(volume *v, const solid *b, cvi_class cls, double a, doubl
 }
 
 /* A slab with its strips (normalisation, activation function) on the trailing third; a folded group shows layers. */
-static void draw_slab(volume *v, int i) {
+static void draw_slab(cvi_volume *v, int i) {
     cvi_sketch *k = v->k;
-    const solid *b = &v->at[i];
+    const cvi_solid *b = &v->at[i];
     const cvi_arch_node *n = &k->node[i];
     int strips = 0;
     cvi_class strip[CVI_MAX_STRIPS];
@@ -341,19 +69,19 @@ static void draw_slab(volume *v, int i) {
     }
     if (k->view->boxes[i].kind == CVI_BOX_GROUP) {
         cvi_paint line = {.stroke = k->t->look[n->cls].edge, .width = 0.4};
-        double o = OBLIQUE * b->d;
+        double o = CVI_OBLIQUE * b->d;
         for (int j = 1; j < 4; j++) {
-            double x = front_left(b) + b->w * j / 4, y = front_bottom(b);
+            double x = cvi_solid_left(b) + b->w * j / 4, y = cvi_solid_bottom(b);
             cvi_draw_line(k->s, x, y, x, y - b->h, &line);
             cvi_draw_line(k->s, x, y - b->h, x + o, y - b->h - o, &line);
         }
     }
 }
 
-static void draw_words(volume *v, int i) {
+static void draw_words(cvi_volume *v, int i) {
     cvi_sketch *k = v->k;
-    const solid *b = &v->at[i];
-    double x = front_left(b) + b->w / 2, y = front_bottom(b);
+    const cvi_solid *b = &v->at[i];
+    double x = cvi_solid_left(b) + b->w / 2, y = cvi_solid_bottom(b);
     cvi_font bold = cvi_sketch_font(k, 6.5, true, CVI_INK), small = cvi_sketch_font(k, 6.2, false, CVI_MUTED);
     bold.anchor = CVI_MIDDLE;
     if (b->count[0] != '\0') {
@@ -361,9 +89,9 @@ static void draw_words(volume *v, int i) {
     }
     if (b->size != NULL) {
         small.angle = -45;
-        double length = cvi_text_width(&small, b->size), edge = OBLIQUE * b->d * 1.414;
+        double length = cvi_text_width(&small, b->size), edge = CVI_OBLIQUE * b->d * 1.414;
         double start = fmax((edge - length) / 2, 0) * 0.7071;
-        cvi_draw_text(k->s, front_left(b) + b->w + start + 7.6, y - start + 1.8, &small, b->size);
+        cvi_draw_text(k->s, cvi_solid_left(b) + b->w + start + 7.6, y - start + 1.8, &small, b->size);
     }
     if (b->caption[0] != '\0') {
         small.angle = -45;
@@ -372,13 +100,13 @@ static void draw_words(volume *v, int i) {
     }
 }
 
-static cvi_paint wire(const volume *v) {
+static cvi_paint wire(const cvi_volume *v) {
     return (cvi_paint){.stroke = v->k->t->role[CVI_MUTED], .width = 0.8, .round = true};
 }
 
-static void draw_solid(volume *v, int i) {
+static void draw_solid(cvi_volume *v, int i) {
     cvi_sketch *k = v->k;
-    solid *b = &v->at[i];
+    cvi_solid *b = &v->at[i];
     cvi_paint line = wire(v);
     cvi_sketch_box_begin(k, i);
     bool drop = v->is_v && i > 0 && b->y > v->at[i - 1].y + 1;
@@ -386,14 +114,14 @@ static void draw_solid(volume *v, int i) {
         draw_slab(v, i);
     }
     if (i > 0 && b->linked && v->at[i - 1].row == b->row) {
-        const solid *p = &v->at[i - 1];
-        double from = p->x + p->w, to = b->ball || b->vector ? b->x : front_left(b);
+        const cvi_solid *p = &v->at[i - 1];
+        double from = p->x + p->w, to = b->ball || b->vector ? b->x : cvi_solid_left(b);
         if (v->is_v && fabs(p->y - b->y) > 1) { /* a step of the V: straight down, or across and up */
             bool down = b->y > p->y;
-            double x = down ? b->x + b->w / 2 : front_left(b) + b->w / 2;
-            double end = down ? b->y - b->h / 2 : front_bottom(b) + 11;
+            double x = down ? b->x + b->w / 2 : cvi_solid_left(b) + b->w / 2;
+            double end = down ? b->y - b->h / 2 : cvi_solid_bottom(b) + 11;
             cvi_path_begin(k->s);
-            cvi_path_move(k->s, x, down ? front_bottom(p) + 11 : p->y - p->h / 2);
+            cvi_path_move(k->s, x, down ? cvi_solid_bottom(p) + 11 : p->y - p->h / 2);
             cvi_path_line(k->s, x, down ? end - 3 : end + 3);
             cvi_path_end(k->s, &line);
             cvi_draw_arrow_head(k->s, x, end, 0, down ? 1 : -1, 4, line.stroke);
@@ -411,19 +139,19 @@ static void draw_solid(volume *v, int i) {
     }
     draw_words(v, i);
     cvi_group_end(k->s);
-    k->right = fmax(k->right, b->x + b->w + size_reach(v, b) + 2);
+    k->right = fmax(k->right, b->x + b->w + cvi_solid_size_reach(v, b) + 2);
 }
 
 /* ---- rails ------------------------------------------------------------------------------------------------------------- */
 
 /* Rails of one row, their heights above it in `height`; returns how much room they take. */
-static double lift_rails(const volume *v, cvi_rail *rails, int n, double *height) {
+static double lift_rails(const cvi_volume *v, cvi_rail *rails, int n, double *height) {
     double room = 0;
     cvi_rail_levels(rails, n);
     for (int i = 0; i < n; i++) {
         double up = 0;
         for (int j = rails[i].from; j <= rails[i].to; j++) {
-            up = fmax(up, v->at[j].h / 2 + HALF * v->at[j].d + 6);
+            up = fmax(up, v->at[j].h / 2 + CVI_OBLIQUE_HALF * v->at[j].d + 6);
         }
         for (int j = 0; j < i; j++) {
             if (rails[j].from <= rails[i].to && rails[i].from <= rails[j].to) {
@@ -436,9 +164,9 @@ static double lift_rails(const volume *v, cvi_rail *rails, int n, double *height
     return room;
 }
 
-static void draw_rail(volume *v, const cvi_rail *rail, double up) {
+static void draw_rail(cvi_volume *v, const cvi_rail *rail, double up) {
     cvi_sketch *k = v->k;
-    const solid *a = &v->at[rail->from], *b = &v->at[rail->to];
+    const cvi_solid *a = &v->at[rail->from], *b = &v->at[rail->to];
     cvi_paint line = wire(v);
     line.stroke = k->t->role[CVI_ACCENT];
     double x0 = a->x + a->w * 0.62, x1 = b->x + b->w * 0.38, y = a->y - up;
@@ -454,9 +182,9 @@ static void draw_rail(volume *v, const cvi_rail *rail, double up) {
 }
 
 /* A link to another row, or one against the row's order: a letter at both ends. */
-static void draw_letter(volume *v, const char *name, int i, bool leaves, double up, double *taken) {
+static void draw_letter(cvi_volume *v, const char *name, int i, bool leaves, double up, double *taken) {
     cvi_sketch *k = v->k;
-    const solid *b = &v->at[i];
+    const cvi_solid *b = &v->at[i];
     cvi_paint line = wire(v);
     line.stroke = k->t->role[CVI_ACCENT];
     cvi_font font = cvi_sketch_font(k, 6, true, CVI_ACCENT);
@@ -479,31 +207,32 @@ static const char *letter(cvi_sketch *k, int n) {
 
 /* ---- frames: what stands for several ------------------------------------------------------------------------------------ */
 
-static bool has_frames(const volume *v, int first, int end) {
+static bool has_frames(const cvi_volume *v, int first, int end) {
     bool any = false;
     for (int i = first; i < end; i++) {
-        any = any || repeat_of(v, i) >= 0;
+        any = any || cvi_volume_repeat(v, i) >= 0;
     }
     return any;
 }
 
 /* A hull behind the solids of every repeated unit of this row, with its name and count. */
-static void draw_frames(volume *v, int first, int end, double up, double down) {
+static void draw_frames(cvi_volume *v, int first, int end, double up, double down) {
     cvi_sketch *k = v->k;
     cvi_paint hull = {.fill = k->t->role[CVI_PANEL], .stroke = k->t->role[CVI_LINE], .width = 0.6};
     cvi_font font = cvi_sketch_font(k, 6.5, true, CVI_INK);
     for (int i = first; i < end; i++) {
-        int f = repeat_of(v, i), last = i;
-        while (f >= 0 && last + 1 < end && repeat_of(v, last + 1) == f) {
+        int f = cvi_volume_repeat(v, i), last = i;
+        while (f >= 0 && last + 1 < end && cvi_volume_repeat(v, last + 1) == f) {
             last++;
         }
         if (f < 0) {
             continue;
         }
         const cvi_frame *frame = &k->view->frames[f];
-        const solid *a = &v->at[i], *b = &v->at[last];
+        const cvi_solid *a = &v->at[i], *b = &v->at[last];
         const cvi_arch_group *g = &k->arch->groups[frame->group];
-        double x = a->x - reach_left(a) - 3, w = b->x + b->w + HALF * b->d + 3 - x, y = a->y - up - 9;
+        double x = a->x - cvi_solid_reach_left(a) - 3, w = b->x + b->w + CVI_OBLIQUE_HALF * b->d + 3 - x,
+               y = a->y - up - 9;
         cvi_draw_rect(k->s, x, y, w, up + down + 11, 3, &hull);
         const char *text = cvi_sketch_text(k, "%s ×%d", g->motif, frame->repeat);
         if (cvi_text_width(&font, text) > w - 6) {
@@ -515,7 +244,7 @@ static void draw_frames(volume *v, int first, int end, double up, double down) {
 }
 
 /* One row: rails, then solids from left to right; k->y moves below it. */
-static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *err) {
+static cvs_status draw_row(cvi_volume *v, int row, int first, int end, cvs_error *err) {
     cvi_sketch *k = v->k;
     const cvi_view *view = k->view;
     size_t links = (size_t)CVI_MAX(view->n_links, 1);
@@ -529,7 +258,7 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     int n = 0, letters = 0;
     for (int i = 0; i < view->n_links; i++) {
         const cvi_link *l = &view->links[i];
-        if (!is_skip(l)) {
+        if (!cvi_is_skip(l)) {
             continue;
         }
         if (v->at[l->from].row == row && v->at[l->to].row == row) {
@@ -541,8 +270,8 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     double up = lift_rails(v, rails, n, height), down = 0, slope = 0;
     cvi_font small = cvi_sketch_font(k, 6.2, false, CVI_MUTED);
     for (int i = first; i < end; i++) {
-        up = fmax(up, v->at[i].h / 2 + HALF * v->at[i].d);
-        double below = v->at[i].h / 2 + HALF * v->at[i].d;
+        up = fmax(up, v->at[i].h / 2 + CVI_OBLIQUE_HALF * v->at[i].d);
+        double below = v->at[i].h / 2 + CVI_OBLIQUE_HALF * v->at[i].d;
         down = fmax(down, below);
         slope = fmax(slope, v->at[i].caption[0] == '\0'
                                 ? below
@@ -556,9 +285,9 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
     }
     draw_frames(v, first, end, stub + (letters > 0 ? 9 : -5), down + 11);
     if (row > 0 && v->at[first].linked) { /* where the row before goes on */
-        const solid *p = &v->at[first - 1], *b = &v->at[first];
-        double x = p->x + p->w, turn = x + size_reach(v, p) + 5, back = k->left - 4,
-               to = b->ball || b->vector ? b->x : front_left(b);
+        const cvi_solid *p = &v->at[first - 1], *b = &v->at[first];
+        double x = p->x + p->w, turn = x + cvi_solid_size_reach(v, p) + 5, back = k->left - 4,
+               to = b->ball || b->vector ? b->x : cvi_solid_left(b);
         cvi_paint line = wire(v);
         cvi_path_begin(k->s);
         cvi_path_move(k->s, x, p->y);
@@ -582,7 +311,7 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
         int number = 0;
         for (int l = 0; l < view->n_links; l++) {
             const cvi_link *link = &view->links[l];
-            if (is_skip(link) && v->at[link->from].row != v->at[link->to].row) {
+            if (cvi_is_skip(link) && v->at[link->from].row != v->at[link->to].row) {
                 if (link->to == i || link->from == i) {
                     draw_letter(v, letter(k, number), i, link->from == i, stub, &taken);
                 }
@@ -597,9 +326,9 @@ static cvs_status draw_row(volume *v, int row, int first, int end, cvs_error *er
 }
 
 /* A V: skips run across, just above their level. */
-static void draw_v(volume *v) {
+static void draw_v(cvi_volume *v) {
     cvi_sketch *k = v->k;
-    double bottom = place_levels(v, k->y + 8);
+    double bottom = cvi_volume_levels(v, k->y + 8);
     for (int i = 0; i < v->n; i++) {
         draw_solid(v, i);
     }
@@ -607,11 +336,12 @@ static void draw_v(volume *v) {
     line.stroke = k->t->role[CVI_ACCENT];
     for (int i = 0; i < k->view->n_links; i++) {
         const cvi_link *l = &k->view->links[i];
-        const solid *a = &v->at[l->from], *b = &v->at[l->to];
-        if (!is_skip(l)) {
+        const cvi_solid *a = &v->at[l->from], *b = &v->at[l->to];
+        if (!cvi_is_skip(l)) {
             continue;
         }
-        double y = fmin(top_of(a), top_of(b)) - 5, x0 = a->x + a->w * 0.62, x1 = b->x + b->w * 0.5;
+        double y = fmin(cvi_solid_top(a), cvi_solid_top(b)) - 5, x0 = a->x + a->w * 0.62,
+               x1 = b->x + b->w * 0.5;
         cvi_path_begin(k->s);
         cvi_path_move(k->s, x0, a->y - a->h / 2);
         cvi_path_line(k->s, x0, y);
@@ -623,35 +353,17 @@ static void draw_v(volume *v) {
     k->y = bottom + 18;
 }
 
-static void draw_costs(volume *v, int first, int end) {
+static void draw_costs(cvi_volume *v, int first, int end) {
     for (int i = first; i < end; i++) {
-        cvi_sketch_cost_bar(v->k, i, front_left(&v->at[i]) + v->at[i].w / 2);
+        cvi_sketch_cost_bar(v->k, i, cvi_solid_left(&v->at[i]) + v->at[i].w / 2);
     }
     v->k->y += v->k->o->cost != CVS_COST_NONE ? 26 : 0;
 }
 
 /* ---- the style ------------------------------------------------------------------------------------------------------------- */
 
-static cvs_status layout(volume *v, cvs_error *err) {
-    cvi_sketch *k = v->k;
-    static const double shrinks[] = {1.0, 0.85, 0.7, 0.55, 0.42};
-    v->is_v = find_v(v);
-    v->captions = !(k->o->labels & CVS_LABEL_NONE) && (!v->is_v || (k->o->labels & CVS_LABEL_NAMES));
-    bool fits = false;
-    for (int i = 0; v->is_v && !fits && i < CVI_COUNT(shrinks); i++) {
-        v->shrink = shrinks[i];
-        size_solids(v);
-        choose_texts(v);
-        fits = place_solids(v) <= k->limit;
-    }
-    if (!fits) {
-        v->captions = !(k->o->labels & CVS_LABEL_NONE);
-        v->is_v = false;
-        v->shrink = k->o->fit == CVS_FIT_COLUMN ? 0.75 : 1.0;
-        size_solids(v);
-        choose_texts(v);
-        place_solids(v);
-    }
+static cvs_status layout(cvi_volume *v, cvs_error *err) {
+    cvi_volume_place(v);
     if (v->is_v) {
         draw_v(v);
         draw_costs(v, 0, v->n);
@@ -671,7 +383,7 @@ static cvs_status layout(volume *v, cvs_error *err) {
 
 static cvs_status draw(const cvi_draw_job *job, cvi_drawing *out, cvs_error *err) {
     cvi_sketch k;
-    volume v = {.k = &k};
+    cvi_volume v = {.k = &k};
     CVI_TRY(cvi_sketch_settings(job->o, "", err));
     cvs_status s = cvi_sketch_begin(&k, job, job->o->fit == CVS_FIT_COLUMN ? 40 : 64, err);
     if (s == CVS_OK) {

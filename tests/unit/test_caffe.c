@@ -11,29 +11,16 @@
 #include "convscope/run.h"
 #include "formats/caffe.h"
 #include "ops/op.h"
-#include "test_helpers.h"
+#include "test_models.h"
 
 #define INPUT "input: \"data\" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }\n"
 
 static cvs_status open_text(const char *text, cvs_model **model, cvs_error *err) {
-    return cvs_model_open_memory(text, strlen(text), "test.prototxt", NULL, model, err);
+    return test_open_text(text, "test.prototxt", model, err);
 }
 
 static void check_error(const char *text, int line, int column, const char *words) {
-    cvs_model *model = NULL;
-    cvs_error err = {0}, zh = {.lang = CVS_ZH};
-    assert_int_not_equal(open_text(text, &model, &err), CVS_OK);
-    assert_null(model);
-    if (err.line != line || err.column != column || !strstr(err.message, words)) {
-        fail_msg("line %d column %d: %s (line %d column %d: %s expected)", err.line, err.column, err.message,
-                 line, column, words);
-    }
-    assert_int_not_equal(open_text(text, &model, &zh), CVS_OK);
-    bool chinese = false;
-    for (const char *s = zh.message; *s; s++) {
-        chinese |= (unsigned char)*s >= 0xe4 && (unsigned char)*s <= 0xe9;
-    }
-    assert_true(chinese);
+    test_mistake(text, "test.prototxt", line, column, words);
 }
 
 static void mistakes_are_located(void **state) {

@@ -128,8 +128,8 @@ static void tex_takes_it(void **state) {
         print_message("skipped: pdflatex is not installed (texlive-latex-base, texlive-pictures)\n");
         skip();
     }
-    char folder[] = "/tmp/cvs-tikz-XXXXXX", command[300], path[64];
-    assert_non_null(mkdtemp(folder));
+    char folder[256], command[700], path[300];
+    test_folder(folder);
     cvs_model *model = open_text(unet);
     char *tex = encode(model, "volume", ".tex");
     snprintf(path, sizeof path, "%s/f.tex", folder);

@@ -7,10 +7,10 @@
 #include <cmocka.h>
 
 #include "convscope/run.h"
-#include "test_helpers.h"
+#include "test_models.h"
 
 static cvs_status open_text(const char *text, cvs_model **model, cvs_error *err) {
-    return cvs_model_open_memory(text, strlen(text), "test.net", NULL, model, err);
+    return test_open_text(text, "test.net", model, err);
 }
 
 /* Opens, sums up, and gives the shape of a named layer as text. */
@@ -39,19 +39,7 @@ static void check_layer(const char *text, const char *layer, const char *shape) 
 }
 
 static void check_error(const char *text, int line, int column, const char *words) {
-    cvs_model *model = NULL;
-    cvs_error err = {0};
-    assert_int_not_equal(open_text(text, &model, &err), CVS_OK);
-    assert_null(model);
-    if (err.line != line || (column > 0 && err.column != column) || !strstr(err.message, words)) {
-        fail_msg("line %d column %d: %s (line %d column %d: %s expected)", err.line, err.column, err.message,
-                 line, column, words);
-    }
-    cvs_error zh = {.lang = CVS_ZH}; /* every mistake is said in Chinese too */
-    assert_int_not_equal(open_text(text, &model, &zh), CVS_OK);
-    assert_true((unsigned char)zh.message[0] > 127 || strchr(zh.message, '\xe4') ||
-                strchr(zh.message, '\xe5') || strchr(zh.message, '\xe6') || strchr(zh.message, '\xe7') ||
-                strchr(zh.message, '\xe8'));
+    test_mistake(text, "test.net", line, column, words);
 }
 
 static void defaults_and_windows(void **state) {
