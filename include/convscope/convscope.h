@@ -14,4 +14,5 @@
 #include "train.h"
 #include "charts.h"
 #include "draw.h"
+#include "draw_features.h"
 #endif

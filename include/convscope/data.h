@@ -84,6 +84,24 @@ const char *cvs_data_source(int i, cvs_lang lang);
 cvs_status cvs_data_get(const cvs_data *data, int64_t i, cvs_tensor *picture, int *label, cvs_tensor *mask,
                         cvs_error *err);
 
+/* ---- streams of pictures -----------------------------------------------------------------------------
+ * Pictures one after the other, one in memory at a time: a data set's spec, or a folder of any size and depth (below it symbolic links
+ * and hidden files are passed over; the order is the file system's). What cannot be read is passed over and counted. */
+typedef struct cvs_pictures cvs_pictures; /* one thread at a time */
+/* Whether this names a folder or a spec, rather than one picture. */
+bool cvs_is_pictures(const char *where);
+/* options as in cvs_data_open, may be NULL; of a folder only limit (the first so many) and limits count. */
+cvs_status cvs_pictures_open(const char *where, const cvs_data_options *options, cvs_pictures **out,
+                             cvs_error *err);
+void cvs_pictures_free(cvs_pictures *pictures); /* NULL allowed */
+/* The next picture, uint8 [H,W,3], owned by the caller, and its name (a path below the folder, or "123 class"), borrowed until the next
+ * call. At the end data is NULL. */
+cvs_status cvs_pictures_next(cvs_pictures *pictures, cvs_tensor *picture, const char **name, cvs_error *err);
+/* A picture again, by its name. */
+cvs_status cvs_pictures_read(cvs_pictures *pictures, const char *name, cvs_tensor *picture, cvs_error *err);
+/* How many were passed over, and the name of the first of them (borrowed, "" for none). */
+int64_t cvs_pictures_skipped(const cvs_pictures *pictures, const char **first);
+
 #ifdef __cplusplus
 }
 #endif

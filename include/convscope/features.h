@@ -48,6 +48,44 @@ void cvs_projection_free(cvs_projection *p);
 /* The map as the model's own file would hold it (layout NULL, "nchw" or "nhwc"), owned. */
 cvs_status cvs_projection_file(const cvs_projection *p, const char *layout, cvs_tensor *out, cvs_error *err);
 
+/* ---- the pictures of a set that excite each channel most (the paper's figure 2) ------------------------- */
+typedef struct cvs_top_options {
+    const char *layer; /* NULL = last-conv */
+    const int64_t *channels;
+    int n_channels; /* 0: `maps` of them, spread evenly over the layer */
+    int maps;       /* 0 = 12; no more than there are */
+    int top;        /* pictures per channel, 1 to 100; 0 = 9 */
+    cvs_backward_rule rule;
+    cvs_lang lang; /* of the caption */
+    cvs_progress progress;
+    void *progress_context;
+} cvs_top_options;
+
+/* A channel's largest unit in one picture. */
+typedef struct cvs_top_unit {
+    char
+        *picture; /* name in the stream, owned by the whole; NULL: no (further) picture excites the channel */
+    double value;
+    int64_t row, column; /* of the unit */
+    int64_t box[4]; /* of the network's input that is shown: top, left, rows, columns; may reach beyond it */
+    cvs_tensor patch;      /* what the network saw there, uint8 [rows,columns,3]; grey beyond the border */
+    cvs_tensor projection; /* the unit projected there, float32 [C,rows,columns], signed, not scaled */
+} cvs_top_unit;
+
+typedef struct cvs_top {
+    char layer[128], caption[600];
+    int64_t pictures, skipped; /* looked at; could not be read */
+    int n_channels, top;
+    int64_t *channels;   /* [n_channels] */
+    cvs_top_unit *units; /* [n_channels][top], largest value first; equal values by name */
+} cvs_top;
+
+/* One picture in memory at a time and one unit per channel and picture; the chosen ones are read again and projected. What a unit can see
+ * of the input is cut out (all of it, where that is as large). Values of 0 and less excite nothing. Free with cvs_top_free. */
+cvs_status cvs_top_units(const cvs_model *model, const cvs_run_options *run_options, cvs_pictures *pictures,
+                         const cvs_top_options *options, cvs_top *out, cvs_error *err);
+void cvs_top_free(cvs_top *top);
+
 #ifdef __cplusplus
 }
 #endif

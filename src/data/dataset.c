@@ -26,6 +26,11 @@ static const cvi_source *find_source(const char *name, size_t n) {
     return NULL;
 }
 
+bool cvi_is_spec(const char *spec) {
+    const char *colon = strchr(spec, ':');
+    return colon != NULL && find_source(spec, (size_t)(colon - spec)) != NULL;
+}
+
 static cvs_status check_options(const cvs_data_options *o, cvs_error *err) {
     if (o->split != CVS_TRAIN && o->split != CVS_TEST) {
         return cvi_fail(err, CVS_E_ARGUMENT, "the split is %d, it must be training (0) or test (1)",

@@ -41,6 +41,11 @@ cvs_status cvi_pick(const int *label, int64_t n, int n_classes, bool own_split,
 uint64_t cvi_hash(uint64_t hash, const void *data, size_t n);
 uint64_t cvi_hash_number(uint64_t hash, uint64_t number);
 
+/* Whether a file's name ends as that of a picture (source_folder.c). */
+bool cvi_is_picture_name(const char *name);
+/* Whether a spec names a source that there is, before the colon (dataset.c). */
+bool cvi_is_spec(const char *spec);
+
 /* ---- idx files (idx.c) ------------------------------------------------------------------------------- */
 
 typedef struct cvi_idx {

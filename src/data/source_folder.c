@@ -34,7 +34,7 @@ typedef enum kind { FOLDERS, PICTURES } kind;
 
 static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp"};
 
-static bool is_picture_name(const char *name) {
+bool cvi_is_picture_name(const char *name) {
     size_t n = strlen(name);
     for (int i = 0; i < CVI_COUNT(suffixes); i++) {
         size_t m = strlen(suffixes[i]);
@@ -79,7 +79,7 @@ static int by_name(const void *a, const void *b) {
 
 static bool wanted(int fd, const struct dirent *d, kind what) {
     struct stat st;
-    if (d->d_name[0] == '.' || (what == PICTURES && !is_picture_name(d->d_name)) ||
+    if (d->d_name[0] == '.' || (what == PICTURES && !cvi_is_picture_name(d->d_name)) ||
         fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return false;
     }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ * draw_features.h - figures of what features.h finds. As in draw.h: pure functions, files by cvs_figure_write.
+ */
+#ifndef CONVSCOPE_DRAW_FEATURES_H
+#define CONVSCOPE_DRAW_FEATURES_H
+
+#include "draw.h"
+#include "features.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every projection is drawn by its own largest value (all but the strongest half a percent of it), mid-grey = 0, in the network's colours;
+ * one of other than 1 or 3 channels as the sum of them. */
+
+typedef struct cvs_projection_data {
+    const cvs_projection *projection;
+    int64_t channel;
+    cvs_channel_order order;   /* of the projection's channels */
+    const cvs_tensor *picture; /* uint8 [H,W,3] that the network saw, or NULL */
+    const cvs_tensor *map;     /* the channel, float32 [h,w], or NULL */
+} cvs_projection_data;
+/* The picture with the unit's field, the channel with the unit, the projection, and both cut out. */
+cvs_status cvs_draw_projection(const cvs_projection_data *data, const cvs_figure_options *options,
+                               cvs_figure **out, cvs_error *err);
+/* Per channel the projections beside the patches, strongest first, as in Zeiler and Fergus's figure 2. */
+cvs_status cvs_draw_top(const cvs_top *top, cvs_channel_order order, const cvs_figure_options *options,
+                        cvs_figure **out, cvs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ * probe.c - one layer of a model, many pictures: planned once per shape, run up to the layer, differentiated back to the picture.
+ */
+#include "explain/probe.h"
+
+#include "engine/run_state.h"
+
+static cvs_status check_input(const cvi_probe *p, cvs_error *err) {
+    const cvi_graph *g = p->model->graph;
+    if (g->n_inputs != 1) {
+        return cvi_fail(err, CVS_E_UNSUPPORTED, "this needs a model of one input, this one has %d",
+                        g->n_inputs);
+    }
+    const cvi_value *in = &g->values[g->inputs[0]];
+    if (in->rank != 4 || (in->dtype != CVS_F32 && in->dtype != CVS_NONE)) {
+        char text[200];
+        return cvi_fail(err, CVS_E_UNSUPPORTED,
+                        "the model's input %.80s is %s %s: pictures, float32 [N,C,H,W], are needed", in->name,
+                        cvs_dtype_name(in->dtype),
+                        cvs_shape_text(CVI_MAX(in->rank, 0), in->dim, text, sizeof text));
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_probe_value(const cvs_model *model, const cvs_run_options *options, int value, cvi_probe *out,
+                           cvs_error *err) {
+    const cvi_graph *g = model->graph;
+    *out = (cvi_probe){.model = model, .value = value, .before = -1};
+    if (options) {
+        out->options = *options;
+    }
+    out->options.limits = cvs_limits_default(options ? &options->limits : NULL);
+    CVI_TRY(check_input(out, err));
+    out->input = g->inputs[0];
+    int maker = g->values[value].producer;
+    const cvi_op *op = maker >= 0 ? g->nodes[maker].def : NULL;
+    if (op && (op->flags & CVI_OP_RELU) && g->nodes[maker].n_in > 0) {
+        out->before = g->nodes[maker].in[0];
+    }
+    cvi_copy_text(out->layer, sizeof out->layer, g->values[value].name);
+    out->pool = cvi_pool_new(out->options.threads);
+    return out->pool ? CVS_OK : cvi_no_memory(err, 1);
+}
+
+cvs_status cvi_probe_new(const cvs_model *model, const cvs_run_options *options, const char *layer,
+                         cvi_probe *out, cvs_error *err) {
+    int value = -1;
+    *out = (cvi_probe){0};
+    CVI_TRY(cvi_ops_find_layer(model->graph, layer ? layer : "last-conv", &value, err));
+    return cvi_probe_value(model, options, value, out, err);
+}
+
+void cvi_probe_free(cvi_probe *p) {
+    cvi_exec_free(p->exec);
+    cvi_pool_free(p->pool);
+    *p = (cvi_probe){0};
+}
+
+cvs_status cvi_probe_input(const cvi_probe *p, cvs_tensor *shape, cvs_error *err) {
+    CVI_TRY(cvi_input_shape(p->model, &p->options, 0, shape, err));
+    if (shape->dim[0] != 1) {
+        return cvi_fail(err, CVS_E_UNSUPPORTED,
+                        "the model takes %lld pictures at a time: a batch of one is needed here",
+                        (long long)shape->dim[0]);
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *err) {
+    bool same = p->exec && p->planned.rank == picture->rank &&
+                memcmp(p->planned.dim, picture->dim, sizeof *picture->dim * (size_t)picture->rank) == 0;
+    if (same) {
+        return CVS_OK;
+    }
+    cvi_exec_free(p->exec);
+    p->exec = NULL;
+    int keep[2] = {p->value, p->before};
+    cvi_exec_options options = {.pool = p->pool,
+                                .exact = p->options.exact,
+                                .plain = p->options.plain,
+                                .keep_aux = true,
+                                .keep = CVI_KEEP_GRADIENTS,
+                                .keep_values = keep,
+                                .n_keep = p->before >= 0 ? 2 : 1,
+                                .max_bytes = p->options.limits.max_memory_bytes};
+    p->planned = *picture;
+    p->planned.data = NULL;
+    p->planned.owned = false;
+    CVI_TRY(cvi_exec_new(p->model->graph, picture, &options, &p->exec, err));
+    return cvi_exec_value(p->exec, p->value, &p->shape, err);
+}
+
+cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *out, cvs_error *err) {
+    cvs_tensor t;
+    CVI_TRY(cvi_probe_plan(p, picture, err));
+    CVI_TRY(cvi_exec_forward(p->exec, picture, p->value, err));
+    CVI_TRY(cvi_exec_value(p->exec, p->value, &t, err));
+    p->shape = t;
+    p->shape.data = NULL;
+    p->shape.owned = false;
+    return cvi_planes_of(&t, 0, p->layer, out, err);
+}
+
+cvs_status cvi_probe_back(cvi_probe *p, cvi_rule rule, const cvs_tensor *seed, bool before,
+                          cvs_tensor *gradient, cvs_error *err) {
+    int at = before && p->before >= 0 ? p->before : p->value;
+    CVI_TRY(cvi_exec_backward(p->exec, rule, &at, seed, 1, &p->input, 1, err));
+    return cvi_exec_gradient(p->exec, p->input, gradient, err);
+}

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# convscope deconv from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
+# format, language and theme; one sentence on every mistake.
+import array, ast, csv, json, os, shutil, struct, subprocess, tempfile, unittest
+
+ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+MODELS = os.path.join(ROOT, "models")
+THINGS, DIGITS = os.path.join(MODELS, "things.onnx"), os.path.join(MODELS, "digits.onnx")
+CODES = {"f4": "f", "f8": "d", "u1": "B", "i8": "q"}
+
+
+def run(*args):
+    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
+    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=300)
+
+
+def load(path):
+    """(shape, values) of a .npy file."""
+    with open(path, "rb") as f:
+        magic = f.read(8)
+        assert magic[:6] == b"\x93NUMPY", path
+        n = struct.unpack("<H", f.read(2))[0] if magic[6] == 1 else struct.unpack("<I", f.read(4))[0]
+        head = ast.literal_eval(f.read(n).decode())
+        values = array.array(CODES[head["descr"][1:]])
+        values.frombytes(f.read())
+        return head["shape"], values
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
+        self.addCleanup(self.dir.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.dir.name, name)
+
+    def text(self, name):
+        with open(self.path(name), encoding="utf-8") as f:
+            return f.read()
+
+    def ok(self, *args):
+        p = run(*args)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return p
+
+    def refused(self, code, words, *args):
+        p = run(*args)
+        self.assertEqual(p.returncode, code, p.stderr)
+        self.assertIn(words, p.stderr)
+        self.assertEqual(len(p.stderr.strip().split("\n")), 1, p.stderr)
+
+    def looks(self, *args):
+        """The same figure in every format, both languages and themes: written, and the bytes of SVG repeat."""
+        for name in ("f.png", "f.svg", "f.pdf"):
+            for more in ([], ["--lang", "zh", "--theme", "dark"]):
+                self.ok(*args, "-o", self.path(name), *more)
+                self.assertGreater(os.path.getsize(self.path(name)), 1000)
+        first = self.text("f.svg")
+        self.ok(*args, "-o", self.path("f.svg"), "--lang", "zh", "--theme", "dark")
+        self.assertEqual(first, self.text("f.svg"))
+
+    def layer(self, model, picture, name):
+        folder = self.path("run")
+        shutil.rmtree(folder, ignore_errors=True)
+        self.ok("run", model, picture, "-o", folder)
+        index = json.loads(self.text("run/index.json"))
+        file = [l["file"] for l in index["layers"] if l["name"] == name][0]
+        return load(os.path.join(folder, file))
+
+    def layers(self, model):
+        return [l["name"] for l in json.loads(self.ok("info", model, "--json").stdout)["layers"]]
+
+
+class Deconv(Case):
+    def pictures(self):
+        """A folder with sub-folders, a file that is no picture and one that is damaged; and the good ones."""
+        folder = self.path("set")
+        good = {}
+        for i, name in enumerate(sorted(f for f in os.listdir(MODELS) if f.startswith("things_"))):
+            at = ("a/b/" if i % 2 else "") + name
+            os.makedirs(os.path.dirname(os.path.join(folder, at)), exist_ok=True)
+            shutil.copy(os.path.join(MODELS, name), os.path.join(folder, at))
+            good[at] = os.path.join(MODELS, name)
+        with open(os.path.join(folder, "notes.txt"), "w") as f:
+            f.write("no picture")
+        with open(os.path.join(folder, "broken.png"), "wb") as f:
+            f.write(b"\x89PNG\r\n\x1a\nno more")
+        return folder, good
+
+    def test_the_strongest_pictures_are_those_that_run_says(self):
+        folder, good = self.pictures()
+        layer = [l for l in self.layers(THINGS) if "elu" in l][1]
+        p = self.ok("deconv", THINGS, folder, "--layer", layer, "--channel", "0,3,5", "--top", "4", "--csv", self.path("t.csv"),
+                    "--raw", self.path("raw"))
+        self.assertIn("1 pictures could not be read, the first is broken.png", p.stderr)
+        want = {}
+        for name, path in good.items():
+            (_, channels, h, w), v = self.layer(THINGS, path, layer)
+            for k in (0, 3, 5):
+                plane = v[k * h * w:(k + 1) * h * w]
+                if max(plane) > 0:
+                    want.setdefault(k, []).append((-max(plane), name, plane.index(max(plane)) // w, plane.index(max(plane)) % w))
+        rows = list(csv.reader(self.text("t.csv").splitlines()))[1:]
+        for k, list_ in want.items():
+            best = sorted(list_)[:4]
+            mine = [r for r in rows if r[0] == str(k)]
+            self.assertEqual([r[5] for r in mine], [b[1] for b in best])
+            self.assertEqual([(int(r[3]), int(r[4])) for r in mine], [(b[2], b[3]) for b in best])
+            for r, b in zip(mine, best):
+                self.assertAlmostEqual(float(r[2]), -b[0], delta=1e-4 * abs(b[0]))
+        self.assertGreater(len(rows), 4)
+        # a projection of the search is the one that the picture alone gives, cut out
+        k, picture = rows[0][0], good[rows[0][5]]
+        self.ok("deconv", THINGS, picture, "--layer", layer, "--channel", k, "--raw", self.path("whole.npy"))
+        whole, part = load(self.path("whole.npy"))[1], load(self.path("raw/channel%s_1.npy" % k))[1]
+        self.assertGreater(max(map(abs, whole)), 0)
+        self.assertAlmostEqual(sum(map(abs, whole)), sum(map(abs, part)), delta=1e-3 * sum(map(abs, whole)))
+
+    def test_figures(self):
+        layer = [l for l in self.layers(THINGS) if "elu" in l][2]
+        self.looks("deconv", THINGS, os.path.join(MODELS, "things_car.png"), "--layer", layer, "--channel", "2")
+        self.looks("deconv", THINGS, "generated:things", "--limit", "24", "--layer", layer, "--maps", "3")
+        self.looks("deconv", DIGITS, os.path.join(MODELS, "digits_3.png"), "--channel", "1", "--rule", "guided")
+
+    def test_mistakes(self):
+        picture = os.path.join(MODELS, "things_car.png")
+        out = self.path("x.npy")
+        self.refused(2, "needs -o FILE", "deconv", THINGS, picture, "--channel", "1")
+        self.refused(2, "needs --channel", "deconv", THINGS, picture, "--raw", out)
+        self.refused(9, "there is no channel 4000", "deconv", THINGS, picture, "--channel", "4000", "--raw", out)
+        self.refused(9, "there is no unit at row 999", "deconv", THINGS, picture, "--channel", "1", "--at", "999,0", "--raw", out)
+        self.refused(2, "--at is ROW,COLUMN", "deconv", THINGS, picture, "--channel", "1", "--at", "9", "--raw", out)
+        self.refused(2, "--rule is", "deconv", THINGS, picture, "--channel", "1", "--rule", "x", "--raw", out)
+        self.refused(2, "--channel is K", "deconv", THINGS, MODELS, "--channel", "1,x", "--csv", out)
+        os.mkdir(self.path("empty"))
+        self.refused(9, "no picture here", "deconv", THINGS, self.path("empty"), "--csv", out)
+        self.assertFalse(os.path.exists(out))
+
+
+if __name__ == "__main__":
+    unittest.main()
