@@ -98,10 +98,10 @@ static void peak_chunk(void *context, int64_t chunk, int worker) {
 /* GFLOP/s: the register block when everything is in the first-level cache: the most any layer can reach. */
 static double measure_peak(cvi_pool *pool) {
     peak_job job = {.kernels = cvi_kernels_get()};
-    float *memory = cvi_calloc((size_t)(PEAK_CHANNELS * 22 + 1024 + 96 * 1024), sizeof(float));
+    float *memory = cvi_calloc((size_t)(PEAK_CHANNELS * 40 + 1024 + 96 * 1024), sizeof(float));
     job.weights = memory;
     job.pixels = memory + PEAK_CHANNELS * 16 + 512;
-    job.out = memory + PEAK_CHANNELS * 22 + 1024;
+    job.out = memory + PEAK_CHANNELS * 40 + 1024;
     int64_t chunks = 8 * cvi_pool_threads(pool);
     double best = 1e9, flops = 2.0 * 16 * PEAK_CHANNELS * job.kernels->rows * PEAK_ROUNDS * (double)chunks;
     for (int r = 0; r < 30; r++) {

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-# The register blocks of the AVX2 level must keep their accumulators in registers: a spilled one costs half the speed (measured).
-# Disassembles the object files given, and fails on a vector register stored to or loaded from the stack inside a loop of a
-# register block that multiplies and adds. Skipped (exit 77) where objdump is absent or no object is given.
+# The register blocks of the AVX2 and AVX-512 levels must keep their accumulators in registers: a spilled one costs half the speed
+# (measured). Disassembles the object files given, and fails on a vector register stored to or loaded from the stack inside a loop
+# of a register block that multiplies and adds. Skipped (exit 77) where objdump is absent or no object is given.
 import re, shutil, subprocess, sys
 
-BLOCK = re.compile(r"(micro16|micro8|depthwise|grid|outer16|outer8)_\d")
-STACK = re.compile(r"%[xyz]mm\d+.*\(%r[sb]p|\(%r[sb]p[^)]*\).*%[xyz]mm")
+BLOCK = re.compile(r"(micro32|micro16|micro8|depthwise|grid|outer16|outer8)_\d")
+STACK = {frame: re.compile(r"%%[xyz]mm\d+.*\(%%r%sp|\(%%r%sp[^)]*\).*%%[xyz]mm" % (frame, frame)) for frame in ("s", "[sb]")}
 
 
 def functions(path):
@@ -34,18 +34,20 @@ def loops(body):
 
 
 if not shutil.which("objdump") or len(sys.argv) < 2:
-    print("skipped: no objdump, or no object of the AVX2 level")
+    print("skipped: no objdump, or no object of these levels")
     sys.exit(77)
 seen, bad = 0, []
 for path in sys.argv[1:]:
     for name, body in functions(path):
         if not BLOCK.search(name):
             continue
+        framed = any(re.match(r"mov\s+%rsp,%rbp", c) for _, c in body)  # otherwise rbp is a register like others
+        stack = STACK["[sb]" if framed else "s"]
         for low, high in loops(body):
             inside = [(a, c) for a, c in body if low <= a <= high]
             if any("vfmadd" in c for _, c in inside):
                 seen += 1
-                bad += ["%s: %s at %x: %s" % (path, name, a, c) for a, c in inside if STACK.search(c)]
+                bad += ["%s: %s at %x: %s" % (path, name, a, c) for a, c in inside if stack.search(c)]
 if seen == 0:
     bad.append("no loop of a register block was found: this check looks at the wrong objects")
 print("\n".join(bad) if bad else "%d loops of register blocks, no vector register on the stack" % seen)

@@ -114,7 +114,7 @@ static void run_border(const run_job *job, const row_work *w, int64_t from, int6
 
 static void run_row(const run_job *job, const row_work *w) {
     const cvi_conv_plan *p = job->plan;
-    int64_t most = p->kernels->rows;
+    int64_t most = p->kernels->grid_rows;
     run_border(job, w, 0, w->low);
     for (int64_t x = w->low, n; x < w->high; x += n) {
         int64_t blocks = (w->high - x + most - 1) / most;

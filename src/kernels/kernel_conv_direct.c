@@ -36,10 +36,10 @@ static int64_t parts_of(int64_t all, int64_t part) {
  * is read twice. */
 static void choose_blocks(cvi_conv_plan *p) {
     enum { LARGE = 3000000, SMALL = 400000 }; /* multiply-adds of a chunk */
-    int64_t taps = CVI_MAX(p->most_taps, 1), rows = p->kernels->rows, lines;
+    int64_t taps = CVI_MAX(p->most_taps, 1), height = p->kernels->rows, rows = CVI_MIN(height, 6), lines;
     int64_t units = p->groups * panels_of(p), length = longest_line(p, &lines);
     if (p->algorithm == CVI_CONV_DEPTHWISE) {
-        p->block = CVI_MAX(rows, CVI_MIN(256, 1 + 65536 / CVI_PITCH(p->in_c)));
+        p->block = CVI_MAX(p->kernels->grid_rows, CVI_MIN(256, 1 + 65536 / CVI_PITCH(p->in_c)));
         p->panels = units;
         return;
     }
@@ -62,8 +62,11 @@ static void choose_blocks(cvi_conv_plan *p) {
             break;
         }
     }
+    if (p->kernels->micro32 != NULL && p->panels % 2 == 1 && p->panels < units) {
+        p->panels++; /* they go two at a time */
+    }
     int64_t even = parts_of(length, parts_of(length, want));
-    p->block = parts_of(even, rows) * rows;
+    p->block = even <= height ? even : parts_of(even, height) * height;
 }
 
 void cvi_direct_layout(cvi_conv_plan *p) {
@@ -88,7 +91,7 @@ typedef struct worker_scratch {
     int64_t *distance;
     float *tile,
         *add;    /* [rows][16]: results of a panel that must not write past its group, and its residual */
-    float *bias; /* [channels rounded up to 16] of a panel, or of all channels when depthwise */
+    float *bias; /* [32] of a panel or two, or of all channels when depthwise */
 } worker_scratch;
 
 static int64_t address_count(const cvi_conv_plan *p) {
@@ -212,19 +215,32 @@ typedef struct panel_work {
     cvi_tile tile;
 } panel_work;
 
-static panel_work panel_of(const run_job *job, const worker_scratch *w, int64_t unit) {
+/* How many of the panels from `unit` on, before `end`, one register block takes: two where the level can and both are whole
+ * registers of one group that may be written as such. */
+static int64_t panels_at(const cvi_conv_plan *p, int64_t unit, int64_t end) {
+    int64_t panel = unit % panels_of(p), left = p->group_out - panel * 16;
+    bool two = p->kernels->micro32 != NULL && unit + 1 < end && panel + 1 < panels_of(p) &&
+               cvi_panel_width(p->group_out, panel + 1) == 16 && (p->groups == 1 || left >= 32);
+    return two ? 2 : 1;
+}
+
+static panel_work panel_of(const run_job *job, const worker_scratch *w, int64_t unit, int64_t end) {
     const cvi_conv_plan *p = job->plan;
     const cvi_conv_io *io = job->io;
     int64_t panels = panels_of(p), g = unit / panels, panel = unit % panels, first = panel * 16;
     panel_work k = {.width = cvi_panel_width(p->group_out, panel), .offset = g * p->group_in};
     k.valid = CVI_MIN(k.width, p->group_out - first);
+    if (panels_at(p, unit, end) == 2) {
+        k.width = 32;
+        k.valid = CVI_MIN(32, p->group_out - first);
+    }
     k.channel = g * p->group_out + first;
     k.weights = p->weights + job->phase->packed +
                 (g * cvi_conv_padded_out(p) + first) * job->phase->n_taps * p->group_in;
-    k.micro = k.width == 16 ? p->kernels->micro16 : p->kernels->micro8;
+    k.micro = k.width == 32 ? p->kernels->micro32 : k.width == 16 ? p->kernels->micro16 : p->kernels->micro8;
     k.aside = p->groups > 1 && k.valid != k.width;
     k.tile = (cvi_tile){.bias = w->bias, .clamp = io->clamp, .lo = io->lo, .hi = io->hi};
-    for (int64_t i = 0; i < 16; i++) {
+    for (int64_t i = 0; i < 32; i++) {
         w->bias[i] = io->bias != NULL && i < k.valid ? io->bias[k.channel + i] : 0.0F;
     }
     return k;
@@ -285,11 +301,11 @@ static void locate_pixels(const run_job *job, const worker_scratch *w, const til
     }
 }
 
-/* One panel for all pixels of a chunk. */
-static void run_unit(const run_job *job, const worker_scratch *w, int64_t unit, const tiling *cut,
-                     pixels all) {
+/* One panel, or two at once, for all pixels of a chunk; `end`: the chunk's last panel + 1. */
+static void run_unit(const run_job *job, const worker_scratch *w, int64_t unit, int64_t end,
+                     const tiling *cut, pixels all) {
     int64_t taps = job->phase->n_taps, done = 0;
-    panel_work k = panel_of(job, w, unit);
+    panel_work k = panel_of(job, w, unit, end);
     for (int64_t i = 0; i < cut->tiles; i++) {
         int64_t n = cut->size + (i < cut->longer ? 1 : 0);
         run_panel(job, w, &k, (pixels){all.first + done, n, all.line}, w->address + done * taps);
@@ -325,8 +341,8 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     tiling cut = tiling_of(end - begin, p->kernels->rows);
     pixels all = {begin, end - begin, line};
     locate_pixels(job, &w, &cut, all);
-    for (int64_t unit = first_unit; unit < last_unit; unit++) {
-        run_unit(job, &w, unit, &cut, all);
+    for (int64_t unit = first_unit; unit < last_unit; unit += panels_at(p, unit, last_unit)) {
+        run_unit(job, &w, unit, last_unit, &cut, all);
     }
     bool padded = job->io->clamp || p->groups > 1;
     if (last_unit == units && padded) {
@@ -348,7 +364,7 @@ static void run_depthwise_chunk(void *context, int64_t chunk, int worker) {
     int64_t line = chunk / job->line_blocks, begin = chunk % job->line_blocks * p->block;
     int64_t end = CVI_MIN(job->row_length, begin + p->block), channels = CVI_PITCH(p->in_c);
     worker_scratch w = scratch_of(p, io->scratch, worker);
-    tiling cut = tiling_of(end - begin, p->kernels->rows);
+    tiling cut = tiling_of(end - begin, p->kernels->grid_rows);
     write_distances(job, w.distance);
     memset(w.bias, 0, (size_t)channels * sizeof(float));
     if (io->bias != NULL) {

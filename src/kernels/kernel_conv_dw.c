@@ -81,7 +81,7 @@ static bool rectangle_of(const dw_job *job, int64_t n, int64_t y0, int64_t y1, i
 static void add_products(const dw_job *job, cvi_rectangle *at, int64_t channels, int64_t lanes, int64_t width,
                          float *sum) {
     if (width > 0) {
-        int64_t rows = job->kernels->rows;
+        int64_t rows = job->kernels->outer_rows;
         for (int64_t c = 0, n; c < channels; c += n, at->x += n) { /* 8 = 4 + 4, not 6 + 2 */
             int64_t blocks = (channels - c + rows - 1) / rows;
             n = (channels - c + blocks - 1) / blocks;

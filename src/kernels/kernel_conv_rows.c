@@ -127,9 +127,13 @@ static void run_row(const run_job *job, const float *const *address, int64_t til
     const cvi_phase *ph = &p->phases[0];
     const cvi_conv_io *io = job->io;
     int64_t taps = tap_rows(ph), channels = tap_columns(ph) * p->in_c;
-    for (int64_t panel = 0; panel * 16 < p->out_c; panel++) {
-        cvi_micro *const *micro =
-            cvi_panel_width(p->out_c, panel) == 16 ? p->kernels->micro16 : p->kernels->micro8;
+    for (int64_t panel = 0, step; panel * 16 < p->out_c; panel += step) {
+        bool two = p->kernels->micro32 != NULL && (panel + 1) * 16 < p->out_c &&
+                   cvi_panel_width(p->out_c, panel + 1) == 16;
+        step = two ? 2 : 1;
+        cvi_micro *const *micro = two                                      ? p->kernels->micro32
+                                  : cvi_panel_width(p->out_c, panel) == 16 ? p->kernels->micro16
+                                                                           : p->kernels->micro8;
         const float *weights = p->weights + ph->packed + panel * 16 * ph->n_taps * p->in_c;
         const float *const *at = address;
         cvi_tile tile = {.bias = bias + panel * 16,

@@ -48,7 +48,7 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     p->packed_floats = area * matrix_floats(p) + CVI_PACKED_TAIL;
     /* The 36 input matrices of a block should stay in a second-level cache, but a block must be tall enough to
      * use each weight it reads several times, the more so where the weights themselves overflow that cache. */
-    int64_t rows = p->kernels->rows, fit = 131072 / (area * CVI_PITCH(p->in_c));
+    int64_t rows = CVI_MIN(p->kernels->rows, 6), fit = 131072 / (area * CVI_PITCH(p->in_c));
     int64_t least = area * matrix_floats(p) > 1048576 ? 16 * rows : 8 * rows;
     int64_t want = CVI_MAX(least, CVI_MIN(fit, 16 * rows));
     /* Enough chunks for a common machine, as long as the weights that each reads again are near. */
@@ -58,7 +58,8 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t blocks = CVI_MAX((total + want - 1) / want, CVI_MIN(8, total / least_tiles));
     p->tiles = (total + blocks - 1) / blocks;
     int64_t parts = blocks >= 4 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (panels_of(p) + 1) / 2);
-    p->panels = (panels_of(p) + parts - 1) / parts; /* of a chunk: two at least */
+    p->panels = (panels_of(p) + parts - 1) / parts;                         /* of a chunk: two at least */
+    p->panels += p->kernels->micro32 != NULL && p->panels % 2 == 1 ? 1 : 0; /* they go two at a time */
     p->tile_channels = CVI_MIN(64, CVI_MIN(p->panels * 16, cvi_conv_padded_out(p)));
     p->block = blocks;
 }
@@ -123,16 +124,19 @@ static void transform_input(const run_job *job, const worker_scratch *w, int64_t
 
 /* The 36 (16) products for output channels of panels [panel, end). */
 static void multiply(const run_job *job, const worker_scratch *w, int64_t count, int64_t panel, int64_t end) {
-    static const float no_bias[16] = {0};
+    static const float no_bias[32] = {0};
     const cvi_conv_plan *p = job->plan;
     int64_t area = tile_size(p) * tile_size(p), pitch = CVI_PITCH(p->in_c), rows = p->kernels->rows;
     int64_t tiles = (count + rows - 1) / rows, small = count / tiles, longer = count % tiles;
     for (int64_t xi = 0; xi < area; xi++) {
         const float *v = w->v + xi * v_stride(p);
-        for (int64_t k = panel; k < end; k++) {
+        for (int64_t k = panel, step; k < end; k += step) {
+            bool two = p->kernels->micro32 != NULL && k + 1 < end && cvi_panel_width(p->out_c, k + 1) == 16;
+            step = two ? 2 : 1;
             const float *u = p->weights + xi * matrix_floats(p) + k * 16 * p->in_c;
-            cvi_micro *const *micro =
-                cvi_panel_width(p->out_c, k) == 16 ? p->kernels->micro16 : p->kernels->micro8;
+            cvi_micro *const *micro = two                                  ? p->kernels->micro32
+                                      : cvi_panel_width(p->out_c, k) == 16 ? p->kernels->micro16
+                                                                           : p->kernels->micro8;
             float *m = w->m + xi * m_stride(p) + (k - panel) * 16;
             for (int64_t t = 0, i = 0, n; t < count; t += n, i++) {
                 n = small + (i < longer ? 1 : 0);

@@ -8,7 +8,7 @@
 
 #include "kernels/kernels.h"
 
-#define CVI_MAX_ROWS 6 /* most pixels of a register block on any level */
+#define CVI_MAX_ROWS 16 /* most pixels of a register block on any level */
 
 enum { CVI_WINOGRAD_CHANNELS = 8 }; /* most input channels whose weights are transformed at once */
 
@@ -23,7 +23,8 @@ typedef struct cvi_tile {
 } cvi_tile;
 
 /* Register block of M pixels (M is fixed by the function) x 16 or 8 output channels:
- * sum over taps t < taps and channels c < channels of x[t*M + i][offset + c] * w[(t*channels + c)*width + j]. */
+ * sum over taps t < taps and channels c < channels of x[t*M + i][offset + c] * w[(t*channels + c)*width + j]. The block
+ * of 32 takes two panels of 16, the second taps*channels*16 floats behind the first. */
 typedef void cvi_micro(int64_t taps, int64_t channels, const float *const *x, int64_t offset, const float *w,
                        const cvi_tile *tile);
 /* Depthwise block of M pixels: out[i*pitch + c] = sum over t of x[t*M + i][c] * w[t*channels + c], for all
@@ -103,10 +104,12 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
 
 struct cvi_kernels {
     const char *name;
-    int rows;                                        /* register block height, 1..CVI_MAX_ROWS */
-    cvi_micro *const *micro16;                       /* [M], M = 1..rows */
-    cvi_micro *const *micro8;                        /* [M] */
-    cvi_micro_dw *const *depthwise;                  /* [M] */
+    int rows;                       /* height of micro32, micro16 and micro8, 1..CVI_MAX_ROWS */
+    int grid_rows, outer_rows;      /* the same of depthwise and grid; of outer16 and outer8 */
+    cvi_micro *const *micro32;      /* [M], two panels of 16 that follow each other; or NULL */
+    cvi_micro *const *micro16;      /* [M], M = 1..rows */
+    cvi_micro *const *micro8;       /* [M] */
+    cvi_micro_dw *const *depthwise; /* [M] */
     cvi_micro_grid *const (*grid)[CVI_MAX_ROWS + 1]; /* [cvi_grid_kind][M] */
     cvi_micro_outer *const *outer16;                 /* [M] */
     cvi_micro_outer *const *outer8;                  /* [M] */
@@ -119,8 +122,9 @@ struct cvi_kernels {
 
 extern const cvi_kernels cvi_kernels_portable;
 #if defined(__x86_64__) || defined(__i386__)
-#define CVI_HAVE_AVX2 1 /* compiled in (meson.build), used where the CPU has it */
+#define CVI_HAVE_X86 1 /* compiled in (meson.build), used where the CPU has it */
 extern const cvi_kernels cvi_kernels_avx2;
+extern const cvi_kernels cvi_kernels_avx512;
 #endif
 
 #endif

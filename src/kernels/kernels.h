@@ -18,11 +18,11 @@
 #define CVI_PITCH(C) (((C) + 7) & ~(int64_t)7)
 
 /* ---- CPU level (kernel_cpu.c) ----------------------------------------------------------------------
- * The best table this CPU can run; the environment variable CONVSCOPE_CPU=portable|avx2 chooses another
+ * The best table this CPU can run; the environment variable CONVSCOPE_CPU=portable|avx2|avx512 chooses another
  * one (an unknown or impossible name is ignored). The struct is in kernel_table.h. */
 typedef struct cvi_kernels cvi_kernels;
 const cvi_kernels *cvi_kernels_get(void);
-const char *cvi_kernels_name(const cvi_kernels *k); /* "portable", "avx2" */
+const char *cvi_kernels_name(const cvi_kernels *k); /* "portable", "avx2", "avx512" */
 
 /* ---- convolution (kernel_conv*.c) ------------------------------------------------------------------
  * The relation between x [N,C,H,W] and y [N,K,OH,OW] through weights [K,C/groups,R,S] (plain, row-major):

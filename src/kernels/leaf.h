@@ -8,22 +8,45 @@
 #include "kernels/leaf_simd.h"
 
 /* X once per row of a register block: named accumulators a0, a1, ... come from these lists. */
-#define ROWS1(X) X(0)
-#define ROWS2(X) ROWS1(X) X(1)
-#define ROWS3(X) ROWS2(X) X(2)
-#define ROWS4(X) ROWS3(X) X(3)
-#define ROWS5(X) ROWS4(X) X(4)
-#define ROWS6(X) ROWS5(X) X(5)
+#define ROWS1(X)  X(0)
+#define ROWS2(X)  ROWS1(X) X(1)
+#define ROWS3(X)  ROWS2(X) X(2)
+#define ROWS4(X)  ROWS3(X) X(3)
+#define ROWS5(X)  ROWS4(X) X(4)
+#define ROWS6(X)  ROWS5(X) X(5)
+#define ROWS7(X)  ROWS6(X) X(6)
+#define ROWS8(X)  ROWS7(X) X(7)
+#define ROWS9(X)  ROWS8(X) X(8)
+#define ROWS10(X) ROWS9(X) X(9)
+#define ROWS11(X) ROWS10(X) X(10)
+#define ROWS12(X) ROWS11(X) X(11)
+#define ROWS13(X) ROWS12(X) X(12)
+#define ROWS14(X) ROWS13(X) X(13)
+#define ROWS15(X) ROWS14(X) X(14)
+#define ROWS16(X) ROWS15(X) X(15)
+
+/* X(M, ROWSM) for every M of a level, e.g. CVI_EACH(CVI_LEAF_ROWS, X). */
+#define CVI_EACH_2(X)  X(1, ROWS1) X(2, ROWS2)
+#define CVI_EACH_6(X)  CVI_EACH_2(X) X(3, ROWS3) X(4, ROWS4) X(5, ROWS5) X(6, ROWS6)
+#define CVI_EACH_10(X) CVI_EACH_6(X) X(7, ROWS7) X(8, ROWS8) X(9, ROWS9) X(10, ROWS10)
+#define CVI_EACH_16(X)                                                                                       \
+    CVI_EACH_10(X) X(11, ROWS11) X(12, ROWS12) X(13, ROWS13) X(14, ROWS14) X(15, ROWS15) X(16, ROWS16)
+#define CVI_EACH(rows, X)   CVI_PASTE(CVI_EACH_, rows)(X)
+#define CVI_PASTE(a, b)     CVI_PASTE_NOW(a, b)
+#define CVI_PASTE_NOW(a, b) a##b
 
 /* The functions name_1 ... name_M of a level, indexed by M. */
-#if CVI_LEAF_ROWS == 6
-#define CVI_BLOCKS(name)                                                                                     \
-    { NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 }
-#else
-#define CVI_BLOCKS(name)                                                                                     \
-    { NULL, name##_1, name##_2 }
-#endif
+#define CVI_BLOCKS(rows, name)                                                                               \
+    { NULL, CVI_PASTE(CVI_NAMES_, rows)(name) }
+#define CVI_NAMES_2(name)  name##_1, name##_2
+#define CVI_NAMES_6(name)  CVI_NAMES_2(name), name##_3, name##_4, name##_5, name##_6
+#define CVI_NAMES_10(name) CVI_NAMES_6(name), name##_7, name##_8, name##_9, name##_10
+#define CVI_NAMES_16(name)                                                                                   \
+    CVI_NAMES_10(name), name##_11, name##_12, name##_13, name##_14, name##_15, name##_16
 
+#if CVI_WIDE
+extern cvi_micro *const CVI_LEAF(micro32)[CVI_MAX_ROWS + 1];
+#endif
 extern cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1];
 extern cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1];
 extern cvi_micro_dw *const CVI_LEAF(depthwise)[CVI_MAX_ROWS + 1];

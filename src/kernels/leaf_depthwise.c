@@ -2,22 +2,35 @@
  * leaf_depthwise.c - depthwise convolution: M neighbouring outputs of one row, eight channels at a time.
  * Neighbours share inputs, so each input is loaded once per kernel row and used by up to S outputs, and a row's S
  * weights stay in registers: about one load per two multiply-adds, where one output alone would need four. Kernel
- * rows outside the picture are left out by the caller; columns are not, those outputs take depthwise_border.
+ * rows outside the picture are left out by the caller; columns are not, those outputs take depthwise_border. A level
+ * with v16 does the same with sixteen channels, then with the eight that may be left: `vec` is the one or the other.
  */
 #include "kernels/leaf.h"
 
-CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
-    if (t->add != NULL) {
-        sum = v8_add(sum, v8_load(t->add + at));
+#define PUT_FUNCTION(V)                                                                                      \
+    CVI_INLINE void V##_put(const cvi_tile *t, int64_t at, V sum) {                                          \
+        if (t->add != NULL) {                                                                                \
+            sum = V##_add(sum, V##_load(t->add + at));                                                       \
+        }                                                                                                    \
+        if (t->clamp) {                                                                                      \
+            sum = V##_min(V##_all(t->hi), V##_max(V##_all(t->lo), sum));                                     \
+        }                                                                                                    \
+        V##_store(t->out + at, sum);                                                                         \
     }
-    if (t->clamp) {
-        sum = v8_min(v8_all(t->hi), v8_max(v8_all(t->lo), sum));
-    }
-    v8_store(t->out + at, sum);
-}
+PUT_FUNCTION(v8)
+#if CVI_WIDE
+PUT_FUNCTION(v16)
+#define LOAD_VEC(p)             _Generic((vec){0}, v8 : v8_load, v16 : v16_load)(p)
+#define MULTIPLY_ADD(sum, a, b) ((sum) = _Generic((sum), v8 : v8_fma, v16 : v16_fma)(a, b, sum))
+#define PUT_VEC(at, a)          _Generic((a), v8 : v8_put, v16 : v16_put)(tile, at, a)
+#else
+#define LOAD_VEC(p)             v8_load(p)
+#define MULTIPLY_ADD(sum, a, b) V8_ACCUMULATE(sum, a, b)
+#define PUT_VEC(at, a)          v8_put(tile, at, a)
+#endif
 
-#define START(i) v8 a##i = v8_load(tile->bias + c);
-#define PUT(i)   put(tile, (i)*tile->pitch + c, a##i);
+#define START(i) vec a##i = LOAD_VEC(tile->bias + c);
+#define PUT(i)   PUT_VEC((i)*tile->pitch + c, a##i);
 
 /* Input number k of a kernel row meets weight k - i*STRIDE of output i, if there is one. All of it is decided by the
  * compiler: k, M, S and STRIDE are constants. */
@@ -25,13 +38,13 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     ((n) == 0 ? w0 : (n) == 1 ? w1 : (n) == 2 ? w2 : (n) == 3 ? w3 : (n) == 4 ? w4 : (n) == 5 ? w5 : w6)
 #define MEET(i)                                                                                              \
     if (k - (i)*stride >= 0 && k - (i)*stride < size) {                                                      \
-        V8_ACCUMULATE(a##i, v, WEIGHT(k - (i)*stride));                                                      \
+        MULTIPLY_ADD(a##i, v, WEIGHT(k - (i)*stride));                                                       \
     }
 #define INPUT(ROWS, number)                                                                                  \
     {                                                                                                        \
         enum { k = number };                                                                                 \
         if (k < (outputs - 1) * stride + size) {                                                             \
-            v8 v = v8_load(p);                                                                               \
+            const vec v = LOAD_VEC(p);                                                                       \
             p += g->x_step;                                                                                  \
             ROWS(MEET)                                                                                       \
         }                                                                                                    \
@@ -53,50 +66,59 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     INPUT(ROWS, 13)                                                                                          \
     INPUT(ROWS, 14)
 
-#define LOAD(n) ((n) < size ? v8_load(w + (n)*g->w_step) : v8_zero())
+#define LOAD(n) const vec w##n = LOAD_VEC(w + ((n) < size ? (n) : 0) * g->w_step);
 
+#define CHANNELS(ROWS)                                                                                       \
+    for (; c + lanes <= g->channels; c += lanes) {                                                           \
+        const float *row = x + c, *w = g->w + c;                                                             \
+        ROWS(START)                                                                                          \
+        for (int64_t r = 0; r < g->rows; r++, row += g->x_row, w += size * g->w_step) {                      \
+            const float *p = row;                                                                            \
+            ROWS7(LOAD)                                                                                      \
+            INPUTS(ROWS)                                                                                     \
+        }                                                                                                    \
+        ROWS(PUT)                                                                                            \
+    }
+#if CVI_WIDE
+#define SIXTEEN(ROWS)                                                                                        \
+    {                                                                                                        \
+        typedef v16 vec;                                                                                     \
+        enum { lanes = 16 };                                                                                 \
+        CHANNELS(ROWS)                                                                                       \
+    }
+#else
+#define SIXTEEN(ROWS)
+#endif
 #define GRID(M, ROWS, S, STRIDE)                                                                             \
     static void grid_##S##_##STRIDE##_##M(const cvi_grid *g, const float *x, const cvi_tile *tile) {         \
         enum { outputs = M, size = S, stride = STRIDE };                                                     \
-        for (int64_t c = 0; c < g->channels; c += 8) {                                                       \
-            const float *row = x + c, *w = g->w + c;                                                         \
-            ROWS(START)                                                                                      \
-            for (int64_t r = 0; r < g->rows; r++, row += g->x_row, w += size * g->w_step) {                  \
-                const float *p = row;                                                                        \
-                const v8 w0 = LOAD(0), w1 = LOAD(1), w2 = LOAD(2), w3 = LOAD(3), w4 = LOAD(4), w5 = LOAD(5), \
-                         w6 = LOAD(6);                                                                       \
-                INPUTS(ROWS)                                                                                 \
-            }                                                                                                \
-            ROWS(PUT)                                                                                        \
-        }                                                                                                    \
+        int64_t c = 0;                                                                                       \
+        SIXTEEN(ROWS)                                                                                        \
+        typedef v8 vec;                                                                                      \
+        enum { lanes = 8 };                                                                                  \
+        CHANNELS(ROWS)                                                                                       \
     }
 
-#if CVI_LEAF_ROWS == 6
-#define ALL(S, STRIDE)                                                                                       \
-    GRID(1, ROWS1, S, STRIDE)                                                                                \
-    GRID(2, ROWS2, S, STRIDE)                                                                                \
-    GRID(3, ROWS3, S, STRIDE)                                                                                \
-    GRID(4, ROWS4, S, STRIDE)                                                                                \
-    GRID(5, ROWS5, S, STRIDE)                                                                                \
-    GRID(6, ROWS6, S, STRIDE)
-#else
-#define ALL(S, STRIDE)                                                                                       \
-    GRID(1, ROWS1, S, STRIDE)                                                                                \
-    GRID(2, ROWS2, S, STRIDE)
-#endif
-ALL(1, 1)
-ALL(2, 1)
-ALL(3, 1)
-ALL(3, 2)
-ALL(5, 1)
-ALL(5, 2)
-ALL(7, 1)
+#define GRID_1_1(M, ROWS) GRID(M, ROWS, 1, 1)
+CVI_EACH(CVI_LEAF_GRID, GRID_1_1)
+#define GRID_2_1(M, ROWS) GRID(M, ROWS, 2, 1)
+CVI_EACH(CVI_LEAF_GRID, GRID_2_1)
+#define GRID_3_1(M, ROWS) GRID(M, ROWS, 3, 1)
+CVI_EACH(CVI_LEAF_GRID, GRID_3_1)
+#define GRID_3_2(M, ROWS) GRID(M, ROWS, 3, 2)
+CVI_EACH(CVI_LEAF_GRID, GRID_3_2)
+#define GRID_5_1(M, ROWS) GRID(M, ROWS, 5, 1)
+CVI_EACH(CVI_LEAF_GRID, GRID_5_1)
+#define GRID_5_2(M, ROWS) GRID(M, ROWS, 5, 2)
+CVI_EACH(CVI_LEAF_GRID, GRID_5_2)
+#define GRID_7_1(M, ROWS) GRID(M, ROWS, 7, 1)
+CVI_EACH(CVI_LEAF_GRID, GRID_7_1)
 
+#define BLOCKS(name) CVI_BLOCKS(CVI_LEAF_GRID, name)
 cvi_micro_grid *const CVI_LEAF(grid)[CVI_N_GRIDS][CVI_MAX_ROWS + 1] = {
-    [CVI_GRID_1] = CVI_BLOCKS(grid_1_1), [CVI_GRID_2] = CVI_BLOCKS(grid_2_1),
-    [CVI_GRID_3] = CVI_BLOCKS(grid_3_1), [CVI_GRID_3_2] = CVI_BLOCKS(grid_3_2),
-    [CVI_GRID_5] = CVI_BLOCKS(grid_5_1), [CVI_GRID_5_2] = CVI_BLOCKS(grid_5_2),
-    [CVI_GRID_7] = CVI_BLOCKS(grid_7_1),
+    [CVI_GRID_1] = BLOCKS(grid_1_1),   [CVI_GRID_2] = BLOCKS(grid_2_1), [CVI_GRID_3] = BLOCKS(grid_3_1),
+    [CVI_GRID_3_2] = BLOCKS(grid_3_2), [CVI_GRID_5] = BLOCKS(grid_5_1), [CVI_GRID_5_2] = BLOCKS(grid_5_2),
+    [CVI_GRID_7] = BLOCKS(grid_7_1),
 };
 
 /* One output of which only `columns` taps of each row are inside: g->w at the first of them, `size` weights a row. */
@@ -111,6 +133,36 @@ void CVI_LEAF(depthwise_border)(const cvi_grid *g, int64_t columns, int64_t size
                 V8_ACCUMULATE(a, v, weight);
             }
         }
-        put(tile, c, a);
+        v8_put(tile, c, a);
     }
 }
+
+/* Any other taps: eight channels of M pixels, addresses as in leaf_micro.c; memory bound, so the pointers are simply loaded again per channel
+ * block. */
+#define STARTDW(i) v8 a##i = bias;
+#define ADDDW(i)                                                                                             \
+    {                                                                                                        \
+        v8 v = v8_load(p[i] + c);                                                                            \
+        V8_ACCUMULATE(a##i, v, wt);                                                                          \
+    }
+#define PUTDW(i) v8_put(tile, (i)*tile->pitch + c, a##i);
+
+#define MICRODW(M, ROWS)                                                                                     \
+    static void depthwise_##M(int64_t taps, int64_t channels, const float *const *x, const float *w,         \
+                              const cvi_tile *tile) {                                                        \
+        for (int64_t c = 0; c < channels; c += 8) {                                                          \
+            v8 bias = v8_load(tile->bias + c);                                                               \
+            const float *const *p = x;                                                                       \
+            const float *wc = w + c;                                                                         \
+            ROWS(STARTDW)                                                                                    \
+            for (int64_t t = 0; t < taps; t++, p += M, wc += channels) {                                     \
+                v8 wt = v8_load(wc);                                                                         \
+                ROWS(ADDDW)                                                                                  \
+            }                                                                                                \
+            ROWS(PUTDW)                                                                                      \
+        }                                                                                                    \
+    }
+
+CVI_EACH(CVI_LEAF_GRID, MICRODW)
+
+cvi_micro_dw *const CVI_LEAF(depthwise)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_GRID, depthwise);

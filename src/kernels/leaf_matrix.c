@@ -3,7 +3,7 @@
  */
 #include "kernels/leaf.h"
 
-#if defined(CVI_LEVEL_AVX2)
+#if defined(CVI_LEVEL_AVX2) || defined(CVI_LEVEL_AVX512)
 static void transpose_8x8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
     v8 r[8], s[8];
     for (int i = 0; i < 8; i++) {

@@ -113,42 +113,8 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
         ROWS(PUT8)                                                                                           \
     }
 
-/* Depthwise: eight channels of M pixels; memory bound, so the pointers are simply loaded again per channel
- * block. */
-#define STARTDW(i) v8 a##i = bias;
-#define ADDDW(i)                                                                                             \
-    {                                                                                                        \
-        v8 v = v8_load(p[i] + c);                                                                            \
-        V8_ACCUMULATE(a##i, v, wt);                                                                          \
-    }
-#define PUTDW(i) put(tile, (i)*tile->pitch + c, a##i);
+#define BLOCKS(M, ROWS) MICRO16(M, ROWS) MICRO8(M, ROWS)
+CVI_EACH(CVI_LEAF_ROWS, BLOCKS)
 
-#define MICRODW(M, ROWS)                                                                                     \
-    static void depthwise_##M(int64_t taps, int64_t channels, const float *const *x, const float *w,         \
-                              const cvi_tile *tile) {                                                        \
-        for (int64_t c = 0; c < channels; c += 8) {                                                          \
-            v8 bias = v8_load(tile->bias + c);                                                               \
-            const float *const *p = x;                                                                       \
-            const float *wc = w + c;                                                                         \
-            ROWS(STARTDW)                                                                                    \
-            for (int64_t t = 0; t < taps; t++, p += M, wc += channels) {                                     \
-                v8 wt = v8_load(wc);                                                                         \
-                ROWS(ADDDW)                                                                                  \
-            }                                                                                                \
-            ROWS(PUTDW)                                                                                      \
-        }                                                                                                    \
-    }
-
-#define ALL(M, ROWS) MICRO16(M, ROWS) MICRO8(M, ROWS) MICRODW(M, ROWS)
-ALL(1, ROWS1)
-ALL(2, ROWS2)
-#if CVI_LEAF_ROWS == 6
-ALL(3, ROWS3)
-ALL(4, ROWS4)
-ALL(5, ROWS5)
-ALL(6, ROWS6)
-#endif
-
-cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(micro16);
-cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(micro8);
-cvi_micro_dw *const CVI_LEAF(depthwise)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(depthwise);
+cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_ROWS, micro16);
+cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_ROWS, micro8);

@@ -4,6 +4,13 @@
  */
 #include "kernels/leaf.h"
 
+#if CVI_WIDE
+#define DY16       v16 dy0 = v16_load(dy);
+#define LOAD16(i)  v16 a##i = v16_load(sum + (i)*16);
+#define ADD16(i)   V16_ACCUMULATE_ALL(a##i, dy0, x[i]);
+#define STORE16(i) v16_store(sum + (i)*16, a##i);
+#else
+#define DY16      v8 dy0 = v8_load(dy), dy1 = v8_load(dy + 8);
 #define LOAD16(i) v8 a##i = v8_load(sum + (i)*16), b##i = v8_load(sum + (i)*16 + 8);
 #define ADD16(i)                                                                                             \
     {                                                                                                        \
@@ -14,6 +21,7 @@
 #define STORE16(i)                                                                                           \
     v8_store(sum + (i)*16, a##i);                                                                            \
     v8_store(sum + (i)*16 + 8, b##i);
+#endif
 
 #define LOAD8(i) v8 a##i = v8_load(sum + (i)*16);
 #define ADD8(i)                                                                                              \
@@ -30,8 +38,7 @@
             const float *x = at->x + r * at->x_row, *dy = at->dy + r * at->dy_row;                           \
             const int64_t x_step = at->x_step, dy_step = at->dy_step;                                        \
             for (int64_t n = at->columns; n > 0; n--, x += x_step, dy += dy_step) {                          \
-                v8 dy0 = v8_load(dy), dy1 = v8_load(dy + 8);                                                 \
-                ROWS(ADD16)                                                                                  \
+                DY16 ROWS(ADD16)                                                                             \
             }                                                                                                \
         }                                                                                                    \
         ROWS(STORE16)                                                                                        \
@@ -49,17 +56,10 @@
         ROWS(STORE8)                                                                                         \
     }
 
-OUTER(1, ROWS1)
-OUTER(2, ROWS2)
-#if CVI_LEAF_ROWS == 6
-OUTER(3, ROWS3)
-OUTER(4, ROWS4)
-OUTER(5, ROWS5)
-OUTER(6, ROWS6)
-#endif
+CVI_EACH(CVI_LEAF_OUTER, OUTER)
 
-cvi_micro_outer *const CVI_LEAF(outer16)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(outer16);
-cvi_micro_outer *const CVI_LEAF(outer8)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(outer8);
+cvi_micro_outer *const CVI_LEAF(outer16)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_OUTER, outer16);
+cvi_micro_outer *const CVI_LEAF(outer8)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_OUTER, outer8);
 
 /* Depthwise: sum[c] += sum over positions of x[c] * dy[c], channels a multiple of 8. */
 void CVI_LEAF(outer_depthwise)(const cvi_rectangle *at, int64_t channels, float *sum) {

@@ -2,7 +2,8 @@
  * leaf_simd.h (internal to leaf_*.c) - eight floats at a time, on any CPU.
  * The portable level is two of the compiler's own 128-bit vectors, which every target has or lowers well (SSE,
  * NEON, WebAssembly, plain scalars); one 256-bit vector there makes gcc go through memory. The AVX2 level adds
- * fused multiply-add. Everything is a function, never an operator, so that v8 can be a struct.
+ * fused multiply-add, the AVX-512 level twice the registers and, beside v8, v16: sixteen floats at a time.
+ * Everything is a function, never an operator, so that v8 can be a struct.
  */
 #ifndef CVI_LEAF_SIMD_H
 #define CVI_LEAF_SIMD_H
@@ -12,18 +13,35 @@
 
 #define CVI_INLINE static inline __attribute__((always_inline, unused))
 
-#if defined(CVI_LEVEL_AVX2)
+/* Each level says how tall its blocks are: CVI_LEAF_ROWS (leaf_micro*.c), CVI_LEAF_GRID (leaf_depthwise.c), CVI_LEAF_OUTER
+ * (leaf_outer.c); CVI_WIDE: it has v16. */
+#if defined(CVI_LEVEL_AVX2) || defined(CVI_LEVEL_AVX512)
 
 #include <immintrin.h>
+#if defined(CVI_LEVEL_AVX512)
+#define CVI_LEAF(name) cvi_avx512_##name
+#define CVI_LEAF_ROWS  10 /* 10 x 2 accumulators as wide as a panel, two weights and a pixel in 32 */
+#define CVI_LEAF_GRID  6
+#define CVI_LEAF_OUTER 16
+#define CVI_WIDE       1
+#else
 #define CVI_LEAF(name) cvi_avx2_##name
 #define CVI_LEAF_ROWS  6 /* 6 x 2 accumulators, two weights and a pixel in 16 registers */
+#define CVI_LEAF_GRID  6
+#define CVI_LEAF_OUTER 6
+#define CVI_WIDE       0
+#endif
 
 typedef __m256 v8;
 typedef __m256i v8i; /* eight int32; as a mask every lane is 0 or -1 */
 
-/* sum += a*b for the register blocks. Written as the instruction itself: left free to choose which operand is
- * overwritten, gcc 12 copies accumulators about and runs out of registers. */
+/* sum += a*b for the register blocks. With 16 registers written as the instruction itself: left free to choose which operand
+ * is overwritten, gcc 12 copies accumulators about and runs out of registers. With 32 it is the better one to choose. */
+#if CVI_WIDE
+#define V8_ACCUMULATE(sum, a, b) ((sum) = _mm256_fmadd_ps(a, b, sum))
+#else
 #define V8_ACCUMULATE(sum, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b))
+#endif
 
 CVI_INLINE v8 v8_all(float x) {
     return _mm256_set1_ps(x);
@@ -116,15 +134,64 @@ CVI_INLINE v8 v8_from_int(v8i a) {
     return _mm256_cvtepi32_ps(a);
 }
 
+#if CVI_WIDE
+typedef __m512 v16;
+#define V16_ACCUMULATE(sum, a, b) ((sum) = _mm512_fmadd_ps(a, b, sum))
+/* sum += a * (the number x in memory, in all lanes) */
+#define V16_ACCUMULATE_ALL(sum, a, x) __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(x))
+#define V8_ACCUMULATE_ALL(sum, a, x)  __asm__("vfmadd231ps %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(a), "m"(x))
+
+CVI_INLINE v16 v16_all(float x) {
+    return _mm512_set1_ps(x);
+}
+CVI_INLINE v16 v16_zero(void) {
+    return _mm512_setzero_ps();
+}
+CVI_INLINE v16 v16_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+CVI_INLINE void v16_store(float *p, v16 v) {
+    _mm512_storeu_ps(p, v);
+}
+CVI_INLINE v16 v16_add(v16 a, v16 b) {
+    return _mm512_add_ps(a, b);
+}
+CVI_INLINE v16 v16_sub(v16 a, v16 b) {
+    return _mm512_sub_ps(a, b);
+}
+CVI_INLINE v16 v16_mul(v16 a, v16 b) {
+    return _mm512_mul_ps(a, b);
+}
+/* a*b + c, and c - a*b */
+CVI_INLINE v16 v16_fma(v16 a, v16 b, v16 c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+CVI_INLINE v16 v16_fnma(v16 a, v16 b, v16 c) {
+    return _mm512_fnmadd_ps(a, b, c);
+}
+/* Both return x where x or the limit is NaN, as v8_max. */
+CVI_INLINE v16 v16_max(v16 limit, v16 x) {
+    return _mm512_max_ps(limit, x);
+}
+CVI_INLINE v16 v16_min(v16 limit, v16 x) {
+    return _mm512_min_ps(limit, x);
+}
+#endif
+
 #else
 
 #include <math.h>
 #define CVI_LEAF(name) cvi_portable_##name
 #if defined(__aarch64__)
-#define CVI_LEAF_ROWS 6 /* 32 registers of 128 bits */
+#define CVI_LEAF_ROWS  6 /* 32 registers of 128 bits */
+#define CVI_LEAF_GRID  6
+#define CVI_LEAF_OUTER 6
 #else
-#define CVI_LEAF_ROWS 2 /* 16 of them */
+#define CVI_LEAF_ROWS  2 /* 16 of them */
+#define CVI_LEAF_GRID  2
+#define CVI_LEAF_OUTER 2
 #endif
+#define CVI_WIDE 0
 
 typedef float v4 __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));

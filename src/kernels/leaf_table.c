@@ -3,7 +3,10 @@
  */
 #include "kernels/leaf.h"
 
-#if defined(CVI_LEVEL_AVX2)
+#if defined(CVI_LEVEL_AVX512)
+#define TABLE      cvi_kernels_avx512
+#define LEVEL_NAME "avx512"
+#elif defined(CVI_LEVEL_AVX2)
 #define TABLE      cvi_kernels_avx2
 #define LEVEL_NAME "avx2"
 #else
@@ -13,6 +16,11 @@
 
 const cvi_kernels TABLE = {.name = LEVEL_NAME,
                            .rows = CVI_LEAF_ROWS,
+                           .grid_rows = CVI_LEAF_GRID,
+                           .outer_rows = CVI_LEAF_OUTER,
+#if CVI_WIDE
+                           .micro32 = CVI_LEAF(micro32),
+#endif
                            .micro16 = CVI_LEAF(micro16),
                            .micro8 = CVI_LEAF(micro8),
                            .depthwise = CVI_LEAF(depthwise),

@@ -1,33 +1,48 @@
 /* SPDX-License-Identifier: MIT
  * leaf_winograd.c - the three transforms of Winograd's minimal filtering, F(4x4,3x3) and F(2x2,3x3), eight channels
- * at a time (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): weights U = G g G^T, input
+ * (sixteen where the level has them) at a time (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): weights U = G g G^T, input
  * V = B^T d B, output A^T M A. One-dimensional steps are written once and applied to columns, then to rows.
  */
 #include "kernels/leaf.h"
 
 /* ---- one dimension; elements lie `st` vectors apart --------------------------------------------------- */
 
-CVI_INLINE void input_4(const v8 *d, int st, v8 *o, int so) {
-    const v8 two = v8_all(2), four = v8_all(4), five = v8_all(5);
-    v8 d0 = d[0], d1 = d[st], d2 = d[2 * st], d3 = d[3 * st], d4 = d[4 * st], d5 = d[5 * st];
-    v8 a = v8_fnma(four, d2, d4), b = v8_fnma(four, d1, d3);
-    v8 c = v8_sub(d4, d2), e = v8_mul(two, v8_sub(d3, d1));
-    o[0] = v8_fma(four, d0, v8_fnma(five, d2, d4));
-    o[so] = v8_add(a, b);
-    o[2 * so] = v8_sub(a, b);
-    o[3 * so] = v8_add(c, e);
-    o[4 * so] = v8_sub(c, e);
-    o[5 * so] = v8_fma(four, d1, v8_fnma(five, d3, d5));
-}
-
-CVI_INLINE void output_4(const v8 *m, int st, v8 *o, int so) {
-    v8 p = v8_add(m[st], m[2 * st]), q = v8_sub(m[st], m[2 * st]);
-    v8 r = v8_add(m[3 * st], m[4 * st]), s = v8_sub(m[3 * st], m[4 * st]);
-    o[0] = v8_add(m[0], v8_add(p, r));
-    o[so] = v8_fma(v8_all(2), s, q);
-    o[2 * so] = v8_fma(v8_all(4), r, p);
-    o[3 * so] = v8_add(m[5 * st], v8_fma(v8_all(8), s, q));
-}
+#define STEPS(V)                                                                                             \
+    CVI_INLINE void V##_input_4(const V *d, int st, V *o, int so) {                                          \
+        const V two = V##_all(2), four = V##_all(4), five = V##_all(5);                                      \
+        V d0 = d[0], d1 = d[st], d2 = d[2 * st], d3 = d[3 * st], d4 = d[4 * st], d5 = d[5 * st];             \
+        V a = V##_fnma(four, d2, d4), b = V##_fnma(four, d1, d3);                                            \
+        V c = V##_sub(d4, d2), e = V##_mul(two, V##_sub(d3, d1));                                            \
+        o[0] = V##_fma(four, d0, V##_fnma(five, d2, d4));                                                    \
+        o[so] = V##_add(a, b);                                                                               \
+        o[2 * so] = V##_sub(a, b);                                                                           \
+        o[3 * so] = V##_add(c, e);                                                                           \
+        o[4 * so] = V##_sub(c, e);                                                                           \
+        o[5 * so] = V##_fma(four, d1, V##_fnma(five, d3, d5));                                               \
+    }                                                                                                        \
+    CVI_INLINE void V##_output_4(const V *m, int st, V *o, int so) {                                         \
+        V p = V##_add(m[st], m[2 * st]), q = V##_sub(m[st], m[2 * st]);                                      \
+        V r = V##_add(m[3 * st], m[4 * st]), s = V##_sub(m[3 * st], m[4 * st]);                              \
+        o[0] = V##_add(m[0], V##_add(p, r));                                                                 \
+        o[so] = V##_fma(V##_all(2), s, q);                                                                   \
+        o[2 * so] = V##_fma(V##_all(4), r, p);                                                               \
+        o[3 * so] = V##_add(m[5 * st], V##_fma(V##_all(8), s, q));                                           \
+    }                                                                                                        \
+    CVI_INLINE void V##_input_2(const V *d, int st, V *o, int so) {                                          \
+        V d0 = d[0], d1 = d[st], d2 = d[2 * st], d3 = d[3 * st];                                             \
+        o[0] = V##_sub(d0, d2);                                                                              \
+        o[so] = V##_add(d1, d2);                                                                             \
+        o[2 * so] = V##_sub(d2, d1);                                                                         \
+        o[3 * so] = V##_sub(d1, d3);                                                                         \
+    }                                                                                                        \
+    CVI_INLINE void V##_output_2(const V *m, int st, V *o, int so) {                                         \
+        o[0] = V##_add(m[0], V##_add(m[st], m[2 * st]));                                                     \
+        o[so] = V##_sub(V##_sub(m[st], m[2 * st]), m[3 * st]);                                               \
+    }
+STEPS(v8)
+#if CVI_WIDE
+STEPS(v16)
+#endif
 
 CVI_INLINE void weights_4(const v8 *g, int st, v8 *o, int so) {
     v8 g0 = g[0], g1 = g[st], g2 = g[2 * st];
@@ -40,19 +55,6 @@ CVI_INLINE void weights_4(const v8 *g, int st, v8 *o, int so) {
     o[3 * so] = v8_add(outer, inner);
     o[4 * so] = v8_sub(outer, inner);
     o[5 * so] = g2;
-}
-
-CVI_INLINE void input_2(const v8 *d, int st, v8 *o, int so) {
-    v8 d0 = d[0], d1 = d[st], d2 = d[2 * st], d3 = d[3 * st];
-    o[0] = v8_sub(d0, d2);
-    o[so] = v8_add(d1, d2);
-    o[2 * so] = v8_sub(d2, d1);
-    o[3 * so] = v8_sub(d1, d3);
-}
-
-CVI_INLINE void output_2(const v8 *m, int st, v8 *o, int so) {
-    o[0] = v8_add(m[0], v8_add(m[st], m[2 * st]));
-    o[so] = v8_sub(v8_sub(m[st], m[2 * st]), m[3 * st]);
 }
 
 CVI_INLINE void weights_2(const v8 *g, int st, v8 *o, int so) {
@@ -76,80 +78,93 @@ CVI_INLINE void copy_out(const float *from, int64_t n, bool stream, float *to) {
 
 /* ---- two dimensions: T x T tile elements, O x O outputs ------------------------------------------------ */
 
-#define TRANSFORMS(O, T)                                                                                            \
-    /* d: T*T pixels; v[xi*stride + c] for xi < T*T. Channels a multiple of 8. */                                   \
-    void CVI_LEAF(winograd_input_##O)(int64_t channels, const float *const *d, float *v, int64_t stride) {          \
-        for (int64_t c = 0; c < channels; c += 8) {                                                                 \
-            v8 in[T * T], half[T * T], out[T];                                                                      \
-            for (int i = 0; i < T * T; i++) {                                                                       \
-                in[i] = v8_load(d[i] + c);                                                                          \
-            }                                                                                                       \
-            for (int j = 0; j < T; j++) {                                                                           \
-                input_##O(in + j, T, half + j, T);                                                                  \
-            }                                                                                                       \
-            for (int i = 0; i < T; i++) {                                                                           \
-                input_##O(half + i * T, 1, out, 1);                                                                 \
-                for (int j = 0; j < T; j++) {                                                                       \
-                    v8_store(v + (i * T + j) * stride + c, out[j]);                                                 \
-                }                                                                                                   \
-            }                                                                                                       \
-        }                                                                                                           \
-    }                                                                                                               \
-    /* m[xi*stride + c] -> rows x columns outputs (at most O x O); tile->out, tile->add at (0,0), pixels        \
-     * tile->pitch and rows row_pitch apart; bias has `channels` numbers. */   \
-    void CVI_LEAF(winograd_output_##O)(int64_t channels, const float *m, int64_t stride, int64_t rows,              \
-                                       int64_t columns, int64_t row_pitch, const cvi_tile *tile) {                  \
-        const v8 lo = v8_all(tile->lo), hi = v8_all(tile->hi);                                                      \
-        for (int64_t c = 0; c < channels; c += 8) {                                                                 \
-            v8 in[T * T], half[O * T], out[O * O], bias = v8_load(tile->bias + c);                                  \
-            for (int i = 0; i < T * T; i++) {                                                                       \
-                in[i] = v8_load(m + i * stride + c);                                                                \
-            }                                                                                                       \
-            for (int j = 0; j < T; j++) {                                                                           \
-                output_##O(in + j, T, half + j, T);                                                                 \
-            }                                                                                                       \
-            for (int i = 0; i < O; i++) {                                                                           \
-                output_##O(half + i * T, 1, out + i * O, 1);                                                        \
-            }                                                                                                       \
-            for (int64_t i = 0; i < rows; i++) {                                                                    \
-                for (int64_t j = 0; j < columns; j++) {                                                             \
-                    int64_t at = i * row_pitch + j * tile->pitch + c;                                               \
-                    v8 y = v8_add(out[i * O + j], bias);                                                            \
-                    if (tile->add != NULL) {                                                                        \
-                        y = v8_add(y, v8_load(tile->add + at));                                                     \
-                    }                                                                                               \
-                    if (tile->clamp) {                                                                              \
-                        y = v8_min(hi, v8_max(lo, y));                                                              \
-                    }                                                                                               \
-                    v8_store(tile->out + at, y);                                                                    \
-                }                                                                                                   \
-            }                                                                                                       \
-        }                                                                                                           \
-    }                                                                                                               \
+/* Channels from c on as far as whole vectors of them go. */
+#define INPUT(V, lanes, O, T)                                                                                \
+    for (; c + lanes <= channels; c += lanes) {                                                              \
+        V in[T * T], half[T * T], out[T];                                                                    \
+        for (int i = 0; i < T * T; i++) {                                                                    \
+            in[i] = V##_load(d[i] + c);                                                                      \
+        }                                                                                                    \
+        for (int j = 0; j < T; j++) {                                                                        \
+            V##_input_##O(in + j, T, half + j, T);                                                           \
+        }                                                                                                    \
+        for (int i = 0; i < T; i++) {                                                                        \
+            V##_input_##O(half + i * T, 1, out, 1);                                                          \
+            for (int j = 0; j < T; j++) {                                                                    \
+                V##_store(v + (i * T + j) * stride + c, out[j]);                                             \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+#define OUTPUT(V, lanes, O, T)                                                                               \
+    for (; c + lanes <= channels; c += lanes) {                                                              \
+        const V lo = V##_all(tile->lo), hi = V##_all(tile->hi);                                              \
+        V in[T * T], half[O * T], out[O * O], bias = V##_load(tile->bias + c);                               \
+        for (int i = 0; i < T * T; i++) {                                                                    \
+            in[i] = V##_load(m + i * stride + c);                                                            \
+        }                                                                                                    \
+        for (int j = 0; j < T; j++) {                                                                        \
+            V##_output_##O(in + j, T, half + j, T);                                                          \
+        }                                                                                                    \
+        for (int i = 0; i < O; i++) {                                                                        \
+            V##_output_##O(half + i * T, 1, out + i * O, 1);                                                 \
+        }                                                                                                    \
+        for (int64_t i = 0; i < rows; i++) {                                                                 \
+            for (int64_t j = 0; j < columns; j++) {                                                          \
+                int64_t at = i * row_pitch + j * tile->pitch + c;                                            \
+                V y = V##_add(out[i * O + j], bias);                                                         \
+                if (tile->add != NULL) {                                                                     \
+                    y = V##_add(y, V##_load(tile->add + at));                                                \
+                }                                                                                            \
+                if (tile->clamp) {                                                                           \
+                    y = V##_min(hi, V##_max(lo, y));                                                         \
+                }                                                                                            \
+                V##_store(tile->out + at, y);                                                                \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+#if CVI_WIDE
+#define VECTORS(STEP, O, T) STEP(v16, 16, O, T) STEP(v8, 8, O, T)
+#else
+#define VECTORS(STEP, O, T) STEP(v8, 8, O, T)
+#endif
+
+#define TRANSFORMS(O, T)                                                                                                   \
+    /* d: T*T pixels; v[xi*stride + c] for xi < T*T. Channels a multiple of 8. */                                          \
+    void CVI_LEAF(winograd_input_##O)(int64_t channels, const float *const *d, float *v, int64_t stride) {                 \
+        int64_t c = 0;                                                                                                     \
+        VECTORS(INPUT, O, T)                                                                                               \
+    }                                                                                                                      \
+    /* m[xi*stride + c] -> rows x columns outputs (at most O x O); tile->out, tile->add at (0,0), pixels tile->pitch and \
+     * rows row_pitch apart; bias has `channels` numbers. */ \
+    void CVI_LEAF(winograd_output_##O)(int64_t channels, const float *m, int64_t stride, int64_t rows,                     \
+                                       int64_t columns, int64_t row_pitch, const cvi_tile *tile) {                         \
+        int64_t c = 0;                                                                                                     \
+        VECTORS(OUTPUT, O, T)                                                                                              \
+    }                                                                                                                      \
     /* g[(c*9 + tap)*16 + k] -> u[xi*stride + c*width + k], c < channels, k < width (8 or 16). The results of     \
-     * all channels wait in a buffer, so that each of the T*T far-apart places gets whole cache lines. */ \
-    void CVI_LEAF(winograd_weights_##O)(int64_t channels, int64_t width, const float *g,                            \
-                                        const int64_t order[9], bool stream, float *u, int64_t stride) {            \
-        float buffer[T * T][CVI_WINOGRAD_CHANNELS * 16];                                                            \
-        for (int64_t i = 0; i < channels * width; i += 8) {                                                         \
-            v8 in[9], half[T * 3], out[T];                                                                          \
-            for (int t = 0; t < 9; t++) {                                                                           \
-                in[t] = v8_load(g + (i / width * 9 + order[t]) * 16 + i % width);                                   \
-            }                                                                                                       \
-            for (int j = 0; j < 3; j++) {                                                                           \
-                weights_##O(in + j, 3, half + j, 3);                                                                \
-            }                                                                                                       \
-            for (int y = 0; y < T; y++) {                                                                           \
-                weights_##O(half + y * 3, 1, out, 1);                                                               \
-                for (int x = 0; x < T; x++) {                                                                       \
-                    v8_store(buffer[y * T + x] + i, out[x]);                                                        \
-                }                                                                                                   \
-            }                                                                                                       \
-        }                                                                                                           \
-        for (int xi = 0; xi < T * T; xi++) {                                                                        \
-            copy_out(buffer[xi], channels *width, stream, u + xi * stride);                                         \
-        }                                                                                                           \
-        v8_stream_end();                                                                                            \
+     * all channels wait in a buffer, so that each of the T*T far-apart places gets whole cache lines. */        \
+    void CVI_LEAF(winograd_weights_##O)(int64_t channels, int64_t width, const float *g,                                   \
+                                        const int64_t order[9], bool stream, float *u, int64_t stride) {                   \
+        float buffer[T * T][CVI_WINOGRAD_CHANNELS * 16];                                                                   \
+        for (int64_t i = 0; i < channels * width; i += 8) {                                                                \
+            v8 in[9], half[T * 3], out[T];                                                                                 \
+            for (int t = 0; t < 9; t++) {                                                                                  \
+                in[t] = v8_load(g + (i / width * 9 + order[t]) * 16 + i % width);                                          \
+            }                                                                                                              \
+            for (int j = 0; j < 3; j++) {                                                                                  \
+                weights_##O(in + j, 3, half + j, 3);                                                                       \
+            }                                                                                                              \
+            for (int y = 0; y < T; y++) {                                                                                  \
+                weights_##O(half + y * 3, 1, out, 1);                                                                      \
+                for (int x = 0; x < T; x++) {                                                                              \
+                    v8_store(buffer[y * T + x] + i, out[x]);                                                               \
+                }                                                                                                          \
+            }                                                                                                              \
+        }                                                                                                                  \
+        for (int xi = 0; xi < T * T; xi++) {                                                                               \
+            copy_out(buffer[xi], channels *width, stream, u + xi * stride);                                                \
+        }                                                                                                                  \
+        v8_stream_end();                                                                                                   \
     }
 
 TRANSFORMS(2, 4)

@@ -158,7 +158,7 @@ static inline cvi_conv_shape random_shape(uint64_t seed) {
     return s;
 }
 
-static const char *const kernel_levels[] = {"portable", "avx2"};
+static const char *const kernel_levels[] = {"portable", "avx2", "avx512"};
 
 /* Selects a level by the environment; false (and a visible line) where this CPU lacks it. */
 static inline bool use_level(const char *level) {

@@ -137,6 +137,11 @@ static void portable_equals_twin(void **state) {
     check_level("portable", SHAPES / 3); /* slower, and the same logic around the inner loops */
 }
 
+static void avx512_equals_twin(void **state) {
+    (void)state;
+    check_level("avx512", SHAPES);
+}
+
 static void avx2_equals_twin(void **state) {
     (void)state;
     check_level("avx2", SHAPES);
@@ -392,15 +397,11 @@ static void failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(portable_equals_twin),
-        cmocka_unit_test(avx2_equals_twin),
-        cmocka_unit_test(real_layers),
-        cmocka_unit_test(pitches_and_borrowing),
-        cmocka_unit_test(bad_shapes_are_refused),
-        cmocka_unit_test(gradient_to_weights),
-        cmocka_unit_test(choices),
-        cmocka_unit_test(nan_propagates),
-        cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(portable_equals_twin),  cmocka_unit_test(avx2_equals_twin),
+        cmocka_unit_test(avx512_equals_twin),    cmocka_unit_test(real_layers),
+        cmocka_unit_test(pitches_and_borrowing), cmocka_unit_test(bad_shapes_are_refused),
+        cmocka_unit_test(gradient_to_weights),   cmocka_unit_test(choices),
+        cmocka_unit_test(nan_propagates),        cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests_name("kernels_conv", tests, NULL, NULL);
 }
