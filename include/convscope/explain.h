@@ -10,12 +10,29 @@
 extern "C" {
 #endif
 
-/* What is explained: one scalar of the model. */
+/* What is explained: one number that the model makes. */
+typedef enum cvs_target_kind {
+    CVS_TARGET_CLASS,  /* the logit or probability of class `index` */
+    CVS_TARGET_MIX,    /* a weighted sum of several classes' */
+    CVS_TARGET_NEURON, /* one number of a layer's output */
+    CVS_TARGET_REGION  /* the sum over rows and columns of one channel of a layer's output, or of all */
+} cvs_target_kind;
+enum { CVS_TARGET_PARTS = 8 };
 typedef struct cvs_target {
     int index;        /* class; -1 = the predicted one */
     bool probability; /* explain the probability instead of the logit */
+    cvs_target_kind kind;
+    int n_parts; /* of a mix */
+    int part[CVS_TARGET_PARTS];
+    double weight[CVS_TARGET_PARTS];
+    int layer;       /* of a neuron or region, as cvs_model_find_layer counts */
+    int64_t channel; /* -1 (region): all */
+    int64_t y, x, rows,
+        columns; /* a neuron: its place, y -1 = where the channel is largest; a region: rows or columns 0 = all */
 } cvs_target;
-/* Reads "top", a class number or a class name (the error lists near names). */
+/* Reads "top", a class number or a class name (the error lists near names); "mix:2*CLASS,-1*CLASS", up to 8 of them;
+ * "neuron:LAYER:CHANNEL,ROW,COLUMN" or without the place; "region:LAYER:CHANNEL,ROW-ROW,COLUMN-COLUMN", both ends included, or
+ * without the box, with * for all channels. */
 cvs_status cvs_target_parse(const cvs_model *model, const char *text, cvs_target *out, cvs_error *err);
 
 typedef struct cvs_explain_options {
@@ -64,12 +81,19 @@ typedef struct cvs_explanation {
     int64_t patch, stride, side[2]; /* grids: in pixels of the input of side[0] rows, side[1] columns */
     bool channels_last;             /* the model's file has channels last: pixel maps are written so */
     char method[32], layer[128], target_name[128];
-    int target_index;
+    int target_index; /* -1: no single class; target_name says what */
     bool probability;
-    double target_value; /* the logit or probability explained */
+    double target_value; /* the number explained */
     int n_votes;
-    cvs_vote *votes;    /* CAM family, largest |value| first; owned by the explanation */
-    cvs_tensor classes; /* occlusion: [1,K,rows,cols] as map, for every class; owned. Else data is NULL */
+    cvs_vote *votes; /* CAM family, largest |value| first; owned by the explanation */
+    cvs_tensor
+        classes; /* occlusion: [1,K,rows,cols] as map, for every class; owned. data is NULL where there are none */
+    /* occlusion: [1,1,rows,cols] as map: the sum over all positions of the feature map of activation_layer that is strongest without
+     * a patch, with the patch there; owned. activation_whole: without one. */
+    cvs_tensor activation;
+    int64_t activation_channel;
+    double activation_whole;
+    char activation_layer[128];
     /* Methods whose parts should add up: their sum is completeness_of + completeness_error. */
     bool has_completeness;
     double completeness_error, completeness_of;

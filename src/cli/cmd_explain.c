@@ -9,7 +9,12 @@
 static const cli_option options[] = {
     {"--method", "NAME|list", "gradient, gradcam, ... (list: all of them)",
      "方法：gradient、gradcam 等（list 列出全部）"},
-    {"--target", "INDEX|NAME|top", "the class to explain (top)", "要解释的类别（top：预测的类别）"},
+    {"--target", "T",
+     "what to explain: top, a class by number or name, mix:2*CLASS,-1*CLASS, "
+     "neuron:LAYER:CHANNEL[,ROW,COLUMN] "
+     "or region:LAYER:CHANNEL[,ROWS,COLUMNS] with rows as 3-8 and * for all channels (top)",
+     "要解释什么：top、类别编号或名称、mix:2*类别,-1*类别、neuron:层:通道[,行,列]，或 "
+     "region:层:通道[,行,列]（行写作 3-8，* 表示所有通道）（top）"},
     {"--output", "logit|prob", "explain the logit or the probability (logit)",
      "解释 logit 还是概率（logit）"},
     {"--layer", "L", "for methods that look at a layer: name, number, last-conv (last-conv)",

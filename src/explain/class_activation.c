@@ -78,6 +78,10 @@ static cvs_status find(cvi_question *q, cvs_explanation *out) {
         return cvi_fail(q->err, CVS_E_ARGUMENT,
                         "CAM reads the weights of a logit, a probability has none; gradcam explains it");
     }
+    if (q->box.of_layer) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT,
+                        "CAM reads the weights of a class; gradcam explains any number of any layer");
+    }
     q->layer_value = pooled(q);
     if (q->layer_value < 0) {
         return cvi_fail(q->err, CVS_E_UNSUPPORTED,

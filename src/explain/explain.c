@@ -72,160 +72,6 @@ cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
                     name ? name : "", list, cvi_n_methods);
 }
 
-/* ---- the target ------------------------------------------------------------------------------------- */
-
-/* Scores of the question's sample: values and how many. One sigmoid unit counts as two classes. */
-typedef struct score_view {
-    cvs_tensor t;
-    int64_t first, count;
-    bool two;
-    cvs_logit_kind kind;
-} score_view;
-
-static cvs_status scores_of(cvi_question *q, score_view *s) {
-    const cvi_graph *g = q->model->graph;
-    if (g->n_outputs < 1) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the model has no output to explain");
-    }
-    q->target_value = cvi_graph_logit(g, 0, &s->kind);
-    CVI_TRY(cvi_exec_value(q->exec, q->target_value, &s->t, q->err));
-    int64_t count = cvs_tensor_count(&s->t), samples = s->t.rank >= 2 ? s->t.dim[0] : 1;
-    cvs_tensor input;
-    CVI_TRY(cvi_exec_value(q->exec, q->input_value, &input, q->err));
-    int64_t batch = input.rank > 0 ? input.dim[0] : 1;
-    int wide = samples > 1 && samples != batch; /* a first dimension that counts something else */
-    for (int i = s->t.rank >= 2 ? 1 : 0; i < s->t.rank; i++) {
-        wide += s->t.dim[i] > 1;
-    }
-    if (count < 1 || samples < 1 || wide > 1 || s->t.dtype != CVS_F32) {
-        char text[200];
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
-                        "the output has the shape %s: a class to explain needs one score per class",
-                        cvs_shape_text(s->t.rank, s->t.dim, text, sizeof text));
-    }
-    s->count = count / samples;
-    s->first = CVI_MIN(q->sample, samples - 1) * s->count;
-    s->two = s->count == 1 && s->kind == CVS_LOGIT_BEFORE_SIGMOID;
-    return CVS_OK;
-}
-
-static double logit_at(const score_view *s, int64_t i) {
-    double z = cvi_get(&s->t, s->first + (s->two ? 0 : i));
-    return s->two && i == 0 ? -z : z;
-}
-
-static double probability_at(const score_view *s, int64_t i) {
-    if (s->kind == CVS_LOGIT_BEFORE_SIGMOID) {
-        return 1.0 / (1.0 + exp(-logit_at(s, i)));
-    }
-    double highest = logit_at(s, 0), sum = 0.0;
-    for (int64_t k = 1; k < s->count; k++) {
-        highest = fmax(highest, logit_at(s, k));
-    }
-    for (int64_t k = 0; k < s->count; k++) {
-        sum += exp(logit_at(s, k) - highest);
-    }
-    return exp(logit_at(s, i) - highest) / sum;
-}
-
-/* The seed: 1 at the logit; for a probability, d p / d logits (softmax: p_i (1[i=k] - p_k); sigmoid: p (1 - p)). */
-static cvs_status make_seed(cvi_question *q, const score_view *s, int64_t index, cvs_tensor *out) {
-    bool probability = q->options->target.probability;
-    if (!out->data) {
-        CVI_TRY(cvs_tensor_new(out, CVS_F32, s->t.rank, s->t.dim, q->err));
-    }
-    float *seed = (float *)out->data + s->first;
-    if (s->two) {
-        double sign = index == 0 ? -1.0 : 1.0, p = probability_at(s, index);
-        seed[0] = (float)(sign * (probability ? p * (1.0 - p) : 1.0));
-        return CVS_OK;
-    }
-    double p = probability ? probability_at(s, index) : 1.0;
-    if (!probability) {
-        seed[index] = 1.0f;
-    } else if (s->kind == CVS_LOGIT_BEFORE_SIGMOID) {
-        seed[index] = (float)(p * (1.0 - p));
-    } else {
-        for (int64_t k = 0; k < s->count; k++) {
-            seed[k] = (float)(p * ((k == index ? 1.0 : 0.0) - probability_at(s, k)));
-        }
-    }
-    return CVS_OK;
-}
-
-cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
-                              cvs_tensor *seed) {
-    cvi_question other = *q;
-    score_view s;
-    other.exec = exec;
-    other.sample = sample;
-    CVI_TRY(scores_of(&other, &s));
-    *score =
-        q->options->target.probability ? probability_at(&s, q->target_index) : logit_at(&s, q->target_index);
-    return seed ? make_seed(q, &s, q->target_index, seed) : CVS_OK;
-}
-
-cvs_status cvi_question_classes(cvi_question *q, cvi_exec *exec, int64_t *classes, int *value) {
-    cvi_question other = *q;
-    score_view s;
-    other.exec = exec;
-    other.sample = 0;
-    CVI_TRY(scores_of(&other, &s));
-    *classes = s.two ? 2 : s.count;
-    *value = other.target_value;
-    return CVS_OK;
-}
-
-cvs_status cvi_question_grid(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n, float *out) {
-    cvi_question other = *q;
-    score_view s;
-    other.exec = exec;
-    other.sample = 0;
-    CVI_TRY(scores_of(&other, &s));
-    int64_t classes = s.two ? 2 : s.count, step = cvs_tensor_count(&s.t);
-    bool probability = q->options->target.probability;
-    for (int64_t i = 0; i < n; i++) {
-        s.t.data = (void *)(uintptr_t)(numbers + i * step);
-        double highest = logit_at(&s, 0), sum = 0.0;
-        for (int64_t k = 1; k < classes; k++) {
-            highest = fmax(highest, logit_at(&s, k));
-        }
-        for (int64_t k = 0; k < classes && probability; k++) {
-            sum += exp(logit_at(&s, k) - highest);
-        }
-        for (int64_t k = 0; k < classes; k++) {
-            double z = logit_at(&s, k);
-            double p = s.kind == CVS_LOGIT_BEFORE_SIGMOID ? 1.0 / (1.0 + exp(-z)) : exp(z - highest) / sum;
-            out[k * n + i] = (float)(probability ? p : z);
-        }
-    }
-    return CVS_OK;
-}
-
-static cvs_status ask_target(cvi_question *q, cvs_explanation *out) {
-    score_view s;
-    CVI_TRY(scores_of(q, &s));
-    int64_t classes = s.two ? 2 : s.count, index = q->options->target.index;
-    if (index < 0) {
-        index = 0;
-        for (int64_t i = 1; i < classes; i++) {
-            index = logit_at(&s, i) > logit_at(&s, index) ? i : index;
-        }
-    }
-    if (index >= classes) {
-        return cvi_fail(q->err, CVS_E_NOT_FOUND, "there is no class %lld, the model has %lld, counted from 0",
-                        (long long)index, (long long)classes);
-    }
-    bool probability = q->options->target.probability;
-    out->target_index = (int)index;
-    out->probability = probability;
-    out->target_value = probability ? probability_at(&s, index) : logit_at(&s, index);
-    snprintf(out->target_name, sizeof out->target_name, "%.100s",
-             index < q->model->n_classes ? q->model->classes[index] : "");
-    q->target_index = index;
-    return make_seed(q, &s, index, &q->seed);
-}
-
 /* ---- gradients for the methods ---------------------------------------------------------------------- */
 
 /* A view of one sample along the first dimension; a value without that batch dimension is taken whole. */
@@ -281,11 +127,7 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
     cvs_lang lang = q->options->lang;
     bool zh = lang == CVS_ZH;
     char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 120] = "";
-    if (out->target_name[0]) {
-        snprintf(target, sizeof target, "%s (%d)", out->target_name, out->target_index);
-    } else {
-        snprintf(target, sizeof target, "%d", out->target_index);
-    }
+    cvi_question_target_words(q, out, target, sizeof target);
     if (m->needs_layer) {
         snprintf(layer, sizeof layer, cvi_tr(lang, "; layer %s"), out->layer);
     }
@@ -304,11 +146,64 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
                      error);
         }
     }
-    snprintf(kind, sizeof kind, "%s", cvi_tr(lang, out->probability ? "probability" : "logit"));
+    snprintf(kind, sizeof kind, "%s",
+             cvi_tr(lang, out->probability  ? "probability"
+                          : q->box.of_layer ? "value"
+                                            : "logit"));
     snprintf(out->caption, sizeof out->caption,
-             cvi_tr(lang, "%s of class %s, %s %.4g%s%s. Not scaled, %s; Convscope %s. %s"),
+             cvi_tr(lang, "%s of %s, %s %.4g%s%s. Not scaled, %s; Convscope %s. %s"),
              zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer, settings,
              cvi_tr(lang, signs(q, m, out)), CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
+}
+
+/* Marks what the target is made of, itself included: before [n_values]. */
+static void mark_before(const cvi_question *q, bool *before) {
+    const cvi_graph *g = q->model->graph;
+    before[q->target_value] = true;
+    for (int n = g->n_nodes - 1; n >= 0; n--) {
+        const cvi_node *node = &g->nodes[n];
+        bool needed = false;
+        for (int k = 0; k < node->n_out; k++) {
+            needed = needed || (node->out[k] >= 0 && before[node->out[k]]);
+        }
+        for (int k = 0; k < node->n_in && needed; k++) {
+            if (node->in[k] >= 0) {
+                before[node->in[k]] = true;
+            }
+        }
+    }
+}
+
+/* The layer asked for, which the target must depend on; unless named, the last convolution before the target. */
+static cvs_status ask_layer(cvi_question *q) {
+    const cvi_graph *g = q->model->graph;
+    bool *before = cvi_calloc((size_t)CVI_MAX(g->n_values, 1), sizeof *before);
+    if (!before) {
+        return cvi_no_memory(q->err, (size_t)g->n_values * sizeof *before);
+    }
+    mark_before(q, before);
+    cvs_status s = CVS_OK;
+    bool any = !q->options->layer || strcmp(q->options->layer, "last-conv") == 0;
+    for (int n = g->n_nodes - 1; n >= 0 && any && q->layer_value < 0; n--) {
+        const cvi_node *node = &g->nodes[n];
+        int v = node->n_out > 0 ? node->out[0] : -1;
+        bool conv = node->def && (node->def->flags & CVI_OP_CONV) && v >= 0 && before[v];
+        q->layer_value = conv && !(q->box.of_layer && v == q->target_value) ? v : -1;
+    }
+    if (!any) {
+        s = cvi_ops_find_layer(g, q->options->layer, &q->layer_value, q->err);
+    } else if (q->layer_value < 0) {
+        s = cvi_fail(q->err, CVS_E_NOT_FOUND,
+                     "there is no convolution before the target, so there is no last-conv; gradient and the "
+                     "other methods of pixels need no layer");
+    }
+    if (s == CVS_OK && !before[q->layer_value]) {
+        s = cvi_fail(q->err, CVS_E_ARGUMENT,
+                     "the target does not depend on layer %.80s: a layer before %.80s is needed",
+                     g->values[q->layer_value].name, g->values[q->target_value].name);
+    }
+    cvi_free(before);
+    return s;
 }
 
 static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out) {
@@ -318,10 +213,9 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     }
     q->input_value = g->inputs[0];
     q->layer_value = -1;
-    CVI_TRY(ask_target(q, out));
+    CVI_TRY(cvi_question_ask_target(q, out));
     if (m->needs_layer) {
-        CVI_TRY(cvi_ops_find_layer(g, q->options->layer ? q->options->layer : "last-conv", &q->layer_value,
-                                   q->err));
+        CVI_TRY(ask_layer(q));
         snprintf(out->layer, sizeof out->layer, "%.120s", g->values[q->layer_value].name);
     }
     out->kind = m->kind;
@@ -358,6 +252,7 @@ void cvs_explanation_free(cvs_explanation *e) {
     if (e) {
         cvs_tensor_free(&e->map);
         cvs_tensor_free(&e->classes);
+        cvs_tensor_free(&e->activation);
         cvi_free(e->votes);
         *e = (cvs_explanation){0};
     }

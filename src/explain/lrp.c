@@ -44,6 +44,11 @@ static cvs_status check(const cvi_question *q) {
             "1 or more",
             o->epsilon, o->gamma, o->alpha);
     }
+    if (o->target.probability) { /* a layer's relevance is handed back from a number that was summed up */
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
+                        "relevance starts at the logit: leave the output at logit, or use "
+                        "integrated-gradients for a probability");
+    }
     return CVS_OK;
 }
 

@@ -8,6 +8,12 @@
 #include "convscope/explain.h"
 #include "engine/engine.h"
 
+/* Where a target inside a layer lies: rows [y, y+rows), columns [x, x+columns), channels [c, c+channels). */
+typedef struct cvi_target_box {
+    bool of_layer; /* else the target is one of classes, or a mix of them */
+    int64_t c, channels, y, x, rows, columns;
+} cvi_target_box;
+
 /* What a method works with. The exec has run forward; only `sample` of its batch is explained. */
 typedef struct cvi_question {
     const cvs_model *model;
@@ -16,8 +22,9 @@ typedef struct cvi_question {
     int input_value;      /* the picture: the graph's first input */
     int target_value;     /* the value whose element is explained: logits, or the output for a probability */
     cvs_tensor seed;      /* d target / d target_value, zero but for this sample; owned */
-    int64_t target_index; /* class */
-    int layer_value;      /* -1 unless the method needs a layer */
+    int64_t target_index; /* class; -1: a mix, a neuron or a region */
+    cvi_target_box box;
+    int layer_value; /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
     cvs_run *run; /* whose input is explained: its inputs and options, for methods that run the model again */
     bool keep_sign;     /* of the method: what cvi_cam_finish makes is never rectified */
@@ -65,11 +72,18 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
  * sample, written into *seed (made where it has no data; other samples' parts are left). */
 cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
                               cvs_tensor *seed);
-/* How many classes the target is one of, and which value of the exec holds a sample's scores. */
+/* scalar.c: which number is explained; fills target_value, target_index, box, seed and out's target_*. */
+cvs_status cvi_question_ask_target(cvi_question *q, cvs_explanation *out);
+/* "class tabby (281)", "channel 3 of conv4 at row 5, column 6", ... in options.lang. */
+void cvi_question_target_words(const cvi_question *q, const cvs_explanation *out, char *buf, size_t size);
+/* How many classes the model tells apart, and which value of the exec holds a sample's scores; an error where its output is none. */
 cvs_status cvi_question_classes(cvi_question *q, cvi_exec *exec, int64_t *classes, int *value);
 /* From n copies of that value's numbers (one sample), as the incremental re-run writes them: out [classes, n], logits or
  * probabilities as asked. */
 cvs_status cvi_question_grid(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n, float *out);
+/* The same from copies of target_value's numbers: the target itself, out [n]. */
+cvs_status cvi_question_targets(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n,
+                                double *out);
 /* The layer's feature maps [1,K,h,w] alone, without a backward pass. */
 cvs_status cvi_question_layer(cvi_question *q, cvs_tensor *activation);
 /* One feature map a [area] with its gradient g: writes its part of the map [area], returns its weight (0 where it has none). */

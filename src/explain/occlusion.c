@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * occlusion.c - occlusion (Zeiler and Fergus 2014, figure 7): the target's value with a patch of one colour laid over every
- * position of a grid. The map holds those values themselves; patch, stride and colour are in the network's own units. Only what
- * the patch can reach is computed again, for all positions and every class.
+ * position of a grid. The map holds those values themselves; patch, stride and colour are in the network's own units. With the same
+ * runs come every class's value and the strongest feature map's sum at every position: the figure's three maps. Only what the patch
+ * can reach is computed again.
  */
-#include "engine/incremental.h"
-#include "explain/again.h"
+#include "explain/changes.h"
 
 typedef struct occluder {
     cvi_again again;
@@ -21,61 +21,111 @@ static cvi_edit patch_at(const occluder *o, int64_t cell) {
                       .fill = o->fill};
 }
 
-/* Every position at once through the incremental re-run: numbers [cells, count of the value]. */
-static cvs_status rerun(occluder *o, int64_t cells, int value, float *numbers) {
-    cvi_again *a = &o->again;
-    cvi_edit *edit = cvi_calloc((size_t)cells, sizeof *edit);
-    cvi_change *change = cvi_calloc((size_t)cells, sizeof *change);
-    cvi_incr *incr = NULL;
-    void *out[1] = {numbers};
-    cvs_status s = edit && change ? CVS_OK : cvi_no_memory(a->q->err, (size_t)cells * sizeof *edit);
-    for (int64_t i = 0; i < cells && s == CVS_OK; i++) {
-        edit[i] = patch_at(o, i);
-        change[i] = (cvi_change){&edit[i], 1};
+/* A layer's number x for what follows it: its own rectifier and normalisation belong to it. */
+static int with_activation(const cvi_graph *g, int v) {
+    for (int steps = 0; steps < g->n_nodes; steps++) {
+        int node;
+        if (cvi_graph_users(g, v, &node, 1) != 1) {
+            return v;
+        }
+        const cvi_op *op = g->nodes[node].def;
+        bool belongs = op && g->nodes[node].in[0] == v && g->nodes[node].n_out >= 1 &&
+                       (op->glyph == CVI_GLYPH_ACTIVATION || op->glyph == CVI_GLYPH_NORM);
+        if (!belongs || g->nodes[node].out[0] < 0) {
+            return v;
+        }
+        v = g->nodes[node].out[0];
     }
-    if (s == CVS_OK) {
-        s = cvi_incr_new(a->exec, &incr, a->q->err);
+    return v;
+}
+
+/* The layer whose strongest feature map is watched: as asked, else the last convolution with its rectifier. Without feature maps, none
+ * is. */
+static cvs_status watch(occluder *o, cvi_changed *changed, cvs_explanation *out) {
+    cvi_question *q = o->again.q;
+    const cvi_graph *g = q->model->graph;
+    int v = -1;
+    cvs_tensor t;
+    if (q->options->layer) {
+        CVI_TRY(cvi_ops_find_layer(g, q->options->layer, &v, q->err));
+    } else if (cvi_ops_find_layer(g, "last-conv", &v, NULL) == CVS_OK) {
+        v = with_activation(g, v);
     }
-    if (s == CVS_OK) {
-        cvi_incr_told told = {a->q->options->progress, a->q->options->progress_context,
-                              a->q->options->method};
-        s = cvi_incr_run(incr, change, cells, &value, 1, out, &told, a->q->err);
+    if (v < 0 || cvi_exec_value(o->again.exec, v, &t, NULL) != CVS_OK || t.rank != 4 || t.dtype != CVS_F32 ||
+        cvs_tensor_count(&t) < 1) {
+        return CVS_OK;
     }
-    cvi_incr_free(incr);
-    cvi_free(edit);
-    cvi_free(change);
-    return s;
+    int64_t area = t.dim[2] * t.dim[3], dim[4] = {1, 1, o->rows, o->columns};
+    for (int64_t k = 0; k < t.dim[1]; k++) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < area; i++) {
+            sum += cvi_get(&t, k * area + i);
+        }
+        if (k == 0 || sum > out->activation_whole) {
+            out->activation_whole = sum;
+            out->activation_channel = k;
+        }
+    }
+    changed->map_value = v;
+    changed->map_channel = out->activation_channel;
+    snprintf(out->activation_layer, sizeof out->activation_layer, "%.120s", g->values[v].name);
+    return cvs_tensor_new(&out->activation, CVS_F32, 4, dim, q->err);
+}
+
+/* Room for every class where the model tells classes apart; a target inside a layer needs none. */
+static cvs_status make_classes(occluder *o, cvs_explanation *out) {
+    cvi_question *q = o->again.q;
+    int64_t classes = 0;
+    int value;
+    cvi_question other = *q;
+    other.err = q->box.of_layer ? NULL : q->err;
+    cvs_status s = cvi_question_classes(&other, o->again.exec, &classes, &value);
+    if (s != CVS_OK) {
+        return q->box.of_layer ? CVS_OK : s;
+    }
+    int64_t dim[4] = {1, classes, o->rows, o->columns};
+    return cvs_tensor_new(&out->classes, CVS_F32, 4, dim, q->err);
+}
+
+static cvs_status cover(occluder *o, const cvi_change *change, int64_t cells, double *sum,
+                        cvi_changed *changed, cvs_explanation *out) {
+    CVI_TRY(cvi_changes_run(&o->again, change, cells, changed));
+    for (int64_t i = 0; i < cells; i++) {
+        ((float *)out->map.data)[i] = (float)changed->target[i];
+        if (out->activation.data) {
+            ((float *)out->activation.data)[i] = (float)sum[i];
+        }
+    }
+    return CVS_OK;
 }
 
 static cvs_status measure(occluder *o, cvs_explanation *out) {
     cvi_again *a = &o->again;
     cvs_error *err = a->q->err;
-    int64_t cells = o->rows * o->columns, classes = 0, dim[4] = {1, 1, o->rows, o->columns};
-    int value = -1;
-    cvs_tensor t;
+    int64_t cells = o->rows * o->columns, dim[4] = {1, 1, o->rows, o->columns};
     double whole;
+    cvi_changed changed = {0};
     CVI_TRY(cvi_again_scores(a, 1, 0.0, &whole)); /* the run that the others differ from */
-    CVI_TRY(cvi_question_classes(a->q, a->exec, &classes, &value));
-    CVI_TRY(cvi_exec_value(a->exec, value, &t, err));
     CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, 4, dim, err));
-    dim[1] = classes;
-    CVI_TRY(cvs_tensor_new(&out->classes, CVS_F32, 4, dim, err));
-    int64_t count = cvs_tensor_count(&t), total = 0;
-    if (!cvi_mul(cells, count, &total)) {
-        return cvi_fail(err, CVS_E_LIMIT, "there are too many positions");
-    }
-    float *numbers = cvi_calloc((size_t)total, sizeof *numbers);
-    if (!numbers) {
-        return cvi_no_memory(err, (size_t)total * sizeof *numbers);
-    }
-    cvs_status s = rerun(o, cells, value, numbers);
-    if (s == CVS_OK) {
-        s = cvi_question_grid(a->q, a->exec, numbers, cells, out->classes.data);
+    CVI_TRY(make_classes(o, out));
+    CVI_TRY(watch(o, &changed, out));
+    cvi_edit *edit = cvi_calloc((size_t)cells, sizeof *edit);
+    cvi_change *change = cvi_calloc((size_t)cells, sizeof *change);
+    double *numbers = cvi_calloc((size_t)cells, 2 * sizeof *numbers);
+    cvs_status s =
+        edit && change && numbers ? CVS_OK : cvi_no_memory(err, (size_t)cells * 2 * sizeof *numbers);
+    for (int64_t i = 0; i < cells && s == CVS_OK; i++) {
+        edit[i] = patch_at(o, i);
+        change[i] = (cvi_change){&edit[i], 1};
     }
     if (s == CVS_OK) {
-        const float *target = (const float *)out->classes.data + a->q->target_index * cells;
-        memcpy(out->map.data, target, (size_t)cells * sizeof *target);
+        changed.target = numbers;
+        changed.classes = out->classes.data;
+        changed.map_sum = out->activation.data ? numbers + cells : NULL;
+        s = cover(o, change, cells, numbers + cells, &changed, out);
     }
+    cvi_free(edit);
+    cvi_free(change);
     cvi_free(numbers);
     return s;
 }
