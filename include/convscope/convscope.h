@@ -6,6 +6,7 @@
 #include "tensor.h"
 #include "data.h"
 #include "evaluate.h"
+#include "check.h"
 #include "explain.h"
 #include "features.h"
 #include "graph.h"
@@ -15,4 +16,5 @@
 #include "charts.h"
 #include "draw.h"
 #include "draw_features.h"
+#include "draw_check.h"
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "cli_check.h"
 
 static const cli_option options[] = {
     {"--method", "NAME|list", "gradient, gradcam, ... (list: all of them)",
@@ -45,6 +46,11 @@ static const cli_option options[] = {
      "LRP alpha-beta：正贡献的权重，beta = alpha - 1（2）"},
     {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution",
      "热图原始数值：不缩放，保持其自身分辨率"},
+    {"--check", NULL, "put the map to the test: shuffled weights, pixels taken away, noise, sums, the object",
+     "检验热图：打乱权重、移除像素、噪声、求和、物体位置"},
+    {"--check-figure", "FILE", "the same as curves", "把检验结果画成曲线图"},
+    {"--mask", "FILE", "a picture that is white on the object, for --check",
+     "物体处为白色的掩膜图片，供 --check 使用"},
     {"--votes", "FILE.csv", "what every feature map said: channel, value, share, weight",
      "每张特征图的投票：通道、数值、占比、权重"},
 };
@@ -138,9 +144,10 @@ static bool check_settings(cli *c, cvs_explain_options *o) {
 
 static bool check(cli *c, cvs_explain_options *o) {
     const char *output = cli_value(c, "--output");
-    if (!cli_value(c, "-o") && !cli_value(c, "--raw") && !cli_value(c, "--votes")) {
-        cli_usage(c, CLI_T(c, "convscope explain needs -o FILE or --raw FILE.npy",
-                           "convscope explain 需要 -o FILE 或 --raw FILE.npy"));
+    if (!cli_value(c, "-o") && !cli_value(c, "--raw") && !cli_value(c, "--votes") &&
+        !cli_flag(c, "--check")) {
+        cli_usage(c, CLI_T(c, "convscope explain needs -o FILE, --raw FILE.npy or --check",
+                           "convscope explain 需要 -o FILE、--raw FILE.npy 或 --check"));
         return false;
     }
     if (output && strcmp(output, "logit") != 0 && strcmp(output, "prob") != 0) {
@@ -160,13 +167,19 @@ static cvs_status check_places(cli *c) {
             return s;
         }
     }
+    if (cli_value(c, "--check-figure")) {
+        cvs_status s = cvs_figure_check_path(cli_value(c, "--check-figure"), &c->err);
+        if (s != CVS_OK) {
+            return s;
+        }
+    }
     return cli_value(c, "-o") ? cvs_figure_check_path(cli_value(c, "-o"), &c->err) : CVS_OK;
 }
 
 static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explain_options *o) {
     cvs_model *model = NULL;
     cvs_run *run = NULL;
-    cvs_tensor shown = {0};
+    cvs_tensor shown = {0}, mask = {0};
     cvs_explanation e = {0};
     bool probability = o->target.probability;
     int number;
@@ -188,7 +201,7 @@ static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explai
         s = cvs_run_new(model, run_options, &run, &c->err);
     }
     if (s == CVS_OK) {
-        s = cli_run_file(c, model, run, c->args[1], &shown);
+        s = cli_run_picture(c, model, run, c->args[1], &shown, &mask);
     }
     if (s == CVS_OK) {
         s = cvs_explain(run, o, &e, &c->err);
@@ -196,6 +209,10 @@ static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explai
     if (s == CVS_OK) {
         s = write_results(c, model, run, shown.data ? &shown : NULL, &e);
     }
+    if (s == CVS_OK && cli_flag(c, "--check")) {
+        s = cli_check(c, model, run, o, &e, &mask);
+    }
+    cvs_tensor_free(&mask);
     cvs_explanation_free(&e);
     cvs_tensor_free(&shown);
     cvs_run_free(run);
@@ -222,7 +239,8 @@ static int run(cli *c) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
     run_options.for_gradients = true;
-    return explain(c, &run_options, &o) == CVS_OK ? 0 : cli_fail(c);
+    cvs_status s = explain(c, &run_options, &o);
+    return s == CVS_OK ? 0 : c->err.code == CVS_OK ? cvs_status_exit(s) : cli_fail(c);
 }
 
 const cli_command cli_command_explain = {
@@ -232,7 +250,7 @@ const cli_command cli_command_explain = {
     .zh = "为什么是这个类别：归因图与各特征图的投票",
     .min_args = 0,
     .max_args = 2,
-    .groups = CLI_MODEL | CLI_INPUT | CLI_RUN | CLI_FIGURE,
+    .groups = CLI_MODEL | CLI_INPUT | CLI_RUN | CLI_FIGURE | CLI_JSON,
     .options = options,
     .n_options = sizeof options / sizeof options[0],
     .run = run,

@@ -122,5 +122,6 @@ const cvi_method cvi_method_conductance = {
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,
+    .sums = CVI_SUMS_CHANGE,
     .run = run,
 };

@@ -22,5 +22,6 @@ const cvi_method cvi_method_deconvnet = {
     .caveat_zh = "它会部分重建图片，且与类别关系不大（Nie、Zhang 与 Patel，2018）。",
     .source = "Zeiler and Fergus 2014, arXiv:1311.2901",
     .kind = CVS_MAP_PIXELS,
+    .slope = true,
     .run = run,
 };

@@ -19,5 +19,6 @@ const cvi_method cvi_method_gradient = {
     .caveat_zh = "它是局部的：说明微小变化会带来什么，而不是该像素起了什么作用。",
     .source = "Simonyan, Vedaldi and Zisserman 2014, arXiv:1312.6034",
     .kind = CVS_MAP_PIXELS,
+    .slope = true,
     .run = run,
 };

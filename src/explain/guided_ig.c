@@ -243,5 +243,6 @@ const cvi_method cvi_method_guided_ig = {
     .caveat_zh = "路径取决于网络本身，因此两个网络的图不可直接比较；结果也取决于基线。",
     .source = "Kapishnikov et al. 2021, arXiv:2106.09788; the way of PAIR saliency",
     .kind = CVS_MAP_PIXELS,
+    .sums = CVI_SUMS_CHANGE,
     .run = run,
 };

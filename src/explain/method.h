@@ -39,6 +39,13 @@ typedef enum cvi_sign {
     CVI_SIGN_NEVER   /* cannot be negative */
 } cvi_sign;
 
+/* What all parts of a map should add up to (its completeness), where the method promises something. */
+typedef enum cvi_sums {
+    CVI_SUMS_NOTHING,
+    CVI_SUMS_TARGET, /* the target's value */
+    CVI_SUMS_CHANGE  /* that minus its value for options.baseline */
+} cvi_sums;
+
 typedef struct cvi_method {
     const char *name;
     const char *title_en, *title_zh;
@@ -48,6 +55,8 @@ typedef struct cvi_method {
     cvs_map_kind kind;
     bool needs_layer;
     cvi_sign sign;
+    bool slope; /* pixels are slopes, whose size counts, not parts of the target, whose sign does */
+    cvi_sums sums;
     /* Fills out->map (owned) and, where it has them, votes. */
     cvs_status (*run)(cvi_question *q, cvs_explanation *out);
 } cvi_method;

@@ -23,5 +23,6 @@ const cvi_method cvi_method_smoothgrad = {
     .caveat_zh = "它解释的是网络的平滑版本：噪声越大，图越平滑，问题也就不同了。",
     .source = "Smilkov, Thorat, Kim, Viégas and Wattenberg 2017, arXiv:1706.03825",
     .kind = CVS_MAP_PIXELS,
+    .slope = true,
     .run = run,
 };
