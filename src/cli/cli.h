@@ -17,7 +17,7 @@ typedef struct cli_option {
 } cli_option;
 
 enum {                /* groups of options that many commands take */
-       CLI_MODEL = 1, /* --weights --arch --init --max-memory */
+       CLI_MODEL = 1, /* --weights --arch --init --max-memory --confine --max-seconds */
        CLI_INPUT = 2, /* --preprocess --classes --layout */
        CLI_RUN = 4,   /* --threads --exact --device --batch --size */
        CLI_JSON = 8,
@@ -103,6 +103,9 @@ typedef struct cli_report {
 cvs_status cli_report_make(cli *c, cli_report *out);
 /* The path of a built-in model or picture; false when it is not there. */
 bool cli_builtin(const char *name, char *out, size_t size);
+
+/* The command in a process that can reach nothing but what its arguments name; its exit code. */
+int cli_run_confined(cli *c);
 
 /* Prints help for everything or one command, from the tables. */
 void cli_help(const cli *c, const cli_command *command, FILE *to);

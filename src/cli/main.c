@@ -78,7 +78,7 @@ int main(int argc, char **argv) {
         c.command = find_command(argv[at]);
         code = c.command ? cli_parse(&c, argc - at - 1, argv + at + 1) : unknown_command(&c, argv[at]);
         if (code == 0) {
-            code = c.command->run(&c);
+            code = cli_flag(&c, "--confine") ? cli_run_confined(&c) : c.command->run(&c);
         } else if (code < 0) { /* --help was answered */
             code = 0;
         }

@@ -19,6 +19,10 @@ static const cli_option model_options[] = {
     {"--init", "SEED", "random weights for a model that has none", "为没有权重的模型随机初始化权重"},
     {"--max-memory", "MIB", "bound on what one model or run may allocate (8192)",
      "单个模型或一次运行可用内存的上限，MiB（8192）"},
+    {"--confine", NULL, "run in a process that reaches only the files named: no network, no other folder",
+     "在受限进程中运行：只能访问命令中给出的文件，不能联网，不能访问其他文件夹"},
+    {"--max-seconds", "S", "with --confine: processor time it may take (600)",
+     "与 --confine 同用：可占用的处理器时间，秒（600）"},
 };
 static const cli_option input_options[] = {
     {"--preprocess", "SPEC",
