@@ -37,7 +37,10 @@ static const magic magics[] = {
     {"SQLite format 3", 15, 0, "an SQLite database"},
     {"version https://git-lfs", 23, 0, "a Git LFS pointer instead of the file itself (run: git lfs pull)"},
     {"7767517", 7, 0, "an ncnn parameter file, which is not supported yet"},
-    {"\x80\x02\x8a\x0a", 4, 0, "a PyTorch file, which is not supported yet"},
+    {"\x80\x02", 2, 0, "a Python pickle"},
+    {"\x80\x03", 2, 0, "a Python pickle"},
+    {"\x80\x04", 2, 0, "a Python pickle"},
+    {"\x80\x05", 2, 0, "a Python pickle"},
 };
 
 static bool starts_with(const cvi_file *f, size_t at, const char *word) {
@@ -77,9 +80,6 @@ static const char *looks_like(const cvi_file *f) {
         if (f->size >= (size_t)(m->at + m->n) && memcmp(f->data + m->at, m->bytes, (size_t)m->n) == 0) {
             return m->what;
         }
-    }
-    if (f->size > 9 && f->data[8] == '{' && f->data[3] == 0 && f->data[7] == 0) {
-        return "a safetensors file, which is not supported yet";
     }
     while (at < f->size &&
            (f->data[at] == ' ' || f->data[at] == '\n' || f->data[at] == '\r' || f->data[at] == '\t')) {

@@ -122,17 +122,37 @@ cvs_status cvi_side_files(cvs_model *m, const char *path, cvs_error *err) {
     return s;
 }
 
-cvs_status cvi_load_weights(cvs_model *m, const char *path, cvs_error *err) {
-    for (int i = 0; i < cvi_n_readers; i++) { /* the model's own format first */
-        if (cvi_readers[i]->load_weights && strcmp(cvi_readers[i]->title, m->format) == 0) {
-            return cvi_at_file(err, cvi_readers[i]->load_weights(m, path, err), path);
-        }
-    }
+/* The reader that knows weights of this file: the surest by content, the model's own format among equals. */
+static const cvi_reader *weights_reader(const cvs_model *m, const char *path) {
+    const cvi_reader *best = NULL, *own = NULL;
+    cvi_file file = {0};
+    cvs_error quiet = {0};
+    int score = 0;
+    cvi_open open = {.path = path, .file = &file, .limits = m->limits, .err = &quiet};
+    bool readable = cvi_file_read(path, &m->limits, &file, &quiet) == CVS_OK;
     for (int i = 0; i < cvi_n_readers; i++) {
-        if (cvi_readers[i]->load_weights) {
-            return cvi_at_file(err, cvi_readers[i]->load_weights(m, path, err), path);
+        if (!cvi_readers[i]->load_weights) {
+            continue;
+        }
+        bool same = strcmp(cvi_readers[i]->title, m->format) == 0;
+        int s = readable ? 2 * cvi_readers[i]->match(&open) : 0;
+        own = same ? cvi_readers[i] : own;
+        if (s > 0 && s + same > score) {
+            score = s + same;
+            best = cvi_readers[i];
         }
     }
-    return cvi_at_file(
-        err, cvi_fail(err, CVS_E_UNSUPPORTED, "no format with a file of weights alone is supported"), path);
+    cvi_file_close(&file);
+    return best ? best : own;
+}
+
+cvs_status cvi_load_weights(cvs_model *m, const char *path, cvs_error *err) {
+    const cvi_reader *reader = weights_reader(m, path);
+    for (int i = 0; i < cvi_n_readers && !reader; i++) {
+        reader = cvi_readers[i]->load_weights ? cvi_readers[i] : NULL;
+    }
+    cvs_status s =
+        reader ? reader->load_weights(m, path, err)
+               : cvi_fail(err, CVS_E_UNSUPPORTED, "no format with a file of weights alone is supported");
+    return cvi_at_file(err, s, path);
 }

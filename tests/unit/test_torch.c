@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT
+ * test_torch.c - PyTorch files without a graph, and safetensors: files that PyTorch wrote (tests/data/torch, tools/make_torch_fixtures.py)
+ * give PyTorch's own outputs; architectures known by names; pickles that would run code, loop, or ask for everything; damage.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "convscope/run.h"
+#include "formats/safetensors.h"
+#include "formats/torch.h"
+#include "ops/op.h"
+
+#define LLVMFuzzerTestOneInput fuzz_pickle
+#include "../fuzz/fuzz_pickle.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_torch
+#include "../fuzz/fuzz_torch.c"
+#undef LLVMFuzzerTestOneInput
+#include "test_helpers.h"
+#include "zip_builder.h"
+
+static void data_path(char *path, size_t size, const char *name) {
+    test_data(path, size, "torch", name);
+}
+
+/* Opens a fixture, runs it on small.in.npy and answers how far the output is from small.out.npy. */
+static double difference(const char *file, const cvs_open_options *options) {
+    char in[600], out[600], text[900];
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    cvs_run *run = NULL;
+    cvs_tensor got = {0}, want = {0};
+    const char *input = in;
+    data_path(in, sizeof in, "small.in.npy");
+    data_path(out, sizeof out, "small.out.npy");
+    test_ok(cvs_npy_read, out, NULL, &want);
+    if (cvs_model_open(file, options, &m, &err) != CVS_OK || cvs_run_new(m, NULL, &run, &err) != CVS_OK ||
+        cvs_run_npy(run, &input, 1, NULL, &err) != CVS_OK ||
+        cvs_run_layer_file(run, cvi_graph_n_layers(m->graph) - 1, NULL, &got, &err) != CVS_OK) {
+        fail_msg("%s: %s", file, cvs_error_text(&err, text, sizeof text));
+    }
+    assert_true(m->has_weights);
+    assert_int_equal(cvs_tensor_count(&got), cvs_tensor_count(&want));
+    double worst = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(&got); i++) {
+        worst = fmax(worst, fabs(cvi_get(&got, i) - cvi_get(&want, i)));
+    }
+    cvs_tensor_free(&got);
+    cvs_tensor_free(&want);
+    cvs_run_free(run);
+    cvs_model_free(m);
+    return worst;
+}
+
+/* The chain is a guess that happens to be the network, so every way to save it must give PyTorch's numbers. */
+static void saved_by_torch(void **state) {
+    (void)state;
+    static const char *const files[] = {"state.pth",      "state_old.pth", "state_protocol4.pth",
+                                        "checkpoint.pth", "double.pth",    "views.pth",
+                                        "views_old.pth",  "evil.pth"};
+    for (int i = 0; i < CVI_COUNT(files); i++) {
+        char path[600];
+        data_path(path, sizeof path, files[i]);
+        double d = difference(path, NULL);
+        if (!(d < 1e-5)) {
+            fail_msg("%s is off by %g", files[i], d);
+        }
+    }
+}
+
+static void write_text(char *path, size_t size, const char *folder, const char *name, const char *text) {
+    snprintf(path, size, "%s/%s", folder, name);
+    assert_int_equal(cvi_file_write(path, text, strlen(text), NULL), CVS_OK);
+}
+
+/* An architecture that someone names: by the tensors' names, in order where names differ; one that does not fit is refused. */
+static void with_architecture(void **state) {
+    (void)state;
+    char folder[256], net[400], path[600], text[900];
+    static const char same[] =
+        "input 1x28x28\nconv1: conv 4 k3 valid\nrelu\nmaxpool\nconv2: conv 6 k3 valid g2\nrelu\nmaxpool\n"
+        "fc1: fc 12\nrelu\nfc2: fc 3\n";
+    static const char other[] =
+        "input 1x28x28\nconv 4 k3 valid relu maxpool\nconv 6 k3 valid g2 relu maxpool\nfc 12 relu\nfc 3\n";
+    static const char wrong[] =
+        "input 1x28x28\nconv 4 k3 valid relu maxpool\nconv 7 k3 valid relu maxpool\nfc 12 relu\nfc 3\n";
+    test_folder(folder);
+    data_path(path, sizeof path, "checkpoint.pth");
+    write_text(net, sizeof net, folder, "same.net", same);
+    assert_true(difference(path, &(cvs_open_options){.arch = net}) < 1e-5);
+    write_text(net, sizeof net, folder, "other.net", other);
+    assert_true(difference(path, &(cvs_open_options){.arch = net}) < 1e-5);
+    assert_true(difference(net, &(cvs_open_options){.weights = path}) < 1e-5);
+    write_text(net, sizeof net, folder, "wrong.net", wrong);
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    assert_int_equal(cvs_model_open(path, &(cvs_open_options){.arch = net}, &m, &err), CVS_E_SHAPE);
+    assert_non_null(strstr(cvs_error_text(&err, text, sizeof text), "conv2.weight"));
+}
+
+static bool has_note(const cvs_model *m, const char *part) {
+    for (int i = 0; i < m->n_notes; i++) {
+        if (strstr(m->notes[i], part)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void never_runs_code(void **state) {
+    (void)state;
+    char path[600];
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    data_path(path, sizeof path, "evil.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+    assert_true(has_note(m, "posix.system"));
+    cvs_model_free(m);
+    data_path(path, sizeof path, "evil_old.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_E_FORMAT);
+    assert_non_null(strstr(err.message, "posix.system"));
+    assert_int_equal(access("convscope-was-here", F_OK), -1);
+    data_path(path, sizeof path, "nothing.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_E_FORMAT);
+}
+
+/* Whole modules give their parameters; what fits nothing is shown layer by layer and does not run. */
+static void modules_and_views(void **state) {
+    (void)state;
+    char path[600];
+    cvs_model *m = NULL;
+    cvs_run *run = NULL;
+    cvs_error err = {0};
+    data_path(path, sizeof path, "module.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+    assert_true(cvi_graph_find(m->graph, "1.variance") >= 0 && cvi_graph_find(m->graph, "5.weight") >= 0);
+    assert_true(has_note(m, "guess"));
+    cvs_model_free(m);
+    data_path(path, sizeof path, "unknown.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+    assert_true(has_note(m, "--arch"));
+    int layer = -1;
+    cvs_tensor kernel = {0}, bias = {0};
+    assert_int_equal(cvs_model_find_layer(m, "encoder.a", &layer, &err), CVS_OK);
+    assert_int_equal(cvs_model_filters(m, layer, &kernel, &bias, &err), CVS_OK);
+    assert_int_equal(kernel.dim[0], 4);
+    cvs_tensor_free(&kernel);
+    cvs_tensor_free(&bias);
+    if (cvs_run_new(m, NULL, &run, &err) == CVS_OK) {
+        const float x[3 * 8 * 8] = {0};
+        cvs_tensor in = {.dtype = CVS_F32,
+                         .rank = 4,
+                         .dim = {1, 3, 8, 8},
+                         .data = (void *)(uintptr_t)x,
+                         .bytes = sizeof x};
+        const cvs_tensor *list = &in;
+        assert_int_not_equal(cvs_run_tensors(run, list, 1, &err), CVS_OK);
+        cvs_run_free(run);
+    }
+    cvs_model_free(m);
+}
+
+/* ---- architectures by names ------------------------------------------------------------------------------- */
+
+static void read_names(cvi_state *s, const char *file) {
+    static float some;
+    char path[600];
+    cvi_file f = {0};
+    data_path(path, sizeof path, file);
+    test_ok(cvi_file_read, path, NULL, &f);
+    char *text = cvi_arena_strn(s->model->arena, (const char *)f.data, f.size);
+    cvi_file_close(&f);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        char *space = strchr(line, ' ');
+        cvs_tensor t = {.dtype = CVS_F32, .data = &some};
+        *space = 0;
+        for (char *d = space + 1; *d; d += *d == 'x') {
+            t.dim[t.rank++] = strtoll(d, &d, 10);
+        }
+        t.bytes = 4 * (size_t)cvs_tensor_count(&t);
+        assert_int_equal(cvi_state_add(s, line, &t, NULL), CVS_OK);
+    }
+    assert_int_equal(cvi_state_done(s, NULL), CVS_OK);
+}
+
+static void known_by_names(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *name;
+        int convs;
+    } nets[] = {{"names_alexnet.txt", "AlexNet", 5},
+                {"names_vgg11.txt", "VGG-11", 8},
+                {"names_vgg16_bn.txt", "VGG-16 with BN", 13},
+                {"names_resnet18.txt", "ResNet-18", 20},
+                {"names_resnet50.txt", "ResNet-50", 53},
+                {"names_wide_resnet50_2.txt", "ResNet-50", 53},
+                {"names_resnext50_32x4d.txt", "ResNeXt-50", 53},
+                {"names_squeezenet1_0.txt", "SqueezeNet 1.0", 26},
+                {"names_squeezenet1_1.txt", "SqueezeNet 1.1", 26},
+                {"names_mobilenet_v2.txt", "MobileNetV2", 52},
+                {"names_densenet121.txt", "DenseNet-121", 120}};
+    for (int i = 0; i < CVI_COUNT(nets); i++) {
+        cvs_error err = {0};
+        cvs_model *m = cvi_model_new(NULL, &err);
+        cvi_state s = {.model = m, .ordered = i % 2};
+        cvi_open open = {.path = "x", .from_memory = true, .limits = m->limits, .model = m, .err = &err};
+        read_names(&s, nets[i].file);
+        if (cvi_state_model(&open, &s) != CVS_OK || !m->graph) {
+            fail_msg("%s: %s", nets[i].file, err.message);
+        }
+        assert_string_equal(m->name, nets[i].name);
+        assert_true(m->has_weights && has_note(m, "recognised"));
+        int convs = 0;
+        for (int k = 0; k < m->graph->n_nodes; k++) {
+            convs += strcmp(m->graph->nodes[k].op, "Conv") == 0;
+        }
+        assert_int_equal(convs, nets[i].convs);
+        const cvi_value *out = &m->graph->values[m->graph->outputs[0]];
+        assert_int_equal(out->dim[1], 1000);
+        cvs_model_free(m);
+    }
+}
+
+/* ---- pickles by hand --------------------------------------------------------------------------------------- */
+
+#define BYTES(s)                                                                                             \
+    { s, sizeof(s) - 1 }
+
+static void hostile_pickles(void **state) {
+    (void)state;
+    static const struct {
+        const char *data;
+        size_t size;
+    } bad[] = {BYTES(""),
+               BYTES("."),
+               BYTES("\x80\x06N."),
+               BYTES("\x80\x02"),
+               BYTES("(."),                                    /* a mark is left */
+               BYTES("N0."),                                   /* nothing is left */
+               BYTES("t."),                                    /* no mark */
+               BYTES("\xff."),                                 /* no opcode */
+               BYTES("\x82\x01."),                             /* the extension registry */
+               BYTES("\x97."),                                 /* out-of-band buffers */
+               BYTES("X\xff\xff\xff\x7f."),                    /* 2 GB of text */
+               BYTES("\x8d\xff\xff\xff\xff\xff\xff\xff\xff."), /* 2^64 bytes */
+               BYTES("Nr\xff\xff\xff\x7f."),                   /* a memo of 2^31 places */
+               BYTES("h\x05."),                                /* a memo that was never filled */
+               BYTES("N(K\x01u."),                             /* items of None */
+               BYTES("}(K\x01u."),                             /* a key without a value */
+               BYTES("K\x01K\x02\x93."),                       /* a global that is no text */
+               BYTES("NNb."),                                  /* the state of None */
+               BYTES("I12\xff"),
+               BYTES("cos\nsystem"),
+               BYTES("S'abc\n.")};
+    for (int i = 0; i < CVI_COUNT(bad); i++) {
+        cvi_arena *arena = cvi_arena_new(1 << 20);
+        cvi_pickled p;
+        cvs_error err = {0};
+        if (cvi_pickle_read(arena, (const uint8_t *)bad[i].data, bad[i].size, 0, &p, &err) == CVS_OK) {
+            fail_msg("pickle %d was read", i);
+        }
+        assert_true(err.has_offset || err.code == CVS_E_MEMORY);
+        fuzz_pickle((const uint8_t *)bad[i].data, bad[i].size);
+        cvi_arena_free(arena);
+    }
+}
+
+/* A list in itself; lists of two references to the list before, 60 deep: 2^60 paths. */
+static void loops(void **state) {
+    (void)state;
+    static const char self[] = "]p0\ng0\na.";
+    fuzz_pickle((const uint8_t *)self, sizeof self - 1);
+    cvi_buf b = {0};
+    cvi_buf_puts(&b, "]p0\n");
+    for (int i = 1; i < 60; i++) {
+        cvi_buf_printf(&b, "0]p%d\ng%d\nag%d\na", i, i - 1, i - 1);
+    }
+    cvi_buf_puts(&b, ".");
+    cvs_error err = {0};
+    cvs_limits limits = cvs_limits_default(&(cvs_limits){.max_nodes = 10000});
+    cvs_model *m = cvi_model_new(&limits, &err);
+    cvi_pickled p;
+    cvi_torch t = {.model = m, .err = &err, .folder = "data/"};
+    cvi_state s = {.model = m};
+    assert_int_equal(cvi_pickle_read(m->arena, (const uint8_t *)b.data, b.size, 0, &p, &err), CVS_OK);
+    assert_int_equal(cvi_torch_collect(&t, p.root, &s), CVS_E_LIMIT);
+    cvs_model_free(m);
+    cvi_buf_free(&b);
+}
+
+/* Sizes, strides and offsets of a tensor that its storage of 16 bytes cannot back. */
+static void hostile_tensors(void **state) {
+    (void)state;
+    static const struct {
+        const char *offset, *sizes, *strides;
+        bool good;
+    } cases[] = {
+        {"I0\n", "(I2\nI2\nt", "(I2\nI1\nt", true},
+        {"I0\n", "(I2\nI2\nt", "(I1\nI2\nt", true},
+        {"I1\n", "(I2\nI2\nt", "(I2\nI1\nt", false},
+        {"I0\n", "(I5\nt", "(I1\nt", false},
+        {"I0\n", "(I5\nt", "(I0\nt", true},
+        {"I0\n", "(I1000\nt", "(I0\nt", false},
+        {"I-1\n", "(I2\nt", "(I1\nt", false},
+        {"I0\n", "(I-2\nt", "(I1\nt", false},
+        {"I0\n", "(I2\nt", "(I-1\nt", false},
+        {"I0\n", "(I2\nt", "(I1\nI1\nt", false},
+        {"I0\n", "(I3000000000\nI3000000000\nI3000000000\nt", "(I3000000000\nI3000000000\nI1\nt", false},
+        {"I0\n", "(I0\nI9223372036854775807\nt", "(I9223372036854775807\nI1\nt", true},
+        {"I0\n", "(I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nt", "(I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nt", false},
+        {"N", "(I2\nt", "(I1\nt", false}};
+    static const uint8_t numbers[16] = {0};
+    for (int i = 0; i < CVI_COUNT(cases); i++) {
+        cvi_buf b = {0};
+        cvi_buf_printf(&b,
+                       "}Vw\nctorch._utils\n_rebuild_tensor_v2\n(("
+                       "Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI4\ntQ%s%s%s\x89NtRs.",
+                       cases[i].offset, cases[i].sizes, cases[i].strides);
+        cvs_error err = {0};
+        cvs_model *m = cvi_model_new(NULL, &err);
+        cvi_pickled p;
+        cvi_torch_storage storage = {.key = "0", .data = numbers, .bytes = sizeof numbers};
+        cvi_torch t = {.model = m, .err = &err, .folder = "data/", .storage = &storage, .n_storages = 1};
+        cvi_state s = {.model = m};
+        if (cvi_pickle_read(m->arena, (const uint8_t *)b.data, b.size, 0, &p, &err) != CVS_OK) {
+            fail_msg("case %d: %s at %lld", i, err.message, (long long)err.offset);
+        }
+        cvs_status e = cvi_torch_collect(&t, p.root, &s);
+        if ((e == CVS_OK) != cases[i].good) {
+            fail_msg("case %d: %s", i, err.message);
+        }
+        assert_true(e != CVS_OK || s.n == 1);
+        cvs_model_free(m);
+        cvi_buf_free(&b);
+    }
+}
+
+/* ---- safetensors --------------------------------------------------------------------------------------------- */
+
+/* The tensors of a state_dict, written by our writer in two parts with an index; parts outside the folder are refused. */
+static void sharded(void **state) {
+    (void)state;
+    char folder[256], path[600], part[400], text[900];
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    test_folder(folder);
+    data_path(path, sizeof path, "state.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+    cvi_safetensor list[16];
+    int n = 0;
+    cvi_buf index = {0};
+    cvi_buf_puts(&index, "{\"metadata\": {\"total_size\": 1}, \"weight_map\": {");
+    for (int i = 0; i < m->graph->n_values; i++) {
+        const cvi_value *v = &m->graph->values[i];
+        if (v->constant) {
+            list[n] = (cvi_safetensor){.name = v->name, .t = *v->constant};
+            cvi_buf_printf(&index, "%s\"%s\": \"part%d.safetensors\"", n ? ", " : "", v->name, n < 3);
+            n++;
+        }
+    }
+    cvi_buf_puts(&index, "}}");
+    assert_int_equal(n, 8);
+    snprintf(part, sizeof part, "%s/part1.safetensors", folder);
+    assert_int_equal(cvi_safetensors_write(part, list, 3, NULL, 0, &err), CVS_OK);
+    snprintf(part, sizeof part, "%s/part0.safetensors", folder);
+    assert_int_equal(cvi_safetensors_write(part, list + 3, n - 3, NULL, 0, &err), CVS_OK);
+    snprintf(part, sizeof part, "%s/all.safetensors", folder);
+    assert_int_equal(cvi_safetensors_write(part, list, n, NULL, 0, &err), CVS_OK);
+    assert_true(difference(part, NULL) < 1e-5);
+    snprintf(part, sizeof part, "%s/model.safetensors.index.json", folder);
+    assert_int_equal(cvi_file_write(part, index.data, index.size, &err), CVS_OK);
+    assert_true(difference(part, NULL) < 1e-5);
+    cvs_model_free(m);
+    cvi_buf_free(&index);
+    static const char *const outside[] = {"../part0.safetensors", "/etc/passwd", "a/../../part0.safetensors",
+                                          "."};
+    for (int i = 0; i < CVI_COUNT(outside); i++) {
+        snprintf(text, sizeof text, "{\"weight_map\": {\"a\": \"%s\"}}", outside[i]);
+        assert_int_equal(cvi_file_write(part, text, strlen(text), &err), CVS_OK);
+        assert_int_not_equal(cvs_model_open(part, NULL, &m, &err), CVS_OK);
+    }
+}
+
+/* ---- damage ---------------------------------------------------------------------------------------------------- */
+
+static void damaged(void **state) {
+    (void)state;
+    static const char *const files[] = {"state_old.pth", "unknown.pth", "nothing.pth", "evil_old.pth"};
+    for (int i = 0; i < CVI_COUNT(files); i++) {
+        char path[600];
+        cvi_file f = {0};
+        data_path(path, sizeof path, files[i]);
+        test_ok(cvi_file_read, path, NULL, &f);
+        uint8_t *copy = cvi_malloc(f.size);
+        memcpy(copy, f.data, f.size);
+        size_t head = CVI_MIN(f.size, 2600);
+        for (size_t n = 0; n < f.size; n += n < head ? 3 : 97) {
+            fuzz_torch(copy, n);
+        }
+        for (size_t bit = 0; bit < 8 * head; bit += 5) {
+            copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            fuzz_torch(copy, f.size);
+            copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        cvi_free(copy);
+        cvi_file_close(&f);
+    }
+}
+
+static void out_of_memory(void **state) {
+    (void)state;
+    static const char *const files[] = {"checkpoint.pth", "state_old.pth", "unknown.pth", "evil_old.pth"};
+    for (int i = 0; i < CVI_COUNT(files); i++) {
+        char path[600];
+        cvi_file f = {0};
+        data_path(path, sizeof path, files[i]);
+        test_ok(cvi_file_read, path, NULL, &f);
+        for (int k = 0;; k++) {
+            test_fail_from(k, -1);
+            fuzz_torch(f.data, f.size);
+            bool failed = test_has_failed();
+            cvi_set_hooks(NULL);
+            if (!failed) {
+                break;
+            }
+        }
+        cvi_file_close(&f);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_by_torch),  cmocka_unit_test(with_architecture),
+                                       cmocka_unit_test(never_runs_code), cmocka_unit_test(modules_and_views),
+                                       cmocka_unit_test(known_by_names),  cmocka_unit_test(hostile_pickles),
+                                       cmocka_unit_test(loops),           cmocka_unit_test(hostile_tensors),
+                                       cmocka_unit_test(sharded),         cmocka_unit_test(damaged),
+                                       cmocka_unit_test(out_of_memory)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
