@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * text.c - the table of Chinese texts, looked up by their English literal, and reading UTF-8.
  * The rows come from zh/<folder>.def. An index sorted by the English text is made at the first lookup of a
- * Chinese one; it is this library's only shared state that is written, once, under pthread_once.
+ * Chinese one, once, under pthread_once.
  */
 #include <pthread.h>
 #include <stdlib.h>

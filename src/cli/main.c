@@ -2,8 +2,15 @@
  * main.c - convscope's program: finds the command in the table, parses its options, runs it, maps errors to exit codes.
  */
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "cli.h"
 
@@ -55,7 +62,28 @@ static cvs_lang early_lang(int argc, char **argv) {
 
 int cli_parse(cli *c, int argc, char **argv);
 
+/* The heap in pages of 2 MiB where the system has them: a first prediction writes some ten megabytes of packed weights in blocks
+ * too small to be given such pages one by one, and the faults of as many 4 KiB pages, in several threads at once, take longer
+ * than the packing. Blocks from 4 MiB on have pages of their own (memory.c). */
+static void heap_in_large_pages(void) {
+#if defined(__GLIBC__) && defined(MADV_HUGEPAGE)
+    const size_t heap = (size_t)64 << 20, page = (size_t)2 << 20;
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 2 * (int)heap);
+    mallopt(M_TOP_PAD, (int)heap);
+    const uintptr_t before = (uintptr_t)sbrk(0);
+    void *volatile grown = malloc((size_t)2 << 20); /* more than the heap has: it grows by this and the pad */
+    free(grown);
+    mallopt(M_TOP_PAD, 1 << 20);
+    const uintptr_t start = (before + page - 1) / page * page, end = (uintptr_t)sbrk(0) / page * page;
+    if (end > start) { /* another allocator may not use this memory */
+        (void)madvise((void *)start, end - start, MADV_HUGEPAGE); /* a wish: any answer will do */
+    }
+#endif
+}
+
 int main(int argc, char **argv) {
+    heap_in_large_pages();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, said like any other */
     cli c = {.lang = early_lang(argc, argv)};
     c.err.lang = c.lang;

@@ -4,9 +4,9 @@
  */
 #include "draw/scene.h"
 
-#include <cairo-pdf.h>
 #include <math.h>
-#include <pango/pangocairo.h>
+
+#include "draw/cairo_calls.h"
 
 #define MAX_SIDE 32000 /* pixels: cairo's own bound is 32767 */
 
@@ -258,6 +258,7 @@ cvs_status cvi_scene_paint(const cvi_scene *s, double scale, cvs_tensor *out, cv
                         "the figure would be %.0f x %.0f pixels; 1 to %d a side can be painted", w, h,
                         MAX_SIDE);
     }
+    CVI_TRY(cvi_cairo_load(err));
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)w, (int)h);
     if (cairo_surface_status(surface) != CAIRO_STATUS_SUCCESS) {
         cairo_surface_destroy(surface);
@@ -302,6 +303,7 @@ cvs_status cvi_scene_pdf(const cvi_scene *s, double scale, cvi_buf *out, cvs_err
     if (s->failed) {
         return cvi_no_memory(err, (size_t)s->n_items * sizeof(cvi_item));
     }
+    CVI_TRY(cvi_cairo_load(err));
     cairo_surface_t *surface = cairo_pdf_surface_create_for_stream(pdf_bytes, out, s->width, s->height);
     cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_TITLE, s->title);
     cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_CREATOR, "Convscope " CVS_VERSION);
