@@ -4,12 +4,12 @@
 #   make test     installs what tests need and runs them all
 #   make models   trains the built-in models again
 #   make bench    measures speed against other programs, which it installs into build-bench (about 20 minutes)
-# and for work on it: asan, tsan, campaign, fmt, lint, clean. Everything else is Meson and Ninja underneath.
+# and for work on it: asan, tsan, campaign, peers, fmt, lint, clean. Everything else is Meson and Ninja underneath.
 
 BUILD := build
 MESON_FLAGS :=
 
-.PHONY: all deps test-deps run test asan tsan campaign fmt lint clean models bench
+.PHONY: all deps test-deps run test asan tsan campaign peers fmt lint clean models bench
 
 all: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(if $(findstring s,$(firstword -$(MAKEFLAGS))),--quiet)
@@ -43,6 +43,10 @@ tsan: test-deps
 FUZZ_SECONDS ?= 600
 campaign: test-deps
 	@sh tools/fuzz.sh $(FUZZ_SECONDS)
+
+# The real TensorBoard reads what a run writes, and we what TensorBoard's and PyTorch's writers write; installs them into build-peers.
+peers: all
+	@python3 tests/peers/tensorboard.py $(BUILD)/convscope build-peers
 
 fmt:
 	@clang-format -i $$(git ls-files '*.c' '*.h')

@@ -18,4 +18,5 @@
 #include "draw.h"
 #include "draw_features.h"
 #include "draw_check.h"
+#include "watch.h"
 #endif

@@ -38,10 +38,9 @@ typedef struct cvs_train_options {
     const char *order; /* text file: one picture number a line, read instead of shuffling, or NULL */
     int64_t max_steps; /* stop after so many steps, 0 = no */
     bool write_params; /* RUN/params/NAME.npy at the end */
-    bool
-        resume; /* go on from the run's last checkpoint, to the bits of a run that was never interrupted; begin where there is none */
-    double
-        save_seconds; /* between checkpoints in the midst of an epoch [60]; there is one after every epoch */
+    bool resume;       /* go on from the last checkpoint, to the bits of an uninterrupted run; or begin */
+    bool no_events;      /* leave out RUN/train and RUN/validation, the event files for those who watch */
+    double save_seconds; /* between checkpoints in the midst of an epoch [60]; one comes after every epoch */
     cvs_lang lang;
     cvs_limits limits;
     bool (*on_step)(void *context, const cvs_train_step *step);
@@ -56,7 +55,7 @@ typedef struct cvs_train_result {
 } cvs_train_result;
 
 /* Trains `recipe` (a text file of the language with a train { } block, or any model file) on `data` and fills folder `run`:
- * history.json, model.onnx, best.onnx, state.safetensors. Everything is written atomically; on failure nothing half-written is left. A
+ * history.json, model.onnx, best.onnx, state.safetensors, train/ and validation/ (TensorBoard's event files). Everything is written atomically; on failure nothing half-written is left. A
  * run that is killed at any moment can go on (`resume`) with the same recipe, data and settings; more epochs may be asked for. */
 cvs_status cvs_train(const char *recipe, const char *data, const char *run, const cvs_train_options *options,
                      cvs_train_result *result, cvs_error *err);

@@ -39,6 +39,8 @@ static const cli_option options[] = {
      "从 RUN 的最近检查点继续训练，结果与未中断时逐位相同"},
     {"--save-every", "S", "seconds between checkpoints within an epoch (60)",
      "一轮之内两次检查点的间隔秒数（60）"},
+    {"--no-events", NULL, "leave out RUN/train and RUN/validation (event files for watch and TensorBoard)",
+     "不写 RUN/train 与 RUN/validation（供 watch 与 TensorBoard 使用的事件文件）"},
     {"--params", NULL, "write RUN/params/NAME.npy too", "另外写出 RUN/params/NAME.npy"},
 };
 
@@ -106,6 +108,7 @@ static bool read_options(cli *c, cvs_train_options *o) {
                              .loss = cli_value(c, "--loss"),
                              .start = cli_value(c, "--init"),
                              .order = cli_value(c, "--order"),
+                             .no_events = cli_flag(c, "--no-events"),
                              .resume = cli_flag(c, "--resume"),
                              .write_params = cli_flag(c, "--params"),
                              .has_seed = cli_value(c, "--seed") != NULL,

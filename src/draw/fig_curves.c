@@ -109,6 +109,8 @@ static void draw_axes(const view *v) {
         cvi_draw_text_fit(s, v->x - 4, at + 2.3, 34, &right, cvi_num(shown).text);
     }
     double each = round_step(v->x_hi - v->x_lo, 6);
+    bool whole = v->x_lo == floor(v->x_lo) && v->x_hi == floor(v->x_hi); /* steps and epochs */
+    each = whole ? fmax(each, 1) : each;
     small.anchor = CVI_MIDDLE;
     for (double x = ceil(v->x_lo / each - 1e-9) * each; x <= v->x_hi + each * 1e-9; x += each) {
         double at = px(v, x), half = cvi_text_width(&small, cvi_num(x).text) / 2;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "convscope/model.h"
-#include "train/loop.h"
+#include "train/run_log.h"
 
 enum { SAVE_SECONDS = 60 }; /* between checkpoints in the midst of an epoch */
 
@@ -81,12 +81,13 @@ static cvs_status one_step(cvi_loop *r, int64_t n, int64_t per_epoch) {
     fill_job job = {r, at->taken};
     double rate = cvi_training_rate(&r->training, at->step, r->steps, per_epoch, at->epoch - 1, at->schedule);
     cvi_pool_run(r->pool, n, fill_body, &job);
+    double before = at->loss;
     at->step++;
     CVI_TRY(cvi_trainer_step(r->trainer, n, r->x, r->labels, at->step, rate, &at->loss, &at->right, r->err));
     CVI_TRY(check_loss(r, at->loss, at->epoch));
     at->taken += n;
     r->history.list[at->epoch - 1].learning_rate = rate;
-    return CVS_OK;
+    return cvi_run_log_step(r, (at->loss - before) / (double)n, rate, now());
 }
 
 static bool may_step(const cvi_loop *r) {
@@ -182,6 +183,7 @@ static cvs_status end_epoch(cvi_loop *r, double begun, cvs_train_step *said, boo
     }
     e->seconds = now() - begun;
     r->history.n = epoch;
+    CVI_TRY(cvi_run_log_epoch(r, epoch));
     CVI_TRY(keep_epoch(r, epoch));
     said->epoch_ended = true;
     said->val_loss = e->val_loss;
@@ -261,8 +263,13 @@ cvs_status cvs_train(const char *recipe, const char *data, const char *run, cons
                           : CVS_OK; /* what the last checkpoint says, whatever else was killed */
     }
     if (s == CVS_OK) {
+        s = cvi_run_log_begin(&r);
+    }
+    if (s == CVS_OK) {
         s = run_epochs(&r);
     }
+    cvs_status ended = cvi_run_log_end(&r, s == CVS_OK, s == CVS_OK ? r.err : NULL);
+    s = s == CVS_OK ? ended : s;
     if (s == CVS_OK && result) {
         const cvi_epoch *last = &r.history.list[r.history.n - 1];
         *result = (cvs_train_result){.accuracy = last->accuracy,

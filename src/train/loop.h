@@ -6,6 +6,8 @@
 
 #include "train/trainer.h"
 
+typedef struct cvi_run_log cvi_run_log; /* run_log.h */
+
 typedef struct cvi_loop {
     const char *run;
     const cvs_train_options *options;
@@ -24,6 +26,7 @@ typedef struct cvi_loop {
     cvi_history history;
     int64_t steps; /* planned over all epochs */
     cvi_standing at;
+    cvi_run_log *log;      /* NULL: none is wanted */
     double started, saved; /* seconds of the clock */
     cvs_error *err;
 } cvi_loop;
