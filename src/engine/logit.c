@@ -4,7 +4,7 @@
 #include "engine/engine.h"
 
 int cvi_graph_logit(const cvi_graph *g, int o, cvs_logit_kind *kind) {
-    int output = g->outputs[o];
+    int output = g->outputs[o], answer = output;
     *kind = CVS_LOGIT_IS_OUTPUT;
     for (int v = output; v >= 0 && g->values[v].producer >= 0;) {
         const cvi_node *node = &g->nodes[g->values[v].producer];
@@ -16,10 +16,11 @@ int cvi_graph_logit(const cvi_graph *g, int o, cvs_logit_kind *kind) {
             *kind = flags & CVI_OP_POINTWISE ? CVS_LOGIT_BEFORE_SIGMOID : CVS_LOGIT_BEFORE_SOFTMAX;
             return node->in[0];
         }
-        if (!(flags & (CVI_OP_IDENTITY | CVI_OP_RESHAPE))) {
+        if (!(flags & (CVI_OP_IDENTITY | CVI_OP_RESHAPE | CVI_OP_ROUNDS))) {
             break;
         }
         v = node->in[0];
+        answer = flags & CVI_OP_ROUNDS ? v : answer; /* before it became an integer */
     }
-    return output;
+    return answer;
 }

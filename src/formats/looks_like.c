@@ -28,7 +28,6 @@ static const magic magics[] = {
      5, 0, "an xz-compressed file"},
     {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive"},
     {"ustar", 5, 257, "a tar archive"},
-    {"TFL3", 4, 4, "a TensorFlow Lite model, which is not supported yet"},
     {"ORTM", 4, 4, "an ONNX Runtime model (.ort), which is not supported"},
     {"GGUF", 4, 0, "a GGUF model, which is not supported"},
     {"\x7f"

@@ -4,6 +4,7 @@
 #include "onnx_encode.h"
 
 #include "onnx.h"
+#include "ops/op.h"
 
 void cvi_pbw_varint(cvi_buf *b, uint64_t v) {
     uint8_t bytes[10];
@@ -231,10 +232,36 @@ static cvs_status put_attr(cvi_buf *b, const cvi_attr *a, cvs_error *err) {
     return CVS_OK;
 }
 
+/* An operator of ours that ONNX says with two: the first on all inputs, the second on its result and the inputs after the first. */
+static cvs_status put_pair(cvi_buf *b, const cvi_graph *g, const cvi_node *node, cvs_error *err) {
+    const char *name = g->values[node->out[0]].name;
+    for (int half = 0; half < 2; half++) {
+        cvi_buf m = {0}, middle = {0};
+        cvi_buf_printf(&middle, "%s/integers", name);
+        for (int k = 0; k < node->n_in; k++) {
+            bool inner = half == 1 && k == 0;
+            cvi_pbw_text(&m, 1, inner && middle.data ? middle.data : cvi_onnx_value_name(g, node->in[k]));
+        }
+        cvi_pbw_text(&m, 2, half == 0 && middle.data ? middle.data : name);
+        cvi_pbw_text(&m, 3, half == 0 && middle.data ? middle.data : node->name);
+        cvi_pbw_text(&m, 4, node->def->onnx_pair[half]);
+        if (half == 0) {
+            cvi_pbw_entry(&m, 9, "convscope.hidden", "1");
+        }
+        b->failed |= middle.failed;
+        cvi_buf_free(&middle);
+        cvi_pbw_message(b, 1, &m);
+    }
+    return b->failed ? cvi_no_memory(err, b->size) : CVS_OK;
+}
+
 cvs_status cvi_onnx_put_node(cvi_buf *b, const cvi_graph *g, const cvi_node *node, cvs_error *err) {
     cvi_buf m = {0};
     const char *colon = strstr(node->op, "::");
     bool hidden = node->n_out > 0;
+    if (node->def && node->def->onnx_pair[0]) {
+        return put_pair(b, g, node, err);
+    }
     for (int k = 0; k < node->n_in; k++) {
         cvi_pbw_text(&m, 1, node->in[k] >= 0 ? cvi_onnx_value_name(g, node->in[k]) : "");
     }

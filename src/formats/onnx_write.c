@@ -67,7 +67,7 @@ static void put_domains(cvi_buf *b, const cvi_graph *g, cvi_buf *seen) {
     for (int n = 0; n < g->n_nodes; n++) {
         const cvi_node *node = &g->nodes[n];
         const char *colon = strstr(node->op, "::");
-        if (colon) {
+        if (colon && !(node->def && node->def->onnx_pair[0])) {
             cvi_buf key = {0};
             cvi_buf_puts(&key, "\n");
             cvi_buf_add(&key, node->op, (size_t)(colon - node->op));

@@ -198,6 +198,7 @@ typedef enum cvi_op_flags {
         256, /* reads only its inputs' shapes, never their numbers (Shape, Size): known while planning */
     CVI_OP_ADDS = 512,       /* y = first + second input, for equal shapes */
     CVI_OP_SUBTRACTS = 2048, /* y = first - second input */
+    CVI_OP_ROUNDS = 4096, /* the numbers of the first input, coarser (quantised): still the same quantity */
     CVI_OP_PIXELS =
         1024 /* `fast` treats every pixel of channels-last pictures alike: any pixels of its inputs, the same of each,
                may be handed over as pictures [1,C,1,count]. (CVI_OP_POINTWISE says so too.) */
@@ -224,6 +225,9 @@ struct cvi_op {
     const char *word_en,
         *word_zh;       /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
     const char *symbol; /* where it joins branches: "+", "×"; NULL: none */
+    const char *onnx_pair
+        [2]; /* not ONNX's own: the first of these on all inputs, then the second on its result and the inputs
+                                 after the first; NULL: it is as it is */
     /* A better word for what this node's constants make of it ("ReLU6"), or NULL; NULL callback: never. */
     const char *(*known_as)(const cvi_graph *g, const cvi_node *node);
 

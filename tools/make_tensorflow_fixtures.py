@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Writes tests/data/tensorflow/*: one small network saved by TensorFlow itself as TensorFlow Lite (float, float16, int8), as a frozen
+# GraphDef and as a SavedModel, with an input and what TensorFlow computes, so that the unit test needs no TensorFlow.
+# Run it with TensorFlow 2.16 or newer (pip install tensorflow-cpu).
+import os
+import shutil
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers as L
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "tensorflow")
+SHAPE = (12, 10, 3)
+rng = np.random.default_rng(5)
+
+
+def network(quantisable):
+    i = keras.Input(SHAPE, name="picture")
+    x = L.Conv2D(6, 3, strides=2, padding="same", activation="relu")(i)
+    x = L.BatchNormalization()(x)
+    y = L.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+    y = L.Conv2D(6, 1, activation="tanh")(y)
+    x = L.Add()([x, y])
+    z = L.MaxPooling2D(2, padding="same")(x)
+    z = L.Concatenate()([z, L.AveragePooling2D(2, strides=1, padding="same")(z)])
+    s = L.Conv2D(12, 1, activation="sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(z))
+    z = L.Multiply()([z, s])
+    z = L.UpSampling2D(2, interpolation="bilinear")(z)
+    if not quantisable:
+        z = L.Conv2DTranspose(5, 3, strides=2, padding="same", activation="elu")(z)
+        z = L.PReLU(shared_axes=[1, 2])(L.LeakyReLU(0.2)(z))
+        z = L.LayerNormalization()(z)
+        z = L.Conv2D(4, 3, dilation_rate=2, padding="same", activation="hard_sigmoid")(z)
+    z = L.Cropping2D(1)(L.ZeroPadding2D(((1, 2), (0, 1)))(z))
+    z = L.Dense(5)(L.Flatten()(z))
+    return keras.Model(i, L.Softmax(name="answer")(z))
+
+
+def randomise(m):
+    for w in m.weights:
+        v = w.numpy()
+        if "moving_variance" in w.path or "gamma" in w.path:
+            w.assign(rng.uniform(0.5, 1.5, v.shape))
+        elif "moving_mean" in w.path or "beta" in w.path or "bias" in w.path:
+            w.assign(rng.normal(0, 0.1, v.shape))
+    return m
+
+
+def lite(m, name, x, setup):
+    c = tf.lite.TFLiteConverter.from_keras_model(m)
+    setup(c)
+    data = c.convert()
+    it = tf.lite.Interpreter(
+        model_content=data,
+        experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    it.allocate_tensors()
+    i, o = it.get_input_details()[0], it.get_output_details()[0]
+    ins, outs = [], []
+    for k in range(len(x)):
+        v = x[k:k + 1]
+        if i["dtype"] != np.float32:
+            scale, zero = i["quantization"]
+            v = np.clip(np.round(v / scale) + zero, np.iinfo(i["dtype"]).min, np.iinfo(i["dtype"]).max).astype(i["dtype"])
+        it.set_tensor(i["index"], v)
+        it.invoke()
+        ins.append(v)
+        outs.append(it.get_tensor(o["index"]).copy())
+    open(os.path.join(OUT, name + ".tflite"), "wb").write(data)
+    np.save(os.path.join(OUT, name + ".in.npy"), np.concatenate(ins))
+    np.save(os.path.join(OUT, name + ".out.npy"), np.concatenate(outs))
+
+
+def half(c):
+    c.optimizations = [tf.lite.Optimize.DEFAULT]
+    c.target_spec.supported_types = [tf.float16]
+
+
+def integers(c):
+    c.optimizations = [tf.lite.Optimize.DEFAULT]
+    c.representative_dataset = lambda: ([rng.uniform(0, 1, (1,) + SHAPE).astype(np.float32)] for _ in range(16))
+    c.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    c.inference_input_type = c.inference_output_type = tf.int8
+
+
+os.makedirs(OUT, exist_ok=True)
+keras.utils.set_random_seed(1)
+x = rng.uniform(0, 1, (2,) + SHAPE).astype(np.float32)
+m = randomise(network(False))
+lite(m, "float", x, lambda c: None)
+lite(m, "half", x, half)
+lite(randomise(network(True)), "int8", x, integers)
+np.save(os.path.join(OUT, "graph.in.npy"), x)
+np.save(os.path.join(OUT, "graph.out.npy"), m(x, training=False).numpy())
+call = tf.function(lambda t: m(t, training=False)).get_concrete_function(tf.TensorSpec((None,) + SHAPE, tf.float32))
+frozen = convert_variables_to_constants_v2(call).graph.as_graph_def()
+open(os.path.join(OUT, "frozen.pb"), "wb").write(frozen.SerializeToString())
+shutil.rmtree(os.path.join(OUT, "saved"), ignore_errors=True)
+m.export(os.path.join(OUT, "saved"), verbose=False)
