@@ -38,9 +38,10 @@ cvs_status cvs_target_parse(const cvs_model *model, const char *text, cvs_target
 typedef struct cvs_explain_options {
     const char *method; /* "gradient", "gradcam", ...: see cvs_method_describe */
     cvs_target target;
-    const char *layer;  /* for methods that look at a layer: name, number, last-conv; NULL = last-conv */
-    bool signed_map;    /* CAM family: leave the final ReLU out */
-    const char *compat; /* NULL, or a library whose arithmetic to use */
+    const char *layer; /* for methods that look at a layer: name, number, last-conv; NULL = last-conv */
+    bool signed_map;   /* CAM family: leave the final ReLU out */
+    /* NULL, or a library whose arithmetic to use: "captum", "pytorch-grad-cam", "tf-keras-vis", "dlwp" */
+    const char *compat;
     uint64_t seed;
     int64_t sample; /* which of the batch */
     cvs_lang lang;  /* of the caption */
@@ -50,6 +51,7 @@ typedef struct cvs_explain_options {
     const char *rule;            /* quadrature: gauss, midpoint, left, right, trapezoid */
     int64_t steps;               /* of the quadrature; 0: doubled until the completeness error is below 1 % */
     int64_t samples;             /* noisy copies */
+    bool has_noise;              /* `noise` counts even where it is 0 */
     double noise;                /* their standard deviation as a share of the picture's range */
     int64_t patch, stride;       /* occlusion, in pixels of the network's input */
     bool has_fill;               /* `fill` counts; else the picture's mean colour */

@@ -44,6 +44,9 @@ static const cli_option options[] = {
      "LRP gamma 与组合规则：正贡献的额外权重（0.25）"},
     {"--alpha", "A", "LRP alpha-beta: weight of positive parts, beta = alpha - 1 (2)",
      "LRP alpha-beta：正贡献的权重，beta = alpha - 1（2）"},
+    {"--compat", "LIBRARY",
+     "another library's arithmetic: captum, pytorch-grad-cam, tf-keras-vis, dlwp (the book)",
+     "采用另一个库的算法：captum、pytorch-grad-cam、tf-keras-vis、dlwp（《Python 深度学习》）"},
     {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution",
      "热图原始数值：不缩放，保持其自身分辨率"},
     {"--check", NULL, "put the map to the test: shuffled weights, pixels taken away, noise, sums, the object",
@@ -131,13 +134,15 @@ static bool check_settings(cli *c, cvs_explain_options *o) {
     bool given;
     o->baseline = cli_value(c, "--baseline");
     o->rule = cli_value(c, "--rule");
-    bool ok =
-        cli_int(c, "--steps", 1, 1000000, 0, &o->steps) &&
-        cli_int(c, "--samples", 1, 1000000, 0, &o->samples) && cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) &&
-        cli_int(c, "--patch", 1, INT32_MAX, 0, &o->patch) &&
-        cli_int(c, "--stride", 1, INT32_MAX, 0, &o->stride) && number(c, "--fill", &o->has_fill, &o->fill) &&
-        number(c, "--noise", &given, &o->noise) && number(c, "--epsilon", &o->has_epsilon, &o->epsilon) &&
-        number(c, "--gamma", &o->has_gamma, &o->gamma) && number(c, "--alpha", &given, &o->alpha);
+    o->compat = cli_value(c, "--compat");
+    bool ok = cli_int(c, "--steps", 1, 1000000, 0, &o->steps) &&
+              cli_int(c, "--samples", 1, 1000000, 0, &o->samples) &&
+              cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) &&
+              cli_int(c, "--patch", 1, INT32_MAX, 0, &o->patch) &&
+              cli_int(c, "--stride", 1, INT32_MAX, 0, &o->stride) &&
+              number(c, "--fill", &o->has_fill, &o->fill) && number(c, "--noise", &o->has_noise, &o->noise) &&
+              number(c, "--epsilon", &o->has_epsilon, &o->epsilon) &&
+              number(c, "--gamma", &o->has_gamma, &o->gamma) && number(c, "--alpha", &given, &o->alpha);
     o->seed = (uint64_t)seed;
     return ok;
 }

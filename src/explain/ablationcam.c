@@ -4,6 +4,27 @@
  */
 #include "explain/switch_off.h"
 
+#include <math.h>
+
+/* pytorch-grad-cam: where the smallest number of all maps is 0, zero; else that number - 1e7, unlike the paper. NULL: zero. */
+static cvs_status far_below(cvi_question *q, const cvs_tensor *maps, float **level) {
+    float least = HUGE_VALF;
+    for (int64_t i = 0, n = cvs_tensor_count(maps); i < n; i++) {
+        least = fminf(least, ((const float *)maps->data)[i]);
+    }
+    if (least == 0.0f || maps->dim[1] < 1) {
+        return CVS_OK;
+    }
+    *level = cvi_calloc((size_t)maps->dim[1], sizeof **level);
+    if (!*level) {
+        return cvi_no_memory(q->err, (size_t)maps->dim[1] * sizeof **level);
+    }
+    for (int64_t k = 0; k < maps->dim[1]; k++) {
+        (*level)[k] = least - 1e7f;
+    }
+    return CVS_OK;
+}
+
 static cvs_status ask(cvi_again *a, cvs_explanation *out) {
     cvi_question *q = a->q;
     cvs_tensor maps;
@@ -14,7 +35,12 @@ static cvs_status ask(cvi_again *a, cvs_explanation *out) {
     if (!weight) {
         return cvi_no_memory(q->err, (size_t)n * sizeof *weight);
     }
-    cvs_status s = cvi_switch_off(a, &maps, NULL, &whole, weight);
+    float *level = NULL;
+    cvs_status s = q->compat == CVI_PYTORCH_GRAD_CAM ? far_below(q, &maps, &level) : CVS_OK;
+    if (s == CVS_OK) {
+        s = cvi_switch_off(a, &maps, level, &whole, weight);
+    }
+    cvi_free(level);
     for (int64_t k = 0; k < n; k++) {
         weight[k] = whole != 0.0 ? (whole - weight[k]) / whole : 0.0;
     }
@@ -43,5 +69,6 @@ const cvi_method cvi_method_ablationcam = {
     .source = "Desai and Ramaswamy 2020, WACV",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_PYTORCH_GRAD_CAM,
     .run = run,
 };

@@ -81,7 +81,7 @@ static cvs_status blurred(const cvi_again *a, float *out) {
     if (!soft) {
         return cvi_no_memory(a->q->err, (size_t)a->pixels * sizeof *soft);
     }
-    cvs_status s = cvi_blur(&a->picture, blur_width(&a->picture), true, soft, a->q->err);
+    cvs_status s = cvi_blur(&a->picture, blur_width(&a->picture), CVI_BEYOND_EDGE, soft, a->q->err);
     for (int64_t i = 0; i < a->pixels; i++) {
         out[i] = (float)soft[i];
     }

@@ -6,11 +6,9 @@
 
 #include <math.h>
 
-#include "base/base.h"
-
 typedef struct blurring {
     int64_t h, w, reach;
-    bool repeat;
+    cvi_beyond beyond;
     double *curve; /* [reach + 1], from its middle on */
     double *wide;  /* [w + 2 reach]: a row with what lies beside it */
     double *half;  /* [h*w]: after the columns */
@@ -23,10 +21,24 @@ static void add_pair(double *out, const double *a, const double *b, double weigh
     }
 }
 
-/* Rows beyond the picture: the nearest one times 1, or nothing. */
+/* The row or column that stands for i of n, or -1: zeros. */
+static int64_t stands_for(const blurring *b, int64_t i, int64_t n) {
+    if (i >= 0 && i < n) {
+        return i;
+    }
+    if (b->beyond == CVI_BEYOND_EDGE) {
+        return CVI_MIN(CVI_MAX(i, 0), n - 1);
+    }
+    if (b->beyond == CVI_BEYOND_ZERO) {
+        return -1;
+    }
+    int64_t turn = (i % (2 * n) + 2 * n) % (2 * n);
+    return turn < n ? turn : 2 * n - 1 - turn;
+}
+
 static const double *row_at(const blurring *b, const double *in, const double *nothing, int64_t y) {
-    bool inside = y >= 0 && y < b->h;
-    return inside || b->repeat ? in + CVI_MIN(CVI_MAX(y, 0), b->h - 1) * b->w : nothing;
+    int64_t row = stands_for(b, y, b->h);
+    return row >= 0 ? in + row * b->w : nothing;
 }
 
 static void columns(const blurring *b, const double *in, double *out) {
@@ -50,8 +62,8 @@ static void rows(const blurring *b, const double *in, double *out) {
         const double *from = in + y * b->w;
         double *to = out + y * b->w, *middle = b->wide + b->reach;
         for (int64_t x = -b->reach; x < b->w + b->reach; x++) {
-            bool inside = x >= 0 && x < b->w;
-            middle[x] = inside || b->repeat ? from[CVI_MIN(CVI_MAX(x, 0), b->w - 1)] : 0.0;
+            int64_t column = stands_for(b, x, b->w);
+            middle[x] = column >= 0 ? from[column] : 0.0;
         }
         for (int64_t x = 0; x < b->w; x++) {
             to[x] = b->curve[0] * from[x];
@@ -63,12 +75,11 @@ static void rows(const blurring *b, const double *in, double *out) {
     memset(b->wide, 0, (size_t)(b->w + 2 * b->reach) * sizeof *b->wide);
 }
 
-cvs_status cvi_blur(const cvs_tensor *x, double width, bool repeat, double *out, cvs_error *err) {
-    blurring b = {.h = x->dim[2], .w = x->dim[3], .repeat = repeat, .reach = (int64_t)(4.0 * width + 0.5)};
-    int64_t area = b.h * b.w, count = cvs_tensor_count(x);
-    for (int64_t i = 0; i < count; i++) {
-        out[i] = (double)((const float *)x->data)[i];
-    }
+cvs_status cvi_blur_planes(const double *x, int64_t channels, int64_t h, int64_t w, double width,
+                           cvi_beyond beyond, double *out, cvs_error *err) {
+    blurring b = {.h = h, .w = w, .beyond = beyond, .reach = (int64_t)(4.0 * width + 0.5)};
+    int64_t area = b.h * b.w, count = channels * area;
+    memmove(out, x, (size_t)count * sizeof *out);
     if (b.reach < 1 || area < 1) {
         return CVS_OK;
     }
@@ -93,4 +104,11 @@ cvs_status cvi_blur(const cvs_tensor *x, double width, bool repeat, double *out,
     }
     cvi_free(b.curve);
     return CVS_OK;
+}
+
+cvs_status cvi_blur(const cvs_tensor *x, double width, cvi_beyond beyond, double *out, cvs_error *err) {
+    for (int64_t i = 0, n = cvs_tensor_count(x); i < n; i++) {
+        out[i] = (double)((const float *)x->data)[i];
+    }
+    return cvi_blur_planes(out, x->dim[1], x->dim[2], x->dim[3], width, beyond, out, err);
 }

@@ -44,8 +44,8 @@ static cvs_status walk_left(blurred *b, int64_t steps) {
     for (int64_t k = 0; k < steps; k++) {
         double width = (double)k * widest / (double)steps;
         const float *slope;
-        CVI_TRY(cvi_blur(&a->picture, width, false, b->now, a->q->err));
-        CVI_TRY(cvi_blur(&a->picture, width + apart, false, b->next, a->q->err));
+        CVI_TRY(cvi_blur(&a->picture, width, CVI_BEYOND_ZERO, b->now, a->q->err));
+        CVI_TRY(cvi_blur(&a->picture, width + apart, CVI_BEYOND_ZERO, b->next, a->q->err));
         CVI_TRY(look(b, b->now, (double)k / (double)steps, &slope));
         for (int64_t i = 0; i < a->pixels; i++) {
             b->sum[i] -= step * (b->next[i] - b->now[i]) / apart * (double)slope[i];
@@ -59,7 +59,7 @@ static cvs_status walk(blurred *b, int64_t steps) {
     for (int64_t k = 0; k <= steps; k++) {
         double part = (double)k / (double)steps;
         const float *slope;
-        CVI_TRY(cvi_blur(&a->picture, widest * part * part, false, b->next, a->q->err));
+        CVI_TRY(cvi_blur(&a->picture, widest * part * part, CVI_BEYOND_ZERO, b->next, a->q->err));
         CVI_TRY(look(b, b->next, part, &slope));
         for (int64_t i = 0; i < a->pixels; i++) {
             if (k > 0) {
@@ -84,7 +84,7 @@ static cvs_status prepare(blurred *b, double *start, double *end) {
     b->next = b->now + a->pixels;
     b->slope = b->next + a->pixels;
     CVI_TRY(cvi_again_scores(a, 1, 0.0, end));
-    CVI_TRY(cvi_blur(&a->picture, widest, false, b->now, err));
+    CVI_TRY(cvi_blur(&a->picture, widest, CVI_BEYOND_ZERO, b->now, err));
     put(b, b->now);
     return cvi_again_scores(a, 1, 0.0, start);
 }

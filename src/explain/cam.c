@@ -39,7 +39,7 @@ cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *we
         for (int64_t k = 0; k < channels; k++) {
             sum += parts[k * area + i];
         }
-        map[i] = (float)(q->options->signed_map || q->keep_sign ? sum : fmax(sum, 0.0));
+        map[i] = (float)(q->options->signed_map || q->sign == CVI_SIGN_ALWAYS ? sum : fmax(sum, 0.0));
     }
     for (int64_t k = 0; k < channels; k++) {
         out->votes[k].share = all > 0.0 ? fabs(out->votes[k].value) / all : 0.0;

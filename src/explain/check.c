@@ -397,6 +397,10 @@ cvs_status cvs_check(cvs_run *run, const cvs_explain_options *how, const cvs_exp
     static const cvs_check_options defaults;
     cvs_explain_options fixed = *how;
     *out = (cvs_checked){0};
+    if (e->target_index < 0) {
+        return cvi_fail(err, CVS_E_UNSUPPORTED,
+                        "this is measured for one class as the target, not for a mix, a neuron or a region");
+    }
     if (!run->ran || run->model->graph->n_inputs != 1 || run->inputs[0].rank != 4 ||
         run->inputs[0].dtype != CVS_F32 || how->sample < 0 || how->sample >= run->inputs[0].dim[0]) {
         return cvi_fail(err, CVS_E_UNSUPPORTED,

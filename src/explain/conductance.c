@@ -123,5 +123,6 @@ const cvi_method cvi_method_conductance = {
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,
     .sums = CVI_SUMS_CHANGE,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

@@ -23,5 +23,6 @@ const cvi_method cvi_method_deconvnet = {
     .source = "Zeiler and Fergus 2014, arXiv:1311.2901",
     .kind = CVS_MAP_PIXELS,
     .slope = true,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

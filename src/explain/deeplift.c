@@ -68,5 +68,6 @@ const cvi_method cvi_method_deeplift = {
     .source = "Shrikumar, Greenside and Kundaje 2017, arXiv:1704.02685",
     .kind = CVS_MAP_PIXELS,
     .sums = CVI_SUMS_CHANGE,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

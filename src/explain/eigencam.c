@@ -138,5 +138,6 @@ const cvi_method cvi_method_eigencam = {
     .source = "Muhammad and Yeasin 2020, arXiv:2008.00299",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_PYTORCH_GRAD_CAM,
     .run = run,
 };

@@ -118,21 +118,26 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
 
 /* ---- the question ------------------------------------------------------------------------------------- */
 
-static const char *signs(const cvi_question *q, const cvi_method *m, const cvs_explanation *out) {
-    bool kept = m->sign == CVI_SIGN_ALWAYS || out->kind != CVS_MAP_LAYER || q->options->signed_map;
-    return m->sign == CVI_SIGN_NEVER ? "never negative" : kept ? "signed" : "negative parts removed";
+static const char *signs(const cvi_question *q, const cvs_explanation *out) {
+    bool kept = q->sign == CVI_SIGN_ALWAYS || out->kind != CVS_MAP_LAYER || q->options->signed_map;
+    return q->sign == CVI_SIGN_NEVER ? "never negative" : kept ? "signed" : "negative parts removed";
 }
 
 static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explanation *out) {
     cvs_lang lang = q->options->lang;
     bool zh = lang == CVS_ZH;
-    char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 120] = "";
+    char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 180] = "";
     cvi_question_target_words(q, out, target, sizeof target);
     if (m->needs_layer) {
         snprintf(layer, sizeof layer, cvi_tr(lang, "; layer %s"), out->layer);
     }
     if (q->settings[0]) {
         snprintf(settings, sizeof settings, cvi_tr(lang, "; %s"), q->settings);
+    }
+    if (q->compat != CVI_OWN) {
+        size_t at = strlen(settings);
+        snprintf(settings + at, sizeof settings - at, cvi_tr(lang, "; arithmetic of %s"),
+                 cvi_compat_title(q->compat));
     }
     if (out->has_completeness) {
         size_t at = strlen(settings);
@@ -153,7 +158,7 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
     snprintf(out->caption, sizeof out->caption,
              cvi_tr(lang, "%s of %s, %s %.4g%s%s. Not scaled, %s; Convscope %s. %s"),
              zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer, settings,
-             cvi_tr(lang, signs(q, m, out)), CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
+             cvi_tr(lang, signs(q, out)), CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
 }
 
 /* Marks what the target is made of, itself included: before [n_values]. */
@@ -220,7 +225,7 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     }
     out->kind = m->kind;
     snprintf(out->method, sizeof out->method, "%s", m->name);
-    q->keep_sign = m->sign == CVI_SIGN_ALWAYS;
+    q->sign = m->sign;
     out->channels_last = g->values[q->input_value].file_layout == CVI_FILE_LAST;
     CVI_TRY(m->run(q, out));
     write_caption(q, m, out);
@@ -233,8 +238,16 @@ cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_exp
     *out = (cvs_explanation){0};
     CVI_TRY(cvs_method_find(options->method, &number, err));
     const cvi_method *m = cvi_methods[number];
-    cvi_question q = {
-        .model = run->model, .sample = options->sample, .options = options, .run = run, .err = err};
+    cvs_explain_options own = *options;
+    cvi_compat compat;
+    CVI_TRY(cvi_compat_find(options->compat, m, &compat, err));
+    own.target.probability = own.target.probability || compat == CVI_DLWP; /* the book explains those */
+    cvi_question q = {.model = run->model,
+                      .sample = options->sample,
+                      .options = &own,
+                      .compat = compat,
+                      .run = run,
+                      .err = err};
     bool owned;
     CVI_TRY(cvi_exec_of_sample(run, &q.sample, &q.exec, &owned, err));
     cvs_status s = ask(&q, m, out);

@@ -280,5 +280,6 @@ const cvi_method cvi_method_fullgrad = {
         "不带正负号时，各通道先缩放再相加，数值大小没有意义；带正负号时各部分可加，但仅限分段线性的网络。",
     .source = "Srinivas and Fleuret 2019, arXiv:1905.00780; default arithmetic of pytorch-grad-cam",
     .kind = CVS_MAP_LAYER,
+    .compat = CVI_PYTORCH_GRAD_CAM,
     .run = run,
 };

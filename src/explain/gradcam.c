@@ -16,7 +16,26 @@ double cvi_cam_mean_gradient(const float *a, const float *g, int64_t area, doubl
     return sum / (double)area;
 }
 
+/* The book takes the mean over the maps, not the sum: the same picture, other numbers. */
+static void to_mean(cvs_explanation *out) {
+    double n = (double)CVI_MAX(out->n_votes, 1);
+    for (int64_t i = 0, count = cvs_tensor_count(&out->map); i < count; i++) {
+        ((float *)out->map.data)[i] = (float)((double)((float *)out->map.data)[i] / n);
+    }
+    for (int k = 0; k < out->n_votes; k++) {
+        out->votes[k].value /= n;
+    }
+}
+
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
+    if (q->compat == CVI_CAPTUM) {
+        q->sign = CVI_SIGN_ALWAYS; /* it rectifies only when asked to */
+    }
+    if (q->compat == CVI_DLWP) {
+        CVI_TRY(cvi_cam_run(q, cvi_cam_mean_gradient, out));
+        to_mean(out);
+        return CVS_OK;
+    }
     return cvi_cam_run(q, cvi_cam_mean_gradient, out);
 }
 
@@ -32,5 +51,6 @@ const cvi_method cvi_method_gradcam = {
     .source = "Selvaraju et al. 2017, arXiv:1610.02391",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_CAPTUM | CVI_PYTORCH_GRAD_CAM | CVI_TF_KERAS_VIS | CVI_DLWP,
     .run = run,
 };

@@ -6,7 +6,15 @@
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     cvs_tensor g;
     CVI_TRY(cvi_question_gradient(q, CVI_GRADIENT, q->input_value, &g));
-    return cvs_tensor_convert(&g, CVS_F32, &out->map, q->err);
+    CVI_TRY(cvs_tensor_convert(&g, CVS_F32, &out->map, q->err));
+    if (q->compat != CVI_OWN) { /* Captum and tf-keras-vis call the absolute values saliency */
+        q->sign = CVI_SIGN_NEVER;
+        for (int64_t i = 0, n = cvs_tensor_count(&out->map); i < n; i++) {
+            float *v = (float *)out->map.data + i;
+            *v = *v < 0.0f ? -*v : *v;
+        }
+    }
+    return CVS_OK;
 }
 
 const cvi_method cvi_method_gradient = {
@@ -20,5 +28,6 @@ const cvi_method cvi_method_gradient = {
     .source = "Simonyan, Vedaldi and Zisserman 2014, arXiv:1312.6034",
     .kind = CVS_MAP_PIXELS,
     .slope = true,
+    .compat = CVI_CAPTUM | CVI_TF_KERAS_VIS,
     .run = run,
 };

@@ -74,7 +74,7 @@ static cvs_status sample(shap *s, cvs_explanation *out) {
     int64_t samples;
     char base[160];
     double all = 0.0;
-    CVI_TRY(cvi_option_samples(q, SAMPLES, &samples));
+    CVI_TRY(cvi_option_samples(q, q->compat == CVI_CAPTUM ? 5 : SAMPLES, &samples));
     if (!(o->noise >= 0.0 && o->noise <= 100.0)) {
         return cvi_fail(q->err, CVS_E_ARGUMENT, "noise of %g times the picture's range is not possible",
                         o->noise);
@@ -124,5 +124,6 @@ const cvi_method cvi_method_gradientshap = {
     .caveat_zh = "结果取决于基线，也取决于随机性：样本较少时各部分之和并不等于差值。",
     .source = "Erion, Janizek, Sturmfels, Lundberg and Lee 2019, arXiv:1906.10670; arithmetic of Captum",
     .kind = CVS_MAP_PIXELS,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

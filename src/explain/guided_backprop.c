@@ -23,5 +23,6 @@ const cvi_method cvi_method_guided_backprop = {
     .source = "Springenberg, Dosovitskiy, Brox and Riedmiller 2015, arXiv:1412.6806",
     .kind = CVS_MAP_PIXELS,
     .slope = true,
+    .compat = CVI_CAPTUM | CVI_PYTORCH_GRAD_CAM,
     .run = run,
 };

@@ -4,6 +4,16 @@
  */
 #include "explain/method.h"
 
+/* The map at a point of the unit square: bilinear, or as Captum does it the nearest number. */
+static double enlarged(const cvi_question *q, const cvs_tensor *map, double v, double u) {
+    int64_t h = map->dim[2], w = map->dim[3];
+    if (q->compat == CVI_CAPTUM) {
+        int64_t y = CVI_MIN((int64_t)(v * (double)h), h - 1), x = CVI_MIN((int64_t)(u * (double)w), w - 1);
+        return cvi_get(map, y * w + x);
+    }
+    return cvi_map_bilinear(map->data, h, w, v, u);
+}
+
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     cvs_explanation cam = {0};
     cvs_tensor g;
@@ -22,15 +32,16 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
         int64_t h = g.dim[2], w = g.dim[3];
         float *map = out->map.data;
         for (int64_t i = 0; i < h * w; i++) {
-            double by =
-                cvi_map_bilinear(cam.map.data, cam.map.dim[2], cam.map.dim[3],
-                                 ((double)(i / w) + 0.5) / (double)h, ((double)(i % w) + 0.5) / (double)w);
+            double by = enlarged(q, &cam.map, ((double)(i / w) + 0.5) / (double)h,
+                                 ((double)(i % w) + 0.5) / (double)w);
             for (int64_t c = 0; c < g.dim[1]; c++) {
                 map[c * h * w + i] = (float)((double)map[c * h * w + i] * by);
             }
         }
         snprintf(q->settings, sizeof q->settings, "%s",
-                 cvi_tr(q->options->lang, "Grad-CAM enlarged bilinearly, half-pixel centres"));
+                 cvi_tr(q->options->lang, q->compat == CVI_CAPTUM
+                                              ? "Grad-CAM enlarged to the nearest number"
+                                              : "Grad-CAM enlarged bilinearly, half-pixel centres"));
     }
     cvs_explanation_free(&cam);
     return s;
@@ -48,5 +59,6 @@ const cvi_method cvi_method_guided_gradcam = {
     .source = "Selvaraju et al. 2017, arXiv:1610.02391",
     .kind = CVS_MAP_PIXELS,
     .needs_layer = true,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

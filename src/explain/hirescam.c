@@ -25,5 +25,6 @@ const cvi_method cvi_method_hirescam = {
     .source = "Draelos and Carin 2020, arXiv:2011.08891",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_PYTORCH_GRAD_CAM,
     .run = run,
 };

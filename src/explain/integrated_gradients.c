@@ -51,10 +51,12 @@ cvs_status cvi_path_rule(const cvi_question *q, int rule, int64_t n, double *alp
     if (rule == 4 && n < 2) {
         return cvi_fail(q->err, CVS_E_ARGUMENT, "the trapezoid rule needs 2 steps or more");
     }
+    double all =
+        (double)(q->compat == CVI_CAPTUM ? n : n - 1); /* Captum's trapezoids add up to less than 1 */
     for (int64_t k = 0; k < n; k++) {
         static const double shift[] = {0.0, 0.5, 0.0, 1.0};
         alpha[k] = rule == 4 ? (double)k / (double)(n - 1) : ((double)k + shift[rule]) / (double)n;
-        weight[k] = rule != 4 ? 1.0 / (double)n : (k == 0 || k == n - 1 ? 0.5 : 1.0) / (double)(n - 1);
+        weight[k] = rule != 4 ? 1.0 / (double)n : (k == 0 || k == n - 1 ? 0.5 : 1.0) / all;
     }
     return CVS_OK;
 }
@@ -121,7 +123,8 @@ static double finish(const path *p, float *map) {
 static cvs_status integrate(path *p, int rule, cvs_explanation *out) {
     cvi_again *a = &p->again;
     cvi_question *q = a->q;
-    int64_t steps = q->options->steps > 0 ? q->options->steps : FIRST;
+    bool given = q->options->steps > 0 || q->compat == CVI_CAPTUM; /* 50 there, whatever the error */
+    int64_t steps = q->options->steps > 0 ? q->options->steps : given ? 50 : FIRST;
     CVI_TRY(cvi_baseline(a, q->options->baseline, &p->baseline));
     p->sum = cvi_calloc((size_t)a->pixels, sizeof *p->sum);
     if (!p->sum) {
@@ -135,7 +138,7 @@ static cvs_status integrate(path *p, int rule, cvs_explanation *out) {
     for (;; steps *= 2) {
         CVI_TRY(walk(p, rule, steps));
         error = finish(p, out->map.data);
-        if (q->options->steps > 0 || fabs(error) < 0.01 * fabs(way) || 2 * steps > MOST) {
+        if (given || fabs(error) < 0.01 * fabs(way) || 2 * steps > MOST) {
             break;
         }
     }
@@ -181,5 +184,6 @@ const cvi_method cvi_method_integrated_gradients = {
     .source = "Sundararajan, Taly and Yan 2017, arXiv:1703.01365",
     .kind = CVS_MAP_PIXELS,
     .sums = CVI_SUMS_CHANGE,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

@@ -133,5 +133,6 @@ const cvi_method cvi_method_layer_ig = {
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,
     .sums = CVI_SUMS_CHANGE,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

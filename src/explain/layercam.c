@@ -26,5 +26,6 @@ const cvi_method cvi_method_layercam = {
     .source = "Jiang, Zhang, Hou, Cheng and Wei 2021, IEEE TIP 30",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_PYTORCH_GRAD_CAM | CVI_TF_KERAS_VIS,
     .run = run,
 };

@@ -71,7 +71,9 @@ cvs_status cvi_relevance_map(cvi_question *q, cvi_rule rule, cvs_explanation *ou
     const cvs_explain_options *o = q->options;
     double low[CVI_COUNT(q->model->preprocess.mean)], high[CVI_COUNT(q->model->preprocess.mean)];
     CVI_TRY(check(q));
-    cvi_relevance how = {.epsilon = o->epsilon > 0 || o->has_epsilon ? o->epsilon : 1e-6,
+    cvi_relevance how = {.epsilon = o->epsilon > 0 || o->has_epsilon ? o->epsilon
+                                    : q->compat == CVI_CAPTUM        ? 1e-9
+                                                                     : 1e-6,
                          .gamma = o->gamma > 0 || o->has_gamma ? o->gamma : 0.25,
                          .alpha = o->alpha > 0 ? o->alpha : 2.0};
     how.beta = how.alpha - 1;

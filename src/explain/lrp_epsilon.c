@@ -21,5 +21,6 @@ const cvi_method cvi_method_lrp_epsilon = {
     .source = "Bach, Binder, Montavon, Klauschen, Mueller and Samek 2015, PLOS ONE 10(7)",
     .kind = CVS_MAP_PIXELS,
     .sums = CVI_SUMS_TARGET,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

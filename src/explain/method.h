@@ -8,6 +8,22 @@
 #include "convscope/explain.h"
 #include "engine/engine.h"
 
+/* Libraries whose arithmetic a method can take over (compat.c). */
+typedef enum cvi_compat {
+    CVI_OWN = 0,
+    CVI_CAPTUM = 1,
+    CVI_PYTORCH_GRAD_CAM = 2,
+    CVI_TF_KERAS_VIS = 4,
+    CVI_DLWP = 8 /* Deep Learning with Python, first edition, section 5.4 */
+} cvi_compat;
+
+/* What the caption says of signs. */
+typedef enum cvi_sign {
+    CVI_SIGN_USUAL,  /* layer maps: rectified unless asked for signs; others: signed */
+    CVI_SIGN_ALWAYS, /* never rectified, layer maps too */
+    CVI_SIGN_NEVER   /* cannot be negative */
+} cvi_sign;
+
 /* Where a target inside a layer lies: rows [y, y+rows), columns [x, x+columns), channels [c, c+channels). */
 typedef struct cvi_target_box {
     bool of_layer; /* else the target is one of classes, or a mix of them */
@@ -27,17 +43,11 @@ typedef struct cvi_question {
     int layer_value; /* -1 unless the method needs a layer */
     const cvs_explain_options *options;
     cvs_run *run; /* whose input is explained: its inputs and options, for methods that run the model again */
-    bool keep_sign;     /* of the method: what cvi_cam_finish makes is never rectified */
+    cvi_compat compat;
+    cvi_sign sign;      /* the method's, which it may change before cvi_cam_finish */
     char settings[300]; /* of the method, for the caption, in options.lang; a method writes it */
     cvs_error *err;
 } cvi_question;
-
-/* What the caption says of signs. */
-typedef enum cvi_sign {
-    CVI_SIGN_USUAL,  /* layer maps: rectified unless asked for signs; others: signed */
-    CVI_SIGN_ALWAYS, /* never rectified, layer maps too */
-    CVI_SIGN_NEVER   /* cannot be negative */
-} cvi_sign;
 
 /* What all parts of a map should add up to (its completeness), where the method promises something. */
 typedef enum cvi_sums {
@@ -57,6 +67,7 @@ typedef struct cvi_method {
     cvi_sign sign;
     bool slope; /* pixels are slopes, whose size counts, not parts of the target, whose sign does */
     cvi_sums sums;
+    unsigned compat; /* the libraries (cvi_compat) that have this method in their own way, or in this one */
     /* Fills out->map (owned) and, where it has them, votes. */
     cvs_status (*run)(cvi_question *q, cvs_explanation *out);
 } cvi_method;
@@ -70,6 +81,9 @@ static inline void cvi_complete(cvs_explanation *out, double sum, double way) {
 
 extern const cvi_method *const cvi_methods[];
 extern const int cvi_n_methods;
+/* The library of that name (NULL: none), which must have the method; and how captions call it. */
+cvs_status cvi_compat_find(const char *name, const cvi_method *m, cvi_compat *out, cvs_error *err);
+const char *cvi_compat_title(cvi_compat library);
 
 /* d target / d value under a rule for the question's sample: a view [1, ...], borrowed until the next backward. */
 cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_tensor *out);
@@ -87,6 +101,8 @@ cvs_status cvi_question_ask_target(cvi_question *q, cvs_explanation *out);
 void cvi_question_target_words(const cvi_question *q, const cvs_explanation *out, char *buf, size_t size);
 /* How many classes the model tells apart, and which value of the exec holds a sample's scores; an error where its output is none. */
 cvs_status cvi_question_classes(cvi_question *q, cvi_exec *exec, int64_t *classes, int *value);
+/* The class's probability at a sample that has run, by a softmax over what is explained (logits, or probabilities once more). */
+cvs_status cvi_question_softmax(cvi_question *q, cvi_exec *exec, int64_t sample, double *out);
 /* From n copies of that value's numbers (one sample), as the incremental re-run writes them: out [classes, n], logits or
  * probabilities as asked. */
 cvs_status cvi_question_grid(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n, float *out);

@@ -24,11 +24,13 @@ static double range_of(const cvs_tensor *x) {
     return high - low;
 }
 
+/* Captum and tf-keras-vis average absolute values. */
 static void add(noisy *n, const float *slope, int64_t count) {
+    bool absolute = n->again.q->compat != CVI_OWN;
     for (int64_t i = 0; i < n->again.pixels; i++) {
-        double before = (double)slope[i] - n->mean[i];
+        double now = absolute ? fabs((double)slope[i]) : (double)slope[i], before = now - n->mean[i];
         n->mean[i] += before / (double)count;
-        n->spread[i] += before * ((double)slope[i] - n->mean[i]);
+        n->spread[i] += before * (now - n->mean[i]);
     }
 }
 
@@ -60,9 +62,14 @@ static cvs_status smooth(noisy *n, cvi_noise_combine combine, cvs_explanation *o
     cvi_again *a = &n->again;
     cvi_question *q = a->q;
     const cvs_explain_options *o = q->options;
-    int64_t samples = o->samples > 0 ? o->samples : SAMPLES;
-    double share = o->noise > 0.0 ? o->noise : 0.15;
-    n->sigma = share * range_of(&a->picture);
+    bool captum = q->compat == CVI_CAPTUM; /* 5 copies, and noise in units of the input */
+    int64_t samples = o->samples > 0 ? o->samples : captum ? 5 : SAMPLES;
+    double range = range_of(&a->picture);
+    double usual = captum ? 1.0 : q->compat == CVI_TF_KERAS_VIS ? 0.2 : 0.15;
+    double given = o->noise > 0.0 || o->has_noise ? o->noise : usual;
+    n->sigma = captum ? given : given * range;
+    double share = range > 0.0 ? n->sigma / range : 0.0;
+    q->sign = q->compat != CVI_OWN ? CVI_SIGN_NEVER : q->sign;
     n->mean = cvi_calloc((size_t)a->pixels, 2 * sizeof *n->mean);
     if (!n->mean) {
         return cvi_no_memory(q->err, (size_t)a->pixels * 2 * sizeof *n->mean);

@@ -250,6 +250,28 @@ cvs_status cvi_question_classes(cvi_question *q, cvi_exec *exec, int64_t *classe
     return CVS_OK;
 }
 
+cvs_status cvi_question_softmax(cvi_question *q, cvi_exec *exec, int64_t sample, double *out) {
+    score_view s;
+    int value;
+    CVI_TRY(scores_of(q, exec, sample, &s, &value));
+    if (q->box.of_layer || q->target_index < 0) {
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "this arithmetic needs a class as its target");
+    }
+    bool probability = q->options->target.probability;
+    int64_t classes = classes_of(&s);
+    double highest = -HUGE_VAL, sum = 0.0, own = 0.0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t k = 0; k < classes; k++) {
+            double v = probability ? probability_at(&s, k) : logit_at(&s, k);
+            highest = pass == 0 ? fmax(highest, v) : highest;
+            sum += pass == 1 ? exp(v - highest) : 0.0;
+            own = k == q->target_index ? v : own;
+        }
+    }
+    *out = exp(own - highest) / sum;
+    return CVS_OK;
+}
+
 cvs_status cvi_question_grid(cvi_question *q, cvi_exec *exec, const float *numbers, int64_t n, float *out) {
     score_view s;
     int value;

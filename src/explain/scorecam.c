@@ -35,6 +35,9 @@ static cvs_status measure(cvi_again *a, const cvs_tensor *maps, double *score) {
             mask(a, (const float *)maps->data + (k + b) * h * w, h, w, cvi_again_place(a, b));
         }
         CVI_TRY(cvi_again_scores(a, here, (double)k / (double)channels, score + k));
+        for (int64_t b = 0; b < here && a->q->compat == CVI_TF_KERAS_VIS; b++) {
+            CVI_TRY(cvi_question_softmax(a->q, a->exec, b, &score[k + b]));
+        }
     }
     return CVS_OK;
 }
@@ -67,9 +70,14 @@ static cvs_status ask(cvi_again *a, cvs_explanation *out) {
     }
     cvs_status s = measure(a, &maps, weight);
     if (s == CVS_OK) {
-        softmax(weight, maps.dim[1]);
+        bool plain = q->compat == CVI_TF_KERAS_VIS; /* the class's probability itself */
+        if (!plain) {
+            softmax(weight, maps.dim[1]);
+        }
         snprintf(q->settings, sizeof q->settings,
-                 cvi_tr(q->options->lang, "%lld masked pictures, softmax of the target's values as weights"),
+                 cvi_tr(q->options->lang,
+                        plain ? "%lld masked pictures, the class's softmax value as weight"
+                              : "%lld masked pictures, softmax of the target's values as weights"),
                  (long long)maps.dim[1]);
         s = cvi_cam_weighted(q, &maps, weight, out);
     }
@@ -93,5 +101,6 @@ const cvi_method cvi_method_scorecam = {
     .source = "Wang et al. 2020, arXiv:1910.01279",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_PYTORCH_GRAD_CAM | CVI_TF_KERAS_VIS,
     .run = run,
 };

@@ -24,5 +24,6 @@ const cvi_method cvi_method_smoothgrad = {
     .source = "Smilkov, Thorat, Kim, Viégas and Wattenberg 2017, arXiv:1706.03825",
     .kind = CVS_MAP_PIXELS,
     .slope = true,
+    .compat = CVI_CAPTUM | CVI_TF_KERAS_VIS,
     .run = run,
 };

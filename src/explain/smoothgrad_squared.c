@@ -23,5 +23,6 @@ const cvi_method cvi_method_smoothgrad_squared = {
     .source = "Hooker, Erhan, Kindermans and Kim 2019, arXiv:1806.10758",
     .kind = CVS_MAP_PIXELS,
     .sign = CVI_SIGN_NEVER,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

@@ -23,5 +23,6 @@ const cvi_method cvi_method_vargrad = {
     .source = "Adebayo, Gilmer, Goodfellow and Kim 2018, arXiv:1810.03307",
     .kind = CVS_MAP_PIXELS,
     .sign = CVI_SIGN_NEVER,
+    .compat = CVI_CAPTUM,
     .run = run,
 };

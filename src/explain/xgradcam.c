@@ -33,5 +33,6 @@ const cvi_method cvi_method_xgradcam = {
     .source = "Fu et al. 2020, arXiv:2008.02312",
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
+    .compat = CVI_PYTORCH_GRAD_CAM,
     .run = run,
 };

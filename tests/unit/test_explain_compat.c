@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ * test_explain_compat.c - maps against what Captum, pytorch-grad-cam, PAIR saliency and tf-keras-vis themselves say of one small network
+ * (tests/data/compat, made by tools/make_compat.py); and XRAI's two parts against PAIR's.
+ */
+#include "convscope/explain.h"
+#include "engine_net.h"
+#include "explain/regions.h"
+#include "test_helpers.h"
+
+typedef struct peer {
+    cvs_model *model;
+    cvs_run *run;
+    cvs_error err;
+} peer;
+
+static void open_net(peer *p) {
+    char path[600];
+    test_data(path, sizeof path, "compat", "net.onnx");
+    NET_OK(p, cvs_model_open(path, NULL, &p->model, &p->err));
+    NET_OK(p, cvs_run_new(p->model, &(cvs_run_options){.threads = 1}, &p->run, &p->err));
+    test_data(path, sizeof path, "compat", "input.npy");
+    NET_OK(p, cvs_run_file(p->run, path, NULL, NULL, &p->err));
+}
+
+static void close_net(peer *p) {
+    cvs_run_free(p->run);
+    cvs_model_free(p->model);
+}
+
+static cvs_tensor read_npy(peer *p, const char *name) {
+    char path[600], file[80];
+    cvs_tensor t;
+    snprintf(file, sizeof file, "%s.npy", name);
+    test_data(path, sizeof path, "compat", file);
+    NET_OK(p, cvs_npy_read(path, NULL, &t, &p->err));
+    return t;
+}
+
+typedef struct golden {
+    const char *method, *file, *compat, *layer, *rule;
+    int64_t steps;
+    double within; /* of the largest number */
+    bool is_signed;
+} golden;
+
+#define RELU2 "/relu2/Relu_output_0"
+#define CONV3 "/conv3/Conv_output_0"
+static const golden goldens[] = {
+    {"gradient", "captum_gradient", "captum", NULL, NULL, 0, 1e-4, false},
+    {"input-x-gradient", "captum_input_x_gradient", "captum", NULL, NULL, 0, 1e-4, false},
+    {"guided-backprop", "captum_guided_backprop", "captum", NULL, NULL, 0, 1e-4, false},
+    {"deconvnet", "captum_deconvnet", "captum", NULL, NULL, 0, 1e-4, false},
+    {"integrated-gradients", "captum_ig", "captum", NULL, NULL, 0, 1e-4, false},
+    {"integrated-gradients", "captum_ig_trapezoid", "captum", NULL, "trapezoid", 12, 1e-4, false},
+    {"integrated-gradients", "captum_ig_left", "captum", NULL, "left", 12, 1e-4, false},
+    {"deeplift", "captum_deeplift", "captum", NULL, NULL, 0, 1e-4, false},
+    {"lrp-epsilon", "captum_lrp", "captum", NULL, NULL, 0, 1e-3, false},
+    {"gradcam", "captum_gradcam", "captum", RELU2, NULL, 0, 1e-4, false},
+    {"guided-gradcam", "captum_guided_gradcam", "captum", RELU2, NULL, 0, 1e-4, false},
+    {"conductance", "captum_conductance", "captum", RELU2, NULL, 0, 1e-3, false},
+    {"layer-integrated-gradients", "captum_layer_ig", "captum", RELU2, NULL, 0, 1e-3, false},
+    {"gradcam", "grad_cam_gradcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"gradcam++", "grad_cam_gradcampp", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"xgradcam", "grad_cam_xgradcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"layercam", "grad_cam_layercam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"hirescam", "grad_cam_hirescam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"scorecam", "grad_cam_scorecam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"ablationcam", "grad_cam_ablationcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
+    {"ablationcam", "grad_cam_ablationcam_negative", "pytorch-grad-cam", CONV3, NULL, 0, 1e-4, false},
+    {"fullgrad", "grad_cam_fullgrad", "pytorch-grad-cam", NULL, NULL, 0, 1e-4, false},
+    {"gradcam", "tf_keras_vis_gradcam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
+    {"gradcam++", "tf_keras_vis_gradcampp", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
+    {"layercam", "tf_keras_vis_layercam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
+    {"scorecam", "tf_keras_vis_scorecam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
+    {"gradcam", "dlwp_gradcam", "dlwp", RELU2, NULL, 0, 1e-4, false},
+    {"guided-ig", "pair_guided_ig", NULL, NULL, "left", 60, 2e-2, false},
+    {"blur-ig", "pair_blur_ig", NULL, NULL, "left", 40, 1e-3, false},
+};
+
+static cvs_explanation explain(peer *p, const golden *g) {
+    cvs_explanation e;
+    cvs_explain_options o = {.method = g->method,
+                             .compat = g->compat,
+                             .layer = g->layer,
+                             .rule = g->rule,
+                             .steps = g->steps,
+                             .signed_map = g->is_signed,
+                             .target = {.index = 1}};
+    NET_OK(p, cvs_explain(p->run, &o, &e, &p->err));
+    return e;
+}
+
+static void the_libraries_say_the_same(void **state) {
+    (void)state;
+    peer p = {0};
+    int wrong = 0;
+    open_net(&p);
+    for (int i = 0; i < CVI_COUNT(goldens); i++) {
+        const golden *g = &goldens[i];
+        cvs_explanation e = explain(&p, g);
+        cvs_tensor want = read_npy(&p, g->file);
+        double most = 0, worst = 0;
+        assert_int_equal(cvs_tensor_count(&e.map), cvs_tensor_count(&want));
+        for (int64_t k = 0; k < cvs_tensor_count(&want); k++) {
+            most = fmax(most, fabs(cvi_get(&want, k)));
+            worst = fmax(worst, fabs(cvi_get(&want, k) - cvi_get(&e.map, k)));
+        }
+        if (!(most > 0) || !(worst <= g->within * most)) {
+            print_error("%s against %s: off by %g of %g\n", g->method, g->file, worst, most);
+            wrong++;
+        }
+        assert_true(!g->compat || strstr(e.caption, "arithmetic of"));
+        cvs_tensor_free(&want);
+        cvs_explanation_free(&e);
+    }
+    assert_int_equal(wrong, 0);
+    close_net(&p);
+}
+
+/* tf-keras-vis keeps the largest absolute value over the channels, which here are all kept; pytorch-grad-cam's Eigen-CAM has the sign
+ * that its singular value decomposition happens to give. */
+static void where_shapes_or_signs_differ(void **state) {
+    (void)state;
+    peer p = {0};
+    open_net(&p);
+    cvs_explanation e = explain(&p, &(golden){"gradient", "", "tf-keras-vis", NULL, NULL, 0, 0, false});
+    cvs_tensor want = read_npy(&p, "tf_keras_vis_gradient");
+    int64_t area = cvs_tensor_count(&want);
+    for (int64_t i = 0; i < area; i++) {
+        double most = 0;
+        for (int c = 0; c < 3; c++) {
+            most = fmax(most, cvi_get(&e.map, c * area + i));
+        }
+        assert_true(fabs(most - cvi_get(&want, i)) < 1e-6);
+    }
+    cvs_tensor_free(&want);
+    cvs_explanation_free(&e);
+    e = explain(&p, &(golden){"eigencam", "", "pytorch-grad-cam", RELU2, NULL, 0, 0, true});
+    want = read_npy(&p, "grad_cam_eigencam");
+    double same = 0, turned = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(&want); i++) {
+        double v = cvi_get(&e.map, i), w = cvi_get(&want, i);
+        same = fmax(same, fabs(fmax(v, 0) - w));
+        turned = fmax(turned, fabs(fmax(-v, 0) - w));
+    }
+    assert_true(fmin(same, turned) < 1e-5);
+    cvs_tensor_free(&want);
+    cvs_explanation_free(&e);
+    close_net(&p);
+}
+
+static void what_a_library_lacks_is_said(void **state) {
+    (void)state;
+    peer p = {0};
+    open_net(&p);
+    cvs_explanation e;
+    cvs_explain_options o = {.method = "lime", .compat = "captum"};
+    assert_int_equal(cvs_explain(p.run, &o, &e, &p.err), CVS_E_UNSUPPORTED);
+    assert_non_null(strstr(p.err.message, "integrated-gradients"));
+    o.compat = "saliency";
+    assert_int_equal(cvs_explain(p.run, &o, &e, &p.err), CVS_E_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "tf-keras-vis"));
+    close_net(&p);
+}
+
+/* Regions of equal borders, whatever their numbers. */
+static void regions_are_scikit_images(void **state) {
+    (void)state;
+    peer p = {0};
+    enum { SIDE = 96, CUT = SIDE * SIDE };
+    cvs_tensor picture = read_npy(&p, "pair_picture"), cuts = read_npy(&p, "pair_cuts");
+    double *x = calloc(3 * CUT, sizeof *x), low = 1e9, high = -1e9;
+    int32_t *label = calloc(CUT, sizeof *label);
+    for (int i = 0; i < 3 * CUT; i++) {
+        low = fmin(low, cvi_get(&picture, i));
+        high = fmax(high, cvi_get(&picture, i));
+    }
+    for (int i = 0; i < 3 * CUT; i++) {
+        x[i] = (cvi_get(&picture, i) - low) / (high - low) * 2 - 1;
+    }
+    for (int k = 0; k < 2; k++) {
+        int64_t n = 0;
+        int other[64], wrong = 0;
+        memset(other, -1, sizeof other);
+        NET_OK(&p, cvi_regions_cut(x, 3, SIDE, SIDE, k ? 250 : 50, 150, label, &n, &p.err));
+        assert_true(n >= 2 && n < 64);
+        for (int i = 0; i < CUT; i++) {
+            int theirs = (int)cvi_get(&cuts, k * CUT + i);
+            other[label[i]] = other[label[i]] < 0 ? theirs : other[label[i]];
+            wrong += other[label[i]] != theirs;
+        }
+        if (wrong > 0) {
+            fail_msg("cut %d: %d pixels lie in another region", k, wrong);
+        }
+    }
+    free(x);
+    free(label);
+    cvs_tensor_free(&picture);
+    cvs_tensor_free(&cuts);
+}
+
+static void ranks_are_pairs(void **state) {
+    (void)state;
+    peer p = {0};
+    cvs_tensor picture = read_npy(&p, "pair_picture"), weights = read_npy(&p, "pair_weights"),
+               want = read_npy(&p, "pair_xrai");
+    int64_t n = cvs_tensor_count(&weights), regions = 0;
+    double *weight = calloc((size_t)n, sizeof *weight);
+    float *map = calloc((size_t)n, sizeof *map);
+    for (int64_t i = 0; i < n; i++) {
+        weight[i] = cvi_get(&weights, i);
+    }
+    NET_OK(&p, cvi_regions_rank(&picture, false, weight, map, &regions, &p.err));
+    assert_true(regions > 3);
+    for (int64_t i = 0; i < n; i++) {
+        if (fabs((double)map[i] - cvi_get(&want, i)) > 1e-4) {
+            fail_msg("pixel %d: %g, PAIR %g", (int)i, (double)map[i], cvi_get(&want, i));
+        }
+    }
+    free(weight);
+    free(map);
+    cvs_tensor_free(&picture);
+    cvs_tensor_free(&weights);
+    cvs_tensor_free(&want);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_libraries_say_the_same),
+        cmocka_unit_test(where_shapes_or_signs_differ),
+        cmocka_unit_test(what_a_library_lacks_is_said),
+        cmocka_unit_test(regions_are_scikit_images),
+        cmocka_unit_test(ranks_are_pairs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
