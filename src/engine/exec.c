@@ -46,7 +46,7 @@ cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tenso
         x->steps[n].group = x->steps[n].part = -1;
     }
     for (int v = 0; x->slots && v < g->n_values; v++) {
-        x->slots[v].part = -1;
+        x->slots[v].part = x->slots[v].into = -1;
     }
     cvs_status s = CVS_OK;
     if (!x->slots || !x->steps || !x->scratch || !make_call(g, &x->call) || !make_call(g, &x->shown) ||
@@ -170,6 +170,9 @@ static cvs_status give_memory(cvi_exec *x, int n, int v, cvs_tensor *t, cvs_erro
     t->layout = cvi_step_writes(x, n, t);
     (void)cvi_form_bytes(t, t->layout, &bytes);
     t->bytes = (size_t)bytes;
+    if (cvi_branch_joined(x, v)) {
+        return cvi_branch_memory(x, v, t, err);
+    }
     CVI_TRY(cvi_exec_memory(x, v, t->layout, &t->data, err));
     slot->form[t->layout].data = t->data;
     cvi_part_narrow(x, v, t);
@@ -188,12 +191,17 @@ cvs_status cvi_exec_call(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
             CVI_TRY(give_memory(x, n, node->out[k], &call->out[k], err));
         }
     }
+    cvi_epilogue slice = {0};
+    if (node->n_out > 0 && node->out[0] >= 0 && cvi_branch_joined(x, node->out[0])) {
+        slice.pitch = cvi_branch_pitch(x, node->out[0]);
+        call->ctx.epilogue = &slice;
+    }
     cvs_status s = step->kind == CVI_STEP_RUN && step->fast ? node->def->fast(&call->ctx)
                    : step->widen                            ? call_widened(node->def, call, err)
                                                             : node->def->forward(&call->ctx);
     cvi_arena_reset(x->scratch);
     for (int k = 0; k < node->n_out && s == CVS_OK; k++) {
-        if (node->out[k] >= 0) {
+        if (node->out[k] >= 0 && !cvi_branch_joined(x, node->out[k])) {
             x->slots[node->out[k]].form[call->out[k].layout].ready = true;
         }
     }
@@ -276,12 +284,13 @@ static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
     }
     CVI_TRY(cvi_call_fill(x, head, &x->call, CVI_IN_STEP, err));
     group->epilogue.residual = residual.data;
+    group->epilogue.pitch = cvi_branch_pitch(x, group->out);
     x->call.ctx.epilogue = &group->epilogue;
     CVI_TRY(give_memory(x, head, group->out, &x->call.out[0], err));
     cvs_status s = x->g->nodes[head].def->fast(&x->call.ctx);
     cvi_arena_reset(x->scratch);
     CVI_TRY(s);
-    x->slots[group->out].form[x->call.out[0].layout].ready = true;
+    x->slots[group->out].form[x->call.out[0].layout].ready = !cvi_branch_joined(x, group->out);
     for (int i = 0; i < group->n; i++) {
         x->steps[group->node[i]].done = true;
     }
@@ -357,6 +366,13 @@ cvs_status cvi_exec_alone(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
 static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
     const cvi_node *node = &x->g->nodes[n];
     cvi_step *step = &x->steps[n];
+    if (cvi_branches_joined(x, n)) { /* all its inputs are where they belong */
+        cvs_tensor y;
+        CVI_TRY(give_memory(x, n, node->out[0], &y, err));
+        x->slots[node->out[0]].form[CVS_NHWC8].ready = true;
+        step->done = true;
+        return CVS_OK;
+    }
     if (step->kind == CVI_STEP_UNKNOWN) {
         cvs_status s = cvi_fail(
             err, CVS_E_UNSUPPORTED,

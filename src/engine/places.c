@@ -21,6 +21,9 @@ cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_
         bytes = INT64_MAX;
     }
     slot->made[form] = true;
+    if (slot->into >= 0) {
+        return CVS_OK; /* lies inside another value */
+    }
     if (slot->part >= 0) {
         bytes = bytes / slot->shape.dim[0] * x->parts[slot->part].samples;
     }

@@ -298,7 +298,7 @@ static cvs_status place(cvi_exec *x, int n, cvs_error *err) {
     const cvi_group *group = step->group >= 0 ? &x->groups[step->group] : NULL;
     int at = group ? group->node[group->n - 1] : n; /* the step at which it runs */
     CVI_TRY(place_inputs(x, n, at, err));
-    CVI_TRY(place_outputs(x, n, at, err));
+    CVI_TRY(place_outputs(x, n, step->joined ? step->birth : at, err));
     return step->group >= 0 ? CVS_OK : place_aux(x, n, err);
 }
 
@@ -389,6 +389,7 @@ cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err)
     }
     CVI_TRY(cvi_fuse_find(x, err));
     CVI_TRY(cvi_parts_find(x, err));
+    CVI_TRY(cvi_branches_find(x, err));
     for (int n = 0; n < x->g->n_nodes; n++) {
         if (!x->steps[n].late) {
             CVI_TRY(place(x, n, err));

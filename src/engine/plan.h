@@ -41,7 +41,9 @@ typedef struct cvi_slot {
     bool keep;    /* asked for: an output of the graph, or listed in the options */
     bool inner;   /* written by no pass: inside a fused group */
     int part; /* the run of steps over parts of the batch that alone makes and reads it: memory for one part only; else -1 */
-    bool shared; /* its places in the block serve other values too: gone after the pass */
+    int into; /* the joined value of which this one is a slice in a whole pass (branches.c), else -1 */
+    int64_t channel; /* and its first channel there */
+    bool shared;     /* its places in the block serve other values too: gone after the pass */
 } cvi_slot;
 
 /* A fused group: nodes that run as one call of the first one's operator, which takes the others over as its epilogue:
@@ -72,8 +74,11 @@ typedef struct cvi_stretch {
 
 typedef struct cvi_step {
     cvi_step_kind kind;
-    int part;    /* index into cvi_exec.parts, -1 = sees the whole batch */
-    int group;   /* index into cvi_exec.groups, -1 = runs by itself */
+    int part;  /* index into cvi_exec.parts, -1 = sees the whole batch */
+    int group; /* index into cvi_exec.groups, -1 = runs by itself */
+    bool
+        joined; /* its inputs are written straight into its output: a whole pass has nothing to do (branches.c) */
+    int birth;   /* joined: the first step that writes into its output */
     bool late;   /* kind, shapes and memory are found while running */
     bool fast;   /* calls def->fast */
     bool widen;  /* 16-bit floats are computed as float32 around the call */
@@ -168,6 +173,13 @@ cvs_status cvi_exec_again(cvi_exec *x, int v, cvs_error *err);
  * (no effect outside of one). */
 cvs_status cvi_parts_find(cvi_exec *x, cvs_error *err);
 void cvi_part_narrow(const cvi_exec *x, int v, cvs_tensor *t);
+/* branches.c: finds the nodes whose inputs can be written into their output. In a whole pass: whether v is such an input, and node n
+ * such a node; the pitch of v (0: its own); where v's numbers go. */
+cvs_status cvi_branches_find(cvi_exec *x, cvs_error *err);
+bool cvi_branch_joined(const cvi_exec *x, int v);
+bool cvi_branches_joined(const cvi_exec *x, int n);
+int64_t cvi_branch_pitch(const cvi_exec *x, int v);
+cvs_status cvi_branch_memory(cvi_exec *x, int v, cvs_tensor *t, cvs_error *err);
 /* places.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
  * places were shared. */
 cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_error *err);

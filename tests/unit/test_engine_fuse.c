@@ -379,11 +379,76 @@ static void gradients_are_the_same(void **state) {
     }
 }
 
+/* Branches of all kinds, the last of 5 channels: conv+relu (1x1 and 3x3), a bare conv, conv+bn+clip, joined and read by a conv. */
+static void branched_net(net *n, bool whole) {
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 8, 7, 9});
+    int s = net_relu(n, "squeezed", net_conv(n, "squeeze", x, 8, 16, 1));
+    int a = net_relu(n, "one", net_conv(n, "conv_one", s, 16, 16, 1));
+    int b = net_relu(n, "three", net_conv(n, "conv_three", s, 16, 40, 1));
+    int c = net_conv(n, "bare", s, 16, 24, 1);
+    int d = batch_norm(n, "bn", net_conv(n, "conv_bn", x, 8, 5, 1), 5);
+    d = net_op(n, "Clip", "clip", 3, (int[]){d, number(n, "lo", 0), number(n, "hi", 6)}, 0, NULL);
+    cvi_node *node;
+    int j = net_op(n, "Concat", "joined", 4, whole ? (int[]){a, b, c, d} : (int[]){d, a, b, c}, 1, &node);
+    assert_true(cvi_attr_set_int(n->g, &node->attr[0], "axis", 1));
+    net_finish(n, net_conv(n, "last", j, 85, 8, 1));
+}
+
+static void branches_write_into_their_join(void **state) {
+    (void)state;
+    for (int64_t batch = 1; batch <= 4; batch += 3) {
+        net n;
+        branched_net(&n, true);
+        cvs_tensor x = net_tensor(&n, 4, (int64_t[]){batch, 8, 7, 9}, 5);
+        cvi_exec *a = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .part_bytes = 3000});
+        cvi_exec *b = make(&n, &x, (cvi_exec_options){.plain = true});
+        int join = n.g->values[find(&n, "joined")].producer;
+        assert_true(a->steps[join].joined);
+        assert_int_equal(a->slots[find(&n, "bare")].channel, 56);
+        forward(&n, b, &x);
+        for (int again = 0; again < 2; again++) {
+            forward(&n, a, &x);
+            same_value(&n, a, b, n.g->outputs[0], near);
+            for (int v = n.g->n_values - 1; v >= 0; v--) {
+                if (!n.g->values[v].constant) {
+                    same_value(&n, a, b, v, near);
+                }
+            }
+        }
+        for (int v = 0; v < n.g->n_values; v++) { /* a pass that ends early has values by themselves */
+            if (!n.g->values[v].constant) {
+                NET_OK(&n, cvi_exec_forward(a, &x, v, &n.err));
+                same_value(&n, a, b, v, near);
+            }
+        }
+        cvi_exec_free(a);
+        int listed = find(&n, "three"); /* somebody wants to see one of them */
+        a = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .keep_values = &listed, .n_keep = 1});
+        assert_false(a->steps[join].joined);
+        forward(&n, a, &x);
+        same_value(&n, a, b, n.g->outputs[0], near);
+        cvi_exec_free(a);
+        cvi_exec_free(b);
+        cvs_tensor_free(&x);
+        net_end(&n);
+    }
+    net n;
+    branched_net(&n, false); /* slices that would not begin at a multiple of 8 are copied */
+    cvs_tensor x = net_tensor(&n, 4, (int64_t[]){1, 8, 7, 9}, 5);
+    cvi_exec *a = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER});
+    assert_false(a->steps[n.g->values[find(&n, "joined")].producer].joined);
+    cvi_exec_free(a);
+    cvs_tensor_free(&x);
+    net_end(&n);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fused_equals_unfused),       cmocka_unit_test(threads_give_the_same_bits),
-        cmocka_unit_test(groups_are_as_described),    cmocka_unit_test(replaced_weights_are_folded_anew),
-        cmocka_unit_test(passes_may_be_cut_anywhere), cmocka_unit_test(gradients_are_the_same),
+        cmocka_unit_test(fused_equals_unfused),           cmocka_unit_test(threads_give_the_same_bits),
+        cmocka_unit_test(groups_are_as_described),        cmocka_unit_test(replaced_weights_are_folded_anew),
+        cmocka_unit_test(passes_may_be_cut_anywhere),     cmocka_unit_test(gradients_are_the_same),
+        cmocka_unit_test(branches_write_into_their_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
