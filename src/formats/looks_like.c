@@ -10,30 +10,35 @@ typedef struct magic {
     const char *what;
 } magic;
 
-static const magic magics[] = {
+/* Nothing that a reader takes begins so, whatever stands behind it. */
+static const magic foreign[] = {
     {"\x89PNG\r\n\x1a\n", 8, 0, "a PNG picture"},
-    {"\xff\xd8\xff", 3, 0, "a JPEG picture"},
     {"GIF8", 4, 0, "a GIF picture"},
+    {"%PDF", 4, 0, "a PDF document"},
+    {"\xfd"
+     "7zXZ",
+     5, 0, "an xz-compressed file"},
+    {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive"},
+    {"\x7f"
+     "ELF",
+     4, 0, "a program"},
+    {"SQLite format 3", 15, 0, "an SQLite database"},
+};
+
+/* Known where no reader wants the file. */
+static const magic others[] = {
+    {"\xff\xd8\xff", 3, 0, "a JPEG picture"},
     {"BM", 2, 0, "a BMP picture"},
     {"WEBP", 4, 8, "a WebP picture"},
-    {"%PDF", 4, 0, "a PDF document"},
     {"\x89HDF\r\n\x1a\n", 8, 0, "an HDF5 file without a Keras model"},
     {"\x93NUMPY", 6, 0, "a NumPy array (.npy)"},
     {"PK\x03\x04", 4, 0, "a zip archive"},
     {"PK\x05\x06", 4, 0, "an empty zip archive"},
     {"\x1f\x8b", 2, 0, "a gzip-compressed file"},
     {"BZh", 3, 0, "a bzip2-compressed file"},
-    {"\xfd"
-     "7zXZ",
-     5, 0, "an xz-compressed file"},
-    {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive"},
     {"ustar", 5, 257, "a tar archive"},
     {"ORTM", 4, 4, "an ONNX Runtime model (.ort), which is not supported"},
     {"GGUF", 4, 0, "a GGUF model, which is not supported"},
-    {"\x7f"
-     "ELF",
-     4, 0, "a program"},
-    {"SQLite format 3", 15, 0, "an SQLite database"},
     {"version https://git-lfs", 23, 0, "a Git LFS pointer instead of the file itself (run: git lfs pull)"},
     {"7767517", 7, 0, "an ncnn parameter file, which is not supported yet"},
     {"\x80\x02", 2, 0, "a Python pickle"},
@@ -69,16 +74,29 @@ static bool is_text(const cvi_file *f) {
     return true;
 }
 
+static const magic *find_magic(const magic *list, int n, const cvi_file *f) {
+    for (int i = 0; i < n; i++) {
+        const magic *m = &list[i];
+        if (f->size >= (size_t)(m->at + m->n) && memcmp(f->data + m->at, m->bytes, (size_t)m->n) == 0) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+bool cvi_is_foreign(const cvi_file *file) {
+    return find_magic(foreign, CVI_COUNT(foreign), file) != NULL;
+}
+
 static const char *looks_like(const cvi_file *f) {
     size_t at = 0;
     if (f->size == 0) {
         return "an empty file";
     }
-    for (int i = 0; i < CVI_COUNT(magics); i++) {
-        const magic *m = &magics[i];
-        if (f->size >= (size_t)(m->at + m->n) && memcmp(f->data + m->at, m->bytes, (size_t)m->n) == 0) {
-            return m->what;
-        }
+    const magic *m = find_magic(foreign, CVI_COUNT(foreign), f);
+    m = m ? m : find_magic(others, CVI_COUNT(others), f);
+    if (m) {
+        return m->what;
     }
     while (at < f->size &&
            (f->data[at] == ' ' || f->data[at] == '\n' || f->data[at] == '\r' || f->data[at] == '\t')) {

@@ -10,7 +10,7 @@
 static const cvi_reader *best_reader(const cvi_open *open, int *score) {
     const cvi_reader *best = NULL;
     *score = 0;
-    for (int i = 0; i < cvi_n_readers; i++) {
+    for (int i = 0; i < cvi_n_readers && !cvi_is_foreign(open->file); i++) {
         int s = cvi_readers[i]->match(open);
         if (s > *score) {
             *score = s;

@@ -9,6 +9,8 @@
 
 /* ---- looks_like.c ---- */
 /* Fails with one sentence that says what a file that no reader knows looks like ("a PNG picture"). */
+/* Whether a file begins as a picture, a program, an archive that no reader takes: then it is that, and no model in disguise. */
+bool cvi_is_foreign(const cvi_file *file);
 cvs_status cvi_unknown_file(const cvi_file *file, cvs_error *err);
 
 /* ---- folder.c ---- */

@@ -81,7 +81,7 @@ static cvs_status from_scales(const cvi_opctx *ctx, cvi_resize *r, const int *ax
     for (int k = 0; k < n; k++) {
         double scale = cvi_get(ctx->in[2], k), side = (double)ctx->in[0]->dim[axes[k]];
         if (!(scale > 0 && scale * side < 1e15)) {
-            return cvi_fail(ctx->err, CVS_E_ARGUMENT, "the scale of axis %d is %g", axes[k], scale);
+            return cvi_fail(ctx->err, CVS_E_FORMAT, "the scale of axis %d is %g", axes[k], scale);
         }
         r->scale[axes[k]] = scale;
         r->size[axes[k]] = (int64_t)floor(scale * side);

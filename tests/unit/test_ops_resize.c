@@ -179,9 +179,9 @@ static void wrong_settings_get_a_sentence(void **state) {
     oph_values(&h, 2, CVS_F32, 1, D(3), V(1, 2, 2));
     oph_expect_error(&h, CVS_E_SHAPE, "input 2 has 3 numbers, but 4 are needed");
     scales(&h, -1);
-    oph_expect_error(&h, CVS_E_ARGUMENT, "scale of axis 2 is -1");
+    oph_expect_error(&h, CVS_E_FORMAT, "scale of axis 2 is -1");
     scales(&h, NAN);
-    oph_expect_error(&h, CVS_E_ARGUMENT, "scale of axis 2");
+    oph_expect_error(&h, CVS_E_FORMAT, "scale of axis 2");
     scales(&h, 1e14);
     oph_expect_error(&h, CVS_E_LIMIT, "too large");
     scales(&h, 2);

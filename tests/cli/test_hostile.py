@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# Files made to do harm (hostile_files.py): each is an error said in a sentence or a report; never a crash, a hang, more memory than the
+# limit, a byte of a file outside, or a command carried out.
+import os, resource, subprocess, tempfile, unittest
+from concurrent.futures import ThreadPoolExecutor
+
+import hostile_files
+
+ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+DIGITS = os.path.join(ROOT, "models", "digits.onnx")
+LIMIT = 3 << 30
+
+
+def bounded():
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run(*args):
+    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
+    p = subprocess.run([EXE, *args], stdin=subprocess.DEVNULL, capture_output=True, env=env, timeout=120, preexec_fn=bounded)
+    return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+
+class Hostile(unittest.TestCase):
+    def check(self, case):
+        kind, path, wanted = case
+        name = os.path.basename(path)
+        runs = [("info", path), ("predict", path, os.path.join(ROOT, "models", "digit.png")), ("draw", path, "-o", path + ".svg")]
+        if kind == "picture":
+            runs = [("predict", DIGITS, path)]
+        bad = []
+        for args in runs:
+            try:
+                code, out, err = run(*args, "--max-memory", "1024")
+            except subprocess.TimeoutExpired:
+                bad.append("%s %s: no end" % (args[0], name))
+                continue
+            said = "%s %s: exit %d: %s" % (args[0], name, code, err.strip()[:200])
+            if code not in (0, 2, 3, 4, 5, 6, 7, 8, 9):
+                bad.append(said)
+            if code == 2 and args[0] == "info":
+                bad.append("a damaged file is not a wrong argument: " + said)
+            if code != 0 and not err.startswith("convscope: ") and "\nconvscope: " not in err:
+                bad.append("no sentence: " + said)
+            if hostile_files.SECRET in out + err or "root:" in out + err:
+                bad.append("read what it must not: " + said)
+            if any(ord(c) < 32 and c not in "\n\t" or c in "\u202e\u2066\x7f" for c in out + err):
+                bad.append("control characters reach the terminal: " + said)
+            if wanted == "refused" and code == 0 and args[0] in ("info", "predict") and (args[0] == "predict" or kind == "model" and args[0] == "info"):
+                bad.append("opened: " + said)
+            if wanted == "opens" and args[0] == "info" and code != 0:
+                bad.append("should open: " + said)
+            if wanted == "report" and args[0] == "info" and code != 0:
+                bad.append("should open as a report: " + said)
+        return bad
+
+    def test_every_file(self):
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            cases = hostile_files.make(folder)
+            self.assertGreaterEqual(len(cases), 120)
+            with ThreadPoolExecutor(2) as pool:
+                bad = [line for lines in pool.map(self.check, cases) for line in lines]
+            self.assertFalse(os.path.exists(os.path.join(folder, "outside", "canary")), "a pickle was carried out")
+            print("%d hostile files" % len(cases))
+        self.assertEqual(bad, [], "\n" + "\n".join(bad))
+
+
+if __name__ == "__main__":
+    unittest.main()
