@@ -28,6 +28,14 @@ cvs_status cvs_draw_projection(const cvs_projection_data *data, const cvs_figure
 cvs_status cvs_draw_top(const cvs_top *top, cvs_channel_order order, const cvs_figure_options *options,
                         cvs_figure **out, cvs_error *err);
 
+/* Made-up pictures: a tile each with its channel (or names[i], where names is not NULL) and how much of what was wanted it reached; of up to
+ * four pictures also the curve over the steps. All of one model and layer. */
+cvs_status cvs_draw_features(const cvs_feature *features, int n, const char *const *names,
+                             const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+/* A photograph (uint8 [H,W,3]) and what became of it, with a caption. */
+cvs_status cvs_draw_dream(const cvs_tensor *picture, const cvs_tensor *dream, const char *layers,
+                          const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -86,6 +86,91 @@ cvs_status cvs_top_units(const cvs_model *model, const cvs_run_options *run_opti
                          const cvs_top_options *options, cvs_top *out, cvs_error *err);
 void cvs_top_free(cvs_top *top);
 
+/* ---- pictures that the network itself makes up ------------------------------------------------------------ */
+/* What is to become large. */
+typedef enum cvs_want {
+    CVS_WANT_CHANNEL,   /* the channel's mean over all positions */
+    CVS_WANT_NEURON,    /* one position of the channel, the middle unless has_position */
+    CVS_WANT_CLASS,     /* the logit of class `channel` */
+    CVS_WANT_DIRECTION, /* mean over positions of dot(direction, channels) * max(0.1, cos)^power */
+    CVS_WANT_LIKENESS   /* inversion: minus |layer - layer of `like`|^2 / |layer of `like`|^2 */
+} cvs_want;
+typedef enum cvs_feature_mode {
+    /* The picture by its spectrum with decorrelated colours, through small random moves, by Adam (0.05, 512 steps): Olah et al.,
+     * Feature Visualization, Distill 2017, with Lucid's constants. A unit that no
+     * gradient reaches at first is woken by the deconvnet signal for up to 16 steps. */
+    CVS_FEATURE_FOURIER,
+    /* Chollet, Deep Learning with Python, 5.4: noise of 128 to 148 in pixels, 40 steps of 1 along the gradient divided by (its root mean
+     * square + 1e-5). No mean is subtracted from the pixels: into the network goes pixel * scale / std. */
+    CVS_FEATURE_BOOK
+} cvs_feature_mode;
+
+typedef struct cvs_feature_options {
+    cvs_feature_mode mode;
+    cvs_want want;
+    const char *layer; /* NULL = last-conv; not read for CLASS */
+    bool has_position;
+    int64_t row, column;
+    const cvs_tensor *direction; /* [channels of the layer], float32 */
+    double power;
+    const cvs_tensor *like; /* uint8 [H,W,3] */
+    int64_t steps;          /* 0: the mode's own */
+    double step;            /* 0: the mode's own */
+    int variants;           /* pictures per channel, 1 to 16; 0 = 1 */
+    double
+        diversity; /* pushes the variants apart: times their mutual likeness in the layer; 0 = none (fourier only) */
+    bool still;    /* fourier: without the random moves */
+    uint64_t seed; /* the same seed, the same bytes */
+    cvs_lang lang;
+    cvs_progress progress;
+    void *progress_context;
+} cvs_feature_options;
+
+typedef struct cvs_feature {
+    int64_t channel;
+    int n;            /* pictures */
+    cvs_tensor input; /* as they go into the network, float32 [n,C,H,W]; owned */
+    cvs_tensor shown; /* as people see them, uint8 [n,H,W,3]; owned */
+    int64_t steps;
+    double *
+        value; /* [n][steps + 1]: what is wanted, before every step and at the end; of what the network saw; owned */
+    bool silent;        /* no gradient ever reached the picture: it is noise */
+    bool channels_last; /* the model's file has channels last */
+    char layer[128], caption[700];
+} cvs_feature;
+
+/* Made once, warm from channel to channel; one thread at a time. The model, and what options point to, must outlive it. */
+typedef struct cvs_feature_maker cvs_feature_maker;
+cvs_status cvs_feature_maker_new(const cvs_model *model, const cvs_run_options *run_options,
+                                 const cvs_feature_options *options, cvs_feature_maker **out, cvs_error *err);
+void cvs_feature_maker_free(cvs_feature_maker *maker); /* NULL allowed */
+/* How many channels (classes) there are to be asked for. */
+int64_t cvs_feature_channels(const cvs_feature_maker *maker);
+/* channel: of the layer, or the class; not read for DIRECTION and LIKENESS. Free with cvs_feature_free. */
+cvs_status cvs_feature_make(cvs_feature_maker *maker, int64_t channel, cvs_feature *out, cvs_error *err);
+void cvs_feature_free(cvs_feature *feature);
+/* The input as the model's own file would hold it (layout NULL, "nchw" or "nhwc"), owned. */
+cvs_status cvs_feature_file(const cvs_feature *feature, const char *layout, cvs_tensor *out, cvs_error *err);
+
+/* ---- DeepDream (Mordvintsev et al. 2015; Deep Learning with Python 8.2) ---------------------------------------- */
+typedef struct cvs_dream_options {
+    const char *const
+        *layers; /* n_layers names; what grows is the sum of share * mean of squares, without a border of 2 */
+    const double *shares; /* NULL: 1 each */
+    int n_layers;         /* 0: last-conv */
+    int octaves;   /* sizes, each `ratio` times the one before; the first is the network's own input; 0 = 3 */
+    double ratio;  /* 0 = 1.4 */
+    int64_t steps; /* in each octave; 0 = 20 */
+    double step;   /* of half the range of pixels, times the gradient by its root mean square; 0 = 0.02 */
+    uint64_t seed; /* of where the network looks when the picture is larger than its input */
+    cvs_progress progress;
+    void *progress_context;
+} cvs_dream_options;
+/* picture uint8 [H,W,3], preprocessed as the model wants it; *out is uint8 [H,W,3], owned, larger than the network's input by the ratio
+ * per octave: the network looks at it piece by piece. Detail that was lost in a smaller octave is put back. */
+cvs_status cvs_dream(const cvs_model *model, const cvs_run_options *run_options, const cvs_tensor *picture,
+                     const cvs_dream_options *options, cvs_tensor *out, cvs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,18 +25,13 @@ static cvs_status check_input(const cvi_probe *p, cvs_error *err) {
 cvs_status cvi_probe_value(const cvs_model *model, const cvs_run_options *options, int value, cvi_probe *out,
                            cvs_error *err) {
     const cvi_graph *g = model->graph;
-    *out = (cvi_probe){.model = model, .value = value, .before = -1};
+    *out = (cvi_probe){.model = model, .value = value};
     if (options) {
         out->options = *options;
     }
     out->options.limits = cvs_limits_default(options ? &options->limits : NULL);
     CVI_TRY(check_input(out, err));
     out->input = g->inputs[0];
-    int maker = g->values[value].producer;
-    const cvi_op *op = maker >= 0 ? g->nodes[maker].def : NULL;
-    if (op && (op->flags & CVI_OP_RELU) && g->nodes[maker].n_in > 0) {
-        out->before = g->nodes[maker].in[0];
-    }
     cvi_copy_text(out->layer, sizeof out->layer, g->values[value].name);
     out->pool = cvi_pool_new(out->options.threads);
     return out->pool ? CVS_OK : cvi_no_memory(err, 1);
@@ -74,14 +69,13 @@ cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *er
     }
     cvi_exec_free(p->exec);
     p->exec = NULL;
-    int keep[2] = {p->value, p->before};
     cvi_exec_options options = {.pool = p->pool,
                                 .exact = p->options.exact,
                                 .plain = p->options.plain,
                                 .keep_aux = true,
                                 .keep = CVI_KEEP_GRADIENTS,
-                                .keep_values = keep,
-                                .n_keep = p->before >= 0 ? 2 : 1,
+                                .keep_values = &p->value,
+                                .n_keep = 1,
                                 .max_bytes = p->options.limits.max_memory_bytes};
     p->planned = *picture;
     p->planned.data = NULL;
@@ -101,9 +95,8 @@ cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *ou
     return cvi_planes_of(&t, 0, p->layer, out, err);
 }
 
-cvs_status cvi_probe_back(cvi_probe *p, cvi_rule rule, const cvs_tensor *seed, bool before,
-                          cvs_tensor *gradient, cvs_error *err) {
-    int at = before && p->before >= 0 ? p->before : p->value;
-    CVI_TRY(cvi_exec_backward(p->exec, rule, &at, seed, 1, &p->input, 1, err));
+cvs_status cvi_probe_back(cvi_probe *p, cvi_rule rule, const cvs_tensor *seed, cvs_tensor *gradient,
+                          cvs_error *err) {
+    CVI_TRY(cvi_exec_backward(p->exec, rule, &p->value, seed, 1, &p->input, 1, err));
     return cvi_exec_gradient(p->exec, p->input, gradient, err);
 }

@@ -11,7 +11,7 @@ typedef struct cvi_probe {
     const cvs_model *model;
     cvs_run_options options; /* limits filled in */
     cvi_pool *pool;
-    int input, value, before; /* before: what a rectifier that makes `value` reads, else -1 */
+    int input, value;
     char layer[128];
     cvi_exec *exec;     /* for pictures of the shape of `planned` */
     cvs_tensor planned; /* data NULL */
@@ -32,9 +32,8 @@ cvs_status cvi_probe_input(const cvi_probe *p, cvs_tensor *shape, cvs_error *err
 cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *err);
 /* Plans and runs on a picture float32 [1,C,H,W]; the layer's planes, borrowed until the next run. */
 cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *out, cvs_error *err);
-/* After a run: d target / d picture, from the seed d target / d layer (of the layer's shape) under a rule; before: the seed is that
- * of the rectifier's input. Borrowed until the next call. */
-cvs_status cvi_probe_back(cvi_probe *p, cvi_rule rule, const cvs_tensor *seed, bool before,
-                          cvs_tensor *gradient, cvs_error *err);
+/* After a run: d target / d picture, from the seed d target / d layer (of the layer's shape) under a rule. Borrowed until the next call. */
+cvs_status cvi_probe_back(cvi_probe *p, cvi_rule rule, const cvs_tensor *seed, cvs_tensor *gradient,
+                          cvs_error *err);
 
 #endif

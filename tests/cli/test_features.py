@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# convscope deconv from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
+# convscope deconv and features from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
 # format, language and theme; one sentence on every mistake.
 import array, ast, csv, json, os, shutil, struct, subprocess, tempfile, unittest
 
@@ -135,6 +135,60 @@ class Deconv(Case):
         self.refused(2, "--channel is K", "deconv", THINGS, MODELS, "--channel", "1,x", "--csv", out)
         os.mkdir(self.path("empty"))
         self.refused(9, "no picture here", "deconv", THINGS, self.path("empty"), "--csv", out)
+        self.assertFalse(os.path.exists(out))
+
+
+class Features(Case):
+    def test_the_book_as_another_library_computes_it(self):
+        # PyTorch 1.13, float32, from the same noise; tests/data/features
+        self.ok("features", THINGS, "--layer", "relu_3", "--channel", "3", "--mode", "book", "--raw", self.path("b.npy"),
+                "--csv", self.path("b.csv"))
+        shape, mine = load(self.path("b.npy"))
+        want_shape, want = load(os.path.join(ROOT, "tests", "data", "features", "things_relu_3_channel_3.npy"))
+        self.assertEqual(shape, want_shape)
+        self.assertLess(max(abs(a - b) for a, b in zip(mine, want)), 1e-5 * max(map(abs, want)))
+        row = self.text("b.csv").split("\n")[1].split(",")
+        self.assertAlmostEqual(float(row[2]), 0.0043019047, delta=1e-7)
+        self.assertAlmostEqual(float(row[3]), 0.2781642675, delta=1e-5)
+
+    def test_what_is_made_does_what_was_asked(self):
+        few = ["--steps", "40", "--raw", self.path("f.npy"), "--csv", self.path("f.csv")]
+        for more in (["--layer", "relu_4", "--channel", "5"], ["--layer", "relu_4", "--channel", "5", "--neuron", "middle"],
+                     ["--class", "car"], ["--class", "3", "--variants", "2", "--diversity", "5"],
+                     ["--layer", "relu_2", "--invert", os.path.join(MODELS, "things_fish.png")]):
+            self.ok("features", THINGS, *few, *more)
+            for row in self.text("f.csv").strip().split("\n")[1:]:
+                _, _, before, after, silent = row.split(",")
+                self.assertGreater(float(after), float(before), more)
+                self.assertEqual(silent, "0")
+        # the picture that went into the network does excite it so
+        self.ok("features", THINGS, "--layer", "relu_4", "--channel", "5", *few)
+        after = float(self.text("f.csv").split("\n")[1].split(",")[3])
+        (_, _, h, w), v = self.layer(THINGS, self.path("f.npy"), "relu_4")
+        self.assertAlmostEqual(sum(v[5 * h * w:6 * h * w]) / (h * w), after, delta=1e-4 * after)
+
+    def test_a_dream_is_larger_than_its_photograph_was_seen(self):
+        self.ok("features", THINGS, "--layer", "relu_3,relu_4", "--dream", os.path.join(MODELS, "things_car.png"), "--steps", "3",
+                "--raw", self.path("d.npy"), "-o", self.path("d.png"))
+        shape, _ = load(self.path("d.npy"))
+        self.assertEqual(shape, (125, 125, 3))
+
+    def test_figures(self):
+        self.looks("features", THINGS, "--layer", "relu_1", "--steps", "2")
+        self.looks("features", DIGITS, "--class", "all", "--steps", "2")
+        self.looks("features", THINGS, "--dream", os.path.join(MODELS, "things_car.png"), "--steps", "1")
+
+    def test_mistakes(self):
+        out = self.path("x.npy")
+        self.refused(2, "needs -o FILE", "features", THINGS)
+        self.refused(2, "one of --channel, --class", "features", THINGS, "--channel", "1", "--class", "2", "--raw", out)
+        self.refused(2, "--channel is K", "features", THINGS, "--channel", "a", "--raw", out)
+        self.refused(2, "--mode is", "features", THINGS, "--mode", "x", "--raw", out)
+        self.refused(9, "there is no channel 999", "features", THINGS, "--channel", "999", "--raw", out)
+        self.refused(9, "there is no class", "features", THINGS, "--class", "zebra", "--raw", out)
+        self.refused(9, "there is no unit", "features", THINGS, "--channel", "1", "--neuron", "99,1", "--raw", out)
+        self.refused(6, "the direction is", "features", THINGS, "--direction", os.path.join(ROOT, "tests", "data", "features",
+                     "things_relu_3_channel_3.npy"), "--raw", out)
         self.assertFalse(os.path.exists(out))
 
 
