@@ -43,7 +43,8 @@ for path in listing:
                 bad.append('%s: conversions differ: "%s" / "%s"' % (path, en, zh))
         continue
     written |= {literal(m.group(0)) for m in re.finditer(STRINGS, text)}
-    for pattern in (r"\bcvi_model_note\([^;\"]*?,\s*(%s)", r"\bcvi_fail\([^;\"]*?,\s*(%s)", r"\bcvi_tr\([^;\"]*?,\s*(%s)\)"):
+    for pattern in (r"\bcvi_model_note\([^;\"]*?,\s*(%s)", r"\bcvi_fail\([^;\"]*?,\s*(%s)", r"\bcvi_tr\([^;\"]*?,\s*(%s)\)",
+                    r"\bcvi_say\([^;\"]*?,\s*(%s)") + ((r"\.(?:title|why|advice)\s*=\s*(%s)",) if "/rules_" in path else ()):
         for m in re.finditer(pattern % STRINGS, text):
             used.setdefault(literal(m.group(1)), path)
 for en, path in sorted(used.items(), key=lambda x: (x[1], x[0])):

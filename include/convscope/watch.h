@@ -73,6 +73,30 @@ cvs_status cvs_log_text(const cvs_log *log, int series, int64_t k, char **out, c
 /* Hyper-parameters of the runs (TensorBoard's hparams plugin): i from 0; false beyond the last. value is text for people. Borrowed. */
 bool cvs_log_hparam(const cvs_log *log, int i, int *run, const char **name, const char **value);
 
+/* ---- diagnosis ----------------------------------------------------------------------------------------
+ * Named warnings about training runs, from whatever series a log has: of Convscope's own runs layers and pictures too (health/...), of
+ * other programs' logs the curves. A cause hides its consequences. Silent on runs that go well. */
+typedef enum cvs_severity { CVS_NOTE, CVS_WARNING, CVS_FAULT } cvs_severity;
+typedef struct cvs_warning {
+    int run;
+    const char *code, *title; /* "vanishing_gradients"; in words */
+    cvs_severity severity;
+    int64_t step;         /* first seen there; -1: before the first */
+    const char *layer;    /* or "" */
+    const char *evidence; /* the numbers */
+    const char *why, *advice;
+    const char *recipe; /* statements to change in the recipe, or "" */
+    const char *tag;    /* the series to look at, or "" */
+} cvs_warning;
+typedef struct cvs_diagnosis {
+    int n;
+    const cvs_warning *list; /* of a run the gravest and earliest first */
+    void *memory;
+} cvs_diagnosis;
+/* Fills *out, whose texts it owns: cvs_diagnosis_free. */
+cvs_status cvs_diagnose(const cvs_log *log, cvs_lang lang, cvs_diagnosis *out, cvs_error *err);
+void cvs_diagnosis_free(cvs_diagnosis *d);
+
 #ifdef __cplusplus
 }
 #endif

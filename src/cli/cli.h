@@ -121,6 +121,9 @@ bool cli_progress(void *context, const char *what, double fraction);
 /* Escapes a file's text for one terminal line: control characters and bidi marks become \xNN. Fills buf, returns it. */
 const char *cli_safe(const char *text, char *buf, size_t size);
 
+/* What is wrong with the runs of a log, to `to`; says so when nothing is, unless quiet (cli_diagnosis.c). */
+cvs_status cli_print_diagnosis(cli *c, const cvs_log *log, bool quiet, FILE *to);
+
 /* info --plan (cli_plan.c): prints how a run would go; the exit status. */
 int cli_print_plan(cli *c, const cvs_model *model, cvs_run_options options);
 

@@ -59,8 +59,15 @@ static void listen_for_interrupt(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
+typedef struct talk {
+    cli *c;
+    bool stepped; /* training has begun */
+} talk;
+
 static bool on_step(void *context, const cvs_train_step *s) {
-    cli *c = context;
+    talk *t = context;
+    cli *c = t->c;
+    t->stepped = true;
     char text[200];
     if (s->epoch_ended) {
         cli_progress(c, "", 1.0);
@@ -101,7 +108,8 @@ static bool real(cli *c, const char *name, double low, double high, double *out)
     return true;
 }
 
-static bool read_options(cli *c, cvs_train_options *o) {
+static bool read_options(talk *t, cvs_train_options *o) {
+    cli *c = t->c;
     int64_t epochs, batch, seed, threads;
     *o = (cvs_train_options){.optimizer = cli_value(c, "--optimizer"),
                              .profile = cli_value(c, "--profile"),
@@ -114,7 +122,7 @@ static bool read_options(cli *c, cvs_train_options *o) {
                              .has_seed = cli_value(c, "--seed") != NULL,
                              .lang = c->lang,
                              .on_step = on_step,
-                             .context = c};
+                             .context = t};
     if (!cli_int(c, "--epochs", 1, 1000000, 0, &epochs) || !cli_int(c, "--batch", 1, 65536, 0, &batch) ||
         !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) || !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
         !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit) ||
@@ -136,19 +144,37 @@ static bool read_options(cli *c, cvs_train_options *o) {
     return true;
 }
 
+/* What the run's own log says about it, after the epochs or after a failure. */
+static void diagnose(cli *c, const char *folder) {
+    cvs_log *log = NULL;
+    cvs_error quiet = {.lang = c->lang}, kept = c->err;
+    if (cvs_log_open(folder, NULL, &log, &quiet) == CVS_OK) {
+        (void)cli_print_diagnosis(c, log, true, stderr);
+    }
+    cvs_log_free(log);
+    c->err = kept;
+}
+
 static int run(cli *c) {
     cvs_train_options o;
     cvs_train_result result;
     const char *folder = cli_value(c, "-o");
-    if (!read_options(c, &o)) {
+    talk t = {.c = c};
+    if (!read_options(&t, &o)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
     listen_for_interrupt();
     if (cvs_train(c->args[0], cli_value(c, "--data"), folder, &o, &result, &c->err) != CVS_OK) {
         cli_progress(c, "", 1.0);
+        if (t.stepped && !o.no_events) {
+            diagnose(c, folder);
+        }
         return cli_fail(c);
     }
     cli_progress(c, "", 1.0);
+    if (!o.no_events) {
+        diagnose(c, folder);
+    }
     if (result.stopped) {
         cli_say(c,
                 CLI_T(c,

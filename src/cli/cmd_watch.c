@@ -55,8 +55,9 @@ static void spark(const cvs_series *s, char out[SPARKS * 3 + 1]) {
     }
 }
 
+/* The health of the layers (hundreds of series) only when it is asked for. */
 static bool wanted(const watching *w, const cvs_series *s) {
-    return !w->tag || strstr(s->tag, w->tag);
+    return w->tag ? strstr(s->tag, w->tag) != NULL : strncmp(s->tag, "health/", 7) != 0;
 }
 
 static void print_scalars(const watching *w, const cvs_series *s) {
@@ -91,7 +92,7 @@ static void print_scalars(const watching *w, const cvs_series *s) {
 static void print_run(const watching *w, const cvs_log *log, int run) {
     const char *name, *value;
     char safe[300];
-    int of, others[4] = {0};
+    int of, others[4] = {0}, hidden = 0;
     printf("%s\n", cli_safe(cvs_log_run(log, run), safe, sizeof safe));
     for (int i = 0, shown = 0; cvs_log_hparam(log, i, &of, &name, &value); i++) {
         if (of == run) {
@@ -116,12 +117,19 @@ static void print_run(const watching *w, const cvs_log *log, int run) {
             print_scalars(w, &s);
         } else if (s.run == run && s.kind != CVS_SCALARS) {
             others[s.kind - 1]++;
+        } else if (s.run == run) {
+            hidden++;
         }
     }
     if (others[0] + others[1] + others[2] + others[3] > 0) {
         printf(CLI_T(w->c, "  also %d histograms, %d pictures, %d texts, %d others over time\n",
                      "  另有随时间记录的直方图 %d 组、图片 %d 组、文本 %d 组、其他 %d 组\n"),
                others[0], others[1], others[2], others[3]);
+    }
+    if (hidden > 0 && !w->tag) {
+        printf(CLI_T(w->c, "  and %d series of the layers' health (--tag health)\n",
+                     "  以及各层健康状况 %d 组（--tag health）\n"),
+               hidden);
     }
     printf("\n");
 }
@@ -131,6 +139,9 @@ static void print_text(const watching *w) {
         for (int run = 0; run < cvs_log_n_runs(w->logs[i]); run++) {
             print_run(w, w->logs[i], run);
         }
+    }
+    for (int i = 0; i < w->n && !w->tag; i++) {
+        (void)cli_print_diagnosis(w->c, w->logs[i], false, stdout);
     }
     fflush(stdout);
 }
@@ -156,6 +167,28 @@ static json_t *series_json(const cvs_series *s) {
                      kinds[s->kind], "step", steps, "wall", walls, "value", values);
 }
 
+static json_t *warnings_json(const watching *w) {
+    static const char *const grades[] = {"note", "warning", "fault"};
+    json_t *list = json_array();
+    for (int k = 0; k < w->n; k++) {
+        cvs_diagnosis d = {0};
+        if (cvs_diagnose(w->logs[k], w->c->lang, &d, &w->c->err) != CVS_OK) {
+            break;
+        }
+        for (int i = 0; i < d.n; i++) {
+            const cvs_warning *one = &d.list[i];
+            json_array_append_new(list, json_pack("{s:o,s:s,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:s,s:o}", "run",
+                                                  text(cvs_log_run(w->logs[k], one->run)), "code", one->code,
+                                                  "severity", grades[one->severity], "title", one->title,
+                                                  "step", (json_int_t)one->step, "layer", text(one->layer),
+                                                  "evidence", text(one->evidence), "why", one->why, "advice",
+                                                  one->advice, "recipe", one->recipe, "tag", text(one->tag)));
+        }
+        cvs_diagnosis_free(&d);
+    }
+    return list;
+}
+
 static void print_json(const watching *w) {
     json_t *all = json_array(), *settings = json_array();
     for (int k = 0; k < w->n; k++) {
@@ -174,7 +207,8 @@ static void print_json(const watching *w) {
                                             "name", text(name), "value", text(value)));
         }
     }
-    json_t *root = json_pack("{s:o,s:o}", "series", all, "hparams", settings);
+    json_t *root =
+        json_pack("{s:o,s:o,s:o}", "series", all, "hparams", settings, "warnings", warnings_json(w));
     json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     printf("\n");
     json_decref(root);

@@ -83,11 +83,12 @@ static cvs_status one_step(cvi_loop *r, int64_t n, int64_t per_epoch) {
     cvi_pool_run(r->pool, n, fill_body, &job);
     double before = at->loss;
     at->step++;
+    cvi_run_log_before(r, n);
     CVI_TRY(cvi_trainer_step(r->trainer, n, r->x, r->labels, at->step, rate, &at->loss, &at->right, r->err));
-    CVI_TRY(check_loss(r, at->loss, at->epoch));
     at->taken += n;
     r->history.list[at->epoch - 1].learning_rate = rate;
-    return cvi_run_log_step(r, (at->loss - before) / (double)n, rate, now());
+    CVI_TRY(cvi_run_log_step(r, n, (at->loss - before) / (double)n, rate, now()));
+    return check_loss(r, at->loss, at->epoch);
 }
 
 static bool may_step(const cvi_loop *r) {

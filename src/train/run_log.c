@@ -93,17 +93,25 @@ cvs_status cvi_run_log_begin(cvi_loop *r) {
     if (r->at.step == 0) {
         say_settings(r);
         say_recipe(r);
+        CVI_TRY(cvi_health_data(r, r->log->train));
     }
-    return CVS_OK;
+    return cvi_health_new(r, &r->log->health, r->err);
 }
 
-cvs_status cvi_run_log_step(cvi_loop *r, double loss, double rate, double clock) {
+void cvi_run_log_before(cvi_loop *r, int64_t n) {
+    if (r->log) {
+        cvi_health_before(r->log->health, r, n);
+    }
+}
+
+cvs_status cvi_run_log_step(cvi_loop *r, int64_t n, double loss, double rate, double clock) {
     cvi_run_log *log = r->log;
     if (!log) {
         return CVS_OK;
     }
     cvi_events_scalar(log->train, "batch_loss", r->at.step, loss);
     cvi_events_scalar(log->train, "learning_rate", r->at.step, rate);
+    cvi_health_after(log->health, r, log->train, n);
     if (clock - log->flushed < FLUSH_SECONDS) {
         return CVS_OK;
     }
@@ -207,6 +215,7 @@ cvs_status cvi_run_log_epoch(cvi_loop *r, int epoch) {
         cvi_free(tag);
     }
     CVI_TRY(add_filters(r, step));
+    CVI_TRY(cvi_health_epoch(log->health, r, log->train));
     CVI_TRY(cvi_events_flush(log->validation, r->err));
     return cvi_events_flush(log->train, r->err);
 }
@@ -221,6 +230,7 @@ cvs_status cvi_run_log_end(cvi_loop *r, bool success, cvs_error *err) {
     }
     cvs_status s = cvi_events_close(log->train, err);
     cvs_status t = cvi_events_close(log->validation, s == CVS_OK ? err : NULL);
+    cvi_health_free(log->health);
     cvi_free(log);
     r->log = NULL;
     return s == CVS_OK ? t : s;

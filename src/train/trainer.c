@@ -6,72 +6,7 @@
  */
 #include <math.h>
 
-#include "train/trainer.h"
-
-enum { EVALUATE = 64, STRETCH = 8192, CACHE = 1024 * 1024 };
-
-/* An exec for one number of pictures. Such numbers are few: a full share, what a piece ends with, and the same at the end of an epoch. */
-enum { SIZES = 4 };
-typedef struct sized {
-    int64_t n, round; /* the last call of cvi_trainer_step it ran in: its weights are packed for that */
-    cvi_exec *exec;
-} sized;
-
-typedef struct worker_state {
-    sized sizes[SIZES];
-    int next; /* which of them is replaced */
-    cvi_exec *exec;
-    float *seed; /* gradient of the answer */
-    double *row; /* for the loss */
-    int64_t seed_room;
-    cvs_error err;
-    cvs_status status;
-} worker_state;
-
-typedef struct piece {
-    float *gradients; /* of the trained parameters, one after another: NULL until used */
-    void **into;      /* where each of them is */
-    bool any;         /* this step */
-    double loss;
-    int64_t right;
-} piece;
-
-typedef struct stretch {
-    int param;
-    int64_t from, to, at; /* at: of the first one in a piece's gradients */
-} stretch;
-
-struct cvi_trainer {
-    const cvs_model *model;
-    cvi_params *params;
-    const cvi_training *training;
-    cvi_pool *pool;
-    int64_t input[3];
-    int answer; /* the value that the loss is computed from */
-    int64_t outputs;
-    int n_pieces;
-    int64_t share; /* pictures at a time */
-    piece pieces[CVI_PIECES];
-    int n_workers;
-    worker_state *workers, *testers;
-    stretch *stretches;
-    double *norms, *penalties; /* by stretch: of the gradient, squared; of the weights */
-    int64_t n_stretches;
-    /* the step being made */
-    int64_t batch, step, round;
-    double divisor; /* of the sum of the losses */
-    const float *x;
-    const int *labels;
-    cvi_rates rates;
-    int first;     /* piece that has a gradient: where all of them were added up */
-    float *scales; /* by parameter: what clipping leaves */
-    /* the evaluation being made */
-    const cvi_samples *samples;
-    double *losses;
-    int64_t *rights;
-    float *room; /* of all workers */
-    int *room_labels;
-};
+#include "train/trainer_parts.h"
 
 /* ---- execs ---------------------------------------------------------------------------------------------- */
 
@@ -165,6 +100,19 @@ static cvs_status need_seed(const cvi_trainer *t, worker_state *w, int64_t n) {
     return w->seed_room > 0 ? CVS_OK : cvi_no_memory(&w->err, (size_t)(n * t->outputs) * sizeof *w->seed);
 }
 
+/* The label's logit less the largest other one; one logit stands for two classes. */
+static void note_margins(const cvi_trainer *t, int64_t from, int64_t n, const float *x) {
+    for (int64_t i = 0; t->margins && i < n; i++) {
+        const float *row = x + i * t->outputs;
+        int label = t->labels[from + i];
+        float other = -INFINITY;
+        for (int64_t c = 0; c < t->outputs; c++) {
+            other = c != label && row[c] > other ? row[c] : other;
+        }
+        t->margins[from + i] = t->outputs == 1 ? (label == 1 ? row[0] : -row[0]) : row[label] - other;
+    }
+}
+
 /* Pictures [from, from + n) of the batch. */
 static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t from, int64_t n) {
     int64_t each = t->input[0] * t->input[1] * t->input[2];
@@ -176,6 +124,7 @@ static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t 
     CVI_TRY(forward(t, w, n, t->x + from * each, &answer));
     cvi_loss_batch(t->training, true, n, t->outputs, answer.data, t->labels + from,
                    (double)t->batch / t->divisor, 1 / t->divisor, w->seed, w->row, &p->loss, &p->right);
+    note_margins(t, from, n, answer.data);
     answer.data = w->seed;
     CVI_TRY(cvi_exec_backward_into(w->exec, CVI_GRADIENT, &t->answer, &answer, 1, t->params->values,
                                    t->params->n_trained, p->into, p->any, &w->err));
@@ -221,133 +170,6 @@ static void piece_body(void *context, int64_t chunk, int worker) {
     worker_state *w = &t->workers[worker];
     cvs_status s = w->status == CVS_OK ? piece_step(t, w, chunk) : CVS_OK;
     w->status = w->status == CVS_OK ? s : w->status;
-}
-
-/* ---- from gradients to weights -------------------------------------------------------------------------- */
-
-/* Adds the pieces' gradients of a stretch into the first one's, in order; NULL: there are none. */
-static float *sum_pieces(cvi_trainer *t, const stretch *s) {
-    float *sum = NULL;
-    int64_t n = s->to - s->from;
-    for (int i = 0; i < t->n_pieces; i++) {
-        const float *g = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
-        if (!sum) {
-            sum = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
-            continue;
-        }
-        for (int64_t k = 0; g && k < n; k++) {
-            sum[k] += g[k];
-        }
-    }
-    return sum;
-}
-
-/* Adds what the penalties l1 |w| + l2 w^2 contribute to the gradient, and gives their value. */
-static double add_penalty(const cvi_training *training, const float *w, int64_t n, float *g) {
-    float l1 = (float)training->l1, l2 = (float)(2 * training->l2);
-    double straight = 0, square = 0;
-    for (int64_t i = 0; i < n; i++) {
-        straight += fabs((double)w[i]);
-        square += (double)w[i] * (double)w[i];
-        g[i] += l1 * (float)((w[i] > 0) - (w[i] < 0)) + l2 * w[i];
-    }
-    return training->l1 * straight + training->l2 * square;
-}
-
-/* The whole gradient of a stretch, before clipping to a norm; returns the penalties. */
-static double finish_gradient(cvi_trainer *t, const stretch *s, float *g) {
-    const cvi_param *param = &t->params->list[s->param];
-    float most = (float)t->training->clip_value;
-    int64_t n = s->to - s->from;
-    bool punished = param->weight && (t->training->l1 > 0 || t->training->l2 > 0);
-    double penalty = punished ? add_penalty(t->training, (const float *)param->now.data + s->from, n, g) : 0;
-    for (int64_t i = 0; most > 0 && i < n; i++) {
-        g[i] = g[i] > most ? most : g[i] < -most ? -most : g[i];
-    }
-    return penalty;
-}
-
-static void update(cvi_trainer *t, const stretch *s, float *g) {
-    cvi_param *param = &t->params->list[s->param];
-    float *slots[CVI_MAX_SLOTS] = {NULL, NULL};
-    for (int k = 0; k < t->params->n_slots; k++) {
-        slots[k] = param->slots[k] + s->from;
-    }
-    t->training->optimizer->update(&t->rates, t->step, s->to - s->from, (float *)param->now.data + s->from, g,
-                                   slots);
-}
-
-static bool clips(const cvi_training *t) {
-    return t->clip_norm > 0 || t->clip_each > 0;
-}
-
-/* All in one where no norm is needed; else the gradient and its norm. */
-static void gather_body(void *context, int64_t chunk, int worker) {
-    (void)worker;
-    cvi_trainer *t = context;
-    const stretch *s = &t->stretches[chunk];
-    float *g = sum_pieces(t, s);
-    t->penalties[chunk] = g ? finish_gradient(t, s, g) : 0;
-    t->norms[chunk] = 0;
-    if (g && !clips(t->training)) {
-        update(t, s, g);
-    }
-    for (int64_t i = 0; g && clips(t->training) && i < s->to - s->from; i++) {
-        t->norms[chunk] += (double)g[i] * (double)g[i];
-    }
-}
-
-static void clipped_body(void *context, int64_t chunk, int worker) {
-    (void)worker;
-    cvi_trainer *t = context;
-    const stretch *s = &t->stretches[chunk];
-    float *g = t->pieces[t->first].gradients + s->at, scale = t->scales[s->param];
-    for (int64_t i = 0; scale != 1 && i < s->to - s->from; i++) {
-        g[i] *= scale;
-    }
-    update(t, s, g);
-}
-
-/* PyTorch divides by the norm and 1e-6 more, Keras by the norm. */
-static float scale_for(const cvi_training *t, double norm, double most) {
-    double slack = t->rates.profile == CVI_TORCH ? 1e-6 : 0;
-    return norm + slack > most || !isfinite(norm) ? (float)(most / (norm + slack)) : 1;
-}
-
-static void find_scales(cvi_trainer *t) {
-    double all = 0;
-    for (int64_t at = 0, i; at < t->n_stretches; at = i) {
-        int param = t->stretches[at].param;
-        double sum = 0;
-        for (i = at; i < t->n_stretches && t->stretches[i].param == param; i++) {
-            sum += t->norms[i];
-        }
-        all += sum;
-        t->scales[param] =
-            t->training->clip_each > 0 ? scale_for(t->training, sqrt(sum), t->training->clip_each) : 1;
-    }
-    float scale = t->training->clip_norm > 0 ? scale_for(t->training, sqrt(all), t->training->clip_norm) : 1;
-    for (int i = 0; t->training->clip_norm > 0 && i < t->params->n_trained; i++) {
-        t->scales[i] = scale;
-    }
-}
-
-/* Returns the penalties on the weights before the update. */
-static double update_all(cvi_trainer *t) {
-    double penalty = 0;
-    cvi_pool_run(t->pool, t->n_stretches, gather_body, t);
-    for (int64_t i = 0; i < t->n_stretches; i++) {
-        penalty += t->penalties[i];
-    }
-    t->first = 0;
-    while (t->first < t->n_pieces && !t->pieces[t->first].any) {
-        t->first++;
-    }
-    if (clips(t->training) && t->first < t->n_pieces) {
-        find_scales(t);
-        cvi_pool_run(t->pool, t->n_stretches, clipped_body, t);
-    }
-    return penalty;
 }
 
 /* The batch's statistics into the running ones; there is one piece where any node keeps some. */
@@ -416,8 +238,27 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
         *right += t->pieces[i].right;
     }
     CVI_TRY(renew_statistics(t, err));
-    *loss += update_all(t) * (double)batch;
+    *loss += cvi_trainer_update(t) * (double)batch;
+    if (t->measuring) {
+        cvi_trainer_sum_measures(t);
+    }
+    t->measuring = false;
+    t->margins = NULL;
     return CVS_OK;
+}
+
+void cvi_trainer_watch(cvi_trainer *t, bool measure, float *margins) {
+    t->measuring = measure;
+    t->margins = margins;
+}
+
+const cvi_measure *cvi_trainer_measured(const cvi_trainer *t) {
+    return t->measures;
+}
+
+int cvi_trainer_answer(const cvi_trainer *t, int64_t *outputs) {
+    *outputs = t->outputs;
+    return t->answer;
 }
 
 /* ---- evaluation ----------------------------------------------------------------------------------------- */
@@ -530,7 +371,9 @@ static cvs_status make_stretches(cvi_trainer *t, cvs_error *err) {
     t->norms = cvi_calloc((size_t)n + 1, sizeof *t->norms);
     t->penalties = cvi_calloc((size_t)n + 1, sizeof *t->penalties);
     t->scales = cvi_calloc((size_t)p->n_trained + 1, sizeof *t->scales);
-    if (!t->stretches || !t->norms || !t->penalties || !t->scales) {
+    t->parts = cvi_calloc((size_t)n + 1, sizeof *t->parts);
+    t->measures = cvi_calloc((size_t)p->n_trained + 1, sizeof *t->measures);
+    if (!t->stretches || !t->norms || !t->penalties || !t->scales || !t->parts || !t->measures) {
         return cvi_no_memory(err, (size_t)n * sizeof *t->stretches);
     }
     for (int i = 0; i < p->n_trained; i++) {
@@ -601,6 +444,8 @@ void cvi_trainer_free(cvi_trainer *t) {
     cvi_free(t->norms);
     cvi_free(t->penalties);
     cvi_free(t->scales);
+    cvi_free(t->parts);
+    cvi_free(t->measures);
     cvi_free(t);
 }
 

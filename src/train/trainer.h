@@ -188,6 +188,19 @@ void cvi_trainer_free(cvi_trainer *t);
  * counts from 1 over the whole run. */
 cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *labels, int64_t step,
                             double learning_rate, double *loss, int64_t *right, cvs_error *err);
+/* For the next step: measure the weights, their gradients and changes; and write every picture's margin, the label's logit less the
+ * largest other one, to margins [B] unless it is NULL. Neither changes what the step does. */
+void cvi_trainer_watch(cvi_trainer *t, bool measure, float *margins);
+typedef struct cvi_measure {
+    double weight, gradient,
+        change; /* sums of squares: before the step; before clipping to a norm; of what the step changed */
+    double largest;            /* of the gradient, absolute */
+    int64_t broken, unchanged; /* gradients that are not finite; weights that the step left as they were */
+} cvi_measure;
+/* Of the last step that was measured, one a trained parameter; borrowed. */
+const cvi_measure *cvi_trainer_measured(const cvi_trainer *t);
+/* The value that the loss is computed from, and how many numbers it has a picture. */
+int cvi_trainer_answer(const cvi_trainer *t, int64_t *outputs);
 /* Mean loss and accuracy of all pictures, without changing anything. */
 cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *loss, double *accuracy,
                                 cvs_error *err);
