@@ -1,6 +1,6 @@
 # Convscope. What people use:
 #   make          installs what is missing, builds build/convscope and build/onnx-backend
-#   make run      builds, then opens the built-in model on a built-in picture in the browser
+#   make run      builds, then opens the app on the built-in models and pictures in the browser
 #   make test     installs what tests need and runs them all
 #   make models   trains the built-in models again
 #   make bench    measures speed against other programs, which it installs into build-bench (about 20 minutes)

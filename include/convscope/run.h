@@ -161,6 +161,55 @@ typedef struct cvs_window {
 cvs_status cvs_run_pooling(cvs_run *run, int layer, cvs_tensor *input, cvs_tensor *output,
                            cvs_tensor *switches, cvs_window *window, cvs_error *err);
 
+/* ---- one number ----------------------------------------------------------------------------------------- */
+/* Where numbers stand: a layer, an input of the model, a constant of it, or a value inside a layer that has no number of its own. */
+typedef enum cvs_place { CVS_PLACE_LAYER, CVS_PLACE_INPUT, CVS_PLACE_CONSTANT, CVS_PLACE_INNER } cvs_place;
+typedef struct cvs_source {
+    cvs_place place;
+    int index; /* of the layer or input; of constants and inner values: a number that cvs_run_unit takes */
+    const char *name; /* borrowed from the model */
+    int rank;
+    int64_t dim[CVS_MAX_RANK]; /* unknown (rank 0) from cvs_model_sources */
+} cvs_source;
+/* What a layer (or input: none; or inner value) reads, constants left out. Fills up to `max`; *count is how many there are. */
+cvs_status cvs_model_sources(const cvs_model *model, cvs_place place, int index, cvs_source *sources, int max,
+                             int *count, cvs_error *err);
+
+typedef enum cvs_unit_kind {
+    CVS_UNIT_SUM,      /* y = bias + sum of value * weight */
+    CVS_UNIT_MAX,      /* y = the largest value; the winner has weight 1 */
+    CVS_UNIT_COPY,     /* y = the one value */
+    CVS_UNIT_FUNCTION, /* y = f(values), see the operator's formula; weight = slope */
+    CVS_UNIT_SOFTMAX   /* y = weight of the term `own` / sum of weights; weight = exp(value - largest) */
+} cvs_unit_kind;
+typedef struct cvs_term {
+    int source;           /* into cvs_unit.source */
+    int64_t at;           /* element of the source, row-major; -1: padding */
+    int64_t tap;          /* element of the kernel, row-major as in the file; -1 where there is none */
+    double value, weight; /* weight: as said at the kind */
+} cvs_term;
+enum { CVS_UNIT_SOURCES = 8 };
+typedef struct cvs_unit {
+    cvs_unit_kind kind;
+    const char *op, *title, *formula; /* the operator; title in the language asked for */
+    int rank;
+    int64_t dim[CVS_MAX_RANK], at; /* of the value, and the element looked at */
+    double result;                 /* as the run has it */
+    double total;                  /* the same from the terms, in double: result - total is rounding */
+    double bias;
+    int64_t own; /* the term of the element itself (softmax), else -1 */
+    int n_sources;
+    cvs_source source[CVS_UNIT_SOURCES];
+    int64_t n_terms, capacity;
+    cvs_term *terms; /* owned */
+    bool failed;     /* out of memory while it was made */
+} cvs_unit;
+/* How element `at` (row-major in its shape [N,C,H,W]) of a layer or inner value came about in the last run: every term of it.
+ * Exact for all operators that are sums, maxima or copies; others give slopes. Free with cvs_unit_free. */
+cvs_status cvs_run_unit(cvs_run *run, cvs_place place, int index, int64_t at, cvs_lang lang, cvs_unit *out,
+                        cvs_error *err);
+void cvs_unit_free(cvs_unit *u);
+
 #ifdef __cplusplus
 }
 #endif

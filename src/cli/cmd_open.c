@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * cmd_open.c - convscope open [MODEL] [IMAGE...]: serves the report on this machine and opens the browser. Without arguments: the
- * built-in model on a built-in picture.
+ * cmd_open.c - convscope open [MODEL] [IMAGE...]: serves the web app on this machine and opens the browser. Without arguments: the
+ * built-in models and pictures. Several models may be named, to compare them.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,7 +14,6 @@
 static const cli_option options[] = {
     {"--port", "N", "port on 127.0.0.1 (0: any free one)", "127.0.0.1 上的端口（0：任意空闲端口）"},
     {"--no-browser", NULL, "only print the address", "只打印地址，不打开浏览器"},
-    {"--top", "N", "how many classes (10)", "显示多少个类别（10）"},
 };
 
 /* Starts the desktop's browser and does not wait for it: a child of a child, so that nothing is left to reap. */
@@ -39,6 +39,13 @@ static bool ready(void *context, const char *url) {
     cli *c = context;
     printf("%s\n", url);
     fflush(stdout);
+    if (!cvs_serve_has_app()) {
+        cli_say(c, "%s",
+                CLI_T(c,
+                      "note: this program was built without its web app (it needs nodejs and npm); run make "
+                      "again with them",
+                      "注：此程序构建时缺少 nodejs 与 npm，未包含网页应用；安装后请重新运行 make"));
+    }
     cli_say(c, "%s",
             CLI_T(c, "serving on this machine only; Ctrl-C ends it", "仅在本机提供服务；按 Ctrl-C 结束"));
     if (!cli_flag(c, "--no-browser")) {
@@ -47,39 +54,101 @@ static bool ready(void *context, const char *url) {
     return true;
 }
 
+/* By its name: what is opened as a picture (or numbers) rather than as a model. */
+static bool is_picture(const char *path) {
+    static const char *const ends[] = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".npy"};
+    size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t m = strlen(ends[i]);
+        if (n > m && strcasecmp(path + n - m, ends[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef struct opened {
+    cvs_model **models;
+    const char **commands, **pictures;
+    int n_models, n_pictures;
+} opened;
+
+/* The folder of a built-in file as one would type it here: without "..", below the working folder without what stands before it. */
+static void builtin_folder(const char *file, char *out, size_t size) {
+    char *whole = realpath(file, NULL), *here = realpath(".", NULL);
+    const char *path = whole ? whole : file;
+    size_t n = here ? strlen(here) : 0;
+    if (n > 1 && strncmp(path, here, n) == 0 && path[n] == '/') {
+        path += n + 1;
+    }
+    const char *slash = strrchr(path, '/');
+    snprintf(out, size, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    free(whole);
+    free(here);
+}
+
+static int serve(cli *c, const opened *o, int port) {
+    char folder[1024] = "", any[1024];
+    if (cli_builtin("digits.onnx", any, sizeof any)) {
+        builtin_folder(any, folder, sizeof folder);
+    }
+    cvs_serve_options setup = {.port = port,
+                               .lang = c->lang,
+                               .models = (const cvs_model *const *)o->models,
+                               .commands = o->commands,
+                               .n_models = o->n_models,
+                               .pictures = o->pictures,
+                               .n_pictures = o->n_pictures,
+                               .builtin = folder[0] ? folder : NULL,
+                               .arrive = o->n_models == 0,
+                               .open = {.lang = c->lang},
+                               .ready = ready,
+                               .context = c};
+    if (!cli_run_options(c, &setup.run)) {
+        return cvs_status_exit(CVS_E_ARGUMENT);
+    }
+    if (setup.arrive && !setup.builtin) {
+        return cli_usage(c,
+                         CLI_T(c, "the built-in models are not beside the program; name a MODEL and an IMAGE",
+                               "程序旁没有内置模型；请指定 MODEL 与 IMAGE"));
+    }
+    setup.open.limits = setup.run.limits;
+    return cvs_serve(&setup, &c->err) == CVS_OK ? 0 : cli_fail(c);
+}
+
 static int run(cli *c) {
     int64_t port;
     if (!cli_int(c, "--port", 0, 65535, 0, &port)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
-    char model[1024], image[1024];
-    cli_report report = {.model = c->n_args > 0 ? c->args[0] : model,
-                         .image = c->n_args > 1 ? c->args[1] : image};
-    if (c->n_args > 2) {
-        cli_say(c,
-                CLI_T(c, "note: the report shows the first picture, %s; the others are not used",
-                      "注：报告只展示第一张图片 %s；其余图片未使用"),
-                report.image);
+    size_t room = (size_t)c->n_args + 1;
+    opened o = {.models = calloc(room, sizeof *o.models),
+                .commands = calloc(room, sizeof *o.commands),
+                .pictures = calloc(room, sizeof *o.pictures)};
+    int code = o.models && o.commands && o.pictures ? 0 : cvs_status_exit(CVS_E_MEMORY);
+    for (int i = 0; code == 0 && i < c->n_args; i++) {
+        if (i > 0 && is_picture(c->args[i])) {
+            o.pictures[o.n_pictures++] = c->args[i];
+        } else if (cli_open(c, c->args[i], false, &o.models[o.n_models]) == CVS_OK) {
+            o.commands[o.n_models++] = c->args[i];
+        } else {
+            code = cli_fail(c);
+        }
     }
-    if ((c->n_args < 1 && !cli_builtin("digits.onnx", model, sizeof model)) ||
-        (c->n_args < 2 && !cli_builtin("digit.png", image, sizeof image))) {
-        return cli_usage(c,
-                         CLI_T(c, "the built-in model is not beside the program; name a MODEL and an IMAGE",
-                               "程序旁没有内置模型；请指定 MODEL 与 IMAGE"));
+    code = code == 0 ? serve(c, &o, (int)port) : code;
+    for (int i = 0; o.models && i < o.n_models; i++) {
+        cvs_model_free(o.models[i]);
     }
-    if (cli_report_make(c, &report) != CVS_OK) {
-        return c->err.code == CVS_OK ? cvs_status_exit(CVS_E_ARGUMENT) : cli_fail(c);
-    }
-    cvs_serve_options serve = {.port = (int)port, .ready = ready, .context = c};
-    cvs_status s = cvs_serve_page(report.html, report.size, &serve, &c->err);
-    cvs_free(report.html);
-    return s == CVS_OK ? 0 : cli_fail(c);
+    free(o.models);
+    free(o.commands);
+    free(o.pictures);
+    return code;
 }
 
 const cli_command cli_command_open = {
     .name = "open",
     .args = "[MODEL] [IMAGE...]",
-    .en = "look at it in the browser; without arguments, the built-in model on a built-in picture",
+    .en = "look at it in the browser; without arguments, the built-in models and pictures",
     .zh = "在浏览器中查看；不带参数时打开内置模型与内置图片",
     .min_args = 0,
     .max_args = -1,

@@ -2,6 +2,7 @@
  * conv.c - Conv in 1, 2 and 3 dimensions: groups, dilation, every kind of padding.
  */
 #include "ops/conv_fast.h"
+#include "ops/unit.h"
 
 static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
     const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
@@ -132,6 +133,35 @@ static void conv_field(const cvi_opctx *ctx, cvi_field_step *step) {
     }
 }
 
+typedef struct unit_job {
+    const cvi_opctx *ctx;
+    cvs_unit *unit;
+    int64_t kernel; /* of this filter and channel: where its taps begin */
+} unit_job;
+
+static void visit_tap(void *context, int64_t tap, int64_t at) {
+    const unit_job *j = context;
+    cvi_unit_add(j->unit, 0, at, j->kernel + tap, at < 0 ? 0 : cvi_get(j->ctx->in[0], at),
+                 cvi_get(j->ctx->in[1], j->kernel + tap));
+}
+
+static cvs_status conv_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    int64_t per = cvi_window_out(&s.w), plane = at / per, filter = plane % s.filters,
+            sample = plane / s.filters;
+    int64_t channels = s.channels / s.groups, first = filter / (s.filters / s.groups) * channels;
+    unit_job j = {.ctx = ctx, .unit = unit};
+    unit->kind = CVS_UNIT_SUM;
+    unit->bias = cvi_in(ctx, 2) != NULL ? cvi_get(ctx->in[2], filter) : 0;
+    for (int64_t c = 0; c < channels; c++) {
+        j.kernel = (filter * channels + c) * cvi_window_kernel_size(&s.w);
+        cvi_unit_window(&s.w, at % per, (sample * s.channels + first + c) * cvi_window_in(&s.w), visit_tap,
+                        &j);
+    }
+    return CVS_OK;
+}
+
 static const cvi_op_io conv_in[] = {
     {"X", CVI_DATA, false, false}, {"W", CVI_WEIGHT, false, false}, {"B", CVI_BIAS, true, false}};
 static const cvi_op_io conv_out[] = {{"Y", CVI_DATA, false, false}};
@@ -169,6 +199,7 @@ const cvi_op cvi_op_conv = {
     .part = conv_part,
     .zero_edge = true,
     .grain = cvi_conv_grain,
+    .unit = conv_unit,
     .backward = conv_backward,
     .back_form = cvi_conv_back_form,
     .back_fast = conv_back,

@@ -3,6 +3,7 @@
  */
 #include "kernels/kernels.h"
 #include "ops/product.h"
+#include "ops/unit.h"
 
 /* ---- Gemm: Y = alpha * op(A) op(B) + beta * C ------------------------------------------------------------ */
 
@@ -229,6 +230,37 @@ static void gemm_cost(const cvi_opctx *ctx, cvi_cost *cost) {
         cost->macs = INT64_MAX;
     }
     cost->flops = cvi_in(ctx, 2) != NULL ? outputs : 0;
+}
+
+static cvs_status gemm_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    gemm g;
+    read_gemm(ctx, &g);
+    int64_t m = at / g.N, n = at % g.N, row, col;
+    unit->kind = CVS_UNIT_SUM;
+    if (cvi_in(ctx, 2) != NULL) {
+        broadcast_strides(ctx->in[2], &row, &col);
+        unit->bias = g.beta * cvi_get(ctx->in[2], m * row + n * col);
+    }
+    for (int64_t k = 0; k < g.K; k++) {
+        int64_t a = g.ta ? k * g.M + m : m * g.K + k, b = g.tb ? n * g.K + k : k * g.N + n;
+        cvi_unit_add(unit, 0, a, b, cvi_get(ctx->in[0], a), g.alpha * cvi_get(ctx->in[1], b));
+    }
+    return CVS_OK;
+}
+
+/* A batch [.., K] times one matrix [K, N], as dense layers are; other products are followed by the gradient. */
+static cvs_status matmul_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    const cvs_tensor *b = ctx->in[1];
+    if (b->rank != 2 || ctx->in[0]->rank < 2) {
+        return CVS_OK;
+    }
+    int64_t K = b->dim[0], N = b->dim[1];
+    unit->kind = CVS_UNIT_SUM;
+    for (int64_t k = 0; k < K; k++) {
+        int64_t a = at / N * K + k, w = k * N + at % N;
+        cvi_unit_add(unit, 0, a, w, cvi_get(ctx->in[0], a), cvi_get(b, w));
+    }
+    return CVS_OK;
 }
 
 static void dense_field(const cvi_opctx *ctx, cvi_field_step *step) {
@@ -460,6 +492,7 @@ const cvi_op cvi_op_gemm = {
     .fast = gemm_fast,
     .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .apart = gemm_apart,
+    .unit = gemm_unit,
     .backward = gemm_backward,
     .back_form = gemm_back_form,
     .back_fast = gemm_back,
@@ -490,6 +523,7 @@ const cvi_op cvi_op_matmul = {
     .fast_layout = CVS_PLAIN,
     .fast = matmul_fast,
     .apart = matmul_apart,
+    .unit = matmul_unit,
     .backward = matmul_backward,
     .cost = matmul_cost,
     .field = dense_field,

@@ -214,6 +214,8 @@ typedef struct cvi_part {
     bool end[2]; /* the block ends where the picture ends */
 } cvi_part;
 
+struct cvs_unit; /* convscope/run.h */
+
 struct cvi_op {
     const char *name; /* ONNX name; other domains "domain::Name" */
     int since;        /* first opset whose meaning (after the reader's upgrade) this is */
@@ -270,6 +272,10 @@ struct cvi_op {
     /* Whether samples along dimension 0 of the data inputs are computed apart from each other, so that more of them can be
      * handed over at once wherever `infer` agrees. NULL: no, unless CVI_OP_POINTWISE. */
     bool (*apart)(const cvi_opctx *ctx);
+
+    /* One element of the first output as arithmetic on elements of the inputs (ops/unit.h): fills kind, bias, own and terms, whose
+     * `source` is the number of the input. in has numbers. NULL: the engine finds the terms by the gradient. */
+    cvs_status (*unit)(cvi_opctx *ctx, int64_t at, struct cvs_unit *unit);
 
     /* Adds d target / d in[k] to grad_in[k] (+=; NULL: not wanted) from grad_out[k] (NULL: zero), under a rule. in and out hold the
      * forward values. Types as in forward. NULL: "not differentiable here", shown to the user. */

@@ -2,7 +2,7 @@
  * pool_max.c - MaxPool in 1, 2 and 3 dimensions, with the winners' places (switches) as its second output and for the
  * backward pass, and GlobalMaxPool. Ties: the first maximum in scan order; a NaN wins, the first one first.
  */
-#include "ops/window.h"
+#include "ops/unit.h"
 
 typedef struct max_job {
     const cvi_window *w;
@@ -284,6 +284,45 @@ static void max_field(const cvi_opctx *ctx, cvi_field_step *step) {
     }
 }
 
+typedef struct unit_job {
+    const cvi_opctx *ctx;
+    cvs_unit *unit;
+} unit_job;
+
+static void visit_tap(void *context, int64_t tap, int64_t at) {
+    const unit_job *j = context;
+    if (at >= 0) {
+        cvi_unit_add(j->unit, 0, at, tap, cvi_get(j->ctx->in[0], at), 0);
+    }
+}
+
+/* The winner: the first of the largest, a NaN before all others. */
+static void mark_winner(cvs_unit *unit) {
+    int64_t best = -1;
+    for (int64_t i = 0; i < unit->n_terms; i++) {
+        double v = unit->terms[i].value, high = best >= 0 ? unit->terms[best].value : 0;
+        best = best < 0 || v > high || (v != v && high == high) ? i : best;
+    }
+    if (best >= 0) {
+        unit->terms[best].weight = 1;
+    }
+}
+
+static void unit_of(cvi_opctx *ctx, const cvi_window *w, int64_t at, cvs_unit *unit) {
+    unit_job j = {ctx, unit};
+    int64_t per = cvi_window_out(w);
+    unit->kind = CVS_UNIT_MAX;
+    cvi_unit_window(w, at % per, at / per * cvi_window_in(w), visit_tap, &j);
+    mark_winner(unit);
+}
+
+static cvs_status max_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    unit_of(ctx, &w, at, unit);
+    return CVS_OK;
+}
+
 /* ---- the whole plane as one window ---------------------------------------------------------------------- */
 
 static cvs_status global_infer(cvi_opctx *ctx) {
@@ -346,6 +385,12 @@ static void global_cost(const cvi_opctx *ctx, cvi_cost *cost) {
     cost->flops = cvs_tensor_count(ctx->in[0]);
 }
 
+static cvs_status global_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    cvi_window w = whole_plane(ctx->in[0]);
+    unit_of(ctx, &w, at, unit);
+    return CVS_OK;
+}
+
 static void global_field(const cvi_opctx *ctx, cvi_field_step *step) {
     (void)ctx;
     step->kind = CVI_FIELD_ALL;
@@ -384,6 +429,7 @@ const cvi_op cvi_op_max_pool = {
     .fast_layout = CVS_NHWC8,
     .fast = max_fast,
     .part = max_part,
+    .unit = max_unit,
     .backward = max_backward,
     .back_form = max_back_form,
     .back_fast = max_back,
@@ -415,6 +461,7 @@ const cvi_op cvi_op_global_max_pool = {
     .fast_layout = CVS_NHWC8,
     .fast = global_fast,
     .apart = cvi_apart_always,
+    .unit = global_unit,
     .backward = global_backward,
     .aux_bytes = all_switches,
     .cost = global_cost,

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "ops/map.h"
+#include "ops/unit.h"
 
 typedef enum { SOFT, LOG_SOFT, HARD } kind;
 
@@ -102,6 +103,24 @@ static cvs_status run_backward(cvi_opctx *ctx, kind k, const cvs_tensor *const *
     return CVS_OK;
 }
 
+static cvs_status softmax_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    line_job j = {.kind = SOFT};
+    int64_t count;
+    double high = -HUGE_VAL;
+    CVI_TRY(lines(ctx, &j, &count));
+    int64_t base = at / (j.length * j.step) * j.length * j.step + at % j.step;
+    unit->kind = CVS_UNIT_SOFTMAX;
+    unit->own = (at - base) / j.step;
+    for (int64_t i = 0; i < j.length; i++) {
+        high = fmax(high, cvi_get(ctx->in[0], base + i * j.step));
+    }
+    for (int64_t i = 0; i < j.length; i++) {
+        double v = cvi_get(ctx->in[0], base + i * j.step);
+        cvi_unit_add(unit, 0, base + i * j.step, -1, v, exp(v - high));
+    }
+    return CVS_OK;
+}
+
 static cvs_status softmax_forward(cvi_opctx *ctx) {
     return run_forward(ctx, SOFT);
 }
@@ -195,6 +214,7 @@ const cvi_op cvi_op_softmax = {
     .fast_layout = CVS_NHWC8,
     .fast = softmax_fast,
     .apart = cvi_apart_axis,
+    .unit = softmax_unit,
     .backward = softmax_backward,
     .cost = soft_cost,
     .text = {"Softmax", "Softmax",

@@ -167,7 +167,7 @@ class Program(unittest.TestCase):
             status, _, policy, page = get("/", cookie)
             self.assertEqual(status, 200)
             self.assertIn("default-src 'none'", policy)
-            self.assertIn(b"conv_1", page)
+            self.assertIn(b"Convscope", page)
             self.assertEqual(get("/", cookie, "evil.test")[0], 403)
             self.assertEqual(get("/etc/passwd", cookie)[0], 404)
         finally:

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * api.h (internal to serve) - what the api_*.c files share.
+ */
+#ifndef SERVE_API_H
+#define SERVE_API_H
+
+#include "app.h"
+
+#define ROUTE(path, post, lane, most, handle) handler handle;
+#include "routes.def"
+#undef ROUTE
+
+json_t *json_shape(int rank, const int64_t *dim);
+/* "12" for a layer, "in0" for an input, "v7" for an inner value or constant. */
+json_t *json_place(const cvs_source *s);
+/* Copies what the library allocated. */
+void reply_copy(reply *r, const char *type, const void *data, size_t size);
+/* uint8 [H,W,3] as PNG. */
+void reply_png(reply *r, const cvs_tensor *image);
+/* The slot of the arguments m and p, locked; NULL and a reply. */
+slot *enter_slot(app *a, const request *q, reply *r, entry **e);
+
+#endif

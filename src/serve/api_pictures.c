@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ * api_pictures.c - pictures in and out, what the network saw of one, what it answered.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+
+void reply_copy(reply *r, const char *type, const void *data, size_t size) {
+    void *own = malloc(size > 0 ? size : 1);
+    if (!own) {
+        reply_error(r, 503, "out of memory");
+        return;
+    }
+    memcpy(own, data, size);
+    reply_bytes(r, type, own, size);
+}
+
+void reply_png(reply *r, const cvs_tensor *image) {
+    cvs_error err = {0};
+    uint8_t *png = NULL;
+    size_t size = 0;
+    if (cvs_png_encode(image, &png, &size, &err) != CVS_OK) {
+        reply_failed(r, &err);
+        return;
+    }
+    reply_copy(r, "image/png", png, size);
+    cvs_free(png);
+}
+
+slot *enter_slot(app *a, const request *q, reply *r, entry **e) {
+    cvs_error err = {.lang = arg_lang(q)};
+    int number;
+    *e = store_find_model(a, q, r, "m");
+    if (!*e || !store_find_picture(a, q, r, "p", &number)) {
+        return NULL;
+    }
+    slot *s = slot_enter(a, *e, number, &err);
+    if (!s) {
+        reply_failed(r, &err);
+    }
+    return s;
+}
+
+void api_pictures(app *a, const request *q, reply *r) {
+    cvs_error err = {.lang = arg_lang(q)};
+    int id = store_upload_picture(a, q->body, q->size, arg_text(q, "name", "picture"), &err);
+    if (id < 0) {
+        reply_failed(r, &err);
+        return;
+    }
+    reply_json(r, json_pack("{si}", "id", id));
+}
+
+/* The picture as PNG, its longer side at most `side` pixels. */
+void api_picture(app *a, const request *q, reply *r) {
+    int number;
+    picture *p = store_find_picture(a, q, r, "p", &number);
+    if (!p) {
+        return;
+    }
+    if (p->path) {
+        reply_error(r, 404, "this one is numbers, not a picture");
+        return;
+    }
+    int64_t h = p->pixels.dim[0], w = p->pixels.dim[1], side = arg_int(q, "side", 0), longer = h > w ? h : w;
+    if (side < 8 || longer <= side) {
+        reply_png(r, &p->pixels);
+        return;
+    }
+    cvs_tensor small = {0};
+    cvs_error err = {0};
+    int64_t sh = h * side / longer, sw = w * side / longer;
+    if (cvs_image_resize(&p->pixels, sh > 0 ? sh : 1, sw > 0 ? sw : 1, &small, &err) != CVS_OK) {
+        reply_failed(r, &err);
+        return;
+    }
+    reply_png(r, &small);
+    cvs_tensor_free(&small);
+}
+
+void api_shown(app *a, const request *q, reply *r) {
+    entry *e;
+    slot *s = enter_slot(a, q, r, &e);
+    if (!s) {
+        return;
+    }
+    if (s->shown.data) {
+        reply_png(r, &s->shown);
+    } else {
+        reply_error(r, 404, "this one is numbers, not a picture");
+    }
+    slot_leave(s);
+}
+
+void api_predict(app *a, const request *q, reply *r) {
+    cvs_error err = {.lang = arg_lang(q)};
+    cvs_score scores[100];
+    cvs_logit_kind kind = CVS_LOGIT_IS_OUTPUT;
+    entry *e;
+    int count = 0;
+    int64_t top = arg_int(q, "top", 10);
+    slot *s = enter_slot(a, q, r, &e);
+    if (!s) {
+        return;
+    }
+    json_t *list = json_array();
+    top = top < 1 ? 1 : top > 100 ? 100 : top;
+    /* a model that answers with something else than classes has no list; that is no failure */
+    bool classes = cvs_run_top(s->run, 0, (int)top, scores, &count, &kind, &err) == CVS_OK;
+    for (int i = 0; classes && i < count; i++) {
+        json_array_append_new(list, json_pack("{si so so so}", "index", scores[i].index, "name",
+                                              json_clean(scores[i].name ? scores[i].name : ""), "probability",
+                                              json_number_any(scores[i].probability), "logit",
+                                              json_number_any(scores[i].logit)));
+    }
+    json_t *j = json_pack("{so sb sf sb si}", "scores", list, "classes", classes, "ms", s->ms, "picture",
+                          s->shown.data != NULL, "logit", (int)kind);
+    if (s->shown.data) {
+        json_object_set_new(j, "side",
+                            json_pack("[II]", (json_int_t)s->shown.dim[0], (json_int_t)s->shown.dim[1]));
+    }
+    slot_leave(s);
+    reply_json(r, j);
+}

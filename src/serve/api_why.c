@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT
+ * api_why.c - explanations as jobs, what-if edits at once, two pictures or models layer by layer, the report as one file.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "api.h"
+
+/* ---- explanations --------------------------------------------------------------------------------------------------- */
+
+void api_explain(app *a, const request *q, reply *r) {
+    json_t *ask = body_json(q, r);
+    if (!ask) {
+        return;
+    }
+    int64_t m = json_integer_value(json_object_get(ask, "m")),
+            p = json_integer_value(json_object_get(ask, "p"));
+    const char *method = json_string_value(json_object_get(ask, "method"));
+    cvs_error err = {.lang = arg_lang(q)};
+    int number;
+    if (!store_model_at(a, m) || !store_picture_at(a, p)) {
+        reply_error(r, 404, "there is no such model or picture");
+    } else if (cvs_method_find(method ? method : "", &number, &err) != CVS_OK) {
+        reply_failed(r, &err);
+    } else {
+        job *j = job_start(a, ask, (int)m, (int)p, arg_lang(q));
+        if (j) {
+            reply_json(r, json_pack("{si}", "job", j->id));
+        } else {
+            reply_error(r, 503, "too much is waiting; try again");
+        }
+    }
+    json_decref(ask);
+}
+
+static job *find_job(app *a, const request *q, reply *r) {
+    job *j = job_enter(a, arg_int(q, "job", 0));
+    if (!j) {
+        reply_error(r, 404, "there is no such job (any more)");
+    }
+    return j;
+}
+
+void api_job(app *a, const request *q, reply *r) {
+    job *j = find_job(a, q, r);
+    if (!j) {
+        return;
+    }
+    char text[1200] = "";
+    bool done = atomic_load(&j->done);
+    if (done && j->failed) {
+        cvs_error_text(&j->err, text, sizeof text);
+    }
+    json_t *out = json_pack("{sb so so so sb}", "done", done, "fraction", json_number_any(j->fraction),
+                            "what", json_clean(j->what), "error", json_clean(text), "cancelled",
+                            done && j->failed && j->err.code == CVS_E_CANCELLED);
+    job_leave(j);
+    reply_json(r, out);
+}
+
+void api_cancel(app *a, const request *q, reply *r) {
+    job *j = find_job(a, q, r);
+    if (!j) {
+        return;
+    }
+    atomic_store(&j->cancel, true);
+    job_leave(j);
+    reply_json(r, json_pack("{sb}", "cancelled", true));
+}
+
+static json_t *vote_list(const cvs_explanation *e) {
+    json_t *list = json_array();
+    for (int i = 0; i < e->n_votes; i++) {
+        json_array_append_new(list,
+                              json_pack("[i o o]", e->votes[i].channel, json_number_any(e->votes[i].value),
+                                        json_number_any(e->votes[i].weight)));
+    }
+    return list;
+}
+
+/* The raw, signed map of a job that is done: [C,H,W] of the input, or [1,h,w]. */
+void api_map(app *a, const request *q, reply *r) {
+    job *j = find_job(a, q, r);
+    if (!j) {
+        return;
+    }
+    if (!atomic_load(&j->done) || j->failed) {
+        job_leave(j);
+        reply_error(r, 409, "this explanation has no map");
+        return;
+    }
+    static const char *const kinds[] = {"pixels", "layer", "grid"};
+    const cvs_explanation *e = &j->result;
+    json_t *head = json_pack(
+        "{ss so ss so so si sb so so sf so sI sI}", "kind", kinds[e->kind], "dim",
+        json_shape(e->map.rank, e->map.dim), "method", e->method, "layer", json_clean(e->layer), "target",
+        json_clean(e->target_name), "index", e->target_index, "probability", e->probability, "value",
+        json_number_any(e->target_value), "caption", json_clean(e->caption), "seconds", j->seconds, "votes",
+        vote_list(e), "patch", (json_int_t)e->patch, "stride", (json_int_t)e->stride);
+    part p = {e->map.data, e->map.bytes};
+    reply_packet(r, head, &p, 1);
+    job_leave(j);
+}
+
+/* ---- what if ------------------------------------------------------------------------------------------------------------ */
+
+enum { MAX_EDITS = 256 };
+
+typedef struct edits {
+    cvs_edit edit[MAX_EDITS];
+    float *fill[MAX_EDITS];
+    int n;
+} edits;
+
+static int64_t whole(const json_t *j, const char *key) {
+    return (int64_t)json_number_value(json_object_get(j, key));
+}
+
+/* One edit: {"place":"in0"|"12","y","x","h","w","channel","channels","fill":number or [numbers]}. */
+static bool read_edit(const json_t *j, slot *s, edits *to) {
+    const char *where = json_string_value(json_object_get(j, "place"));
+    cvs_place place;
+    int index;
+    cvs_tensor t;
+    if (!where || !parse_place(where, &place, &index) || place == CVS_PLACE_INNER || to->n == MAX_EDITS) {
+        return false;
+    }
+    bool input = place == CVS_PLACE_INPUT;
+    if ((input ? cvs_run_input(s->run, index, &t, NULL) : cvs_run_layer(s->run, index, &t, NULL)) != CVS_OK) {
+        return false;
+    }
+    cvs_edit e = {.input = input,
+                  .index = index,
+                  .y = whole(j, "y"),
+                  .x = whole(j, "x"),
+                  .h = whole(j, "h"),
+                  .w = whole(j, "w"),
+                  .channel = whole(j, "channel"),
+                  .channels = whole(j, "channels")};
+    int64_t all = t.rank > 1 ? t.dim[1] : 1;
+    if (e.channel < 0 || e.channel >= all || e.channels < 0 || e.channels > all - e.channel) {
+        return false;
+    }
+    int64_t n = e.channels ? e.channels : all - e.channel;
+    const json_t *fill = json_object_get(j, "fill");
+    float *numbers = calloc((size_t)n, sizeof *numbers);
+    for (int64_t i = 0; numbers && i < n; i++) {
+        numbers[i] = (float)json_number_value(json_is_array(fill) ? json_array_get(fill, (size_t)i) : fill);
+    }
+    e.fill = numbers;
+    to->fill[to->n] = numbers;
+    to->edit[to->n++] = e;
+    return numbers != NULL;
+}
+
+static json_t *probabilities(slot *s, cvs_error *err) {
+    cvs_tensor t, f = {0};
+    json_t *list = json_array();
+    if (cvs_whatif_output(s->whatif, 0, &t, err) != CVS_OK ||
+        cvs_tensor_convert(&t, CVS_F32, &f, err) != CVS_OK) {
+        json_decref(list);
+        return NULL;
+    }
+    int64_t n = cvs_tensor_count(&f);
+    for (int64_t i = 0; i < n && i < 4096; i++) {
+        json_array_append_new(list, json_number_any((double)((const float *)f.data)[i]));
+    }
+    cvs_tensor_free(&f);
+    return list;
+}
+
+/* Makes these edits on the unchanged picture (those of before are gone) and answers the model's first output. */
+void api_whatif(app *a, const request *q, reply *r) {
+    cvs_error err = {.lang = arg_lang(q)};
+    entry *e;
+    edits *list = calloc(1, sizeof *list);
+    json_t *ask = list ? body_json(q, r) : NULL;
+    slot *s = ask ? enter_slot(a, q, r, &e) : NULL;
+    if (s) {
+        const json_t *all = json_object_get(ask, "edits");
+        bool good = json_array_size(all) <= MAX_EDITS;
+        for (size_t i = 0; good && i < json_array_size(all); i++) {
+            good = read_edit(json_array_get(all, i), s, list);
+        }
+        struct timespec t0, t1;
+        clock_gettime(CLOCK_MONOTONIC, &t0);
+        cvs_status status = s->whatif ? CVS_OK : cvs_whatif_new(s->run, 0, &s->whatif, &err);
+        status = status == CVS_OK && good ? cvs_whatif_apply(s->whatif, list->edit, list->n, &err) : status;
+        json_t *out = status == CVS_OK && good ? probabilities(s, &err) : NULL;
+        clock_gettime(CLOCK_MONOTONIC, &t1);
+        slot_leave(s);
+        double ms = (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e6;
+        if (out) {
+            reply_json(r, json_pack("{so sf}", "output", out, "ms", ms));
+        } else if (good) {
+            reply_failed(r, &err);
+        } else {
+            reply_error(r, 400, "an edit names a place, a channel or a number that is not there");
+        }
+    }
+    for (int i = 0; list && i < list->n; i++) {
+        free(list->fill[i]);
+    }
+    json_decref(ask);
+    free(list);
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------------------------ */
+
+/* How far two values lie apart: |a-b| / (|a|+|b|), root mean squares, and the cosine. */
+static json_t *difference(const grid *x, const grid *y) {
+    int64_t n = x->c * x->h * x->w;
+    double d = 0, a = 0, b = 0, dot = 0;
+    if (x->c != y->c || x->h != y->h || x->w != y->w) {
+        return json_null();
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double u = (double)x->data[i], v = (double)y->data[i];
+        d += (u - v) * (u - v);
+        a += u * u;
+        b += v * v;
+        dot += u * v;
+    }
+    double size = sqrt(a) + sqrt(b), both = sqrt(a) * sqrt(b);
+    return json_pack("[o o]", json_number_any(size > 0 ? sqrt(d) / size : 0),
+                     json_number_any(both > 0 ? dot / both : 1));
+}
+
+static float *copy_of(const grid *g) {
+    size_t n = (size_t)(g->c * g->h * g->w);
+    float *own = malloc((n > 0 ? n : 1) * sizeof *own);
+    if (own && n > 0) {
+        memcpy(own, g->data, n * sizeof *own);
+    }
+    return own;
+}
+
+/* One layer of two runs; a lock at a time, so that two comparisons cannot wait for each other. */
+static json_t *compare_layer(app *a, entry *e[2], const int p[2], int layer) {
+    grid g[2] = {{0}, {0}};
+    float *own[2] = {NULL, NULL};
+    char where[16];
+    snprintf(where, sizeof where, "%d", layer);
+    for (int k = 0; k < 2; k++) {
+        slot *s = slot_enter(a, e[k], p[k], NULL);
+        if (s && grid_read(s, where, false, &g[k], NULL) == CVS_OK) {
+            own[k] = copy_of(&g[k]);
+            grid_free(&g[k]);
+            g[k].data = own[k];
+        }
+        if (s) {
+            slot_leave(s);
+        }
+    }
+    json_t *j = own[0] && own[1] ? difference(&g[0], &g[1]) : json_null();
+    free(own[0]);
+    free(own[1]);
+    return j;
+}
+
+/* Layer by layer in their order: models compared with each other must have as many layers. */
+void api_compare(app *a, const request *q, reply *r) {
+    cvs_error err = {.lang = arg_lang(q)};
+    entry *e[2] = {store_find_model(a, q, r, "m"), NULL};
+    int p[2];
+    e[1] = e[0] ? store_model_at(a, arg_int(q, "m2", arg_int(q, "m", -1))) : NULL;
+    if (!e[0] || !store_find_picture(a, q, r, "p", &p[0]) || !store_find_picture(a, q, r, "p2", &p[1])) {
+        return;
+    }
+    const cvs_summary *s = store_summary(e[0], &err), *t = e[1] ? store_summary(e[1], &err) : NULL;
+    if (!s || !t) {
+        reply_failed(r, &err);
+        return;
+    }
+    json_t *list = json_array();
+    int n = s->n_layers < t->n_layers ? s->n_layers : t->n_layers;
+    for (int i = 0; i < n && !atomic_load(&q->gone); i++) {
+        json_array_append_new(list, compare_layer(a, e, p, i));
+    }
+    reply_json(r, json_pack("{so si si}", "layers", list, "n", s->n_layers, "n2", t->n_layers));
+}
+
+/* ---- the report ------------------------------------------------------------------------------------------------------------- */
+
+/* One page that opens anywhere; made in a run of its own, since it takes long. */
+void api_report(app *a, const request *q, reply *r) {
+    cvs_error err = {.lang = arg_lang(q)};
+    cvs_tensor shown = {0};
+    cvs_run *run = NULL;
+    char *html = NULL;
+    size_t size = 0;
+    int number;
+    entry *e = store_find_model(a, q, r, "m");
+    picture *p = e ? store_find_picture(a, q, r, "p", &number) : NULL;
+    if (!p) {
+        return;
+    }
+    cvs_run_options run_options = a->options->run;
+    run_options.progress = NULL;
+    cvs_report_options o = {.lang = arg_lang(q),
+                            .model_path = e->command[0] ? e->command : e->name,
+                            .image_path = p->command[0] ? p->command : p->name};
+    cvs_status s = cvs_run_new(e->model, &run_options, &run, &err);
+    s = s == CVS_OK ? run_picture(run, p, &shown, &err) : s;
+    s = s == CVS_OK ? cvs_report_html(run, e->model, shown.data ? &shown : NULL, &o, &html, &size, &err) : s;
+    if (s == CVS_OK) {
+        reply_copy(r, "text/html; charset=utf-8", html, size);
+        snprintf(r->file, sizeof r->file, "convscope-report.html");
+    } else {
+        reply_failed(r, &err);
+    }
+    cvs_free(html);
+    cvs_tensor_free(&shown);
+    cvs_run_free(run);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ * jobs.c - explanations: long work with a number, a progress and an end. One at a time, in a lane and a run of their own, so that
+ * looking around stays quick meanwhile.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app.h"
+
+static bool on_progress(void *context, const char *what, double fraction) {
+    job *j = context;
+    pthread_mutex_lock(&j->lock);
+    j->fraction = fraction;
+    snprintf(j->what, sizeof j->what, "%s", what ? what : "");
+    pthread_mutex_unlock(&j->lock);
+    return !atomic_load(&j->cancel) && !atomic_load(&j->app->stopping);
+}
+
+static const char *text_of(const json_t *ask, const char *key) {
+    const char *s = json_string_value(json_object_get(ask, key));
+    return s && s[0] ? s : NULL;
+}
+
+static double number_of(const json_t *ask, const char *key) {
+    const json_t *j = json_object_get(ask, key);
+    return json_is_number(j) ? json_number_value(j) : 0;
+}
+
+/* The run with the job's picture, made or run anew only when another was asked for last. */
+static cvs_status prepare(app *a, job *j, cvs_error *err) {
+    if (a->why.model != j->model) {
+        cvs_run_free(a->why.run);
+        a->why.run = NULL;
+        a->why.model = a->why.picture = -1;
+        cvs_run_options options = a->options->run;
+        options.progress = NULL;
+        options.for_gradients = true;
+        cvs_status s = cvs_run_new(store_model_at(a, j->model)->model, &options, &a->why.run, err);
+        if (s != CVS_OK) {
+            return s;
+        }
+        a->why.model = j->model;
+    }
+    if (a->why.picture != j->picture) {
+        a->why.picture = -1;
+        cvs_status s = run_picture(a->why.run, store_picture_at(a, j->picture), NULL, err);
+        if (s != CVS_OK) {
+            return s;
+        }
+        a->why.picture = j->picture;
+    }
+    return CVS_OK;
+}
+
+static void work(void *context) {
+    job *j = context;
+    app *a = j->app;
+    cvs_explanation e = {0};
+    cvs_error err = {.lang = j->lang};
+    cvs_explain_options o = {.method = text_of(j->ask, "method"),
+                             .layer = text_of(j->ask, "layer"),
+                             .baseline = text_of(j->ask, "baseline"),
+                             .signed_map = json_is_true(json_object_get(j->ask, "signed")),
+                             .steps = (int64_t)number_of(j->ask, "steps"),
+                             .samples = (int64_t)number_of(j->ask, "samples"),
+                             .patch = (int64_t)number_of(j->ask, "patch"),
+                             .stride = (int64_t)number_of(j->ask, "stride"),
+                             .seed = (uint64_t)number_of(j->ask, "seed"),
+                             .lang = j->lang,
+                             .target = {.index = -1},
+                             .progress = on_progress,
+                             .progress_context = j};
+    const json_t *target = json_object_get(j->ask, "target");
+    o.target.index = json_is_integer(target) ? (int)json_integer_value(target) : -1;
+    o.target.probability = json_is_true(json_object_get(j->ask, "probability"));
+    struct timespec t0, t1;
+    clock_gettime(CLOCK_MONOTONIC, &t0);
+    cvs_status s = atomic_load(&j->cancel) ? CVS_E_CANCELLED : prepare(a, j, &err);
+    s = s == CVS_OK ? cvs_explain(a->why.run, &o, &e, &err) : s;
+    clock_gettime(CLOCK_MONOTONIC, &t1);
+    pthread_mutex_lock(&j->lock);
+    err.code = s;
+    j->failed = s != CVS_OK;
+    j->err = err;
+    j->result = e;
+    j->seconds = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9;
+    pthread_mutex_unlock(&j->lock);
+    atomic_store(&j->done, true);
+}
+
+/* A free place, or that of the oldest job that is done. */
+static job *place(app *a) {
+    job *best = NULL;
+    for (int i = 0; i < MAX_JOBS; i++) {
+        job *j = &a->jobs[i];
+        if (j->id == 0) {
+            return j;
+        }
+        best = atomic_load(&j->done) && (!best || j->id < best->id) ? j : best;
+    }
+    return best;
+}
+
+job *job_start(app *a, json_t *ask, int m, int p, cvs_lang lang) {
+    pthread_mutex_lock(&a->lock);
+    job *j = place(a);
+    if (j) {
+        if (j->id) {
+            cvs_explanation_free(&j->result);
+            json_decref(j->ask);
+        }
+        j->id = a->next_job++;
+        j->app = a;
+        j->ask = json_incref(ask);
+        j->model = m;
+        j->picture = p;
+        j->lang = lang;
+        j->fraction = 0;
+        j->what[0] = 0;
+        j->failed = false;
+        j->result = (cvs_explanation){0};
+        atomic_store(&j->cancel, false);
+        atomic_store(&j->done, false);
+        if (!lanes_push(a->lanes, LANE_HEAVY, work, j)) {
+            json_decref(j->ask);
+            j->ask = NULL;
+            j->id = 0;
+            j = NULL;
+        }
+    }
+    pthread_mutex_unlock(&a->lock);
+    return j;
+}
+
+job *job_enter(app *a, int64_t id) {
+    pthread_mutex_lock(&a->lock);
+    for (int i = 0; i < MAX_JOBS; i++) {
+        if (id > 0 && a->jobs[i].id == id) {
+            pthread_mutex_lock(&a->jobs[i].lock);
+            return &a->jobs[i];
+        }
+    }
+    pthread_mutex_unlock(&a->lock);
+    return NULL;
+}
+
+void job_leave(job *j) {
+    pthread_mutex_unlock(&j->lock);
+    pthread_mutex_unlock(&j->app->lock);
+}

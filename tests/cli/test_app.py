@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# The app's server from outside: docs/http.md held against live replies, its manners, and that heavy work holds up nothing.
+import http.client, json, math, os, re, signal, struct, subprocess, threading, time, unittest, urllib.parse
+
+ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+
+
+class Server:
+    def __init__(self, *args):
+        self.process = subprocess.Popen([EXE, "open", *args, "--no-browser", "--port", "0"], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = urllib.parse.urlparse(self.process.stdout.readline().strip())
+        self.host, self.cookie = self.url.netloc, None
+        _, headers, _ = self.send("/?" + self.url.query)
+        self.cookie = headers["Set-Cookie"].split(";")[0]
+
+    def send(self, path, body=None, **headers):
+        c = http.client.HTTPConnection(self.host, timeout=60)
+        if self.cookie:
+            headers.setdefault("Cookie", self.cookie)
+        c.request("GET" if body is None else "POST", path, body, headers)
+        r = c.getresponse()
+        got = r.status, r.headers, r.read()
+        c.close()
+        return got
+
+    def get(self, path, **args):
+        return self.send("/api/" + path + "?" + urllib.parse.urlencode(args))
+
+    def json(self, path, **args):
+        status, _, body = self.get(path, **args)
+        assert status == 200, (path, args, status, body)
+        return json.loads(body)
+
+    def packet(self, path, kind="f", **args):
+        status, headers, body = self.get(path, **args)
+        assert status == 200 and headers["Content-Type"] == "application/vnd.convscope.packet", (path, args, status, body[:200])
+        n, = struct.unpack("<I", body[:4])
+        assert (4 + n) % 8 == 0
+        size = struct.calcsize(kind)
+        return json.loads(body[4:4 + n]), struct.unpack("<%d%s" % ((len(body) - 4 - n) // size, kind), body[4 + n:])
+
+    def post(self, path, ask, **args):
+        status, _, body = self.send("/api/" + path + "?" + urllib.parse.urlencode(args), json.dumps(ask),
+                                    **{"Content-Type": "application/json", "X-Convscope": "1"})
+        return status, json.loads(body)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20)
+        self.process.stdout.close()
+        return code
+
+
+class App(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.s = Server()
+        cls.model = cls.s.json("model", m=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.s.stop() == 0
+
+    def test_state_lists_what_is_open(self):
+        st = self.s.json("state")
+        self.assertEqual([x["name"] for x in st["models"]][:2], ["things", "digits"])
+        self.assertGreaterEqual(len(st["pictures"]), 20)
+        self.assertGreaterEqual(len(st["methods"]), 20)
+        zh = self.s.json("state", lang="zh")
+        self.assertNotEqual(zh["methods"][0]["title"], st["methods"][0]["title"])
+
+    def test_who_may_ask(self):
+        s, own = self.s, "http://" + self.s.host
+        self.assertEqual(s.send("/", Cookie="x=1")[0], 403)
+        self.assertEqual(s.send("/?token=" + "0" * 32, Cookie="x=1")[0], 403)
+        self.assertEqual(s.send("/", Host="evil.example")[0], 403)
+        self.assertEqual(s.send("/api/state", Origin="http://evil.example")[0], 403)
+        self.assertEqual(s.send("/api/state", Origin="null")[0], 403)
+        self.assertEqual(s.send("/api/state", **{"Sec-Fetch-Site": "cross-site"})[0], 403)
+        self.assertEqual(s.send("/api/state", Origin=own)[0], 200)
+        self.assertEqual(s.send("/api/cancel?job=1", "{}", Origin=own)[0], 403)  # no header of our own
+        self.assertEqual(s.send("/api/cancel?job=99", "{}", Origin=own, **{"X-Convscope": "1"})[0], 404)
+        status, headers, _ = s.send("/")
+        self.assertEqual(status, 200)
+        policy = headers["Content-Security-Policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertNotIn("unsafe", policy)
+        self.assertEqual((headers["X-Content-Type-Options"], headers["Referrer-Policy"]), ("nosniff", "no-referrer"))
+
+    def test_limits(self):
+        s, mine = self.s, {"X-Convscope": "1", "Content-Type": "application/json"}
+        self.assertEqual(s.send("/api/explain", "x" * 70000, **mine)[0], 413)
+        self.assertEqual(s.send("/api/explain", "[1]", **mine)[0], 400)
+        self.assertEqual(s.send("/api/explain", '{"m":0,"m":1}', **mine)[0], 400)
+        self.assertEqual(s.send("/api/models", "no model at all", **{"X-Convscope": "1", "Content-Type": "application/octet-stream"})[0], 422)
+        self.assertEqual(s.send("/api/nothing")[0], 404)
+        for place in ("", "x", "-1", "999", "in9", "v1", "1e9"):
+            self.assertIn(s.get("maps", m=0, p=0, layer=place)[0], (400, 404, 422), place)
+        for at in (-1, 10 ** 12):
+            self.assertEqual(s.get("unit", m=0, p=0, layer=0, at=at)[0], 422)
+        self.assertEqual(s.get("predict", m=7, p=0)[0], 404)
+        self.assertEqual(s.get("predict", m=0, p=999)[0], 404)
+
+    def test_broken_requests_leave_it_standing(self):
+        import socket
+        port = int(self.s.host.split(":")[1])
+        for raw in (b"", b"\0" * 100, b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"POST /api/models HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+                    b"GET /" + b"a" * 30000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/9.9\r\nHost:\r\n\r\n", b"BREW /pot HTTP/1.1\r\n" * 50):
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as c:
+                try:
+                    c.sendall(raw)
+                    c.shutdown(socket.SHUT_WR)
+                    while c.recv(4096):
+                        pass
+                except OSError:
+                    pass
+        self.assertEqual(self.s.send("/api/state")[0], 200)
+
+    def test_every_number_adds_up(self):
+        """Any element of any layer: its terms make the number that the run has."""
+        kinds, exact = set(), 0
+        for model, picture in ((0, 0), (1, self.s.json("state")["pictures"][-1]["id"])):
+            for layer in self.s.json("model", m=model)["layers"]:
+                count = math.prod(layer["dim"])
+                maps = self.s.packet("maps", m=model, p=picture, layer=layer["index"])[1]
+                for at in {0, count // 3, count // 2, count - 1}:
+                    head, numbers = self.s.packet("unit", "d", m=model, p=picture, layer=layer["index"], at=at)
+                    n = head["terms"]
+                    self.assertEqual(len(numbers), 5 * n)
+                    self.assertAlmostEqual(head["result"], maps[at], delta=1e-6 * max(1, abs(maps[at])))
+                    value, weight = numbers[3 * n:4 * n], numbers[4 * n:]
+                    made = {"sum": lambda: head["bias"] + sum(v * w for v, w in zip(value, weight)), "max": lambda: max(value), "copy": lambda: value[0],
+                            "softmax": lambda: weight[head["own"]] / sum(weight), "function": lambda: max(0, value[0])}[head["kind"]]()
+                    self.assertAlmostEqual(made, head["result"], delta=1e-4 * max(1, abs(made)), msg=(layer["name"], at, head))
+                    kinds.add(head["kind"])
+                    exact += n
+        self.assertTrue({"sum", "max", "function", "softmax"} <= kinds, kinds)
+        self.assertGreater(exact, 5000)
+
+    def test_terms_are_the_neighbours_numbers(self):
+        """The values of a convolution's terms stand where they say, in the layer that they say."""
+        layer = next(l for l in self.model["layers"][3:] if l["conv"])
+        head, numbers = self.s.packet("unit", "d", m=0, p=0, layer=layer["index"], at=math.prod(layer["dim"]) // 2)
+        n, source = head["terms"], head["sources"][0]
+        self.assertEqual([source["place"]], layer["from"])
+        maps = self.s.packet("maps", m=0, p=0, layer=source["place"])[1]
+        for at, value in zip(numbers[n:2 * n], numbers[3 * n:4 * n]):
+            self.assertAlmostEqual(value, maps[int(at)] if at >= 0 else 0, places=6)
+        kernel, weights = self.s.packet("filters", m=0, layer=layer["index"], count=1 << 20)
+        for tap, weight in zip(numbers[2 * n:3 * n], numbers[4 * n:]):
+            self.assertAlmostEqual(weight, weights[int(tap)], places=6)
+        self.assertEqual(kernel["dim"][0], layer["dim"][1])
+
+    def test_maps_are_averaged_and_chosen(self):
+        whole, all_numbers = self.s.packet("maps", m=0, p=0, layer="in0")
+        part, numbers = self.s.packet("maps", m=0, p=0, layer="in0", list="2,0", side=16)
+        self.assertEqual((whole["dim"], part["sent"], part["factor"]), ([3, 64, 64], [2, 16, 16], 4))
+        block = [all_numbers[2 * 4096 + y * 64 + x] for y in range(4) for x in range(4)]
+        self.assertAlmostEqual(numbers[0], sum(block) / 16, places=5)
+        stats, s = self.s.packet("stats", m=0, p=0, layer="in0")
+        self.assertAlmostEqual(s[2], sum(all_numbers[:4096]) / 4096, places=4)
+        self.assertAlmostEqual(stats["largest"], max(all_numbers), places=5)
+        self.assertEqual(sum(s[18:]), 3 * 4096)
+
+    def test_what_if_changes_and_comes_back(self):
+        before = self.s.post("whatif", {"edits": []}, m=0, p=0)[1]["output"]
+        status, after = self.s.post("whatif", {"edits": [{"place": "in0", "y": 16, "x": 16, "h": 32, "w": 32, "fill": [0, 0, 0]}]}, m=0, p=0)
+        self.assertEqual(status, 200)
+        self.assertGreater(max(abs(a - b) for a, b in zip(before, after["output"])), 1e-4)
+        edited = self.s.packet("maps", m=0, p=0, layer="in0", edited=1)[1]
+        self.assertEqual(edited[20 * 64 + 20], 0)
+        off = self.s.post("whatif", {"edits": [{"place": "2", "channel": 3, "channels": 1, "fill": 0}]}, m=0, p=0)[1]["output"]
+        self.assertNotEqual(off, before)
+        again = self.s.post("whatif", {"edits": []}, m=0, p=0)[1]["output"]
+        self.assertEqual(again, before)
+        for bad in ({"place": "in7"}, {"place": "0", "channel": 99}, {}):
+            self.assertEqual(self.s.post("whatif", {"edits": [bad]}, m=0, p=0)[0], 400)
+
+    def wait(self, job, seconds=30):
+        end = time.time() + seconds
+        while time.time() < end:
+            state = self.s.json("job", job=job)
+            if state["done"]:
+                return state
+            time.sleep(0.02)
+        self.fail("the job never ended")
+
+    def test_explanations(self):
+        status, got = self.s.post("explain", {"m": 0, "p": 0, "method": "gradcam"})
+        self.assertEqual(status, 200)
+        self.assertEqual(self.wait(got["job"])["error"], "")
+        head, numbers = self.s.packet("map", job=got["job"])
+        self.assertEqual(len(numbers), math.prod(head["dim"]))
+        self.assertEqual(head["target"], self.s.json("predict", m=0, p=0)["scores"][0]["name"])
+        self.assertEqual(self.s.post("explain", {"m": 0, "p": 0, "method": "tea-leaves"})[0], 404)
+
+    def test_heavy_work_holds_up_nothing_and_can_be_stopped(self):
+        _, got = self.s.post("explain", {"m": 0, "p": 0, "method": "rise", "samples": 400000})
+        slowest = 0.0
+        for i in range(20):
+            t0 = time.time()
+            self.s.packet("unit", "d", m=0, p=0, layer=3, at=100 + i)
+            slowest = max(slowest, time.time() - t0)
+        self.assertFalse(self.s.json("job", job=got["job"])["done"])
+        self.assertLess(slowest, 5)
+        self.s.post("cancel", {}, job=got["job"])
+        state = self.wait(got["job"])
+        self.assertTrue(state["cancelled"])
+        self.assertEqual(self.s.get("map", job=got["job"])[0], 409)
+
+    def test_files(self):
+        for ext, start in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("tex", b"%")):
+            status, headers, body = self.s.get("figure", m=0, ext=ext)
+            self.assertEqual((status, body[:len(start)]), (200, start), ext)
+            self.assertIn("attachment", headers["Content-Disposition"])
+        self.assertEqual(self.s.get("figure", m=0, ext="exe")[0], 400)
+        body = self.s.get("npy", m=0, p=0, layer=0)[2]
+        self.assertEqual(body[:6], b"\x93NUMPY")
+        self.assertTrue(self.s.get("report", m=0, p=0)[2].startswith(b"<!doctype html>"))
+        graph = self.s.json("graph", m=0, view="all")
+        self.assertGreaterEqual(len(graph["boxes"]), self.model["layers"].__len__())
+        a = self.s.json("compare", m=0, p=0, p2=0)["layers"]
+        self.assertTrue(all(x[0] == 0 for x in a if x))
+        self.assertTrue(any(x[0] > 0.1 for x in self.s.json("compare", m=0, p=0, p2=1)["layers"] if x))
+
+    def test_pictures_and_models_over_the_wire(self):
+        with open(os.path.join(ROOT, "models", "things_car.png"), "rb") as f:
+            picture = f.read()
+        mine = {"X-Convscope": "1", "Content-Type": "application/octet-stream"}
+        status, _, body = self.s.send("/api/pictures?name=a/../%3Cb%3E.png", picture, **mine)
+        self.assertEqual(status, 200)
+        number = json.loads(body)["id"]
+        self.assertEqual(self.s.json("predict", m=0, p=number)["scores"][0]["name"], "car")
+        with open(os.path.join(ROOT, "models", "digits.onnx"), "rb") as f:
+            status, _, body = self.s.send("/api/models?name=mine.onnx", f.read(), **mine)
+        self.assertEqual(status, 200)
+        self.assertGreaterEqual(len(self.s.json("model", m=json.loads(body)["id"])["layers"]), 5)
+        self.assertEqual(self.s.send("/api/pictures?name=x", b"nothing", **mine)[0], 422)
+
+    def test_many_at_once(self):
+        failed = []
+
+        def look(k):
+            for i in range(15):
+                p, layer = (k + i) % 5, (k * 7 + i) % 10
+                if self.s.get("maps", m=0, p=p, layer=layer, side=16)[0] != 200 or self.s.get("predict", m=k % 2, p=p)[0] != 200:
+                    failed.append((k, i))
+        threads = [threading.Thread(target=look, args=(k,)) for k in range(8)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        self.assertEqual(failed, [])
+
+    def test_every_route_is_written_down(self):
+        with open(os.path.join(ROOT, "src", "serve", "routes.def"), encoding="utf-8") as f:
+            routes = re.findall(r'ROUTE\("([^"]+)", (true|false)', f.read())
+        with open(os.path.join(ROOT, "docs", "http.md"), encoding="utf-8") as f:
+            text = f.read()
+        for path, post in routes:
+            self.assertIn("| %s %s |" % ("POST" if post == "true" else "GET", path), text)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=0)

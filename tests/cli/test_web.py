@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# The web app in a real Chromium: every page, both languages, light and dark; no console error, no request elsewhere; what is clicked, typed
+# and dragged does what it says. Skipped, visibly, without Chromium or where the program was built without the app.
+# CVS_SHOTS=FOLDER keeps the screenshots.
+import os, shutil, sys, tempfile, unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import chromium  # noqa: E402
+from test_app import ROOT, Server  # noqa: E402
+
+SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
+PAGES = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour"]
+
+
+class Web(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not chromium.find():
+            raise unittest.SkipTest("no chromium")
+        cls.server = Server()
+        if cls.server.send("/assets/app.js")[0] != 200:
+            cls.server.stop()
+            raise unittest.SkipTest("built without the web app")
+        cls.browser = chromium.Browser()
+        cls.shots = os.environ.get("CVS_SHOTS")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        cls.server.stop()
+
+    def setUp(self):
+        self.browser.errors.clear()
+        self.browser.requests.clear()
+
+    def tearDown(self):
+        b = self.browser
+        b.pump(0.1)
+        self.assertEqual(b.errors, [])
+        here = "http://" + self.server.host
+        self.assertEqual([r for r in b.requests if not r.startswith((here, "data:", "blob:", "about:"))], [])
+
+    def show(self, page, lang="en", dark=False, width=1600, server=None, **more):
+        b, s = self.browser, server or self.server
+        b.size(width, 1000, dark)
+        args = "&".join("%s=%s" % x for x in dict(more, lang=lang, theme="dark" if dark else "light").items())
+        b.open(s.url.geturl())
+        b.wait("location.search === '' && !!document.querySelector('.top nav')")
+        b.js("location.hash = '#/%s?%s'" % (page, args))
+        b.wait("!!document.querySelector('main .page.%s')" % page)
+        b.quiet(30)
+        return b
+
+    def shot(self, name):
+        if self.shots:
+            os.makedirs(self.shots, exist_ok=True)
+            self.browser.screenshot(os.path.join(self.shots, name + ".png"), True)
+
+    def test_every_page(self):
+        for lang in ("en", "zh"):
+            for page in PAGES:
+                dark = (PAGES.index(page) + (lang == "zh")) % 2 == 1
+                width = 900 if lang == "zh" else 1600
+                b = self.show(page, lang, dark, width)
+                self.shot("%s-%s-%d-%s" % (page, lang, width, "dark" if dark else "light"))
+                self.assertIsNone(b.js("document.querySelector('.trouble')?.innerText ?? null"), page)
+                self.assertLessEqual(b.js("document.documentElement.scrollWidth"), width, page)
+                chinese = b.js("/[\\u4e00-\\u9fff]/.test(document.querySelector('main').innerText)")
+                self.assertEqual(chinese, lang == "zh", page)
+                unnamed = b.js("[...document.querySelectorAll('canvas,button,select,input:not([hidden])')].filter(e => !(e.getAttribute('aria-label') || "
+                               "e.innerText?.trim() || e.closest('label') || e.querySelector('img[alt]') || e.placeholder || e.title)).map(e => e.outerHTML.slice(0, 80))")
+                self.assertEqual(unnamed, [], page)
+
+    def test_the_sum_adds_up_and_goes_back_to_the_pixels(self):
+        b = self.show("arithmetic", layer=18, at=6)
+        for _ in range(30):
+            shown = b.js("[...document.querySelectorAll('.sum-box tbody tr')].map(r => r.children[1].innerText)")
+            if shown:
+                total = b.js("document.querySelector('.sum-box tfoot b').innerText")
+                number = [float(x.replace("−", "-").replace("+", "")) for x in shown]
+                self.assertAlmostEqual(sum(number), float(total.replace("−", "-")), places=5)
+                b.js("document.querySelector('.sum-box .act button').click()")
+            else:
+                spot = b.js("(() => { const r = document.querySelector('.products canvas').getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2]; })()")
+                b.click(*spot)
+            b.pump(0.3)
+            b.quiet()
+            if b.js("/place=in0/.test(location.hash)"):
+                break
+        self.assertTrue(b.js("/place=in0/.test(location.hash)"), b.js("location.hash"))
+        self.assertGreater(b.js("document.querySelectorAll('.trail button').length"), 5)
+        b.key("Escape")
+        b.pump(0.3)
+        self.assertFalse(b.js("/place=in0/.test(location.hash)"))
+
+    def test_arrow_keys_move_the_number(self):
+        b = self.show("arithmetic", layer=3, at=100)
+        b.js("document.querySelectorAll('.three canvas[role=application]')[1].focus()")
+        b.key("ArrowRight")
+        b.key("ArrowDown")
+        b.pump(0.2)
+        self.assertIn("at=133", b.js("location.hash"))
+
+    def test_hovering_shows_what_a_map_is_made_of(self):
+        b = self.show("overview")
+        r = b.js("(() => { const r = document.querySelector('.stage').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()")
+        for y in range(100, int(r[3]), 25):
+            b.mouse("mouseMoved", r[0] + 110, r[1] + y)
+            b.pump(0.02)
+            if "conv_1" in b.js("document.querySelector('.readout').innerText"):
+                break
+        self.assertIn("conv_1", b.js("document.querySelector('.readout').innerText"))
+        b.click(r[0] + 110, r[1] + y)
+        b.wait("!!document.querySelector('.page.arithmetic')")
+        b.quiet()
+
+    def test_dragging_the_square_changes_the_answer(self):
+        b = self.show("why", **{"x-methods": "gradient"})
+        r = b.js("(() => { const e = document.querySelector('.whatif canvas'); e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()")
+        b.mouse("mousePressed", r[0] + 150, r[1] + 130, 1)
+        for i in range(10):
+            b.mouse("mouseMoved", r[0] + 150 + i * 5, r[1] + 130 + i * 2, 1)
+        b.mouse("mouseReleased", r[0] + 200, r[1] + 150)
+        b.quiet()
+        self.assertTrue(b.js("[...document.querySelectorAll('.delta')].some(e => e.innerText !== '±0')"))
+        self.shot("whatif")
+        b.js("[...document.querySelectorAll('.whatif button')].find(x => x.innerText === 'Uncover').click()")
+        b.quiet()
+        b.wait("[...document.querySelectorAll('.delta')].every(e => e.innerText === '±0')")
+
+    def test_drawing_a_digit(self):
+        b = self.show("overview", m=1)
+        b.wait("document.querySelectorAll('.thumbs button').length >= 10")
+        b.js("[...document.querySelectorAll('.rail .row button')].at(-1).click()")
+        b.wait("!!document.querySelector('.pad canvas')")
+        r = b.js("(() => { const r = document.querySelector('.pad canvas').getBoundingClientRect(); return [r.left, r.top, r.width]; })()")
+        b.mouse("mousePressed", r[0] + r[2] / 2, r[1] + 35, 1)
+        for i in range(14):
+            b.mouse("mouseMoved", r[0] + r[2] / 2, r[1] + 35 + i * 9, 1)
+        b.mouse("mouseReleased", r[0] + r[2] / 2, r[1] + 160)
+        b.wait("document.querySelector('.answer .name')?.innerText === '1'")
+        b.quiet()
+
+    def test_the_tour_moves_the_view(self):
+        b = self.show("tour")
+        b.js("document.querySelector('.tours .primary').click()")
+        seen = []
+        for _ in range(12):
+            b.pump(0.2)
+            b.quiet(30)
+            if not b.js("!!document.querySelector('.tourcard')"):
+                break
+            seen.append(b.js("location.hash.split('?')[0]"))
+            b.js("document.querySelector('.tourcard .primary').click()")
+        self.assertEqual(seen[0], "#/overview")
+        self.assertIn("#/arithmetic", seen)
+        self.assertEqual(seen[-1], "#/why")
+
+    def other(self, *args):
+        server = Server(*args)
+        self.addCleanup(server.stop)
+        self.addCleanup(self.browser.open, "about:blank")
+        here = "http://" + server.host
+        for page in PAGES:
+            b = self.show(page, server=server)
+            self.assertIsNone(b.js("document.querySelector('.trouble')?.innerText ?? null"), page)
+            self.shot("%s-%s" % (os.path.basename(args[0]), page))
+        self.assertEqual([r for r in b.requests if not r.startswith((here, "data:", "blob:", "about:"))], [])
+        b.requests.clear()
+        return server
+
+    def test_tiny_vgg(self):
+        folder = os.path.join(SHARED, "data", "tiny-vgg")
+        if not os.path.isdir(folder):
+            self.skipTest("no ../shared/data/tiny-vgg")
+        self.other(folder, os.path.join(SHARED, "data", "photos", "kitten.jpg"))
+
+    def test_residual_net(self):
+        self.other(os.path.join(ROOT, "zoo", "resnet50.net"), "--init", "1", os.path.join(ROOT, "models", "things_car.png"))
+
+    def test_hostile_names_are_text(self):
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            classes = os.path.join(folder, "classes.txt")
+            with open(classes, "w", encoding="utf-8") as f:
+                f.write("".join("<img src=x onerror=alert(%d)> \u202e'\"&\n" % i for i in range(10)))
+            model = os.path.join(folder, "<b>x' onload=1.onnx")
+            shutil.copy(os.path.join(ROOT, "models", "things.onnx"), model)
+            server = Server(model, "--classes", classes, os.path.join(ROOT, "models", "things_car.png"))
+            self.addCleanup(server.stop)
+            self.addCleanup(self.browser.open, "about:blank")
+            for page in PAGES:
+                b = self.show(page, server=server)
+                self.assertEqual(b.js("document.querySelectorAll('main img[src=\"x\"], .rail img[src=\"x\"]').length"), 0)
+                self.assertIn("<img src=x", b.js("document.querySelector('.rail').innerText"))
+            b.requests[:] = [r for r in b.requests if not r.startswith("http://" + server.host)]
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=0)

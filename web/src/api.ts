@@ -1,0 +1,135 @@
+// api.ts - the HTTP contract (docs/http.md) as functions. Nothing else here talks to the server.
+export type Place = string; // "12" a layer, "in0" an input, "v7" a value inside a layer
+
+export interface ModelLine { id: number; name: string; builtin: string; format: string; command: string; weights: boolean; layers: number }
+export interface PictureLine { id: number; name: string; group: string; command: string; width: number; height: number }
+export interface Method { name: string; title: string; sentence: string; caveat: string; layer: boolean; kind: number }
+export interface State { version: string; models: ModelLine[]; pictures: PictureLine[]; builtin: string[]; methods: Method[] }
+export interface Layer {
+  index: number; name: string; op: string; title: string; dim: number[]; from: Place[]; params: number; macs: number; bytes: number;
+  settings: string; formula: string; sentence: string; reading: string; note: string; glyph: number;
+  conv: boolean; pool: boolean; dense: boolean; filters: boolean; output: boolean;
+  field?: { size: [number, number]; jump: [number, number]; start: [number, number] };
+}
+export interface Model {
+  name: string; format: string; producer: string; weights: boolean; classes: string[]; inputs: { name: string; dim: number[] }[];
+  layers: Layer[]; notes: string[]; params: number; macs: number; memory: number; input: string; preprocess: string; guessed: boolean;
+}
+export interface Score { index: number; name: string; probability: number; logit: number }
+export interface Prediction { scores: Score[]; classes: boolean; ms: number; picture: boolean; logit: number; side?: [number, number] }
+export interface Maps { c: number; h: number; w: number; H: number; W: number; C: number; factor: number; data: Float32Array }
+export interface ChannelStats { least: number; largest: number; mean: number; strength: number; zeros: number; twin: number }
+export interface Stats { dim: [number, number, number]; least: number; largest: number; broken: number; channels: ChannelStats[]; bins: Float32Array }
+export interface Source { place: Place; name: string; dim: number[] }
+export interface Unit {
+  kind: "sum" | "max" | "copy" | "function" | "softmax"; op: string; title: string; formula: string; dim: number[]; at: number;
+  result: number; total: number; bias: number; own: number; sources: Source[]; n: number;
+  source: Float64Array; from: Float64Array; tap: Float64Array; value: Float64Array; weight: Float64Array;
+}
+export interface Explanation {
+  kind: "pixels" | "layer" | "grid"; dim: number[]; method: string; layer: string; target: string; index: number; probability: boolean;
+  value: number; caption: string; seconds: number; votes: [number, number, number][]; patch: number; stride: number; data: Float32Array;
+}
+export interface Edit { place: Place; y?: number; x?: number; h?: number; w?: number; channel?: number; channels?: number; fill?: number | number[] }
+
+export class ApiError extends Error {}
+
+let language = "en";
+export const setApiLanguage = (lang: string): void => { language = lang; };
+
+function address(path: string, args: Record<string, string | number | undefined>): string {
+  const q = new URLSearchParams({ lang: language });
+  for (const [k, v] of Object.entries(args)) if (v !== undefined) q.set(k, String(v));
+  return `/api/${path}?${q}`;
+}
+
+async function send(path: string, args: Record<string, string | number | undefined>, init?: RequestInit): Promise<Response> {
+  const reply = await fetch(address(path, args), init);
+  if (!reply.ok) {
+    let text = `${reply.status}`;
+    try { text = ((await reply.json()) as { error: string }).error || text; } catch { /* not ours: the number must do */ }
+    throw new ApiError(text);
+  }
+  return reply;
+}
+
+async function get<T>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<T> {
+  return (await send(path, args, { signal })).json() as Promise<T>;
+}
+
+async function post<T>(path: string, args: Record<string, string | number | undefined>, body: BodyInit, type: string): Promise<T> {
+  const headers = { "Content-Type": type, "X-Convscope": "1" };
+  return (await send(path, args, { method: "POST", headers, body })).json() as Promise<T>;
+}
+
+interface Packet<H> { head: H; at: number; buffer: ArrayBuffer }
+async function packet<H>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<Packet<H>> {
+  const buffer = await (await send(path, args, { signal })).arrayBuffer();
+  const n = new DataView(buffer).getUint32(0, true);
+  return { head: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, n))) as H, at: 4 + n, buffer };
+}
+
+const number = (v: number | string): number => Number(v);
+
+export const getState = (): Promise<State> => get("state", {});
+export const getModel = (m: number): Promise<Model> => get("model", { m });
+export const getPrediction = (m: number, p: number, top = 10): Promise<Prediction> => get("predict", { m, p, top });
+export const pictureAddress = (p: number, side: number): string => address("picture", { p, side });
+export const shownAddress = (m: number, p: number): string => address("shown", { m, p });
+export const fileAddress = (path: string, args: Record<string, string | number>): string => address(path, args);
+export const openBuiltin = (builtin: string): Promise<{ id: number }> => post("models", {}, JSON.stringify({ builtin }), "application/json");
+export const uploadModel = (f: File): Promise<{ id: number }> => post("models", { name: f.name }, f, "application/octet-stream");
+export const uploadPicture = (f: Blob, name: string): Promise<{ id: number }> => post("pictures", { name }, f, "application/octet-stream");
+
+export interface MapsQuery { from?: number; count?: number; list?: number[]; side?: number; edited?: boolean }
+export async function getMaps(m: number, p: number, layer: Place, q: MapsQuery = {}, signal?: AbortSignal): Promise<Maps> {
+  const args = { m, p, layer, from: q.from, count: q.count, list: q.list?.join(","), side: q.side, edited: q.edited ? 1 : undefined };
+  const { head, at, buffer } = await packet<{ dim: number[]; sent: number[]; factor: number }>("maps", args, signal);
+  const [C, H, W] = head.dim, [c, h, w] = head.sent;
+  return { C, H, W, c, h, w, factor: head.factor, data: new Float32Array(buffer, at, c * h * w) };
+}
+
+export async function getStats(m: number, p: number, layer: Place, edited = false): Promise<Stats> {
+  const { head, at, buffer } = await packet<{ dim: [number, number, number]; least: number; largest: number; broken: number; bins: number }>(
+    "stats", { m, p, layer, edited: edited ? 1 : undefined });
+  const f = new Float32Array(buffer, at), channels: ChannelStats[] = [];
+  for (let i = 0; i < head.dim[0]; i++) {
+    const [least, largest, mean, strength, zeros, twin] = f.subarray(i * 6, i * 6 + 6);
+    channels.push({ least, largest, mean, strength, zeros, twin });
+  }
+  return { dim: head.dim, least: number(head.least), largest: number(head.largest), broken: head.broken, channels, bins: f.subarray(head.dim[0] * 6) };
+}
+
+export async function getUnit(m: number, p: number, layer: Place, at: number, signal?: AbortSignal): Promise<Unit> {
+  const got = await packet<Omit<Unit, "n" | "source" | "from" | "tap" | "value" | "weight"> & { terms: number }>("unit", { m, p, layer, at }, signal);
+  const n = got.head.terms, column = (k: number): Float64Array => new Float64Array(got.buffer, got.at + k * n * 8, n);
+  return { ...got.head, result: number(got.head.result), total: number(got.head.total), bias: number(got.head.bias), n,
+    source: column(0), from: column(1), tap: column(2), value: column(3), weight: column(4) };
+}
+
+export async function getFilters(m: number, layer: number, from: number, count: number): Promise<{ dim: number[]; count: number; data: Float32Array }> {
+  const { head, at, buffer } = await packet<{ dim: number[]; count: number }>("filters", { m, layer, from, count });
+  const each = head.dim.slice(1).reduce((a, b) => a * b, 1);
+  return { dim: head.dim, count: head.count, data: new Float32Array(buffer, at, head.count * each) };
+}
+
+export const startExplain = (ask: Record<string, unknown>): Promise<{ job: number }> => post("explain", {}, JSON.stringify(ask), "application/json");
+export const getJob = (job: number): Promise<{ done: boolean; fraction: number; what: string; error: string; cancelled: boolean }> => get("job", { job });
+export const cancelJob = (job: number): Promise<unknown> => post("cancel", { job }, "", "application/json");
+export async function getMap(job: number): Promise<Explanation> {
+  const { head, at, buffer } = await packet<Omit<Explanation, "data">>("map", { job });
+  return { ...head, data: new Float32Array(buffer, at, head.dim.reduce((a, b) => a * b, 1)) };
+}
+
+export const whatIf = (m: number, p: number, edits: Edit[]): Promise<{ output: number[]; ms: number }> =>
+  post("whatif", { m, p }, JSON.stringify({ edits }), "application/json");
+export const getCompare = (m: number, p: number, m2: number, p2: number): Promise<{ layers: ([number, number] | null)[]; n: number; n2: number }> =>
+  get("compare", { m, p, m2, p2 });
+
+export interface GraphBox { id: string; x: number; y: number; w: number; h: number; name: string; title: string; class: string; in: string; out: string;
+  kind: string; group: number; times: number; layer: number; params: number; macs: number; bytes: number; main: boolean; strips: { head: boolean; word: string; class: string }[] }
+export interface GraphLink { from: string; to: string; rail: boolean; shape: string; path: string }
+export interface GraphGroup { id: number; kind: string; parent: number; repeat: number; layers: number; motif: string; scope: string; x?: number; y?: number; w?: number; h?: number }
+export interface Graph { width: number; height: number; direction: string; boxes: GraphBox[]; links: GraphLink[]; groups: GraphGroup[] }
+export const getGraph = (m: number, view: string, expand: string, direction: string): Promise<Graph> =>
+  get("graph", { m, view, expand: expand || undefined, direction });

@@ -1,0 +1,93 @@
+// columns.ts - which layers the overview shows, how they hang together, and which channels of them.
+import type { Layer, Model, Place, Prediction, Stats, Maps } from "./api";
+import * as api from "./api";
+import { glyph } from "./color";
+import { grid } from "./format";
+
+export interface Column {
+  layer: Layer | null; // null: the picture
+  place: Place; name: string; dim: [number, number, number]; kind: "maps" | "strip" | "classes";
+  block: number; // columns of one block share a colour range
+  from: { column: number; same: boolean }[]; // same: channel k reads channel k only
+  channels: number[]; maps?: Maps; stats?: Stats;
+}
+
+const keepsChannels = (l: Layer): boolean => !l.dense && (!l.conv || l.glyph === 2) && l.glyph !== glyph.concat && l.glyph !== glyph.shape && l.glyph !== glyph.softmax && l.glyph !== 12;
+const isStep = (l: Layer): boolean => l.glyph === glyph.norm || l.glyph === glyph.activation;
+
+/** At most `most` layers, evenly over the net, what changes the size of the maps first. */
+export function choose(model: Model, most: number): Layer[] {
+  const all = model.layers.filter((l) => l.glyph !== glyph.shape && l.dim.length > 0 && grid(l.dim)[0] > 0);
+  const readers = new Map<Place, Layer[]>();
+  for (const l of model.layers) for (const f of l.from) readers.set(f, [...(readers.get(f) ?? []), l]);
+  const onward = (l: Layer): boolean => { const r = readers.get(String(l.index)) ?? []; return r.length === 1 && isStep(r[0]); };
+  let list = all;
+  if (list.length > most) list = all.filter((l) => l.glyph !== glyph.norm);
+  if (list.length > most) list = all.filter((l) => !onward(l));
+  if (list.length > most) { // the last of every size of map, then the rest evenly
+    const size = (l: Layer): string => grid(l.dim).slice(1).join("x");
+    const must = new Set(list.filter((l, i) => i === list.length - 1 || (size(l) !== size(list[i + 1]))).slice(-most));
+    const rest = list.filter((l) => !must.has(l)), room = most - must.size;
+    for (let i = 0; i < room; i++) must.add(rest[Math.floor(((i + 0.5) * rest.length) / room)]);
+    list = list.filter((l) => must.has(l));
+  }
+  return list;
+}
+
+export function columnsOf(model: Model, most: number): Column[] {
+  const shown = choose(model, most), at = new Map<Place, number>();
+  const input = model.inputs[0], side = grid(input?.dim ?? []);
+  const out: Column[] = [{ layer: null, place: "in0", name: input?.name ?? "input", dim: side, kind: "maps", block: 0, from: [], channels: [] }];
+  at.set("in0", 0);
+  for (const l of shown) {
+    const dim = grid(l.dim), last = l === shown[shown.length - 1], flat = dim[1] * dim[2] === 1;
+    at.set(String(l.index), out.length);
+    out.push({ layer: l, place: String(l.index), name: l.name, dim, block: 0, from: [], channels: [],
+      kind: flat ? (last || (model.classes.length === dim[0] && dim[0] > 1) ? "classes" : "strip") : "maps" });
+  }
+  const byIndex = new Map(model.layers.map((l) => [String(l.index), l]));
+  const cache = new Map<Place, { column: number; same: boolean }[]>();
+  const sources = (p: Place, depth: number): { column: number; same: boolean }[] => { // the nearest shown ones that a place is made of
+    const known = cache.get(p);
+    if (known) return known;
+    const l = byIndex.get(p), found = new Map<number, boolean>();
+    cache.set(p, []);
+    for (const f of l && depth < 2000 ? l.from : []) {
+      const keep = keepsChannels(l!), here = at.get(f);
+      for (const s of here !== undefined ? [{ column: here, same: true }] : sources(f, depth + 1)) found.set(s.column, (found.get(s.column) ?? true) && s.same && keep);
+    }
+    const list = [...found].map(([column, same]) => ({ column, same }));
+    cache.set(p, list);
+    return list;
+  };
+  let block = 0;
+  out.forEach((c, i) => {
+    if (!c.layer) return;
+    c.from = sources(c.place, 0).filter((s) => s.column < i).map((s) => ({ column: s.column, same: s.same && out[s.column].dim[0] === c.dim[0] }));
+    if (c.from.every((s) => !s.same)) block++;
+    c.block = block;
+  });
+  return out;
+}
+
+/** Loads what the columns show for a picture: the strongest channels of every block, the same ones along it. */
+export async function load(m: number, p: number, columns: Column[], rows: number, order: "strongest" | "first", answer: Prediction | null): Promise<Column[]> {
+  const stats = await Promise.all(columns.map((c) => api.getStats(m, p, c.place)));
+  const out = columns.map((c, i) => ({ ...c, stats: stats[i], dim: stats[i].dim }));
+  for (let i = out.length - 1; i >= 0; i--) { // the end of a block decides, where something is left of its channels
+    const c = out[i];
+    if (c.kind === "classes") {
+      c.channels = answer?.classes && answer.scores.length ? answer.scores.slice(0, rows).map((s) => s.index).filter((k) => k < c.dim[0]) : [];
+      if (!c.channels.length || c.dim[0] <= rows) c.channels = Array.from({ length: Math.min(rows, c.dim[0]) }, (_, k) => k);
+      continue;
+    }
+    const later = out.find((d, k) => k > i && d.from.some((s) => s.column === i && s.same) && d.channels.length > 0 && d.kind === "maps");
+    const all = c.stats!.channels.map((_, k) => k);
+    if (later) c.channels = later.channels;
+    else if (c.layer && order === "strongest") c.channels = all.sort((a, b) => c.stats!.channels[b].strength - c.stats!.channels[a].strength).slice(0, rows).sort((a, b) => a - b);
+    else c.channels = all.slice(0, rows);
+  }
+  const maps = await Promise.all(out.map((c) => (c.kind === "strip" ? api.getMaps(m, p, c.place, { count: 4096 }) : api.getMaps(m, p, c.place, { list: c.channels, side: 96 }))));
+  out.forEach((c, i) => { c.maps = maps[i]; });
+  return out;
+}

@@ -1,0 +1,87 @@
+// compare.tsx - two pictures, or two models: where their numbers part, layer by layer, and the maps of one layer side by side.
+import { useMemo, useState } from "preact/hooks";
+import * as api from "./api";
+import { attempt, extra, go, layers, m, p, pictures, state, t, channel } from "./store";
+import { Canvas, Command, Panel, useLoad, useWidth } from "./canvas";
+import { drawMap, extent } from "./paint";
+import { glyphColor, ink, rangeOf } from "./color";
+import { num, percent } from "./format";
+import { commandWithPicture } from "./commands";
+
+export function Compare() {
+  const e = extra.value, others = pictures.value.filter((x) => x.id !== p.value), p2 = Number(e.with ?? others[0]?.id ?? p.value), m2 = Number(e.model ?? m.value);
+  const d = useLoad(() => attempt(() => api.getCompare(m.value, p.value, m2, p2)), [m.value, p.value, m2, p2]);
+  const answer = useLoad(() => attempt(() => api.getPrediction(m2, p2, 5)), [m2, p2]), mine = useLoad(() => attempt(() => api.getPrediction(m.value, p.value, 5)), [m.value, p.value]);
+  const widest = useMemo(() => (d ? d.layers.reduce((best, x, i) => (x && x[0] > (d.layers[best]?.[0] ?? -1) && layers.value[i]?.conv ? i : best), 0) : 0), [d]);
+  const chosen = e.layer ? Number(e.layer) : widest, l = layers.value[chosen];
+  return (
+    <div class="page compare">
+      <div class="toolbar">
+        <label>{t("with picture", "对比图片")} <select value={String(p2)} onChange={(x) => go({ extra: { with: (x.target as HTMLSelectElement).value } })}>{pictures.value.map((x) => <option key={x.id} value={String(x.id)}>{x.name}{x.id === p.value ? ` (${t("the same", "同一张")})` : ""}</option>)}</select></label>
+        <label>{t("on model", "对比模型")} <select value={String(m2)} onChange={(x) => go({ extra: { model: (x.target as HTMLSelectElement).value } })}>{state.value!.models.map((x) => <option key={x.id} value={String(x.id)}>{x.name}{x.id === m.value ? ` (${t("the same", "同一个")})` : ""}</option>)}</select></label>
+      </div>
+      <div class="pair">
+        <Side m={m.value} p={p.value} name="A" a={mine} /><Side m={m2} p={p2} name="B" a={answer} />
+      </div>
+      {d && d.n === d.n2 && <Bars d={d} chosen={chosen} choose={(i) => go({ extra: { layer: String(i) } })} />}
+      {d && d.n !== d.n2 && <p class="quiet">{t("The two models have a different number of layers: they are compared by their answers only.", "两个模型的层数不同：仅比较它们的回答。")}</p>}
+      {l && d && d.layers[chosen] && <Maps l={l} m2={m2} p2={p2} />}
+      <Command text={commandWithPicture("predict", "--top", "5")} />
+    </div>
+  );
+}
+
+function Side(q: { m: number; p: number; name: string; a?: api.Prediction }) {
+  return (
+    <Panel title={<><b>{q.name}</b> {state.value?.pictures.find((x) => x.id === q.p)?.name}</>}>
+      <div class="sidebyside">{q.a?.picture !== false && <img src={api.shownAddress(q.m, q.p)} alt={t("The picture as the network sees it", "网络看到的图片")} />}
+        <ol class="answer">{q.a?.scores.slice(0, 4).map((s) => <li key={s.index}><span class="name">{s.name || s.index}</span><span class="value">{percent(s.probability)}</span><span class="bar"><i style={{ width: `${s.probability * 100}%` }} /></span></li>)}</ol></div>
+    </Panel>
+  );
+}
+
+/* How far the two part, a bar a layer: 0 the same, 1 nothing in common. */
+function Bars(q: { d: { layers: ([number, number] | null)[] }; chosen: number; choose: (i: number) => void }) {
+  const [ref, width] = useWidth<HTMLDivElement>(), n = q.d.layers.length, w = Math.max(200, width - 4), bar = w / Math.max(n, 1), h = 120, [hover, setHover] = useState(-1), at = hover >= 0 ? hover : q.chosen;
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
+    q.d.layers.forEach((x, i) => {
+      const y = x ? Math.min(1, x[0]) * (h - 12) : 0, c = glyphColor(layers.value[i]?.glyph ?? 15);
+      g.fillStyle = i === at ? ink("accent") : c.edge; g.globalAlpha = i === at ? 1 : 0.75; g.fillRect(i * bar + (bar > 6 ? 1 : 0), h - y - 1, Math.max(1, bar - (bar > 6 ? 2 : 0)), Math.max(1, y));
+    });
+    g.globalAlpha = 1; g.fillStyle = ink("line"); g.fillRect(0, h - 1, w, 1);
+  }, [q.d, at, w]);
+  const find = (x: number): number => Math.max(0, Math.min(n - 1, Math.floor(x / bar))), x = q.d.layers[at], l = layers.value[at];
+  return (
+    <Panel title={t("Where they part", "从哪里开始不同")} side={t("|A − B| / (|A| + |B|), from 0 (the same) to 1", "|A − B| / (|A| + |B|)，0 表示相同，最大为 1")}>
+      <div ref={ref}><Canvas w={w} h={h} draw={draw} role="application" label={t("Difference layer by layer; arrow keys choose a layer", "逐层差异；方向键选择层")} onMove={(px) => setHover(find(px))} onLeave={() => setHover(-1)} onDown={(px) => q.choose(find(px))}
+        onKey={(e) => { const d = { ArrowLeft: -1, ArrowRight: 1 }[e.key]; if (d) q.choose(Math.max(0, Math.min(n - 1, q.chosen + d))); return !!d; }} /></div>
+      <p class="readout"><b>{l?.name}</b> · {l?.title} · {x ? <>{t("difference", "差异")} <b>{num(x[0], 3)}</b> · {t("cosine", "余弦")} {num(x[1], 3)}</> : t("of different shapes", "形状不同")}</p>
+    </Panel>
+  );
+}
+
+function Maps(q: { l: api.Layer; m2: number; p2: number }) {
+  const where = String(q.l.index), [ref, width] = useWidth<HTMLDivElement>();
+  const got = useLoad(() => attempt(async () => {
+    const s = await api.getStats(m.value, p.value, where), list = s.channels.map((_, i) => i).sort((x, y) => s.channels[y].strength - s.channels[x].strength).slice(0, 16);
+    const [a, b] = await Promise.all([api.getMaps(m.value, p.value, where, { list, side: 96 }), api.getMaps(q.m2, q.p2, where, { list, side: 96 })]);
+    return { list, a, b };
+  }), [where, m.value, p.value, q.m2, q.p2]);
+  const tile = 64, per = Math.max(1, Math.min(16, Math.floor((width - 30) / (tile + 6))));
+  if (!got || got.a.H * got.a.W < 2) return <div ref={ref} />;
+  const n = Math.min(per, got.list.length), range = rangeOf(...extent(Float32Array.from([...extent(got.a.data), ...extent(got.b.data)]))), size = got.a.w * got.a.h;
+  const difference = got.a.data.map((v, i) => v - got.b.data[i]), most = Math.max(...extent(difference).map(Math.abs), 1e-9);
+  const draw = (g: CanvasRenderingContext2D): void => {
+    [[got.a.data, range, "A"], [got.b.data, range, "B"], [difference, { low: -most, high: most }, "A−B"]].forEach(([data, r, name], row) => {
+      g.fillStyle = ink("quiet"); g.font = `12px ${ink("font")}`; g.fillText(name as string, 0, row * (tile + 6) + tile / 2 + 4);
+      for (let i = 0; i < n; i++) { const x = 34 + i * (tile + 6), y = row * (tile + 6); drawMap(g, data as Float32Array, i * size, got.a.w, got.a.h, r as { low: number; high: number }, x, y, tile, tile, got.a.w > tile); g.strokeStyle = ink("line"); g.strokeRect(x - 0.5, y - 0.5, tile + 1, tile + 1); }
+    });
+    g.textAlign = "center"; g.fillStyle = ink("quiet"); g.font = `11px ${ink("font")}`;
+    for (let i = 0; i < n; i++) g.fillText(String(got.list[i]), 34 + i * (tile + 6) + tile / 2, 3 * (tile + 6) + 10);
+  };
+  return (
+    <Panel title={<>{q.l.name}: {t("the strongest channels of A", "A 中最强的通道")}</>} side={t("click: the channel", "单击：查看该通道")}>
+      <div ref={ref}><Canvas w={34 + n * (tile + 6)} h={3 * (tile + 6) + 16} draw={draw} label={t("Maps of A, of B, and their difference", "A、B 的特征图及其差")} onDown={(x) => { const i = Math.floor((x - 34) / (tile + 6)); if (i >= 0 && i < n) { channel.value = got.list[i]; go({ page: "layer", layer: q.l.index, channel: got.list[i] }); } }} /></div>
+    </Panel>
+  );
+}

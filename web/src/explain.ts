@@ -1,0 +1,54 @@
+// explain.ts - explanations: asked for, waited for, and kept while the picture stays.
+import * as api from "./api";
+import { lang, m, p } from "./store";
+
+const kept = new Map<string, Promise<api.Explanation>>();
+const running = new Map<string, number>();
+
+const keyOf = (ask: Ask): string => JSON.stringify({ lang: lang.value, m: m.value, p: p.value, ...ask });
+
+export interface Ask { method: string; layer?: string; target?: number; signed?: boolean; samples?: number; patch?: number; stride?: number }
+
+/** The map of a method for what is shown now; asking the same twice computes it once. */
+export function explain(ask: Ask, progress?: (fraction: number, what: string) => void): Promise<api.Explanation> {
+  const full = { m: m.value, p: p.value, ...ask }, key = keyOf(ask);
+  let got = kept.get(key);
+  if (!got) {
+    got = run(key, full, progress);
+    kept.set(key, got);
+    got.catch(() => kept.delete(key));
+    if (kept.size > 60) kept.delete(kept.keys().next().value as string);
+  }
+  return got;
+}
+
+async function run(key: string, ask: Record<string, unknown>, progress?: (fraction: number, what: string) => void): Promise<api.Explanation> {
+  const { job } = await api.startExplain(ask);
+  running.set(key, job);
+  try {
+    for (let wait = 8; ; wait = Math.min(150, wait * 1.5)) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      const s = await api.getJob(job);
+      if (s.done && s.cancelled) throw new DOMException("cancelled", "AbortError");
+      if (s.done && s.error) throw new api.ApiError(s.error);
+      if (s.done) return await api.getMap(job);
+      progress?.(s.fraction, s.what);
+    }
+  } finally {
+    running.delete(key);
+  }
+}
+
+/** Cancels what is under way for a request. */
+export function stop(ask: Ask): void {
+  const job = running.get(keyOf(ask));
+  if (job !== undefined) void api.cancelJob(job);
+}
+
+/** A map as one number a pixel: the sum over colour channels. */
+export function flat(e: api.Explanation): { data: Float32Array; w: number; h: number } {
+  const w = e.dim[e.dim.length - 1], h = e.dim[e.dim.length - 2], n = w * h, c = Math.max(1, Math.floor(e.data.length / n)), out = new Float32Array(n);
+  for (let k = 0; k < c; k++) for (let i = 0; i < n; i++) out[i] += e.data[k * n + i];
+  if (e.kind === "grid") for (let i = 0; i < n; i++) out[i] = e.value - out[i]; // what the target lost with the patch there
+  return { data: out, w, h };
+}

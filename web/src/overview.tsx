@@ -1,0 +1,215 @@
+// overview.tsx - the whole net at a glance: a column of maps for every layer, for this picture. Hovering shows what a map is made of
+// and what is made of it; a click opens the arithmetic of its strongest number.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { attempt, extra, go, m, model, p, prediction, t } from "./store";
+import { columnsOf, load, type Column } from "./columns";
+import { Canvas, Command, Legend, Segmented, useWidth } from "./canvas";
+import { glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
+import { drawMap } from "./paint";
+import { commandWithPicture } from "./commands";
+import { num, percent } from "./format";
+import * as api from "./api";
+
+type Scale = "map" | "layer" | "block" | "net";
+interface Spot { column: number; row: number }
+interface Place { x: number; y: number; w: number; h: number }
+
+const top = 62;
+
+function place(columns: Column[], pitch: number, tile: number, height: number, i: number, row: number): Place {
+  const c = columns[i], n = c.kind === "strip" ? 1 : Math.max(1, c.channels.length), x = 8 + i * pitch;
+  if (c.kind === "strip") return { x: x + tile / 2 - 8, y: top, w: 16, h: height - top - 12 };
+  const room = (height - top - 12) / Math.max(n, 1), size = Math.min(tile, room - 4), h = c.kind === "classes" ? Math.min(22, room - 2) : size;
+  const used = n * Math.min(room, h + 14), y0 = top + (height - top - 12 - used) / 2;
+  const wide = c.kind === "classes" && i === columns.length - 1;
+  return { x: c.kind === "classes" ? x : x + (tile - size) / 2, y: y0 + (row + 0.5) * (used / n) - h / 2, w: c.kind === "classes" ? (wide ? 150 : tile) : size, h };
+}
+
+/** The colour range of every tile. */
+function ranges(columns: Column[], scale: Scale): ((i: number, row: number) => Range) {
+  const span = (list: Column[]): Range => {
+    let low = Infinity, high = -Infinity;
+    for (const c of list) if (c.layer && c.stats && c.kind !== "classes") { low = Math.min(low, c.stats.least); high = Math.max(high, c.stats.largest); }
+    return rangeOf(low, high);
+  };
+  const net = span(columns), blocks = new Map<number, Range>();
+  for (const c of columns) if (!blocks.has(c.block)) blocks.set(c.block, span(columns.filter((d) => d.block === c.block)));
+  return (i, row) => {
+    const c = columns[i], s = c.stats!;
+    if (!c.layer) { const o = s.channels[c.channels[row]] ?? s; return s.least < 0 ? rangeOf(s.least, s.largest) : { low: 0, high: Math.max(o.largest, 1e-9) }; }
+    if (scale === "map" && c.kind === "maps") { const o = s.channels[c.channels[row]]; return rangeOf(o.least, o.largest); }
+    return scale === "net" ? net : scale === "block" ? blocks.get(c.block)! : rangeOf(s.least, s.largest);
+  };
+}
+
+function curve(g: CanvasRenderingContext2D, a: Place, b: Place): void {
+  const x0 = a.x + a.w, y0 = a.y + a.h / 2, x1 = b.x, y1 = b.y + b.h / 2, mid = (x0 + x1) / 2;
+  g.moveTo(x0, y0);
+  g.bezierCurveTo(mid, y0, mid, y1, x1, y1);
+}
+
+function rowsJoined(columns: Column[], from: number, to: number, same: boolean, visit: (a: number, b: number) => void): void {
+  const n = columns[from].kind === "strip" ? 1 : columns[from].channels.length, k = columns[to].kind === "strip" ? 1 : columns[to].channels.length;
+  for (let a = 0; a < n; a++) for (let b = 0; b < k; b++) if (!same || columns[from].kind === "strip" || columns[to].kind === "strip" || columns[from].channels[a] === columns[to].channels[b]) visit(a, b);
+}
+
+export function Overview() {
+  const [ref, width] = useWidth<HTMLDivElement>();
+  const scale = (extra.value.scale as Scale) || "layer", order = extra.value.order === "first" ? "first" : "strongest";
+  const [hover, setHover] = useState<Spot | null>(null), [value, setValue] = useState<number | null>(null), wanted = useRef(0);
+  const most = Math.max(7, Math.min(20, Math.floor((width - 150) / 74)));
+  const plan = useMemo(() => columnsOf(model.value!, most), [model.value, most]);
+  const [columns, setColumns] = useState<Column[]>([]);
+  const rows = 10, answer = prediction.value;
+  useEffect(() => {
+    const turn = ++wanted.current;
+    if (width > 0 && answer) void attempt(() => load(m.value, p.value, plan, rows, order, answer)).then((got) => { if (got && turn === wanted.current) setColumns(got); });
+  }, [plan, p.value, order, width > 0, answer]);
+  const pitch = columns.length ? Math.max(64, Math.min(104, (width - 170) / Math.max(columns.length - 1, 1))) : 80, tile = Math.min(56, pitch - 20);
+  const height = Math.max(440, Math.min(780, innerHeight - 250)), W = Math.max(width, 8 + (columns.length - 1) * pitch + 170);
+  const range = useMemo(() => ranges(columns, scale), [columns, scale]);
+  const at = (i: number, row: number): Place => place(columns, pitch, tile, height, i, row);
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, at, range, hover, model.value!.classes, pitch, answer), [columns, range, hover, W, height]);
+
+  const find = (x: number, y: number): Spot | null => {
+    for (let i = 0; i < columns.length; i++) {
+      const n = columns[i].kind === "strip" ? 1 : columns[i].channels.length;
+      for (let row = 0; row < n; row++) { const q = at(i, row); if (x >= q.x - 2 && x <= q.x + q.w + 2 && y >= q.y - 2 && y <= q.y + q.h + 2) return { column: i, row }; }
+    }
+    return null;
+  };
+  const move = (x: number, y: number): void => {
+    const s = find(x, y);
+    if (s?.column !== hover?.column || s?.row !== hover?.row) setHover(s);
+    if (!s) { setValue(null); return; }
+    const c = columns[s.column], q = at(s.column, s.row), d = c.maps!;
+    if (c.kind === "strip") { const k = Math.min(d.c - 1, Math.max(0, Math.floor(((y - q.y) / q.h) * d.c))); setValue(d.data[k]); return; }
+    const px = Math.min(d.w - 1, Math.max(0, Math.floor(((x - q.x) / q.w) * d.w))), py = Math.min(d.h - 1, Math.max(0, Math.floor(((y - q.y) / q.h) * d.h)));
+    setValue(c.kind === "classes" ? d.data[s.row] : d.data[s.row * d.w * d.h + py * d.w + px]);
+  };
+  const open = (s: Spot | null): void => {
+    const c = s && columns[s.column];
+    if (!c?.layer) return;
+    const ch = c.kind === "strip" ? 0 : c.channels[s!.row];
+    go({ page: "arithmetic", layer: c.layer.index, channel: ch, at: c.kind === "maps" ? -1 : ch });
+  };
+  const key = (e: KeyboardEvent): boolean => {
+    const s = hover ?? { column: 1, row: 0 }, rowsOf = (i: number): number => (columns[i].kind === "strip" ? 1 : columns[i].channels.length);
+    if (e.key === "Enter") { open(s); return true; }
+    const d = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
+    if (!d || !columns.length) return false;
+    const column = Math.max(0, Math.min(columns.length - 1, s.column + d[0]));
+    setHover({ column, row: Math.max(0, Math.min(rowsOf(column) - 1, s.row + d[1])) });
+    return true;
+  };
+  const down = (x: number, y: number): void => {
+    if (y < top - 8) { const i = Math.round((x - 8 - tile / 2) / pitch), l = columns[i]?.layer; if (l) go({ page: "layer", layer: l.index }); return; }
+    open(find(x, y));
+  };
+  const h = hover && columns[hover.column];
+  const legend = h?.maps && h.kind !== "classes" ? range(hover!.column, hover!.row) : columns[1] ? range(1, 0) : null;
+  return (
+    <div class="page overview" ref={ref}>
+      <div class="toolbar">
+        <label>{t("Colour range per", "颜色范围按")}<Segmented value={scale} set={(v) => go({ extra: { scale: v } })} label={t("Colour range", "颜色范围")}
+          options={[["map", t("map", "单图")], ["layer", t("layer", "层")], ["block", t("block", "块")], ["net", t("net", "全网")]]} /></label>
+        <label>{t("Channels", "通道")}<Segmented value={order} set={(v) => go({ extra: { order: v } })} label={t("Which channels", "显示哪些通道")}
+          options={[["strongest", t("strongest", "最强")], ["first", t("first", "靠前")]]} /></label>
+        {legend && <Legend range={legend} what={t("activation", "激活值")} />}
+      </div>
+      <div class="scroller"><Canvas w={W} h={height} draw={draw} class="stage" role="application" onMove={move} onLeave={() => { setHover(null); setValue(null); }} onDown={down} onKey={key}
+        label={t("The layers as columns of maps. Arrow keys move, Enter opens the arithmetic.", "各层以特征图列展示。方向键移动，回车打开算术页。")} /></div>
+      <p class="readout" aria-live="polite">{h ? <Readout c={h} row={hover!.row} value={value} /> : t("Point at a map: what it is made of, and what is made of it. Click: its arithmetic. Click a column's name: all of its channels.", "指向一张特征图，查看它由什么得来、又流向哪里。单击：查看算术过程。单击列名：查看全部通道。")}</p>
+      <Command text={commandWithPicture("report", "-o", "report.html")} />
+    </div>
+  );
+}
+
+function Readout(q: { c: Column; row: number; value: number | null }) {
+  const { c } = q, k = c.channels[q.row], s = c.stats!, one = c.kind === "maps" ? s.channels[k] : null;
+  return (<>
+    <b>{c.name}</b>{c.layer ? ` · ${c.layer.title}${c.layer.settings ? ` ${c.layer.settings}` : ""}` : ` · ${t("the picture, as numbers", "图片的数值")}`}
+    {c.kind === "maps" && ` · ${t("channel", "通道")} ${k} / ${c.dim[0]} · ${c.dim[1]}×${c.dim[2]}`}
+    {one && ` · ${num(one.least, 3)} … ${num(one.largest, 3)}`}{one && one.zeros > 0.01 && ` · ${percent(one.zeros)} ${t("zeros", "为零")}`}
+    {q.value !== null && <> · <b class="value">{num(q.value)}</b></>}
+  </>);
+}
+
+function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number, row: number) => Place, range: (i: number, row: number) => Range,
+  hover: Spot | null, classes: string[], pitch: number, answer: api.Prediction | null): void {
+  const line = ink("line"), text = ink("text"), quiet = ink("quiet"), accent = ink("accent");
+  g.lineWidth = 1; g.strokeStyle = line; g.globalAlpha = hover ? 0.35 : 0.8;
+  g.beginPath();
+  columns.forEach((c, i) => c.from.forEach((s) => { if (i - s.column <= 3) rowsJoined(columns, s.column, i, s.same, (a, b) => curve(g, at(s.column, a), at(i, b))); }));
+  g.stroke();
+  g.globalAlpha = 1;
+  const lit = new Set<string>();
+  if (hover) {
+    g.lineWidth = 1.5; g.strokeStyle = accent; g.beginPath();
+    columns.forEach((c, i) => c.from.forEach((s) => {
+      if (i !== hover.column && s.column !== hover.column) return;
+      rowsJoined(columns, s.column, i, s.same, (a, b) => {
+        if ((i === hover.column && b !== hover.row) || (s.column === hover.column && a !== hover.row)) return;
+        curve(g, at(s.column, a), at(i, b));
+        lit.add(`${s.column} ${a}`); lit.add(`${i} ${b}`);
+      });
+    }));
+    g.stroke();
+    lit.add(`${hover.column} ${hover.row}`);
+  }
+  columns.forEach((c, i) => {
+    heading(g, c, at(i, 0), 8 + i * pitch, pitch, text, quiet);
+    const d = c.maps;
+    if (!d) return;
+    if (c.kind === "strip") {
+      const q = at(i, 0);
+      drawMap(g, d.data, 0, 1, d.c, range(i, 0), q.x, q.y, q.w, q.h);
+      g.strokeStyle = lit.has(`${i} 0`) ? accent : line; g.strokeRect(q.x - 0.5, q.y - 0.5, q.w + 1, q.h + 1);
+    } else if (c.kind === "classes") {
+      drawClasses(g, c, (row) => at(i, row), classes, answer, (row) => lit.has(`${i} ${row}`), { text, quiet, accent, line: ink("line"), bar: ink("bar") });
+    } else {
+      c.channels.forEach((_, row) => {
+        const q = at(i, row);
+        drawMap(g, d.data, row * d.w * d.h, d.w, d.h, range(i, row), q.x, q.y, q.w, q.h, d.w > q.w * 1.5);
+        g.strokeStyle = lit.has(`${i} ${row}`) ? accent : line; g.lineWidth = lit.has(`${i} ${row}`) ? 2 : 1;
+        g.strokeRect(q.x - 0.5, q.y - 0.5, q.w + 1, q.h + 1);
+      });
+    }
+  });
+}
+
+function heading(g: CanvasRenderingContext2D, c: Column, q: Place, x: number, pitch: number, text: string, quiet: string): void {
+  const middle = c.kind === "classes" ? x : q.x + q.w / 2, fit = (s: string): string => { let r = s; while (r.length > 2 && g.measureText(r).width > pitch - 8) r = r.slice(0, -2) + "…"; return r; };
+  g.textAlign = c.kind === "classes" ? "left" : "center";
+  g.fillStyle = c.layer ? glyphColor(c.layer.glyph).edge : quiet;
+  g.fillRect(c.kind === "classes" ? x : middle - 12, 8, 24, 3);
+  g.fillStyle = text; g.font = `600 12px ${ink("font")}`;
+  g.fillText(fit(c.name), middle, 28);
+  g.fillStyle = quiet; g.font = `11px ${ink("font")}`;
+  g.fillText(fit(c.kind === "maps" ? `${c.dim[0]} × ${c.dim[1]}×${c.dim[2]}` : String(c.dim[0])), middle, 44);
+}
+
+function drawClasses(g: CanvasRenderingContext2D, c: Column, at: (row: number) => Place, classes: string[], answer: api.Prediction | null, lit: (row: number) => boolean,
+  col: { text: string; quiet: string; accent: string; line: string; bar: string }): void {
+  const d = c.maps!, squashed = c.stats!.least >= 0 && c.stats!.largest <= 1.0001, most = squashed ? 1 : Math.max(Math.abs(c.stats!.least), Math.abs(c.stats!.largest), 1e-9);
+  const best = answer?.scores[0]?.index;
+  c.channels.forEach((k, row) => {
+    const q = at(row), v = d.data[row], isLast = c.layer!.output, w = q.w - 4;
+    if (q.w < 100) { // not the last column: the number alone
+      g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.quiet; g.font = `11px ${ink("font")}`;
+      g.fillText(num(v, 3), q.x, q.y + q.h / 2 - 1);
+      g.fillStyle = col.line; g.fillRect(q.x, q.y + q.h / 2 + 3, w, 3);
+      g.fillStyle = colorOf(v, { low: -most, high: most }); g.fillRect(q.x, q.y + q.h / 2 + 3, (w * Math.abs(v)) / most, 3);
+      return;
+    }
+    g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.text; g.font = `${k === best ? "600 " : ""}12px ${ink("font")}`;
+    let name = isLast || c.dim[0] === classes.length ? classes[k] ?? String(k) : String(k);
+    while (name.length > 3 && g.measureText(name).width > 92) name = name.slice(0, -2) + "…";
+    g.fillText(name, q.x, q.y + q.h / 2 - 1);
+    g.textAlign = "right"; g.fillStyle = col.quiet; g.font = `11px ${ink("font")}`;
+    g.fillText(squashed ? percent(v) : num(v, 3), q.x + w, q.y + q.h / 2 - 1);
+    g.fillStyle = col.line; g.fillRect(q.x, q.y + q.h / 2 + 3, w, 3);
+    g.fillStyle = squashed ? (k === best ? col.accent : col.bar) : colorOf(v, { low: -most, high: most });
+    g.fillRect(q.x, q.y + q.h / 2 + 3, w * Math.min(1, Math.abs(v) / most), 3);
+  });
+}

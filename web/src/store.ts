@@ -1,0 +1,158 @@
+// store.ts - what the page shows, as signals, and the same in the address, so that every state is a link.
+import { signal, computed, effect, batch } from "@preact/signals";
+import * as api from "./api";
+
+export const pages = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour"] as const;
+export type Page = (typeof pages)[number];
+export type Theme = "auto" | "light" | "dark";
+
+const stored = (key: string): string | null => { try { return localStorage.getItem(key); } catch { return null; } };
+const keep = (key: string, value: string): void => { try { localStorage.setItem(key, value); } catch { /* private window */ } };
+
+export const lang = signal<"en" | "zh">((stored("lang") ?? (navigator.language.startsWith("zh") ? "zh" : "en")) === "zh" ? "zh" : "en");
+export const theme = signal<Theme>((stored("theme") as Theme | null) ?? "auto");
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const systemIsDark = signal(systemDark.matches);
+systemDark.addEventListener("change", () => { systemIsDark.value = systemDark.matches; });
+export const dark = computed(() => (theme.value === "auto" ? systemIsDark.value : theme.value === "dark"));
+export const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** The text in the page's language: both stand side by side where they are used. */
+export const t = (en: string, zh: string): string => (lang.value === "zh" ? zh : en);
+
+export const state = signal<api.State | null>(null);
+export const model = signal<api.Model | null>(null);
+export const prediction = signal<api.Prediction | null>(null);
+export const page = signal<Page>("overview");
+export const m = signal(0);
+export const p = signal(0);
+export const layer = signal(-1); // of the pages layer and arithmetic; -1: the first
+export const at = signal(-1); // element of the layer on the page arithmetic; -1: the strongest
+export const place = signal<string>(""); // an inner value on the page arithmetic, else ""
+export const channel = signal(0);
+export const extra = signal<Record<string, string>>({}); // what a single page keeps in the address
+export const step = signal(-1); // of the tour; -1: none is under way
+export const tourName = signal("first");
+export const trouble = signal("");
+export const busy = signal(0);
+export const off = signal<{ layer: number; channel: number }[]>([]); // channels switched off on the page why
+
+export const pictures = computed(() => {
+  const line = state.value?.models.find((x) => x.id === m.value);
+  return (state.value?.pictures ?? []).filter((x) => x.group === "" || x.group === (line?.builtin ?? ""));
+});
+export const layers = computed(() => model.value?.layers ?? []);
+export const current = computed<api.Layer | undefined>(() => layers.value[layer.value] ?? layers.value[0]);
+
+/** Runs something that talks to the server; what goes wrong is said at the foot of the page. */
+export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+  busy.value++;
+  try {
+    return await work();
+  } catch (e) {
+    if (!(e instanceof DOMException && e.name === "AbortError")) trouble.value = e instanceof Error ? e.message : String(e);
+    return undefined;
+  } finally {
+    busy.value--;
+  }
+}
+
+/* ---- the address ---- */
+
+const numbers = { m, p, layer, at, channel, step };
+let reading = false;
+
+function readAddress(): void {
+  const [name, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const q = new URLSearchParams(query ?? "");
+  reading = true;
+  batch(() => {
+    page.value = (pages as readonly string[]).includes(name) ? (name as Page) : "overview";
+    for (const [key, s] of Object.entries(numbers)) {
+      const v = Number(q.get(key) ?? NaN);
+      if (Number.isInteger(v)) s.value = v;
+      else if (key !== "m" && key !== "p") s.value = key === "channel" ? 0 : -1;
+    }
+    place.value = q.get("place") ?? "";
+    tourName.value = q.get("tour") ?? tourName.value;
+    if (q.get("lang") === "zh" || q.get("lang") === "en") lang.value = q.get("lang") as "en" | "zh";
+    if (q.get("theme") === "dark" || q.get("theme") === "light") theme.value = q.get("theme") as Theme;
+    const rest: Record<string, string> = {};
+    for (const [k, v] of q) if (k.startsWith("x-")) rest[k.slice(2)] = v;
+    extra.value = rest;
+  });
+  reading = false;
+}
+
+function address(): string {
+  const q = new URLSearchParams();
+  for (const [key, s] of Object.entries(numbers)) {
+    const usual = key === "m" || key === "p" ? NaN : key === "channel" ? 0 : -1;
+    if (s.value !== usual) q.set(key, String(s.value));
+  }
+  if (place.value) q.set("place", place.value);
+  if (step.value >= 0) q.set("tour", tourName.value);
+  for (const [k, v] of Object.entries(extra.value)) if (v !== "") q.set(`x-${k}`, v);
+  return `#/${page.value}?${q}`;
+}
+
+let lastPage = "";
+function writeAddress(): void {
+  const next = address();
+  if (reading || next === location.hash) return;
+  if (page.value !== lastPage) history.pushState(null, "", next);
+  else history.replaceState(null, "", next);
+  lastPage = page.value;
+}
+
+/** Changes what is shown, in one go. */
+export function go(to: { page?: Page; layer?: number; at?: number; channel?: number; place?: string; m?: number; p?: number; extra?: Record<string, string> }): void {
+  batch(() => {
+    if (to.page !== undefined) page.value = to.page;
+    if (to.layer !== undefined) layer.value = to.layer;
+    if (to.at !== undefined) at.value = to.at;
+    if (to.channel !== undefined) channel.value = to.channel;
+    place.value = to.place ?? "";
+    if (to.m !== undefined && to.m !== m.value) { m.value = to.m; layer.value = -1; at.value = -1; channel.value = 0; off.value = []; }
+    if (to.p !== undefined) p.value = to.p;
+    if (to.extra !== undefined) extra.value = { ...extra.value, ...to.extra };
+  });
+}
+
+export async function refresh(): Promise<void> {
+  const got = await attempt(api.getState);
+  if (got) state.value = got;
+}
+
+/** Starts: reads the address, the server's state, and follows both. */
+export async function start(): Promise<void> {
+  readAddress();
+  addEventListener("hashchange", readAddress);
+  addEventListener("popstate", readAddress);
+  effect(() => { api.setApiLanguage(lang.value); keep("lang", lang.value); document.documentElement.lang = lang.value === "zh" ? "zh-CN" : "en"; });
+  effect(() => { keep("theme", theme.value); document.documentElement.dataset.theme = dark.value ? "dark" : "light"; });
+  await refresh();
+  if (state.value && !state.value.models.some((x) => x.id === m.value)) m.value = state.value.models[0]?.id ?? 0;
+  let loaded = "", answered = "";
+  effect(() => {
+    const want = `${m.value} ${lang.value}`, number = m.value;
+    if (want === loaded || !state.value?.models.length) return;
+    if (!loaded.startsWith(`${number} `)) model.value = null;
+    loaded = want;
+    void attempt(() => api.getModel(number)).then((got) => { if (got && m.value === number) model.value = got; });
+  });
+  effect(() => {
+    const list = pictures.value;
+    if (list.length && !list.some((x) => x.id === p.value)) p.value = list[0].id;
+  });
+  effect(() => {
+    const want = `${m.value} ${p.value}`, mm = m.value, pp = p.value;
+    if (want === answered || !pictures.value.some((x) => x.id === pp)) return;
+    answered = want;
+    prediction.value = null;
+    void attempt(() => api.getPrediction(mm, pp)).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; });
+  });
+  let first = true;
+  effect(() => { void address(); void page.value; if (!first) writeAddress(); first = false; });
+  lastPage = page.value;
+}

@@ -1,0 +1,77 @@
+// why.tsx - why this answer: methods side by side over the picture, and what changes when part of it is covered or channels are off.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import * as api from "./api";
+import { extra, go, layers, m, model, p, prediction, state, t } from "./store";
+import { Canvas, Command, Legend, Panel, Segmented, useLoad } from "./canvas";
+import { explain, flat, stop, type Ask } from "./explain";
+import { drawMap, extent, picture } from "./paint";
+import { ink, rangeOf } from "./color";
+import { num, percent } from "./format";
+import { commandWithPicture, word } from "./commands";
+import { WhatIf } from "./whatif";
+
+const usual = "gradcam,integrated_gradients,guided_backprop,occlusion";
+
+export function Why() {
+  const e = extra.value, methods = state.value?.methods ?? [], names = new Set(methods.map((x) => x.name));
+  const chosen = (e.methods ?? usual).split(",").map((x) => (names.has(x) ? x : x.replace(/_/g, "-"))).filter((x) => names.has(x));
+  const target = e.target ? Number(e.target) : undefined, a = prediction.value, classes = model.value?.classes ?? [];
+  const view = e.view === "map" ? "map" : "over", maps = layers.value.filter((l) => l.conv && l.dim.length === 4);
+  const toggle = (name: string): void => go({ extra: { methods: (chosen.includes(name) ? chosen.filter((x) => x !== name) : [...chosen, name]).join(",") || "none" } });
+  const [more, setMore] = useState(false);
+  const shownMethods = more ? methods : methods.filter((x) => chosen.includes(x.name) || ["gradient", "smoothgrad", "gradcam", "occlusion", "rise", "lime"].includes(x.name) || /guided.?backprop|integrated.?gradients|lrp.?epsilon/.test(x.name));
+  return (
+    <div class="page why">
+      <div class="toolbar">
+        <label>{t("Explain", "解释")} <select value={e.target ?? ""} onChange={(x) => go({ extra: { target: (x.target as HTMLSelectElement).value } })}>
+          <option value="">{t("the model's answer", "模型的回答")}{a?.scores[0] ? ` (${a.scores[0].name || a.scores[0].index})` : ""}</option>
+          {a?.scores.map((s) => <option key={s.index} value={String(s.index)}>{s.name || s.index} · {percent(s.probability)}</option>)}
+          {classes.length <= 200 && classes.map((c, i) => !a?.scores.some((s) => s.index === i) && <option key={i} value={String(i)}>{c}</option>)}</select></label>
+        {maps.length > 0 && <label>{t("CAM layer", "CAM 所用层")} <select value={e.cam ?? ""} onChange={(x) => go({ extra: { cam: (x.target as HTMLSelectElement).value } })}>
+          <option value="">{t("last convolution", "最后一个卷积层")}</option>{maps.map((l) => <option key={l.index} value={l.name}>{l.name}</option>)}</select></label>}
+        <Segmented value={view} set={(v) => go({ extra: { view: v } })} label={t("Show", "显示")} options={[["over", t("over the picture", "叠加在图片上")], ["map", t("the map alone", "仅显示图")]]} />
+      </div>
+      <div class="chips" role="group" aria-label={t("Methods", "方法")}>
+        {shownMethods.map((x) => <button key={x.name} class={chosen.includes(x.name) ? "chip on" : "chip"} aria-pressed={chosen.includes(x.name)} title={x.sentence} onClick={() => toggle(x.name)}>{x.title}</button>)}
+        <button class="chip more" onClick={() => setMore(!more)}>{more ? t("fewer", "收起") : t(`all ${methods.length} methods`, `全部 ${methods.length} 种方法`)}</button>
+      </div>
+      <div class="cards">{chosen.map((x) => <Card key={x} method={methods.find((k) => k.name === x)!} ask={{ method: x, layer: methods.find((k) => k.name === x)!.layer ? e.cam || undefined : undefined, target }} over={view === "over"} />)}</div>
+      <WhatIf />
+      <Command text={commandWithPicture("explain", "--method", chosen[0] ?? "gradcam", ...(target !== undefined ? ["--target", String(target)] : []), ...(e.cam ? ["--layer", word(e.cam)] : []), "-o", "why.png")} />
+    </div>
+  );
+}
+
+function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
+  const [progress, setProgress] = useState<[number, string] | null>(null), [wrong, setWrong] = useState(""), [turn, setTurn] = useState(0), size = 232;
+  const key = JSON.stringify(q.ask);
+  useEffect(() => { setWrong(""); setProgress([0, ""]); }, [key, m.value, p.value, turn]);
+  const e = useLoad(async () => {
+    try { return await explain(q.ask, (f, what) => setProgress([f, what])); }
+    catch (x) { setWrong(x instanceof DOMException ? t("cancelled", "已取消") : x instanceof Error ? x.message : String(x)); return undefined; }
+    finally { setProgress(null); }
+  }, [key, m.value, p.value, turn]);
+  const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
+  const d = useMemo(() => e && flat(e), [e]), range = useMemo(() => (d ? rangeOf(...extent(d.data)) : { low: 0, high: 1 }), [d]);
+  const ratio = image ? image.naturalHeight / image.naturalWidth : 1, W = ratio > 1 ? size / ratio : size, H = ratio > 1 ? size : size * ratio;
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
+    if (!d) { g.fillStyle = ink("panel"); g.fillRect(0, 0, W, H); return; }
+    if (q.over && image) {
+      g.filter = "grayscale(1)"; g.imageSmoothingEnabled = true; g.drawImage(image, 0, 0, W, H); g.filter = "none";
+      g.globalAlpha = 0.62; drawMap(g, d.data, 0, d.w, d.h, range, 0, 0, W, H, e!.kind !== "grid"); g.globalAlpha = 1;
+    } else drawMap(g, d.data, 0, d.w, d.h, range, 0, 0, W, H, false);
+  }, [d, range, q.over, image, W, H]);
+  const top = e?.votes.slice(0, 4) ?? [];
+  return (
+    <Panel class={progress ? "card stale" : "card"} title={q.method.title} side={e && !progress ? `${(e.seconds * 1000).toFixed(e.seconds < 0.01 ? 1 : 0)} ms` : ""}>
+      <Canvas w={W} h={H} draw={draw} label={e?.caption ?? q.method.title} class="map" />
+      {progress && <div class="progress"><i style={{ width: `${Math.max(2, progress[0] * 100)}%` }} /><span>{progress[1]}</span><button onClick={() => stop(q.ask)}>{t("Stop", "停止")}</button></div>}
+      {wrong && <p class="wrong">{wrong} <button onClick={() => setTurn(turn + 1)}>{t("Again", "重试")}</button></p>}
+      {e && !wrong && <><div class="mapfoot"><Legend range={range} what={t("attribution", "归因值")} w={120} /><span class="quiet small">{d!.w}×{d!.h}</span></div>
+        <p class="caption">{e.target} · {t(e.probability ? "probability" : "logit", e.probability ? "概率" : "logit")} {num(e.value)}{e.layer && ` · ${e.layer}`}</p>
+        {top.length > 0 && <p class="caption">{t("channels that vote", "投票的通道")}: {top.map(([c, v]) => <button key={c} class="vote" title={num(v)} onClick={() => { const l = layers.value.find((k) => k.name === e.layer); if (l) go({ page: "layer", layer: l.index, channel: c }); }}>{v >= 0 ? "+" : "−"}{c}</button>)}</p>}
+        <p class="caption quiet">{q.method.caveat || q.method.sentence}</p></>}
+    </Panel>
+  );
+}
+
