@@ -219,6 +219,9 @@ typedef struct cvs_attribution_data {
     const char *title;         /* the method's, in the figure's language */
     const cvs_tensor *picture; /* uint8 [H,W,3] that the network saw, or NULL */
     const cvs_tensor *maps;    /* float32 [1,K,h,w] of the layer, for the votes, or NULL */
+    const char *const
+        *class_names; /* [n_class_names], for the most probable classes under occlusion; else their numbers */
+    int n_class_names;
 } cvs_attribution_data;
 /* The picture, the map over it, the map itself with a legend, the strongest votes, the caption. */
 cvs_status cvs_draw_attribution(const cvs_attribution_data *data, const cvs_figure_options *options,

@@ -99,6 +99,8 @@ typedef struct cvs_explanation {
     /* Methods whose parts should add up: their sum is completeness_of + completeness_error. */
     bool has_completeness;
     double completeness_error, completeness_of;
+    /* Why the map is blank, has nothing positive in it or is not finite, in options.lang; empty where there is nothing to say. */
+    char note[300];
     char caption
         [900]; /* method, target, layer, settings, seed, version, and the method's caveat, in options.lang */
 } cvs_explanation;
@@ -107,6 +109,11 @@ typedef struct cvs_explanation {
 cvs_status cvs_explain(cvs_run *run, const cvs_explain_options *options, cvs_explanation *out,
                        cvs_error *err);
 void cvs_explanation_free(cvs_explanation *e);
+/* Accuracy under occlusion: the map holds, for each position of the patch, the share of the set's pictures whose class is still found
+ * (labels by name where the model knows all, else by number); target_value: that share without a patch. run makes the runs; of the
+ * options patch, stride, fill, lang and progress count. */
+cvs_status cvs_occlusion_accuracy(cvs_run *run, const cvs_data *data, const cvs_explain_options *options,
+                                  cvs_explanation *out, cvs_error *err);
 /* The map as the model's own file would hold it (pixel maps: the input's layout), owned. */
 cvs_status cvs_explanation_file(const cvs_explanation *e, const char *layout, cvs_tensor *out,
                                 cvs_error *err);

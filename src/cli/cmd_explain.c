@@ -20,35 +20,72 @@ static const cli_option options[] = {
      "解释 logit 还是概率（logit）"},
     {"--layer", "L", "for methods that look at a layer: name, number, last-conv (last-conv)",
      "针对某一层的方法：名称、编号或 last-conv（last-conv）"},
-    {"--signed", NULL, "keep negative parts of class activation maps", "保留类激活热图的负值部分"},
+    {"--signed", NULL,
+     "class activation maps keep their negative parts; fullgrad: parts that add up to the target",
+     "类激活热图保留负值部分；fullgrad：各部分之和等于目标"},
     {"--sample", "N", "which sample of a .npy with several (0)", ".npy 含多个样本时选择哪一个（0）"},
-    {"--baseline", "B", "integrated gradients and DeepLIFT start from: black, mean, white, FILE.npy (black)",
-     "积分梯度与 DeepLIFT 的起点：black、mean、white 或 文件.npy（black）"},
-    {"--rule", "R", "their quadrature: gauss, midpoint, left, right, trapezoid (gauss)",
-     "其求积法则：gauss、midpoint、left、right、trapezoid（gauss）"},
-    {"--steps", "N", "its steps (doubled until the completeness error is below 1 %)",
-     "其步数（默认加倍直至完备性误差低于 1 %）"},
-    {"--samples", "N", "noisy copies, draws or masks of the picture (25; rise 4000; lime, kernelshap 1000)",
-     "加噪副本、抽样或遮罩的数量（25；rise 为 4000；lime、kernelshap 为 1000）"},
-    {"--noise", "S", "their noise as a share of the picture's range (0.15)",
-     "噪声占图片取值范围的比例（0.15）"},
+    {"--baseline", "B",
+     "the picture to start from (integrated-gradients, guided-ig, gradientshap, xrai, deeplift, layer "
+     "methods) or "
+     "to show instead of pieces (lime, kernelshap): black, mean, blur, white, noise, FILE.npy (black)",
+     "起点图片（integrated-gradients、guided-ig、gradientshap、xrai、deeplift "
+     "与层方法），或代替区块的图片（lime、"
+     "kernelshap）：black、mean、blur、white、noise、文件.npy（black）"},
+    {"--rule", "R",
+     "quadrature: gauss, midpoint, left, right, trapezoid (gauss; guided-ig and blur-ig: trapezoid, or left "
+     "as "
+     "PAIR saliency has it; conductance: gauss or trapezoid)",
+     "求积法则：gauss、midpoint、left、right、trapezoid（gauss；guided-ig 与 blur-ig 为 trapezoid，left 即 "
+     "PAIR saliency "
+     "的算法；conductance 为 gauss 或 trapezoid）"},
+    {"--steps", "N",
+     "of the quadrature (integrated-gradients, guided-ig, blur-ig: doubled until the completeness error is "
+     "below "
+     "1 %; layer methods 50; xrai 100)",
+     "求积步数（integrated-gradients、guided-ig、blur-ig：加倍直至完备性误差低于 1 %；层方法 50；xrai 100）"},
+    {"--samples", "N",
+     "noisy copies, draws or masks (smoothgrad, vargrad 25; gradientshap 50; rise 4000; lime, kernelshap "
+     "1000)",
+     "加噪副本、抽样或遮罩的数量（smoothgrad、vargrad 25；gradientshap 50；rise 4000；lime、kernelshap "
+     "1000）"},
+    {"--noise", "S",
+     "smoothgrad, vargrad (0.15), gradientshap (0): standard deviation as a share of the picture's range",
+     "smoothgrad、vargrad（0.15）与 gradientshap（0）的噪声：标准差占图片取值范围的比例"},
     {"--seed", "N", "of all that is random (0)", "随机数的种子（0）"},
     {"--patch", "P", "occlusion: side of the patch in input pixels (1/7 of the picture)",
      "遮挡：补丁边长，以输入像素计（图片的 1/7）"},
     {"--stride", "S", "occlusion: pixels between positions (half the patch)",
      "遮挡：位置间隔像素数（补丁的一半）"},
-    {"--fill", "V", "occlusion: the patch's value in the network's input (the picture's mean colour)",
-     "遮挡：补丁在网络输入中的值（图片的平均颜色）"},
-    {"--epsilon", "E", "LRP: what keeps denominators from zero (1e-6)", "LRP：使分母不为零的量（1e-6）"},
-    {"--gamma", "G", "LRP gamma, composite: extra weight of positive parts (0.25)",
-     "LRP gamma 与组合规则：正贡献的额外权重（0.25）"},
-    {"--alpha", "A", "LRP alpha-beta: weight of positive parts, beta = alpha - 1 (2)",
-     "LRP alpha-beta：正贡献的权重，beta = alpha - 1（2）"},
+    {"--fill", "V",
+     "a value of the network's input: of the patch (the picture's mean colour), or instead of pieces (lime: "
+     "their "
+     "own mean colour; kernelshap: black)",
+     "网络输入中的一个值：用于补丁（默认为图片的平均颜色），或代替区块（lime：区块自身的平均颜色；kernelshap"
+     "：黑色）"},
+    {"--data", "SET",
+     "occlusion, in place of an image: accuracy with the patch at each place, over a folder of class folders "
+     "or "
+     "mnist:DIR, folder:DIR, generated:NAME",
+     "遮挡，用数据集代替图片：补丁位于各处时的准确率；可为按类别分子文件夹的文件夹，或 "
+     "mnist:DIR、folder:DIR、generated:NAME"},
+    {"--limit", "N", "--data: at most so many pictures", "--data：最多使用的图片数"},
+    {"--epsilon", "E",
+     "lrp-*, excitation-backprop, deep-taylor: what keeps denominators from zero (1e-6; 0 is allowed)",
+     "lrp-*、excitation-backprop、deep-taylor：使分母不为零的量（1e-6；可为 0）"},
+    {"--gamma", "G", "lrp-gamma, lrp-composite: extra weight of positive parts (0.25; 0 is allowed)",
+     "lrp-gamma 与 lrp-composite：正贡献的额外权重（0.25；可为 0）"},
+    {"--alpha", "A", "lrp-alphabeta: weight of positive parts, 1 or more; beta = alpha - 1 (2)",
+     "lrp-alphabeta：正贡献的权重，不小于 1；beta = alpha - 1（2）"},
     {"--compat", "LIBRARY",
      "another library's arithmetic: captum, pytorch-grad-cam, tf-keras-vis, dlwp (the book)",
      "采用另一个库的算法：captum、pytorch-grad-cam、tf-keras-vis、dlwp（《Python 深度学习》）"},
     {"--raw", "FILE.npy", "the map itself: not scaled, its own resolution",
      "热图原始数值：不缩放，保持其自身分辨率"},
+    {"--raw-classes", "FILE.npy", "occlusion: every class at every position, [classes, rows, columns]",
+     "遮挡：每个位置上每个类别的值，[类别, 行, 列]"},
+    {"--raw-activation", "FILE.npy",
+     "occlusion: the strongest feature map's sum at every position, of --layer or the last convolution",
+     "遮挡：每个位置上最强特征图之和（--layer 所指的层，默认最后一个卷积）"},
     {"--check", NULL, "put the map to the test: shuffled weights, pixels taken away, noise, sums, the object",
      "检验热图：打乱权重、移除像素、噪声、求和、物体位置"},
     {"--check-figure", "FILE", "the same as curves", "把检验结果画成曲线图"},
@@ -88,6 +125,27 @@ static cvs_status write_votes(cli *c, const cvs_explanation *e, const char *path
     return s;
 }
 
+/* A tensor [1,...] without its batch dimension (and, one map, without its channel). */
+static cvs_status write_raw(cli *c, const char *option, const cvs_tensor *t) {
+    const char *path = cli_value(c, option);
+    if (!path) {
+        return CVS_OK;
+    }
+    if (!t->data) {
+        cli_usage(c,
+                  CLI_T(c, "%s: this method has no such numbers for this model, occlusion has them",
+                        "%s：该方法对此模型没有这些数值，occlusion 才有"),
+                  option);
+        return CVS_E_ARGUMENT;
+    }
+    cvs_tensor view = *t;
+    int drop = t->dim[1] == 1 ? 2 : 1;
+    view.owned = false;
+    view.rank -= drop;
+    memmove(view.dim, view.dim + drop, sizeof *view.dim * (size_t)view.rank);
+    return cvs_npy_write(path, &view, &c->err);
+}
+
 static cvs_status write_results(cli *c, const cvs_model *model, cvs_run *run, const cvs_tensor *shown,
                                 const cvs_explanation *e) {
     const char *raw = cli_value(c, "--raw"), *votes = cli_value(c, "--votes"), *picture = cli_value(c, "-o");
@@ -100,6 +158,12 @@ static cvs_status write_results(cli *c, const cvs_model *model, cvs_run *run, co
         }
         cvs_tensor_free(&t);
     }
+    if (s == CVS_OK) {
+        s = write_raw(c, "--raw-classes", &e->classes);
+    }
+    if (s == CVS_OK) {
+        s = write_raw(c, "--raw-activation", &e->activation);
+    }
     if (s == CVS_OK && votes) {
         s = write_votes(c, e, votes);
     }
@@ -108,6 +172,9 @@ static cvs_status write_results(cli *c, const cvs_model *model, cvs_run *run, co
     }
     if (s == CVS_OK) {
         cli_say(c, "%s", e->caption);
+    }
+    if (s == CVS_OK && e->note[0]) {
+        cli_say(c, "%s", e->note);
     }
     return s;
 }
@@ -144,6 +211,10 @@ static bool check_settings(cli *c, cvs_explain_options *o) {
               number(c, "--epsilon", &o->has_epsilon, &o->epsilon) &&
               number(c, "--gamma", &o->has_gamma, &o->gamma) && number(c, "--alpha", &given, &o->alpha);
     o->seed = (uint64_t)seed;
+    if (ok && given && o->alpha < 1.0) {
+        cli_usage(c, CLI_T(c, "--alpha is %g, 1 or more is possible", "--alpha 为 %g，应不小于 1"), o->alpha);
+        return false;
+    }
     return ok;
 }
 
@@ -164,8 +235,8 @@ static bool check(cli *c, cvs_explain_options *o) {
 }
 
 static cvs_status check_places(cli *c) {
-    static const char *const names[] = {"--raw", "--votes"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"--raw", "--votes", "--raw-classes", "--raw-activation"};
+    for (int i = 0; i < 4; i++) {
         const char *path = cli_value(c, names[i]);
         cvs_status s = path ? cvs_output_check(path, &c->err) : CVS_OK;
         if (s != CVS_OK) {
@@ -179,6 +250,34 @@ static cvs_status check_places(cli *c) {
         }
     }
     return cli_value(c, "-o") ? cvs_figure_check_path(cli_value(c, "-o"), &c->err) : CVS_OK;
+}
+
+/* explain --data: occlusion over a set. */
+static cvs_status over_data(cli *c, cvs_run *run, cvs_explain_options *o, cvs_explanation *e) {
+    const char *text = cli_value(c, "--data");
+    char spec[1024];
+    cvs_data *data = NULL;
+    cvs_data_options which = {.split = CVS_TEST};
+    if (strcmp(o->method, "occlusion") != 0) {
+        cli_usage(c,
+                  CLI_T(c, "--data goes with --method occlusion, not with %s",
+                        "--data 只能与 --method occlusion 一起使用，不能用于 %s"),
+                  o->method);
+        return CVS_E_ARGUMENT;
+    }
+    if (!cli_int(c, "--limit", 1, INT64_MAX, 0, &which.limit)) {
+        return CVS_E_ARGUMENT;
+    }
+    snprintf(spec, sizeof spec, "%s%s", strchr(text, ':') ? "" : "folder:", text);
+    o->progress = cli_progress;
+    o->progress_context = c;
+    cvs_status s = cvs_data_open(spec, &which, &data, &c->err);
+    if (s == CVS_OK) {
+        s = cvs_occlusion_accuracy(run, data, o, e, &c->err);
+        cli_progress(c, "", 1.0);
+    }
+    cvs_data_free(data);
+    return s;
 }
 
 static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explain_options *o) {
@@ -205,16 +304,18 @@ static cvs_status explain(cli *c, const cvs_run_options *run_options, cvs_explai
     if (s == CVS_OK) {
         s = cvs_run_new(model, run_options, &run, &c->err);
     }
-    if (s == CVS_OK) {
+    if (s == CVS_OK && cli_value(c, "--data")) {
+        s = over_data(c, run, o, &e);
+    } else if (s == CVS_OK) {
         s = cli_run_picture(c, model, run, c->args[1], &shown, &mask);
-    }
-    if (s == CVS_OK) {
-        s = cvs_explain(run, o, &e, &c->err);
+        if (s == CVS_OK) {
+            s = cvs_explain(run, o, &e, &c->err);
+        }
     }
     if (s == CVS_OK) {
         s = write_results(c, model, run, shown.data ? &shown : NULL, &e);
     }
-    if (s == CVS_OK && cli_flag(c, "--check")) {
+    if (s == CVS_OK && cli_flag(c, "--check") && !cli_value(c, "--data")) {
         s = cli_check(c, model, run, o, &e, &mask);
     }
     cvs_tensor_free(&mask);
@@ -230,7 +331,7 @@ static int run(cli *c) {
     if (method && strcmp(method, "list") == 0) {
         return list_methods(c);
     }
-    if (!method || c->n_args != 2) {
+    if (!method || c->n_args != (cli_value(c, "--data") ? 1 : 2)) {
         return cli_usage(
             c, CLI_T(c, "convscope explain needs MODEL, IMAGE and --method NAME (--method list shows them)",
                      "convscope explain 需要 MODEL、IMAGE 与 --method NAME（--method list 可列出）"));

@@ -124,6 +124,10 @@ cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, co
     cvs_attribution_data data = {.why = e, .picture = shown, .title = e->method};
     cvs_tensor maps = {0};
     int layer;
+    cvs_model_info info;
+    cvs_model_describe(model, &info);
+    data.class_names = info.classes;
+    data.n_class_names = info.n_classes;
     const char *theme = cli_value(c, "--theme");
     figure.options.lang = c->lang;
     figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;

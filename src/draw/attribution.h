@@ -22,4 +22,7 @@ typedef struct cvi_attribution_parts {
 cvs_status cvi_draw_attribution_parts(const cvs_attribution_data *data, const cvi_attribution_parts *parts,
                                       const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
 
+/* An occlusion's three maps (fig_occlusion.c) below what the page holds; nothing where there are none. */
+cvs_status cvi_draw_occlusion(cvi_page *page, const cvs_attribution_data *data, cvs_error *err);
+
 #endif

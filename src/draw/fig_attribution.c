@@ -298,13 +298,19 @@ cvs_status cvi_draw_attribution_parts(const cvs_attribution_data *data, const cv
         cvi_page_abort(&page);
         return s;
     }
-    if (parts->maps && a.limit == 0.0) {
-        cvi_page_note(
-            &page,
-            cvi_page_tr(&page, "The map is zero everywhere: nothing in this layer spoke for the target."));
+    if (parts->maps && e->note[0]) {
+        cvi_page_note(&page, e->note);
     }
     if (parts->maps) {
         draw_row(&a);
+    }
+    if (parts->maps && e->kind == CVS_MAP_GRID) {
+        s = cvi_draw_occlusion(&page, data, err);
+    }
+    if (s != CVS_OK) {
+        cvi_free(a.map);
+        cvi_page_abort(&page);
+        return s;
     }
     if (parts->votes) {
         draw_votes(&a);

@@ -123,11 +123,42 @@ static const char *signs(const cvi_question *q, const cvs_explanation *out) {
     return q->sign == CVI_SIGN_NEVER ? "never negative" : kept ? "signed" : "negative parts removed";
 }
 
+/* What the numbers of the map are and how they become a picture: "map of 13 x 13 values, raw, signed; drawn enlarged bilinearly". */
+static void map_words(const cvi_question *q, const cvs_explanation *out, char *buf, size_t size) {
+    cvs_lang lang = q->options->lang;
+    const cvs_tensor *t = &out->map;
+    char shape[120];
+    size_t at = 0;
+    shape[0] = 0;
+    for (int i = t->rank > 2 && t->dim[0] == 1 ? 1 : 0; i < t->rank; i++) {
+        bool flat = out->kind != CVS_MAP_PIXELS && i + 2 < t->rank; /* one map: rows and columns */
+        if (!flat && at < sizeof shape) {
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%lld", at ? " x " : "",
+                                   (long long)t->dim[i]);
+        }
+    }
+    if (out->kind == CVS_MAP_GRID) {
+        snprintf(buf, size,
+                 cvi_tr(lang, "map of %s values, raw; drawn as what the target loses, enlarged "
+                              "bilinearly"),
+                 shape);
+    } else if (out->kind == CVS_MAP_LAYER) {
+        snprintf(buf, size,
+                 cvi_tr(lang, "map of %s values, raw, %s; drawn enlarged bilinearly, half-pixel centres"),
+                 shape, cvi_tr(lang, signs(q, out)));
+    } else {
+        snprintf(buf, size, cvi_tr(lang, "map of %s values, raw, %s; drawn with its channels added up"),
+                 shape, cvi_tr(lang, signs(q, out)));
+    }
+}
+
 static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explanation *out) {
     cvs_lang lang = q->options->lang;
     bool zh = lang == CVS_ZH;
     char target[200], layer[200] = "", kind[80], settings[sizeof q->settings + 180] = "";
+    char map[240];
     cvi_question_target_words(q, out, target, sizeof target);
+    map_words(q, out, map, sizeof map);
     if (m->needs_layer) {
         snprintf(layer, sizeof layer, cvi_tr(lang, "; layer %s"), out->layer);
     }
@@ -155,10 +186,9 @@ static void write_caption(const cvi_question *q, const cvi_method *m, cvs_explan
              cvi_tr(lang, out->probability  ? "probability"
                           : q->box.of_layer ? "value"
                                             : "logit"));
-    snprintf(out->caption, sizeof out->caption,
-             cvi_tr(lang, "%s of %s, %s %.4g%s%s. Not scaled, %s; Convscope %s. %s"),
-             zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer, settings,
-             cvi_tr(lang, signs(q, out)), CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
+    snprintf(out->caption, sizeof out->caption, cvi_tr(lang, "%s of %s, %s %.4g%s%s; %s; Convscope %s. %s"),
+             zh ? m->title_zh : m->title_en, target, kind, out->target_value, layer, settings, map,
+             CVS_VERSION, zh ? m->caveat_zh : m->caveat_en);
 }
 
 /* Marks what the target is made of, itself included: before [n_values]. */
@@ -228,6 +258,7 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     q->sign = m->sign;
     out->channels_last = g->values[q->input_value].file_layout == CVI_FILE_LAST;
     CVI_TRY(m->run(q, out));
+    cvi_remark(q, out);
     write_caption(q, m, out);
     return CVS_OK;
 }

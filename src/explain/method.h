@@ -95,6 +95,8 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
  * sample, written into *seed (made where it has no data; other samples' parts are left). */
 cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
                               cvs_tensor *seed);
+/* remark.c: fills out->note. */
+void cvi_remark(cvi_question *q, cvs_explanation *out);
 /* scalar.c: which number is explained; fills target_value, target_index, box, seed and out's target_*. */
 cvs_status cvi_question_ask_target(cvi_question *q, cvs_explanation *out);
 /* "class tabby (281)", "channel 3 of conv4 at row 5, column 6", ... in options.lang. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * test_explain_targets.c - what else can be explained than a class: neurons, regions, mixes; switching filters off; the three maps of
- * occlusion.
+ * occlusion and accuracy under it; why a map is blank.
  */
 #include "explain_asked.h"
 
@@ -250,11 +250,137 @@ static void three_maps_of_occlusion(void **state) {
     end(&a);
 }
 
+/* The share of pictures still right: every cell between 0 and 1, and one cell recounted by hand. */
+static void accuracy_under_occlusion(void **state) {
+    (void)state;
+    char path[700];
+    const char *root = getenv("CVS_SOURCE_ROOT");
+    cvs_model *model;
+    cvs_run *run;
+    cvs_data *data;
+    cvs_explanation e;
+    struct {
+        cvs_error err;
+    } n = {0};
+    snprintf(path, sizeof path, "%s/models/digits.onnx", root ? root : "..");
+    NET_OK(&n, cvs_model_open(path, NULL, &model, &n.err));
+    NET_OK(&n, cvs_run_new(model, &(cvs_run_options){.threads = 1}, &run, &n.err));
+    NET_OK(&n, cvs_data_open("generated:digits", &(cvs_data_options){.split = CVS_TEST, .limit = 12}, &data,
+                             &n.err));
+    cvs_explain_options o = {.patch = 12, .stride = 8, .has_fill = true};
+    NET_OK(&n, cvs_occlusion_accuracy(run, data, &o, &e, &n.err));
+    assert_int_equal(cvs_tensor_count(&e.map), 9);
+    assert_true(e.target_value > 0.8 && e.target_value <= 1.0 && e.kind == CVS_MAP_GRID);
+    assert_non_null(strstr(e.caption, "12 pictures"));
+    double lowest = 1;
+    for (int i = 0; i < 9; i++) {
+        double hits = cvi_get(&e.map, i) * 12;
+        assert_true(fabs(hits - floor(hits + 0.5)) < 1e-4 && hits >= 0 && hits < 12.01);
+        lowest = fmin(lowest, hits / 12);
+    }
+    assert_true(lowest < e.target_value); /* the middle of a digit counts */
+    int right = 0;
+    for (int k = 0; k < 12; k++) {
+        cvs_tensor image, seen = {0}, x;
+        cvs_score top;
+        cvs_logit_kind kind;
+        int label = -1, found;
+        NET_OK(&n, cvs_data_get(data, k, &image, &label, NULL, &n.err));
+        cvs_tensor rgb;
+        NET_OK(&n, cvs_tensor_new(&rgb, CVS_U8, 3, (int64_t[]){28, 28, 3}, &n.err));
+        for (int i = 0; i < 3 * 28 * 28; i++) {
+            ((uint8_t *)rgb.data)[i] = ((uint8_t *)image.data)[i / 3];
+        }
+        NET_OK(&n, cvs_run_image(run, &rgb, &seen, &n.err));
+        NET_OK(&n, cvs_run_input(run, 0, &x, &n.err));
+        cvs_tensor copy;
+        NET_OK(&n, cvs_tensor_convert(&x, CVS_F32, &copy, &n.err));
+        for (int i = 0; i < 144; i++) {
+            ((float *)copy.data)[(8 + i / 12) * 28 + 8 + i % 12] = 0;
+        }
+        NET_OK(&n, cvs_run_tensors(run, &copy, 1, &n.err));
+        NET_OK(&n, cvs_run_top(run, 0, 1, &top, &found, &kind, &n.err));
+        right += top.index == label;
+        cvs_tensor_free(&image);
+        cvs_tensor_free(&rgb);
+        cvs_tensor_free(&seen);
+        cvs_tensor_free(&copy);
+    }
+    assert_true(fabs(cvi_get(&e.map, 4) * 12 - right) < 1e-4);
+    cvs_explanation_free(&e);
+    cvs_data_free(data);
+    cvs_run_free(run);
+    cvs_model_free(model);
+}
+
+static void noted(asked *a, cvs_explain_options o, const char *says) {
+    cvs_explanation e;
+    NET_OK(&a->n, cvs_explain(a->run, &o, &e, &a->n.err));
+    if (says ? !strstr(e.note, says) : e.note[0] != 0) {
+        fail_msg("%s: \"%s\" does not say \"%s\"", o.method, e.note, says ? says : "");
+    }
+    cvs_explanation_free(&e);
+    o.lang = CVS_ZH;
+    NET_OK(&a->n, cvs_explain(a->run, &o, &e, &a->n.err));
+    assert_true(!says || !strstr(e.note, says));
+    cvs_explanation_free(&e);
+}
+
+static void blank_maps_say_why(void **state) {
+    (void)state;
+    asked a;
+    begin_gap(&a, true);
+    noted(&a, (cvs_explain_options){.method = "gradcam", .target = {.index = -1}}, NULL);
+    noted(&a, (cvs_explain_options){.method = "gradient"}, NULL);
+    const cvs_tensor *bias = a.n.g->values[cvi_graph_find(a.n.g, "conv1_b")].constant,
+                     *head = a.n.g->values[cvi_graph_find(a.n.g, "logits_w")].constant;
+    /* a head of negative weights on positive maps: all speaks against */
+    for (int i = 0; i < MAPS; i++) {
+        ((float *)head->data)[MAPS + i] = 0;
+    }
+    noted(&a, (cvs_explain_options){.method = "gradient", .target = {.index = 1}}, "its gradient is zero");
+    noted(&a, (cvs_explain_options){.method = "occlusion", .target = {.index = 1}}, "wherever the patch is");
+    noted(&a, (cvs_explain_options){.method = "integrated-gradients", .target = {.index = 1}},
+          "another --baseline");
+    for (int i = 0; i < 4; i++) {
+        ((float *)bias->data)[i] = 1e3f; /* relu1 is large and positive */
+    }
+    cvs_run_free(a.run);
+    NET_OK(&a.n, cvs_run_new(a.n.model, &(cvs_run_options){.threads = 1}, &a.run, &a.n.err));
+    NET_OK(&a.n, cvs_run_tensors(a.run, &a.x, 1, &a.n.err));
+    cvs_target against = {.kind = CVS_TARGET_MIX, .n_parts = 1, .part = {0}};
+    for (int sign = -1; sign <= 1; sign += 2) {
+        cvs_explanation e;
+        against.weight[0] = sign;
+        cvs_explain_options o = {.method = "gradcam", .layer = "relu1", .target = against};
+        NET_OK(&a.n, cvs_explain(a.run, &o, &e, &a.n.err));
+        bool blank = largest(&e.map) == 0;
+        cvs_explanation_free(&e);
+        if (blank) {
+            noted(&a, o, "--signed shows");
+            o.signed_map = true;
+            noted(&a, o, "all of it speaks against");
+        } else {
+            noted(&a, o, NULL);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        ((float *)bias->data)[i] = -1e3f; /* relu1 is dead */
+    }
+    cvs_run_free(a.run);
+    NET_OK(&a.n, cvs_run_new(a.n.model, &(cvs_run_options){.threads = 1}, &a.run, &a.n.err));
+    NET_OK(&a.n, cvs_run_tensors(a.run, &a.x, 1, &a.n.err));
+    noted(&a, (cvs_explain_options){.method = "gradcam", .layer = "relu1"},
+          "every feature map of the layer is zero");
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_neuron_is_a_number_of_a_layer), cmocka_unit_test(sums_of_targets),
         cmocka_unit_test(every_method_has_every_target),   cmocka_unit_test(wrong_targets_are_sentences),
         cmocka_unit_test(a_filter_switched_off),           cmocka_unit_test(three_maps_of_occlusion),
+        cmocka_unit_test(accuracy_under_occlusion),        cmocka_unit_test(blank_maps_say_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
