@@ -10,6 +10,7 @@
 #include "check.h"
 #include "explain.h"
 #include "features.h"
+#include "connections.h"
 #include "graph.h"
 #include "model.h"
 #include "run.h"

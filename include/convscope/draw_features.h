@@ -5,6 +5,7 @@
 #define CONVSCOPE_DRAW_FEATURES_H
 
 #include "draw.h"
+#include "connections.h"
 #include "features.h"
 
 #ifdef __cplusplus
@@ -35,6 +36,20 @@ cvs_status cvs_draw_features(const cvs_feature *features, int n, const char *con
 /* A photograph (uint8 [H,W,3]) and what became of it, with a caption. */
 cvs_status cvs_draw_dream(const cvs_tensor *picture, const cvs_tensor *dream, const char *layers,
                           const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
+typedef struct cvs_connections_data {
+    const cvs_connections *connections;
+    const cvs_tensor *from_maps,
+        *to_maps; /* the layers' values, float32 [N,C,h,w] (the first sample is drawn), or NULL */
+    int links;    /* drawn one by one, strongest first; 0 = 30 */
+} cvs_connections_data;
+/* The strongest links between channels (with their maps), by contribution where there is one, else by weights; then all of them as
+ * matrices. */
+cvs_status cvs_draw_connections(const cvs_connections_data *data, const cvs_figure_options *options,
+                                cvs_figure **out, cvs_error *err);
+/* A row per layer, a column each for activations, gradient, deconvnet and guided signal, with the share of zeros. */
+cvs_status cvs_draw_signals(const cvs_signals *signals, cvs_channel_order order, const cvs_tensor *picture,
+                            const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
 
 #ifdef __cplusplus
 }

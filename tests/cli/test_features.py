@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# convscope deconv and features from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
+# convscope deconv, features, connections and backward from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
 # format, language and theme; one sentence on every mistake.
 import array, ast, csv, json, os, shutil, struct, subprocess, tempfile, unittest
 
@@ -189,6 +189,60 @@ class Features(Case):
         self.refused(9, "there is no unit", "features", THINGS, "--channel", "1", "--neuron", "99,1", "--raw", out)
         self.refused(6, "the direction is", "features", THINGS, "--direction", os.path.join(ROOT, "tests", "data", "features",
                      "things_relu_3_channel_3.npy"), "--raw", out)
+        self.assertFalse(os.path.exists(out))
+
+
+class Connections(Case):
+    def matrices(self, *args):
+        return json.loads(self.ok("connections", *args, "--json").stdout)
+
+    def test_contributions_add_up(self):
+        # conv_3 has no bias: what its channels get is all that they are
+        picture = os.path.join(MODELS, "things_car.png")
+        m = self.matrices(THINGS, picture, "--to", "conv_3")
+        self.assertEqual((m["from"], m["to"], m["channels"]), ("pool_2", "conv_3", [48, 32]))
+        (_, channels, h, w), v = self.layer(THINGS, picture, "conv_3")
+        for k in range(channels):
+            total = sum(v[k * h * w:(k + 1) * h * w])
+            size = sum(map(abs, m["contribution"][k])) + 1e-6
+            self.assertAlmostEqual(m["total"][k], total, delta=1e-4 * size)
+            self.assertAlmostEqual(sum(m["contribution"][k]), total, delta=1e-4 * size)
+
+    def test_channels_that_are_silent_give_nothing(self):
+        picture = os.path.join(MODELS, "things_car.png")
+        m = self.matrices(THINGS, picture, "--from", "relu_4", "--to", "logits")
+        self.assertNotIn("norm", m)
+        (_, channels, h, w), v = self.layer(THINGS, picture, "relu_4")
+        for c in range(channels):
+            if max(v[c * h * w:(c + 1) * h * w]) == 0:
+                self.assertEqual({row[c] for row in m["contribution"]}, {0})
+
+    def test_weights_alone(self):
+        m = self.matrices(THINGS, "--to", "conv_3")
+        self.assertNotIn("contribution", m)
+        self.ok("connections", THINGS, os.path.join(MODELS, "things_car.png"), "--to", "conv_3", "--csv", self.path("c.csv"))
+        rows = list(csv.reader(self.text("c.csv").splitlines()))[1:]
+        self.assertEqual(len(rows), 48 * 32)
+        for to, source, norm, part, share in rows:
+            self.assertAlmostEqual(m["norm"][int(to)][int(source)], float(norm), delta=1e-6)
+            self.assertTrue(0 <= float(share) <= 1)
+        self.assertAlmostEqual(sum(float(r[4]) for r in rows if r[0] == "0"), 1, delta=1e-6)
+
+    def test_figures(self):
+        picture = os.path.join(MODELS, "things_fish.png")
+        self.looks("connections", THINGS, "--to", "conv_4")
+        self.looks("connections", THINGS, picture, "--to", "conv_4")
+        self.looks("connections", THINGS, picture, "--from", "gap", "--to", "logits")
+        self.looks("backward", THINGS, picture, "--layer", "logits", "--channel", "3")
+        self.looks("backward", DIGITS, os.path.join(MODELS, "digits_2.png"), "--layer", "last-conv", "--layers", "3")
+
+    def test_mistakes(self):
+        out = self.path("x.csv")
+        self.refused(2, "needs -o FILE", "connections", THINGS)
+        self.refused(2, "does not lead to", "connections", THINGS, "--from", "conv_4", "--to", "conv_2", "--csv", out)
+        self.refused(2, "more than one layer of kernels", "connections", THINGS, "--from", "conv_1", "--to", "conv_4", "--csv", out)
+        self.refused(9, "there is no channel", "backward", THINGS, os.path.join(MODELS, "things_car.png"), "--layer", "conv_2",
+                     "--channel", "777", "-o", self.path("x.png"))
         self.assertFalse(os.path.exists(out))
 
 

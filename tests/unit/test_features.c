@@ -279,6 +279,78 @@ static void the_same_seed_gives_the_same_bytes(void **state) {
     cvs_model_free(m);
 }
 
+static void norms_are_those_of_the_kernels(void **state) {
+    (void)state;
+    cvs_model *m = open_model("things.onnx");
+    cvs_connections c = {0};
+    cvs_connections_options o = {.from = "pool_2", .to = "relu_3"};
+    cvs_tensor kernel = {0}, bias = {0};
+    int layer;
+    assert_int_equal(cvs_connect(m, NULL, &o, &c, NULL), CVS_OK);
+    assert_int_equal(cvs_model_find_layer(m, "conv_3", &layer, NULL), CVS_OK);
+    assert_int_equal(cvs_model_filters(m, layer, &kernel, &bias, NULL), CVS_OK);
+    assert_true(c.n_to == 48 && c.n_from == 32 && kernel.dim[0] == 48 && kernel.dim[1] == 32);
+    for (int64_t i = 0; i < 48 * 32; i++) {
+        double sum = 0;
+        for (int k = 0; k < 9; k++) {
+            double w = (double)((const float *)kernel.data)[9 * i + k];
+            sum += w * w;
+        }
+        assert_near((double)((const float *)c.norm.data)[i], sqrt(sum), 1e-6);
+    }
+    cvs_tensor_free(&kernel);
+    cvs_tensor_free(&bias);
+    cvs_connections_free(&c);
+    cvs_model_free(m);
+}
+
+static void figures_of_units_and_links(void **state) {
+    (void)state;
+    cvs_model *m = open_model("things.onnx");
+    char path[500];
+    const char *root = getenv("CVS_SOURCE_ROOT");
+    snprintf(path, sizeof path, "%s/models/things_mug.png", root ? root : "..");
+    cvs_run *run = NULL;
+    cvs_tensor shown = {0}, from = {0};
+    cvs_run_options options = {.for_gradients = true};
+    cvs_connections c = {0};
+    cvs_signals signals = {0};
+    cvs_projection p = {0};
+    cvs_unit_options unit = {.layer = "relu_3", .channel = 5, .lang = CVS_ZH};
+    cvs_connections_options o = {.to = "conv_3", .lang = CVS_ZH};
+    int layer;
+    assert_int_equal(cvs_run_new(m, &options, &run, NULL), CVS_OK);
+    assert_int_equal(cvs_run_file(run, path, NULL, &shown, NULL), CVS_OK);
+    assert_int_equal(cvs_connect(m, run, &o, &c, NULL), CVS_OK);
+    assert_int_equal(cvs_follow(run, &unit, 0, &signals, NULL), CVS_OK);
+    assert_int_equal(cvs_project(run, &unit, &p, NULL), CVS_OK);
+    assert_int_equal(cvs_model_find_layer(m, "pool_2", &layer, NULL), CVS_OK);
+    assert_int_equal(cvs_run_layer(run, layer, &from, NULL), CVS_OK);
+    for (int look = 0; look < 8; look++) {
+        cvs_figure *figure;
+        cvs_figure_options page = {.lang = look & 1 ? CVS_ZH : CVS_EN,
+                                   .theme = look & 2 ? CVS_DARK : CVS_LIGHT,
+                                   .width = look & 4 ? 320 : 0,
+                                   .model = "a model",
+                                   .command = "convscope connections"};
+        cvs_connections_data data = {.connections = &c, .from_maps = look & 1 ? &from : NULL};
+        cvs_projection_data one = {.projection = &p, .channel = 5, .picture = look & 2 ? NULL : &shown};
+        assert_int_equal(cvs_draw_connections(&data, &page, &figure, NULL), CVS_OK);
+        assert_good(figure);
+        assert_int_equal(cvs_draw_signals(&signals, CVS_RGB, look & 1 ? &shown : NULL, &page, &figure, NULL),
+                         CVS_OK);
+        assert_good(figure);
+        assert_int_equal(cvs_draw_projection(&one, &page, &figure, NULL), CVS_OK);
+        assert_good(figure);
+    }
+    cvs_connections_free(&c);
+    cvs_signals_free(&signals);
+    cvs_projection_free(&p);
+    cvs_tensor_free(&shown);
+    cvs_run_free(run);
+    cvs_model_free(m);
+}
+
 /* One of each kind of work, whatever becomes of it. */
 static cvs_status all_kinds(const cvs_model *m, const char *folder) {
     cvs_feature_options o = {.steps = 2, .variants = 2, .diversity = 1};
@@ -327,10 +399,16 @@ static void failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_transform_is_its_definition),      cmocka_unit_test(gradients_of_a_spectrum),
-        cmocka_unit_test(moves_and_their_transpose),          cmocka_unit_test(gradients_of_what_is_wanted),
-        cmocka_unit_test(pictures_are_pushed_apart),          cmocka_unit_test(figures_of_features),
-        cmocka_unit_test(the_same_seed_gives_the_same_bytes), cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(a_transform_is_its_definition),
+        cmocka_unit_test(gradients_of_a_spectrum),
+        cmocka_unit_test(moves_and_their_transpose),
+        cmocka_unit_test(gradients_of_what_is_wanted),
+        cmocka_unit_test(pictures_are_pushed_apart),
+        cmocka_unit_test(figures_of_features),
+        cmocka_unit_test(the_same_seed_gives_the_same_bytes),
+        cmocka_unit_test(norms_are_those_of_the_kernels),
+        cmocka_unit_test(figures_of_units_and_links),
+        cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
