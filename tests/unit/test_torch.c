@@ -203,6 +203,10 @@ static void known_by_names(void **state) {
                 {"names_squeezenet1_0.txt", "SqueezeNet 1.0", 26},
                 {"names_squeezenet1_1.txt", "SqueezeNet 1.1", 26},
                 {"names_mobilenet_v2.txt", "MobileNetV2", 52},
+                {"names_efficientnet_lite0.txt", "EfficientNet-Lite0", 49},
+                {"names_efficientnet_b0.txt", "EfficientNet-B0", 81},
+                {"names_efficientnet_v2_s.txt", "EfficientNetV2-S", 170},
+                {"names_mobilenet_v3_small.txt", "MobileNetV3-Small", 52},
                 {"names_densenet121.txt", "DenseNet-121", 120}};
     for (int i = 0; i < CVI_COUNT(nets); i++) {
         cvs_error err = {0};
