@@ -207,6 +207,8 @@ static void known_by_names(void **state) {
                 {"names_efficientnet_b0.txt", "EfficientNet-B0", 81},
                 {"names_efficientnet_v2_s.txt", "EfficientNetV2-S", 170},
                 {"names_mobilenet_v3_small.txt", "MobileNetV3-Small", 52},
+                {"names_googlenet.txt", "GoogLeNet", 57},
+                {"names_inception_v3.txt", "Inception-v3", 94},
                 {"names_densenet121.txt", "DenseNet-121", 120}};
     for (int i = 0; i < CVI_COUNT(nets); i++) {
         cvs_error err = {0};
