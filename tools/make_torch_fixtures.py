@@ -26,6 +26,40 @@ class Small(nn.Module):
         return self.fc2(F.relu(self.fc1(torch.flatten(x, 1))))
 
 
+class Odd(nn.Module):
+    """Many operators, and sizes that follow the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.PReLU(8))
+        self.up = nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1, output_padding=1)
+        self.group = nn.GroupNorm(2, 8)
+        self.norm = nn.InstanceNorm2d(8, affine=True)
+        self.layer = nn.LayerNorm(8)
+        self.shuffle = nn.PixelShuffle(2)
+        self.head = nn.Linear(11, 5)
+        self.scale = nn.Parameter(torch.rand(8, 1, 1))
+        self.register_buffer("shift", torch.rand(1, 8, 1, 1))
+
+    def forward(self, x):
+        y = self.stem(x)
+        b, c, h, w = y.size()
+        z = y.view(b, 2, c // 2, h, w).transpose(1, 2).contiguous().view(b, -1, h, w)
+        p, q = torch.chunk(z, 2, 1)
+        z = torch.cat([F.leaky_relu(p, 0.2), F.elu(q)], 1) * self.scale + self.shift
+        z = self.norm(F.silu(self.group(z)))
+        z = self.layer(z.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        z = F.pad(z, [1, 0, 2, 1]) + 0.5
+        z = F.avg_pool2d(z, 3, 2, 1, count_include_pad=False)
+        z = F.interpolate(z, size=(h, w), mode="bilinear", align_corners=False)
+        z += y
+        u = F.hardswish(self.up(z))[:, :, 1:, 1:]
+        s = F.interpolate(self.shuffle(z), scale_factor=2.0, mode="nearest")
+        n = torch.cat([u.mean([2, 3]), s.amax((2, 3)), torch.sigmoid(z).clamp(0.2, 0.7).mean((2, 3))[:, 1:6], y.flatten(1).sum(1, True)], 1)
+        n = 1.0 - n[:, :11] / (2.0 + n[:, :11].abs().sqrt())
+        return {"out": torch.softmax(self.head(n), 1), "logits": self.head(n)}
+
+
 class Evil:
     def __reduce__(self):
         return os.system, ("touch convscope-was-here",)
@@ -63,6 +97,18 @@ def main():
     save("nothing.pth", {"note": "no tensors", "list": [1, 2.5, None, True]})
     save("unknown.pth", {"encoder.a.weight": torch.randn(4, 3, 3, 3), "encoder.b.weight": torch.randn(7, 5, 1, 1),
                          "head.weight": torch.randn(3, 9), "head.bias": torch.randn(3), "temperature": torch.tensor(0.5)})
+    torch.jit.trace(net, x).save(os.path.join(OUT, "traced.pt"))
+    torch.jit.script(net).save(os.path.join(OUT, "scripted.pt"))
+    odd = Odd().eval()
+    odd.stem[1].running_mean.normal_()
+    odd.stem[1].running_var.uniform_(0.5, 2)
+    for name, shape in (("odd", (1, 3, 32, 32)), ("odd_wide", (2, 3, 24, 40))):
+        x = torch.randn(shape)
+        np.save(os.path.join(OUT, name + ".in.npy"), x.numpy())
+        np.save(os.path.join(OUT, name + ".out.npy"), odd(x)["out"].detach().numpy())
+        if name == "odd":
+            torch.jit.trace(odd, x, strict=False).save(os.path.join(OUT, "odd_traced.pt"))
+    torch.jit.script(odd).save(os.path.join(OUT, "odd_scripted.pt"))
     try:
         import torchvision.models as models
     except ImportError:

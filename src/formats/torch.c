@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * torch.c - reader of PyTorch files: the zip form (since 1.6) and the stream form before it. Nothing
+ * torch.c - reader of PyTorch files: the zip form (since 1.6) and the stream form before it, TorchScript archives by their code. Nothing
  * in a file is run: see pickle.h.
  */
 #include "formats/torch.h"
@@ -72,6 +72,17 @@ static cvs_status check_order(cvi_torch *t) {
     return text && n == 3 && memcmp(text, "big", 3) == 0
                ? cvi_fail(t->err, CVS_E_UNSUPPORTED, "the file was written on a big-endian machine")
                : CVS_OK;
+}
+
+static bool has_code(const cvi_torch *t) {
+    char prefix[600];
+    int n = snprintf(prefix, sizeof prefix, "%s/code/", t->root);
+    for (int i = 0; i < cvi_zip_count(t->zip); i++) {
+        if (strncmp(cvi_zip_at(t->zip, i)->name, prefix, (size_t)n) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- the stream form -------------------------------------------------------------------------------------- */
@@ -228,7 +239,9 @@ static cvs_status read(cvi_open *open) {
     CVI_TRY(cvi_model_keep_file(open->model, open->file, open->err)); /* tensors point into it */
     cvs_status s = begin(&t, data, size, &root);
     open->model->producer = "";
-    if (s == CVS_OK) {
+    if (s == CVS_OK && t.zip && has_code(&t)) {
+        s = cvi_torchscript_read(open, &t, root);
+    } else if (s == CVS_OK) {
         s = read_state(&t, root, &state);
         s = s == CVS_OK ? cvi_state_model(open, &state) : s;
     }

@@ -53,4 +53,8 @@ cvs_status cvi_torch_notes(cvi_torch *t);
 /* Reads data.pkl (or NAME.pkl) of an archive. */
 cvs_status cvi_torch_pickle(cvi_torch *t, const char *name, cvi_pickle **out);
 
+/* ---- torchscript.c ---- */
+/* Builds open->model from the code of a TorchScript archive whose data.pkl is `root`. */
+cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root);
+
 #endif

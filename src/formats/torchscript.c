@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ * torchscript.c - a TorchScript archive into a graph. The file does not say how large the input is: sizes are tried until every shape
+ * fits, the usual ones first. Each try follows the code with two sizes; if only the smaller fits, the model takes one size.
+ */
+#include "formats/script.h"
+
+enum { MAX_TRIES = 60, MAX_INPUTS = 16, MAX_OUTPUTS = 64 };
+
+typedef struct attempt {
+    int64_t channels, side;
+    bool fixed, flat; /* flat: the input is a row of numbers */
+} attempt;
+
+static cvs_status add_inputs(script *s, const attempt *t, const char *const *names, int n,
+                             script_value *out) {
+    for (int i = 0; i < n; i++) {
+        const int64_t dim[4] = {-1, t->channels, t->fixed ? t->side : -1, t->fixed ? t->side : -1};
+        int rank = t->flat ? 2 : 4;
+        int v = cvi_graph_value(s->g, names[i], CVS_F32, rank, dim, s->err);
+        if (v < 0 || !cvi_graph_add_input(s->g, v)) {
+            return cvi_no_memory(s->err, 0);
+        }
+        CVI_TRY(cvi_script_grow(s));
+        for (int k = 0; k < 2; k++) {
+            s->shape[k][v] = (cvs_tensor){
+                .dtype = CVS_F32, .rank = rank, .dim = {k + 1, t->channels, s->side[k], s->side[k]}};
+        }
+        for (int k = 2; k < rank && !t->fixed; k++) {
+            s->g->values[v].usual[k] = t->side;
+        }
+        out[i] = cvi_script_tensor(v);
+    }
+    return CVS_OK;
+}
+
+/* Every tensor of what forward returned, in order. */
+static int add_outputs(script *s, const script_value *v, int depth) {
+    int n = 0;
+    if (v->kind == SCRIPT_V_TENSOR) {
+        int at = cvi_script_graph(s, v);
+        bool computed = false;
+        for (int i = 0; i < s->g->n_nodes && !computed; i++) {
+            for (int k = 0; k < s->g->nodes[i].n_out; k++) {
+                computed |= s->g->nodes[i].out[k] == at;
+            }
+        }
+        for (int i = 0; i < s->g->n_outputs; i++) {
+            computed &= s->g->outputs[i] != at;
+        }
+        if (computed && !cvi_graph_add_output(s->g, at)) {
+            cvi_script_set(s, cvi_no_memory(s->err, 0));
+        }
+        if (computed) {
+            s->g->values[at].hidden = false;
+        }
+        return computed;
+    }
+    bool list = v->kind == SCRIPT_V_LIST || v->kind == SCRIPT_V_DICT;
+    for (int i = 0; list && i < *v->shared_n && depth < 8 && s->g->n_outputs < MAX_OUTPUTS; i++) {
+        n += add_outputs(s, &(*v->shared)[i], depth + 1);
+    }
+    return n;
+}
+
+/* One try. CVS_OK: s->model->graph is it. */
+static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) {
+    const char *names[MAX_INPUTS];
+    script_value in[MAX_INPUTS], self = {.kind = SCRIPT_V_MODULE, .s = "", .object = root, .v = -1};
+    s->status = CVS_OK;
+    s->channels = t->channels;
+    s->side[0] = t->side;
+    s->side[1] = t->fixed ? t->side : t->side + 64;
+    s->wants_channels = s->fixed = s->leaf = s->named = false;
+    s->n_shapes = s->n_opaque = s->depth = s->nesting = 0;
+    s->shape[0] = s->shape[1] = NULL;
+    s->now = NULL;
+    s->place = "";
+    cvi_error_clear(s->err);
+    s->g = s->model->graph = cvi_graph_new(s->model, NULL, "", s->err);
+    if (!s->g) {
+        return CVS_E_MEMORY;
+    }
+    int n = cvi_script_inputs(s, self, names, MAX_INPUTS);
+    if (n < 1 && cvi_script_ok(s)) {
+        return cvi_fail(s->err, CVS_E_UNSUPPORTED,
+                        "the TorchScript code has no forward method with an input");
+    }
+    cvi_script_set(s, cvi_script_ok(s) ? add_inputs(s, t, names, n, in) : CVS_OK);
+    script_value out = cvi_script_ok(s) ? cvi_script_forward(s, self, in, n) : cvi_script_none();
+    if (cvi_script_ok(s) && s->fixed && !t->fixed) {
+        return CVS_E_SHAPE;
+    }
+    if (cvi_script_ok(s) && add_outputs(s, &out, 0) == 0) {
+        cvi_script_set(s, cvi_fail(s->err, CVS_E_FORMAT, "the TorchScript code returns no tensor"));
+    }
+    return s->status;
+}
+
+/* The sizes to try for a picture of so many channels. */
+static int sizes(int64_t channels, int64_t *out) {
+    static const int16_t gray[] = {224, 28, 32, 64, 48, 96, 128, 256, 227, 299, 112, 160, 0},
+                         color[] = {224, 32,  64,  299, 28,  227, 96, 128, 48,  256, 112,
+                                    160, 384, 512, 331, 100, 150, 84, 180, 200, 300, 320,
+                                    416, 640, 40,  56,  72,  80,  24, 16,  0};
+    const int16_t *list = channels == 1 ? gray : color;
+    int n = 0;
+    for (; list[n]; n++) {
+        out[n] = list[n];
+    }
+    return n;
+}
+
+/* Goes through the sizes; the first error is the one to tell when none fits. */
+static cvs_status search(script *s, const cvi_pickle *root) {
+    cvs_error first = {0};
+    attempt t = {.channels = 3};
+    int64_t list[40];
+    int n = sizes(3, list), tries = 0;
+    cvs_status status = CVS_E_SHAPE;
+    for (int i = 0; i < n && tries < MAX_TRIES; i++) {
+        t.side = list[i];
+        t.fixed = t.flat = false;
+        for (int again = 0; again < 4; again++, tries++) {
+            s->steps = 0;
+            status = try_size(s, &t, root);
+            if (status == CVS_OK || status == CVS_E_MEMORY || status == CVS_E_LIMIT) {
+                return status;
+            }
+            if (s->wants_channels && s->asked_channels != t.channels) {
+                t.channels = s->asked_channels;
+                n = sizes(t.channels, list);
+                i = 0;
+                t.side = list[0];
+                t.fixed = false;
+            } else if (s->fixed && !t.fixed) {
+                t.fixed = true;
+            } else {
+                break;
+            }
+        }
+        if (i == 0 && s->err) {
+            first = *s->err;
+        }
+        if (status != CVS_E_SHAPE) { /* no other size will help */
+            break;
+        }
+    }
+    if (s->err && first.code != CVS_OK && status == CVS_E_SHAPE) {
+        *s->err = first;
+    }
+    return status;
+}
+
+static cvs_status read_constants(cvi_torch *t, const cvi_pickle **out) {
+    cvi_pickle *p = NULL;
+    CVI_TRY(cvi_torch_pickle(t, "constants.pkl", &p));
+    *out = p;
+    return CVS_OK;
+}
+
+static cvs_status notes(const script *s) {
+    char list[400] = "";
+    for (int i = 0; i < s->n_opaque; i++) {
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, "%s%.60s", i ? ", " : "", s->opaque[i]);
+    }
+    bool ok =
+        s->n_opaque == 0 || cvi_model_note(s->model, "a run stops at what has no translation: %s", list);
+    return ok ? CVS_OK : cvi_no_memory(s->err, 0);
+}
+
+cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root) {
+    cvs_error own = {0};
+    script s = {.open = open,
+                .torch = t,
+                .model = open->model,
+                .arena = open->model->arena,
+                .err = open->err ? open->err : &own};
+    if (strncmp(cvi_pickle_maker(root), "__torch__.", 10) != 0) {
+        return cvi_fail(s.err, CVS_E_FORMAT, "data.pkl holds no module of TorchScript");
+    }
+    CVI_TRY(read_constants(t, &s.constants));
+    cvs_status status = search(&s, root);
+    if (status != CVS_OK) {
+        return status == s.err->code ? status
+                                     : cvi_fail(s.err, status, "the TorchScript code could not be followed");
+    }
+    open->model->has_weights = true;
+    open->model->producer = "TorchScript";
+    CVI_TRY(notes(&s));
+    return cvi_graph_finish(s.g, s.err);
+}
