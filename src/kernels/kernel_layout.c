@@ -26,10 +26,7 @@ static void to_chunk(void *context, int64_t chunk, int worker) {
     int64_t n = chunk / job->blocks, p = chunk % job->blocks * PIXELS,
             count = CVI_MIN(PIXELS, job->pixels - p);
     float *out = job->out + (n * job->pixels + p) * job->pitch;
-    if (job->pitch != job->C) {
-        memset(out, 0, (size_t)(count * job->pitch) * sizeof(float));
-    }
-    job->kernels->transpose(job->C, count, job->in + n * job->C * job->pixels + p, job->pixels, out,
+    job->kernels->to_pixels(job->C, count, job->in + n * job->C * job->pixels + p, job->pixels, out,
                             job->pitch);
 }
 

@@ -78,6 +78,8 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
 #define CVI_LEAVES(LEAF)                                                                                     \
     LEAF(transpose,                                                                                          \
          (int64_t rows, int64_t columns, const float *in, int64_t ld_in, float *out, int64_t ld_out))        \
+    LEAF(to_pixels,                                                                                          \
+         (int64_t channels, int64_t count, const float *in, int64_t ld, float *out, int64_t pitch))          \
     LEAF(dot4, (int64_t n, const float *a, const float *b, int64_t ld, float *out))                          \
     LEAF(add_rows, (int64_t rows, int64_t n, const float *a, const float *b, int64_t ld, float *out))        \
     LEAF(outer_depthwise, (const cvi_rectangle *at, int64_t channels, float *sum))                           \

@@ -4,11 +4,8 @@
 #include "kernels/leaf.h"
 
 #if defined(CVI_LEVEL_AVX2) || defined(CVI_LEVEL_AVX512)
-static void transpose_8x8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
-    v8 r[8], s[8];
-    for (int i = 0; i < 8; i++) {
-        r[i] = v8_load(in + i * ld_in);
-    }
+CVI_INLINE void turn_8x8(v8 r[8], float *out, int64_t ld_out) {
+    v8 s[8];
     for (int i = 0; i < 4; i++) {
         s[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         s[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
@@ -26,14 +23,24 @@ static void transpose_8x8(const float *in, int64_t ld_in, float *out, int64_t ld
     }
 }
 #else
-static void transpose_8x8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
+CVI_INLINE void turn_8x8(v8 r[8], float *out, int64_t ld_out) {
     for (int i = 0; i < 8; i++) {
+        float row[8];
+        v8_store(row, r[i]);
         for (int j = 0; j < 8; j++) {
-            out[j * ld_out + i] = in[i * ld_in + j];
+            out[j * ld_out + i] = row[j];
         }
     }
 }
 #endif
+
+static void transpose_8x8(const float *in, int64_t ld_in, float *out, int64_t ld_out) {
+    v8 r[8];
+    for (int i = 0; i < 8; i++) {
+        r[i] = v8_load(in + i * ld_in);
+    }
+    turn_8x8(r, out, ld_out);
+}
 
 /* out[j*ld_out + i] = in[i*ld_in + j] for i < rows, j < columns. */
 void CVI_LEAF(transpose)(int64_t rows, int64_t columns, const float *in, int64_t ld_in, float *out,
@@ -47,6 +54,26 @@ void CVI_LEAF(transpose)(int64_t rows, int64_t columns, const float *in, int64_t
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = i < full_rows ? full_columns : 0; j < columns; j++) {
             out[j * ld_out + i] = in[i * ld_in + j];
+        }
+    }
+}
+
+/* Channel planes -> pixels: out[j*pitch + c] = in[c*ld + j] for j < count, c < channels; 0 for channels up to pitch, a multiple of 8. */
+void CVI_LEAF(to_pixels)(int64_t channels, int64_t count, const float *in, int64_t ld, float *out,
+                         int64_t pitch) {
+    for (int64_t c = 0; c < pitch; c += 8) {
+        int64_t valid = CVI_MIN(8, channels - c), j = 0;
+        for (; j + 8 <= count; j += 8) {
+            v8 r[8];
+            for (int i = 0; i < 8; i++) {
+                r[i] = i < valid ? v8_load(in + (c + i) * ld + j) : v8_zero();
+            }
+            turn_8x8(r, out + j * pitch + c, pitch);
+        }
+        for (; j < count; j++) {
+            for (int64_t i = 0; i < 8; i++) {
+                out[j * pitch + c + i] = i < valid ? in[(c + i) * ld + j] : 0.0F;
+            }
         }
     }
 }
