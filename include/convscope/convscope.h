@@ -8,6 +8,7 @@
 #include "data.h"
 #include "evaluate.h"
 #include "check.h"
+#include "diagnose.h"
 #include "explain.h"
 #include "features.h"
 #include "connections.h"

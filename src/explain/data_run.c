@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * pictures.c - pictures of a data set through a run, and their masks the way of the pictures.
+ * data_run.c - pictures of a data set through a run, and their masks the way of the pictures.
  */
 #include "convscope/check.h"
 #include "engine/run_state.h"

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ * units.c - filters and what depends on them: from each node with kernels along its channels to those who mix them, and every constant
+ * that has a part for each filter. Nothing here names an operator: flags, roles and shapes say what a node does to channels.
+ */
+#include "explain/units.h"
+
+typedef struct walk {
+    const cvi_graph *g;
+    cvi_exec *exec;
+    cvi_unit *u;
+    bool spread; /* beyond the value that readers get: only what leaves numbers as they are may come */
+    int depth;
+} walk;
+
+static cvi_role role_of(const cvi_node *node, int k) {
+    const cvi_op *op = node->def;
+    return op && op->n_inputs > 0 ? op->inputs[CVI_MIN(k, op->n_inputs - 1)].role : CVI_DATA;
+}
+
+static const cvs_tensor *constant(const cvi_graph *g, int v) {
+    const cvs_tensor *t = v >= 0 ? g->values[v].constant : NULL;
+    return t && t->data ? t : NULL;
+}
+
+static bool shape_of(const walk *w, int value, cvs_tensor *out) {
+    return cvi_exec_value(w->exec, value, out, NULL) == CVS_OK && out->rank >= 2;
+}
+
+/* How many nodes read a constant: one that is shared cannot be cut for one of them. */
+static int uses(const cvi_graph *g, int v) {
+    int n = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        for (int k = 0; k < g->nodes[i].n_in; k++) {
+            n += g->nodes[i].in[k] == v;
+        }
+    }
+    return n;
+}
+
+static bool stick(walk *w, const char *why) {
+    w->u->stuck = w->u->stuck ? w->u->stuck : why;
+    return false;
+}
+
+static bool touch(walk *w, int value, int axis, int64_t offset, int64_t area, int group_node) {
+    if (w->u->n_touch == CVI_TOUCHES) {
+        return stick(w, "too much depends on its filters");
+    }
+    if (uses(w->g, value) != 1 || w->g->values[value].constant->dtype != CVS_F32) {
+        return stick(w, "its numbers are shared with another layer");
+    }
+    w->u->touch[w->u->n_touch++] = (cvi_touch){value, axis, offset, area, group_node};
+    return true;
+}
+
+static bool follow(walk *w, int value, int64_t offset, int64_t area);
+
+/* A node that mixes channels: remembered as a reader; a depthwise one goes channel by channel. */
+static bool meet_weights(walk *w, int n, int k, int64_t offset, int64_t area) {
+    const cvi_node *node = &w->g->nodes[n];
+    int weight = node->in[1];
+    const cvs_tensor *t = constant(w->g, weight);
+    bool conv = node->def->flags & CVI_OP_CONV;
+    if (k != 0 || !t || role_of(node, 1) != CVI_WEIGHT || (!conv && t->rank != 2)) {
+        return stick(w, "a layer reads it whose weights are not its own");
+    }
+    int64_t groups = conv ? cvi_node_int(node, "group", 1) : 1;
+    if (conv && groups > 1) {
+        if (w->spread || area != 1 || groups != t->dim[0] || t->dim[1] != 1) {
+            return stick(w, "a grouped convolution reads it");
+        }
+        bool ok = touch(w, weight, 0, offset, 1, n);
+        int bias = node->n_in > 2 ? node->in[2] : -1;
+        ok = ok && (bias < 0 || (constant(w->g, bias) ? touch(w, bias, 0, offset, 1, -1)
+                                                      : stick(w, "a grouped convolution reads it")));
+        return ok && follow(w, node->out[0], offset, area);
+    }
+    bool turned = !conv && cvi_node_int(node, "transB", 0) != 0;
+    int axis = conv || turned ? 1 : 0;
+    /* a transposed convolution keeps its inputs on the first axis: told by the shape of its output's channels */
+    cvs_tensor out;
+    if (conv && (!shape_of(w, node->out[0], &out) || out.dim[1] != t->dim[0])) {
+        return stick(w, "a layer reads it whose weights are not its own");
+    }
+    if (w->u->n_reader == CVI_READERS) {
+        return stick(w, "too much depends on its filters");
+    }
+    w->u->reader[w->u->n_reader++] = (cvi_reader){n, weight, axis, offset, area};
+    return touch(w, weight, axis, offset, area, -1);
+}
+
+/* Constants of a node that works channel by channel: those with one number for each channel have parts to lose. */
+static bool meet_constants(walk *w, const cvi_node *node, int k, const cvs_tensor *shape, int64_t offset) {
+    for (int i = 0; i < node->n_in; i++) {
+        if (i == k || node->in[i] < 0) {
+            continue;
+        }
+        const cvs_tensor *t = constant(w->g, node->in[i]);
+        if (!t) {
+            return stick(w, "it joins another branch in a sum or product");
+        }
+        int64_t count = cvs_tensor_count(t);
+        if (count <= 1 || role_of(node, i) == CVI_SHAPE) {
+            continue;
+        }
+        int axis = t->rank == 1 && role_of(node, i) != CVI_DATA ? 0 : t->rank - (shape->rank - 1);
+        if (axis < 0 || axis >= t->rank || t->dim[axis] != shape->dim[1] || count != t->dim[axis]) {
+            return stick(w, "it meets numbers that are not one for each filter");
+        }
+        if (!touch(w, node->in[i], axis, offset, 1, -1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool meet_concat(walk *w, const cvi_node *node, int value, int64_t offset, int64_t area) {
+    cvs_tensor one;
+    int64_t before = 0;
+    int times = 0;
+    if (cvi_node_int(node, "axis", 1) != 1) {
+        return stick(w, "it is joined along rows or columns");
+    }
+    for (int i = 0; i < node->n_in; i++) {
+        times += node->in[i] == value;
+    }
+    for (int i = 0; i < node->n_in && node->in[i] != value; i++) {
+        if (!shape_of(w, node->in[i], &one)) {
+            return stick(w, "shapes are not known");
+        }
+        before += one.dim[1];
+    }
+    bool was = w->spread;
+    w->spread = true;
+    bool ok = times == 1 ? follow(w, node->out[0], offset + before, area)
+                         : stick(w, "it joins another branch in a sum or product");
+    w->spread = was;
+    return ok;
+}
+
+static bool meet(walk *w, int n, int value, int64_t offset, int64_t area) {
+    const cvi_node *node = &w->g->nodes[n];
+    cvs_tensor in, out;
+    int k = 0;
+    while (k < node->n_in && node->in[k] != value) {
+        k++;
+    }
+    if (!node->def || node->n_out < 1 || node->out[0] < 0 || !shape_of(w, value, &in)) {
+        return stick(w, "an unknown operator reads it");
+    }
+    if (node->def->glyph == CVI_GLYPH_CONCAT) {
+        return meet_concat(w, node, value, offset, area);
+    }
+    if (node->n_in > 1 && role_of(node, 1) == CVI_WEIGHT) {
+        return meet_weights(w, n, k, offset, area);
+    }
+    if (!shape_of(w, node->out[0], &out)) {
+        return stick(w, "shapes are not known");
+    }
+    unsigned flags = node->def->flags;
+    if (flags & CVI_OP_RESHAPE) {
+        int64_t each = cvs_tensor_count(&in) / (in.dim[0] * in.dim[1]);
+        bool shaped = node->n_in > 1 && node->in[1] >= 0 && out.dim[1] != in.dim[1];
+        const cvs_tensor *to = shaped ? constant(w->g, node->in[1]) : NULL;
+        bool free =
+            !shaped || (to && to->dtype == CVS_I64 && cvs_tensor_count(to) == 2 && cvi_get_int(to, 1) == -1);
+        if (out.dim[0] != in.dim[0] || !free || (out.dim[1] != in.dim[1] && (out.rank != 2 || area != 1))) {
+            return stick(w, "its channels are reshaped");
+        }
+        return out.dim[1] == in.dim[1] ? follow(w, node->out[0], offset, area)
+                                       : follow(w, node->out[0], offset * each, each);
+    }
+    bool same = out.rank == in.rank && out.dim[1] == in.dim[1];
+    bool pools = flags & (CVI_OP_POOL | CVI_OP_IDENTITY);
+    cvi_field_step step = {.kind = CVI_FIELD_SAME};
+    if (!pools && out.dim[1] == in.dim[1] && node->def->field && in.rank == 4) {
+        const cvs_tensor *list[1] = {&in};
+        cvi_opctx ctx = {
+            .graph = w->g, .node = node, .op = node->def, .n_in = 1, .n_out = 1, .in = list, .out = &out};
+        if (node->n_in == 1) {
+            node->def->field(&ctx, &step);
+        }
+        pools = step.kind == CVI_FIELD_ALL && cvs_tensor_count(&out) == out.dim[0] * out.dim[1];
+        same = same || pools;
+    }
+    bool statistics = node->n_in > 1 && role_of(node, 1) != CVI_DATA; /* a normalisation's scale */
+    if (!same || area != 1 || !(pools || statistics || (flags & CVI_OP_POINTWISE))) {
+        return stick(w, "an operator mixes it in another way");
+    }
+    if (w->spread && !pools) {
+        return stick(w, "it is changed after it was shared out");
+    }
+    return (pools || meet_constants(w, node, k, &in, offset)) && follow(w, node->out[0], offset, area);
+}
+
+static bool follow(walk *w, int value, int64_t offset, int64_t area) {
+    const cvi_graph *g = w->g;
+    int users[CVI_READERS], n = cvi_graph_users(g, value, users, CVI_READERS);
+    for (int i = 0; i < g->n_outputs; i++) {
+        if (g->outputs[i] == value) {
+            return stick(w, "it is an output of the network");
+        }
+    }
+    if (n > CVI_READERS || ++w->depth > 200) {
+        return stick(w, "too much depends on its filters");
+    }
+    bool alone = n == 1 && !w->spread;
+    if (!w->spread) {
+        w->u->value = value;
+    }
+    bool was = w->spread;
+    w->spread = !alone;
+    bool ok = true;
+    for (int i = 0; i < n && ok; i++) {
+        ok = meet(w, users[i], value, offset, area);
+    }
+    w->spread = was;
+    return ok;
+}
+
+/* The rows of its own kernel and bias. */
+static bool begin(walk *w, int n) {
+    const cvi_node *node = &w->g->nodes[n];
+    const cvs_tensor *t = constant(w->g, node->in[1]);
+    bool conv = node->def->flags & CVI_OP_CONV;
+    int axis = conv || cvi_node_int(node, "transB", 0) ? 0 : 1;
+    cvi_unit *u = w->u;
+    int bias = node->n_in > 2 ? node->in[2] : -1;
+    const cvs_tensor *b = constant(w->g, bias);
+    if (conv && cvi_node_int(node, "group", 1) != 1) {
+        return stick(w, "it is a grouped convolution");
+    }
+    if (t->dim[axis] != u->channels) {
+        return stick(w, "its kernels lie in another way");
+    }
+    if (!touch(w, node->in[1], axis, 0, 1, -1)) {
+        return false;
+    }
+    if (bias >= 0 && (!b || cvs_tensor_count(b) > 1)) {
+        return b && b->dim[b->rank - 1] == u->channels && cvs_tensor_count(b) == u->channels
+                   ? touch(w, bias, b->rank - 1, 0, 1, -1)
+                   : stick(w, "its kernels lie in another way");
+    }
+    return true;
+}
+
+static bool is_answer(const cvi_graph *g, int value) {
+    cvs_logit_kind kind;
+    return g->n_outputs > 0 && (cvi_graph_logit(g, 0, &kind) == value || g->outputs[0] == value);
+}
+
+cvs_status cvi_units_find(const cvi_graph *g, cvi_exec *exec, cvi_units *out, cvs_error *err) {
+    int *nodes = cvi_calloc((size_t)g->n_nodes + 1, sizeof *nodes);
+    *out = (cvi_units){0};
+    if (!nodes) {
+        return cvi_no_memory(err, (size_t)g->n_nodes * sizeof *nodes);
+    }
+    int n = cvi_weighted_nodes(g, nodes, g->n_nodes);
+    out->list = cvi_calloc((size_t)n + 1, sizeof *out->list);
+    for (int i = 0; out->list && i < n; i++) {
+        cvi_unit *u = &out->list[out->n];
+        const cvi_node *node = &g->nodes[nodes[i]];
+        walk w = {.g = g, .exec = exec, .u = u};
+        cvs_tensor shape;
+        if (node->n_in < 2 || role_of(node, 1) != CVI_WEIGHT || !shape_of(&w, node->out[0], &shape) ||
+            (shape.rank != 4 && shape.rank != 2) || shape.dtype != CVS_F32) {
+            continue;
+        }
+        *u = (cvi_unit){
+            .node = nodes[i], .value = node->out[0], .begin = node->in[0], .channels = shape.dim[1]};
+        if (begin(&w, nodes[i])) {
+            follow(&w, node->out[0], 0, 1);
+        }
+        u->answer = is_answer(g, node->out[0]) || is_answer(g, u->value);
+        for (int k = 0; k < g->n_nodes && !u->answer && u->stuck; k++) { /* a bias behind the last matrix */
+            u->answer =
+                g->nodes[k].n_in > 0 && g->nodes[k].in[0] == u->value && is_answer(g, g->nodes[k].out[0]);
+        }
+        out->n++;
+    }
+    cvi_free(nodes);
+    return out->list ? CVS_OK : cvi_no_memory(err, (size_t)n * sizeof *out->list);
+}
+
+void cvi_units_free(cvi_units *u) {
+    for (int i = 0; u->list && i < u->n; i++) {
+        cvi_free(u->list[i].least);
+        cvi_free(u->list[i].cov);
+    }
+    cvi_free(u->list);
+    *u = (cvi_units){0};
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ * test_diagnose.c - parts of a diagnosis against what is known: eigenvalues, mixtures, filters cut out of nets whose filters are dead,
+ * copies or mixtures by construction (the answers must stay), through pooling, concatenation, depthwise kernels and flattening.
+ */
+#include "convscope/diagnose.h"
+#include "engine_net.h"
+#include "explain/units.h"
+#include "test_helpers.h"
+
+enum { H = 8, W = 8, N = 6, CLASSES = 3 };
+
+static void test_eigenvalues(void **state) {
+    (void)state;
+    enum { K = 24 };
+    double a[K * K], copy[K * K], value[K], trace = 0.0, squares = 0.0, sum = 0.0, sum_squares = 0.0;
+    for (int i = 0; i < K; i++) {
+        for (int j = 0; j <= i; j++) {
+            a[i * K + j] = a[j * K + i] = cvi_random_normal(3, 5, (uint64_t)(i * K + j));
+        }
+        trace += a[i * K + i];
+    }
+    for (int i = 0; i < K * K; i++) {
+        squares += a[i] * a[i];
+    }
+    memcpy(copy, a, sizeof a);
+    assert_int_equal(cvi_eigenvalues(copy, K, value, NULL), CVS_OK);
+    for (int i = 0; i < K; i++) {
+        sum += value[i];
+        sum_squares += value[i] * value[i];
+    }
+    assert_true(fabs(sum - trace) < 1e-10 && fabs(sum_squares - squares) < 1e-9);
+    /* 2x2 by hand: 2 +- 1; and a diagonal */
+    double two[4] = {2, 1, 1, 2}, diagonal[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, rank;
+    assert_int_equal(cvi_eigenvalues(two, 2, value, NULL), CVS_OK);
+    assert_true(fabs(fmax(value[0], value[1]) - 3.0) < 1e-12 && fabs(fmin(value[0], value[1]) - 1.0) < 1e-12);
+    assert_int_equal(cvi_effective_rank(diagonal, 3, &rank, NULL), CVS_OK);
+    assert_true(fabs(rank - 3.0) < 1e-12);
+    diagonal[4] = diagonal[8] = 0.0;
+    assert_int_equal(cvi_effective_rank(diagonal, 3, &rank, NULL), CVS_OK);
+    assert_true(fabs(rank - 1.0) < 1e-12);
+}
+
+static void test_mixtures(void **state) {
+    (void)state;
+    /* channel 2 = 2 * channel 0 - channel 1, channels 0 and 1 independent with variances 1 and 4 */
+    double cov[9] = {1, 0, 2, 0, 4, -4, 2, -4, 8}, mix[2];
+    bool keep[3];
+    int kept[2] = {0, 1}, gone[1] = {2};
+    assert_int_equal(cvi_independent(cov, 3, 0.01, keep, NULL), CVS_OK);
+    assert_int_equal(keep[0] + keep[1] + keep[2], 2);
+    assert_int_equal(cvi_mix(cov, 3, kept, 2, gone, 1, mix, NULL), CVS_OK);
+    assert_true(fabs(mix[0] - 2.0) < 1e-4 && fabs(mix[1] + 1.0) < 1e-4);
+}
+
+/* ---- nets with filters that may go --------------------------------------------------------------------------- */
+
+typedef struct asked {
+    net n;
+    cvi_labelled l;
+    cvi_units u;
+    cvi_exec *shapes;
+} asked;
+
+static float *numbers(asked *a, const char *name) {
+    int v = cvi_graph_find(a->n.g, name);
+    assert_true(v >= 0);
+    return a->n.g->values[v].constant->data;
+}
+
+/* Filter `to` of a convolution with `each` weights a filter becomes scale times filter `from`. */
+static void repeat(asked *a, const char *w, const char *b, int each, int from, int to, float scale) {
+    float *k = numbers(a, w), *bias = numbers(a, b);
+    for (int i = 0; i < each; i++) {
+        k[to * each + i] = scale * k[from * each + i];
+    }
+    bias[to] = scale * bias[from];
+}
+
+static int depthwise(net *n, int x, int64_t channels) {
+    cvi_node *node;
+    int in[3] = {x, net_weight(n, "deep_w", 4, (int64_t[]){channels, 1, 3, 3}, 0.4),
+                 net_weight(n, "deep_b", 1, (int64_t[]){channels}, 0.2)};
+    int y = net_op(n, "Conv", "deep", 3, in, 2, &node);
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[0], "pads", 4, (int64_t[]){1, 1, 1, 1}));
+    assert_true(cvi_attr_set_int(n->g, &node->attr[1], "group", channels));
+    return y;
+}
+
+/* x -> conv a (6) -> relu -> pool -> {conv b (4) -> relu, depthwise (of another conv)} ... flattened into a dense layer. */
+static void begin(asked *a) {
+    net *n = &a->n;
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int one = net_pool(n, "pool", net_relu(n, "ra", net_conv(n, "a", x, 3, 6, 1)));
+    int left = net_relu(n, "rb", net_conv(n, "b", one, 6, 4, 1));
+    int right = net_relu(n, "rd", depthwise(n, net_relu(n, "rc", net_conv(n, "c", one, 6, 5, 1)), 5));
+    cvi_node *node;
+    int both = net_op(n, "Concat", "joined", 2, (int[]){left, right}, 1, &node);
+    assert_true(cvi_attr_set_int(n->g, &node->attr[0], "axis", 1));
+    int flat = net_op(n, "Flatten", "flat", 1, &both, 0, NULL);
+    int d = net_dense(n, "logits", flat, 9 * (H / 2) * (W / 2), CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    a->l = (cvi_labelled){.shape = {.dtype = CVS_F32, .rank = 4, .dim = {1, 3, H, W}},
+                          .n = N,
+                          .pixels = 3 * H * W,
+                          .classes = CLASSES,
+                          .n_first = N};
+    a->l.x = cvi_calloc(N * 3 * H * W, sizeof(float));
+    a->l.label = cvi_calloc(N, sizeof(int));
+    a->l.order = cvi_calloc(N, sizeof(int64_t));
+    net_fill(CVS_F32, a->l.x, N * 3 * H * W, 77, 1.0);
+    for (int i = 0; i < N; i++) {
+        a->l.order[i] = i;
+        a->l.label[i] = i % CLASSES;
+    }
+}
+
+static void find(asked *a) {
+    cvi_exec_options o = {.keep = CVI_KEEP_ANSWER};
+    NET_OK(&a->n, cvi_exec_new(a->n.g, &a->l.shape, &o, &a->shapes, &a->n.err));
+    NET_OK(&a->n, cvi_units_find(a->n.g, a->shapes, &a->u, &a->n.err));
+    NET_OK(&a->n, cvi_units_measure(&a->u, a->n.model, NULL, &a->l, NULL, &a->n.err));
+}
+
+static void end(asked *a) {
+    cvi_units_free(&a->u);
+    cvi_exec_free(a->shapes);
+    cvi_labelled_free(&a->l);
+    net_end(&a->n);
+}
+
+static cvi_unit *unit(asked *a, const char *layer, int *number) {
+    for (int i = 0; i < a->u.n; i++) {
+        if (strcmp(a->n.g->nodes[a->u.list[i].node].layer, layer) == 0) {
+            *number = i;
+            return &a->u.list[i];
+        }
+    }
+    fail_msg("there is no unit %s", layer);
+    return NULL;
+}
+
+/* The largest difference of a logit once filters of a layer are cut out; how many parameters went. */
+static double without(asked *a, const char *layer, const int *filters, int n, int64_t *params) {
+    bool filter[16] = {0}, *all[16] = {0};
+    double before[N * CLASSES], after[N * CLASSES], most = 0.0;
+    int number;
+    int64_t macs, was, is;
+    cvs_model *twin;
+    unit(a, layer, &number);
+    all[number] = filter;
+    for (int i = 0; i < n; i++) {
+        filter[filters[i]] = true;
+    }
+    NET_OK(&a->n, cvi_cut_make(a->n.model, &(cvi_cut){.units = &a->u, .filter = all}, &twin, &a->n.err));
+    cvs_run_options o = {.height = H, .width = W};
+    NET_OK(&a->n, cvi_model_size(a->n.model, &o, &macs, &was, &a->n.err));
+    NET_OK(&a->n, cvi_model_size(twin, &o, &macs, &is, &a->n.err));
+    *params = was - is;
+    NET_OK(&a->n, cvi_labelled_ask(&a->l, a->n.model, NULL, 0, N, NULL, NULL, NULL, before, &a->n.err));
+    NET_OK(&a->n, cvi_labelled_ask(&a->l, twin, NULL, 0, N, NULL, NULL, NULL, after, &a->n.err));
+    for (int i = 0; i < N * CLASSES; i++) {
+        most = fmax(most, fabs(before[i] - after[i]));
+    }
+    cvs_model_free(twin);
+    return most;
+}
+
+static void test_copies_and_dead_filters_go_without_a_trace(void **state) {
+    (void)state;
+    asked a = {0};
+    int64_t params;
+    int number;
+    begin(&a);
+    repeat(&a, "a_w", "a_b", 27, 0, 3,
+           2.0f); /* filter 3 of a = 2 * filter 0, also after the rectifier and the pool */
+    for (int i = 0; i < 27; i++) {
+        numbers(&a, "a_w")[5 * 27 + i] = 0.0f; /* filter 5: always max(-1, 0) */
+    }
+    numbers(&a, "a_b")[5] = -1.0f;
+    repeat(&a, "b_w", "b_b", 54, 1, 2, 0.5f);
+    repeat(&a, "c_w", "c_b", 54, 4, 0, 1.0f);
+    for (int i = 0; i < 9; i++) {
+        numbers(&a, "deep_w")[i] = numbers(&a, "deep_w")[4 * 9 + i];
+    }
+    numbers(&a, "deep_b")[0] = numbers(&a, "deep_b")[4];
+    find(&a);
+    assert_int_equal(a.u.n, 5);
+    const cvi_unit *first = unit(&a, "a", &number);
+    assert_null(first->stuck);
+    assert_int_equal(first->n_reader, 2);
+    assert_true(first->most[5] == 0.0 && first->least[5] == 0.0);
+    assert_true(first->cov[3 * 6 + 0] > 0.0 && first->rank < 4.5);
+    assert_true(without(&a, "a", (int[]){3, 5}, 2, &params) < 1e-4);
+    assert_int_equal(params, 2 * (27 + 1) + 2 * 9 * 4 + 2 * 9 * 5);
+    assert_true(without(&a, "b", (int[]){2}, 1, &params) < 1e-4);
+    assert_int_equal(params, 54 + 1 + (H / 2) * (W / 2) * CLASSES);
+    /* c goes through its depthwise kernel: that filter's kernel and bias go too */
+    assert_true(without(&a, "c", (int[]){0}, 1, &params) < 1e-4);
+    assert_int_equal(params, 54 + 1 + 9 + 1 + (H / 2) * (W / 2) * CLASSES);
+    /* a filter that is needed does leave a trace */
+    assert_true(without(&a, "a", (int[]){1}, 1, &params) > 1e-3);
+    assert_true(unit(&a, "logits", &number)->answer);
+    end(&a);
+}
+
+static void test_switching_off_finds_who_matters(void **state) {
+    (void)state;
+    asked a = {0};
+    bool limited;
+    int number;
+    begin(&a);
+    float *w = numbers(&a, "logits_w"); /* the answer reads filter 3 of b no more */
+    for (int o = 0; o < CLASSES; o++) {
+        for (int i = 0; i < 16; i++) {
+            w[o * 9 * 16 + 3 * 16 + i] = 0.0f;
+        }
+    }
+    find(&a);
+    double room[5][6], *loss[5] = {room[0], room[1], room[2], room[3], room[4]};
+    cvi_switching s = {.model = a.n.model, .l = &a.l, .work = 1e12, .macs = 1e5, .err = &a.n.err};
+    NET_OK(&a.n, cvi_units_switch(&s, &a.u, loss, &limited));
+    assert_false(limited);
+    unit(&a, "b", &number);
+    assert_true(fabs(loss[number][3]) < 1e-7);
+    /* by hand: the first filter of b at its mean */
+    cvs_tensor x = a.l.shape, v, mine = {0};
+    x.dim[0] = N;
+    x.data = a.l.x;
+    x.bytes = sizeof(float) * 3 * H * W * N;
+    cvi_exec *exec;
+    cvi_exec_options o = {0};
+    NET_OK(&a.n, cvi_exec_new(a.n.g, &x, &o, &exec, &a.n.err));
+    NET_OK(&a.n, cvi_exec_forward(exec, &x, -1, &a.n.err));
+    int value = cvi_graph_find(a.n.g, "rb"), logits = cvi_graph_find(a.n.g, "logits");
+    double sum[2] = {0.0, 0.0};
+    for (int step = 0; step < 2; step++) {
+        NET_OK(&a.n, cvi_exec_value(exec, logits, &v, &a.n.err));
+        for (int i = 0; i < N; i++) {
+            double z[CLASSES];
+            for (int k = 0; k < CLASSES; k++) {
+                z[k] = cvi_get(&v, i * CLASSES + k);
+            }
+            sum[step] += cvi_cross_entropy(z, CLASSES, a.l.label[i]) / N;
+        }
+        if (step == 0) {
+            NET_OK(&a.n, cvi_exec_value(exec, value, &v, &a.n.err));
+            NET_OK(&a.n, cvs_tensor_convert(&v, CVS_F32, &mine, &a.n.err));
+            double mean = 0.0;
+            for (int i = 0; i < N * 16; i++) {
+                mean += (double)((float *)mine.data)[i / 16 * 64 + i % 16] / (N * 16);
+            }
+            for (int i = 0; i < N * 16; i++) {
+                ((float *)mine.data)[i / 16 * 64 + i % 16] = (float)mean;
+            }
+            NET_OK(&a.n, cvi_exec_forward_from(exec, value, &mine, &a.n.err));
+        }
+    }
+    assert_true(fabs(loss[number][0] - (sum[1] - sum[0])) < 1e-5);
+    cvi_exec_free(exec);
+    cvs_tensor_free(&mine);
+    /* little work: few are tried, and it is said */
+    s.work = 6e5 * N;
+    NET_OK(&a.n, cvi_units_switch(&s, &a.u, loss, &limited));
+    assert_true(limited);
+    end(&a);
+}
+
+/* A residual sum: its branch's inner filters may go, its last ones may not, and it can be left out where it adds nothing. */
+static void test_sums_hold_filters(void **state) {
+    (void)state;
+    asked a = {0};
+    int number;
+    net *n = &a.n;
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int stem = net_relu(n, "rs", net_conv(n, "stem", x, 3, 4, 1));
+    int inner = net_relu(n, "ri", net_conv(n, "inner", stem, 4, 5, 1));
+    int outer = net_conv(n, "outer", inner, 5, 4, 1);
+    int sum = net_op(n, "Add", "sum", 2, (int[]){stem, outer}, 0, NULL);
+    int p = net_op(n, "GlobalAveragePool", "gap", 1, &sum, 0, NULL);
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), 4, CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    cvi_exec_options o = {.keep = CVI_KEEP_ANSWER};
+    cvs_tensor shape = {.dtype = CVS_F32, .rank = 4, .dim = {1, 3, H, W}};
+    NET_OK(n, cvi_exec_new(n->g, &shape, &o, &a.shapes, &n->err));
+    NET_OK(n, cvi_units_find(n->g, a.shapes, &a.u, &n->err));
+    assert_null(unit(&a, "inner", &number)->stuck);
+    assert_non_null(unit(&a, "outer", &number)->stuck);
+    assert_non_null(unit(&a, "stem", &number)->stuck);
+    cvs_model *twin;
+    cvi_cut cut = {.units = &a.u, .n_layers = 1, .from = {sum}, .to = {stem}};
+    NET_OK(n, cvi_cut_make(n->model, &cut, &twin, &n->err));
+    assert_int_equal(twin->graph->n_nodes, n->g->n_nodes - 4); /* sum, inner, its rectifier, outer */
+    cvs_model_free(twin);
+    end(&a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_eigenvalues),
+        cmocka_unit_test(test_mixtures),
+        cmocka_unit_test(test_copies_and_dead_filters_go_without_a_trace),
+        cmocka_unit_test(test_switching_off_finds_who_matters),
+        cmocka_unit_test(test_sums_hold_filters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
