@@ -66,7 +66,7 @@ typedef struct cvs_layer_health {
 } cvs_layer_health;
 
 enum { CVS_PLACES = 8 };
-typedef struct cvs_diagnosis {
+typedef struct cvs_model_diagnosis {
     int64_t pictures, choosing, measuring;
     int64_t height, width; /* of the network's input */
     bool guessing; /* right less than twice as often as by chance: what filters are worth cannot be judged */
@@ -89,7 +89,7 @@ typedef struct cvs_diagnosis {
     int64_t *class_pictures;
     char method[32];
     bool channels_limited; /* not every filter was switched off: it would have taken too long */
-} cvs_diagnosis;
+} cvs_model_diagnosis;
 
 typedef struct cvs_diagnose_options {
     int64_t pictures;   /* of the data [400] */
@@ -103,17 +103,18 @@ typedef struct cvs_diagnose_options {
 } cvs_diagnose_options;
 
 /* Models with one input [N,C,H,W] and one score per class. Labels are matched by class names where the model knows all of them, else by
- * number. Free with cvs_diagnosis_free. */
-cvs_status cvs_diagnose(const cvs_model *model, const cvs_run_options *run_options, const cvs_data *data,
-                        const cvs_diagnose_options *options, cvs_diagnosis **out, cvs_error *err);
-void cvs_diagnosis_free(cvs_diagnosis *d); /* NULL allowed */
+ * number. Free with cvs_model_diagnosis_free. */
+cvs_status cvs_diagnose_model(const cvs_model *model, const cvs_run_options *run_options,
+                              const cvs_data *data, const cvs_diagnose_options *options,
+                              cvs_model_diagnosis **out, cvs_error *err);
+void cvs_model_diagnosis_free(cvs_model_diagnosis *d); /* NULL allowed */
 
 /* Writes the network with everything taken removed (ONNX and whatever else cvs_model_write writes), opens the file again and runs both on
  * the pictures: *difference is the largest difference of a logit. Give the data and options of the diagnosis. */
-cvs_status cvs_diagnosis_write(const cvs_diagnosis *d, const cvs_model *model,
-                               const cvs_run_options *run_options, const cvs_data *data,
-                               const cvs_diagnose_options *options, const char *path, double *difference,
-                               cvs_error *err);
+cvs_status cvs_model_diagnosis_write(const cvs_model_diagnosis *d, const cvs_model *model,
+                                     const cvs_run_options *run_options, const cvs_data *data,
+                                     const cvs_diagnose_options *options, const char *path,
+                                     double *difference, cvs_error *err);
 
 #ifdef __cplusplus
 }

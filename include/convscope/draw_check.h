@@ -20,7 +20,7 @@ cvs_status cvs_draw_scores(const cvs_scores *scores, const cvs_figure_options *o
                            cvs_error *err);
 
 /* A diagnosis on one page. */
-cvs_status cvs_draw_diagnosis(const cvs_diagnosis *diagnosis, const cvs_figure_options *options,
+cvs_status cvs_draw_diagnosis(const cvs_model_diagnosis *diagnosis, const cvs_figure_options *options,
                               cvs_figure **out, cvs_error *err);
 
 #ifdef __cplusplus

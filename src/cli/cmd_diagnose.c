@@ -65,7 +65,7 @@ static json_t *finding_json(const cli *c, const cvs_finding *f) {
     return o;
 }
 
-static json_t *layers_json(const cvs_diagnosis *d) {
+static json_t *layers_json(const cvs_model_diagnosis *d) {
     json_t *list = json_array();
     for (int i = 0; i < d->n_layers; i++) {
         const cvs_layer_health *h = &d->layers[i];
@@ -83,7 +83,7 @@ static json_t *layers_json(const cvs_diagnosis *d) {
     return list;
 }
 
-static json_t *as_json(const cli *c, const cvs_diagnosis *d) {
+static json_t *as_json(const cli *c, const cvs_model_diagnosis *d) {
     json_t *findings = json_array(), *confusion = json_array(), *classes = json_array(),
            *place = json_array();
     json_t *object = json_array(), *outside = json_array();
@@ -115,7 +115,7 @@ static json_t *as_json(const cli *c, const cvs_diagnosis *d) {
 
 /* ---- text ------------------------------------------------------------------------------------------------------------ */
 
-static void print_effect(const cli *c, const cvs_diagnosis *d, const cvs_effect *e, bool place) {
+static void print_effect(const cli *c, const cvs_model_diagnosis *d, const cvs_effect *e, bool place) {
     double macs = 100.0 * (1.0 - (double)e->macs / (double)(d->whole.macs > 0 ? d->whole.macs : 1));
     double params = 100.0 * (1.0 - (double)e->params / (double)(d->whole.params > 0 ? d->whole.params : 1));
     if (place) {
@@ -132,7 +132,7 @@ static void print_effect(const cli *c, const cvs_diagnosis *d, const cvs_effect 
         d->whole.accuracy, e->accuracy, d->whole.loss, e->loss, 100.0 * e->changed, macs, params);
 }
 
-static void print_finding(const cli *c, const cvs_diagnosis *d, const cvs_finding *f) {
+static void print_finding(const cli *c, const cvs_model_diagnosis *d, const cvs_finding *f) {
     cvs_finding_info info = {0};
     cvs_finding_describe(f->kind, c->lang, &info, NULL);
     printf("%s%s%s%s\n", f->taken ? "* " : "- ", info.title, f->layer[0] ? ": " : "", f->layer);
@@ -147,7 +147,7 @@ static void print_finding(const cli *c, const cvs_diagnosis *d, const cvs_findin
     }
 }
 
-static void print_layers(const cli *c, const cvs_diagnosis *d) {
+static void print_layers(const cli *c, const cvs_model_diagnosis *d) {
     static const char *const heads[2][9] = {
         {"layer", "filters", "dead", "twins", "mixable", "spare", "rank", "zeros", "sees"},
         {"层", "卷积核", "死亡", "重复", "可混合", "可省", "有效秩", "零值", "视野"}};
@@ -171,7 +171,7 @@ static void print_layers(const cli *c, const cvs_diagnosis *d) {
     }
 }
 
-static void print_text(const cli *c, const cvs_diagnosis *d) {
+static void print_text(const cli *c, const cvs_model_diagnosis *d) {
     char macs[40], params[40];
     printf(
         CLI_T(
@@ -225,7 +225,7 @@ static bool real(cli *c, const char *name, double otherwise, double low, double 
     return true;
 }
 
-static cvs_status draw(cli *c, const cvs_model *model, const cvs_diagnosis *d, const char *path) {
+static cvs_status draw(cli *c, const cvs_model *model, const cvs_model_diagnosis *d, const char *path) {
     cli_figure figure = {.path = path};
     cvs_figure *picture = NULL;
     const char *theme = cli_value(c, "--theme");
@@ -241,10 +241,10 @@ static cvs_status draw(cli *c, const cvs_model *model, const cvs_diagnosis *d, c
 }
 
 static cvs_status apply(cli *c, const cvs_model *model, const cvs_run_options *ro, const cvs_data *data,
-                        const cvs_diagnose_options *o, const cvs_diagnosis *d) {
+                        const cvs_diagnose_options *o, const cvs_model_diagnosis *d) {
     const char *path = cli_value(c, "--apply");
     double difference;
-    cvs_status s = cvs_diagnosis_write(d, model, ro, data, o, path, &difference, &c->err);
+    cvs_status s = cvs_model_diagnosis_write(d, model, ro, data, o, path, &difference, &c->err);
     if (s == CVS_OK) {
         cli_say(c,
                 CLI_T(c, "%s: %d findings taken; read back, its logits differ by at most %.2g",
@@ -254,7 +254,7 @@ static cvs_status apply(cli *c, const cvs_model *model, const cvs_run_options *r
     return s;
 }
 
-static cvs_status say_all(cli *c, const cvs_model *model, const cvs_diagnosis *d) {
+static cvs_status say_all(cli *c, const cvs_model *model, const cvs_model_diagnosis *d) {
     cvs_status s = cli_value(c, "-o") ? draw(c, model, d, cli_value(c, "-o")) : CVS_OK;
     if (s == CVS_OK && cli_flag(c, "--json")) {
         json_t *json = as_json(c, d);
@@ -271,7 +271,7 @@ static cvs_status diagnose(cli *c, const cvs_run_options *ro, const cvs_data_opt
                            const cvs_diagnose_options *o) {
     cvs_model *model = NULL;
     cvs_data *data = NULL;
-    cvs_diagnosis *d = NULL;
+    cvs_model_diagnosis *d = NULL;
     cvs_status s = cli_value(c, "-o") ? cvs_figure_check_path(cli_value(c, "-o"), &c->err) : CVS_OK;
     if (s == CVS_OK && cli_value(c, "--apply")) {
         s = cvs_output_check(cli_value(c, "--apply"), &c->err);
@@ -283,7 +283,7 @@ static cvs_status diagnose(cli *c, const cvs_run_options *ro, const cvs_data_opt
         s = cvs_data_open(c->args[1], data_options, &data, &c->err);
     }
     if (s == CVS_OK) {
-        s = cvs_diagnose(model, ro, data, o, &d, &c->err);
+        s = cvs_diagnose_model(model, ro, data, o, &d, &c->err);
         cli_progress(c, "", 1.0);
     }
     if (s == CVS_OK && cli_value(c, "--apply")) {
@@ -292,7 +292,7 @@ static cvs_status diagnose(cli *c, const cvs_run_options *ro, const cvs_data_opt
     if (s == CVS_OK) {
         s = say_all(c, model, d);
     }
-    cvs_diagnosis_free(d);
+    cvs_model_diagnosis_free(d);
     cvs_data_free(data);
     cvs_model_free(model);
     return s;

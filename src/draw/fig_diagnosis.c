@@ -42,7 +42,7 @@ static void draw_filters(cvi_page *page, const cvs_layer_health *h, double x, do
     }
 }
 
-static void draw_layers(cvi_page *page, const cvs_diagnosis *d) {
+static void draw_layers(cvi_page *page, const cvs_model_diagnosis *d) {
     cvi_font body = cvi_font_body(page), note = cvi_font_note(page), right = note;
     static const char *const heads[] = {"filters", "dead",           "twins", "mixable",
                                         "spare",   "effective rank", "zeros", "sees / could"};
@@ -95,7 +95,7 @@ static void draw_layers(cvi_page *page, const cvs_diagnosis *d) {
 
 /* ---- findings -------------------------------------------------------------------------------------------------------- */
 
-static void effect_text(const cvi_page *page, const cvs_diagnosis *d, const cvs_finding *f,
+static void effect_text(const cvi_page *page, const cvs_model_diagnosis *d, const cvs_finding *f,
                         const cvs_effect *e, char *text, size_t size) {
     double macs = 100.0 * (1.0 - (double)e->macs / (double)CVI_MAX(d->whole.macs, 1));
     double params = 100.0 * (1.0 - (double)e->params / (double)CVI_MAX(d->whole.params, 1));
@@ -111,7 +111,7 @@ static void effect_text(const cvi_page *page, const cvs_diagnosis *d, const cvs_
              d->whole.accuracy, e->accuracy, 100.0 * e->changed, macs, params);
 }
 
-static void draw_finding(cvi_page *page, const cvs_diagnosis *d, const cvs_finding *f) {
+static void draw_finding(cvi_page *page, const cvs_model_diagnosis *d, const cvs_finding *f) {
     cvi_font name = cvi_font_strong(page), words = cvi_font_note(page), ink = words;
     cvi_paint rule = {.stroke = page->t->role[CVI_FAINT], .width = 0.5};
     cvs_finding_info info = {0};
@@ -140,7 +140,7 @@ static void draw_finding(cvi_page *page, const cvs_diagnosis *d, const cvs_findi
     page->y = fmax(page->y, top + (f->layer[0] ? 20.0 : 10.0)) - 6;
 }
 
-static void draw_findings(cvi_page *page, const cvs_diagnosis *d) {
+static void draw_findings(cvi_page *page, const cvs_model_diagnosis *d) {
     char text[400];
     cvi_page_heading(page, cvi_page_tr(page, "Findings"));
     page->y += 2;
@@ -163,7 +163,7 @@ static void draw_findings(cvi_page *page, const cvs_diagnosis *d) {
 
 /* ---- places and classes --------------------------------------------------------------------------------------------------- */
 
-static void draw_places(cvi_page *page, const cvs_diagnosis *d, double x, double y, double side) {
+static void draw_places(cvi_page *page, const cvs_model_diagnosis *d, double x, double y, double side) {
     cvi_font small = cvi_font_small(page), strong = cvi_font_strong(page);
     double most = 0.0, cell = side / CVS_PLACES;
     strong.size = 8.0;
@@ -203,7 +203,7 @@ static void draw_places(cvi_page *page, const cvs_diagnosis *d, double x, double
 }
 
 /* What is taken for what, and each class's evidence beside the object. */
-static void draw_classes(cvi_page *page, const cvs_diagnosis *d, double x, double y, double side) {
+static void draw_classes(cvi_page *page, const cvs_model_diagnosis *d, double x, double y, double side) {
     cvi_font small = cvi_font_small(page), strong = cvi_font_strong(page), right = small;
     int n = d->n_classes;
     double cell = side / n, label = 56.0;
@@ -246,8 +246,8 @@ static void draw_classes(cvi_page *page, const cvs_diagnosis *d, double x, doubl
     }
 }
 
-cvs_status cvs_draw_diagnosis(const cvs_diagnosis *d, const cvs_figure_options *options, cvs_figure **out,
-                              cvs_error *err) {
+cvs_status cvs_draw_diagnosis(const cvs_model_diagnosis *d, const cvs_figure_options *options,
+                              cvs_figure **out, cvs_error *err) {
     cvi_page page;
     char text[300];
     cvs_lang lang = options ? options->lang : CVS_EN;

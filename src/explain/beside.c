@@ -260,7 +260,7 @@ static cvs_status weigh(cvi_diagnosing *g, cvs_run *run, int64_t i, double *outs
 }
 
 static cvs_status say_outside(cvi_diagnosing *g) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     int worst = -1;
     for (int k = 0; k < d->n_classes; k++) {
         if (d->class_pictures[k] > 0 && (worst < 0 || d->class_outside[k] > d->class_outside[worst])) {
@@ -285,7 +285,7 @@ static cvs_status say_outside(cvi_diagnosing *g) {
 }
 
 static cvs_status find_outside(cvi_diagnosing *g) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     cvs_run *run = NULL;
     cvs_run_options o = g->run_options ? *g->run_options : (cvs_run_options){0};
     double all = 0.0, object = 0.0;

@@ -114,7 +114,7 @@ cvs_status cvi_cut_make(const cvs_model *model, const cvi_cut *cut, cvs_model **
 cvs_status cvi_model_size(const cvs_model *model, const cvs_run_options *options, int64_t *macs,
                           int64_t *params, cvs_error *err);
 
-/* ---- the diagnosis itself (diagnose.c, filters_found.c, layers_found.c, beside.c) ---------------------------------- */
+/* ---- the diagnosis itself (diagnose_model.c, filters_found.c, layers_found.c, beside.c) ---------------------------------- */
 typedef struct cvi_score {
     double accuracy, loss;
 } cvi_score;
@@ -122,7 +122,7 @@ typedef struct cvi_diagnosing {
     const cvs_model *model;
     const cvs_run_options *run_options;
     const cvs_diagnose_options *o;
-    cvs_diagnosis *d;
+    cvs_model_diagnosis *d;
     cvi_labelled l;
     cvi_units u;
     cvi_pool *pool;

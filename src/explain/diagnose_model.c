@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * diagnose.c - the order of a diagnosis: pictures in two halves, the network as it is, filters, layers, receptive fields, confusion, what
+ * diagnose_model.c - the order of a diagnosis: pictures in two halves, the network as it is, filters, layers, receptive fields, confusion, what
  * lies beside the object, everything together; and the smaller network as a file.
  */
 #include <math.h>
@@ -30,7 +30,7 @@ cvs_status cvs_finding_describe(cvs_finding_kind kind, cvs_lang lang, cvs_findin
 }
 
 cvs_finding *cvi_finding_new(cvi_diagnosing *g, cvs_finding_kind kind, const char *layer) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     size_t n = (size_t)d->n_findings;
     if ((n & (n + 1)) == 0) { /* 0, 1, 3, 7, ...: as full as it gets */
         cvs_finding *more = cvi_realloc(d->findings, n * sizeof *more, (2 * n + 1) * sizeof *more);
@@ -103,7 +103,7 @@ static int most_first(const void *a, const void *b) {
 }
 
 static cvs_status find_confusion(cvi_diagnosing *g) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     int k = d->n_classes, n = 0;
     for (int64_t i = 0; i < g->l.n; i++) {
         d->confusion[g->l.label[i] * k + g->answer[i]]++;
@@ -143,7 +143,7 @@ static cvs_status find_confusion(cvi_diagnosing *g) {
 /* ---- begin and end ------------------------------------------------------------------------------------------------- */
 
 static cvs_status name_classes(cvi_diagnosing *g, const cvs_data *data) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     cvs_data_info info;
     cvs_data_describe(data, &info);
     d->n_classes = g->l.classes;
@@ -174,7 +174,7 @@ static cvs_status name_classes(cvi_diagnosing *g, const cvs_data *data) {
 }
 
 static cvs_status name_layers(cvi_diagnosing *g) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     d->layers = cvi_calloc((size_t)g->u.n + 1, sizeof *d->layers);
     if (!d->layers) {
         return cvi_no_memory(g->err, (size_t)g->u.n * sizeof *d->layers);
@@ -199,7 +199,7 @@ static cvs_status name_layers(cvi_diagnosing *g) {
 }
 
 static cvs_status start(cvi_diagnosing *g, const cvs_data *data) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     cvi_score first;
     CVI_TRY(cvi_tell_diagnosis(g, "pictures", 0.0));
     CVI_TRY(cvi_labelled_load(g->model, g->run_options, data, g->o->pictures > 0 ? g->o->pictures : 400,
@@ -238,7 +238,7 @@ static cvs_status start(cvi_diagnosing *g, const cvs_data *data) {
 }
 
 static cvs_status look(cvi_diagnosing *g) {
-    cvs_diagnosis *d = g->d;
+    cvs_model_diagnosis *d = g->d;
     double **loss = cvi_calloc((size_t)g->u.n + 1, sizeof *loss);
     g->filter = cvi_calloc((size_t)g->u.n + 1, sizeof *g->filter);
     if (!loss || !g->filter) {
@@ -318,8 +318,9 @@ static void end(cvi_diagnosing *g) {
     cvi_free(g->logits);
 }
 
-cvs_status cvs_diagnose(const cvs_model *model, const cvs_run_options *run_options, const cvs_data *data,
-                        const cvs_diagnose_options *options, cvs_diagnosis **out, cvs_error *err) {
+cvs_status cvs_diagnose_model(const cvs_model *model, const cvs_run_options *run_options,
+                              const cvs_data *data, const cvs_diagnose_options *options,
+                              cvs_model_diagnosis **out, cvs_error *err) {
     static const cvs_diagnose_options defaults;
     cvs_diagnose_options o = options ? *options : defaults;
     o.tolerance = o.tolerance > 0.0 ? o.tolerance : 0.01;
@@ -347,14 +348,14 @@ cvs_status cvs_diagnose(const cvs_model *model, const cvs_run_options *run_optio
     }
     end(&g);
     if (s != CVS_OK) {
-        cvs_diagnosis_free(g.d);
+        cvs_model_diagnosis_free(g.d);
         return s;
     }
     *out = g.d;
     return CVS_OK;
 }
 
-void cvs_diagnosis_free(cvs_diagnosis *d) {
+void cvs_model_diagnosis_free(cvs_model_diagnosis *d) {
     if (!d) {
         return;
     }
@@ -379,7 +380,7 @@ void cvs_diagnosis_free(cvs_diagnosis *d) {
 /* ---- the smaller network ---------------------------------------------------------------------------------------------- */
 
 /* The cut that a diagnosis took, made again from its findings. */
-static cvs_status cut_again(cvi_diagnosing *g, const cvs_diagnosis *d) {
+static cvs_status cut_again(cvi_diagnosing *g, const cvs_model_diagnosis *d) {
     g->joint = (cvi_cut){.units = &g->u, .filter = g->filter};
     for (int i = 0; i < d->n_findings; i++) {
         const cvs_finding *f = &d->findings[i];
@@ -429,10 +430,10 @@ static cvs_status compare(cvi_diagnosing *g, const cvs_model *twin, const char *
     return s;
 }
 
-cvs_status cvs_diagnosis_write(const cvs_diagnosis *d, const cvs_model *model,
-                               const cvs_run_options *run_options, const cvs_data *data,
-                               const cvs_diagnose_options *options, const char *path, double *difference,
-                               cvs_error *err) {
+cvs_status cvs_model_diagnosis_write(const cvs_model_diagnosis *d, const cvs_model *model,
+                                     const cvs_run_options *run_options, const cvs_data *data,
+                                     const cvs_diagnose_options *options, const char *path,
+                                     double *difference, cvs_error *err) {
     static const cvs_diagnose_options defaults;
     cvs_diagnose_options o = options ? *options : defaults;
     cvi_diagnosing g = {.model = model, .run_options = run_options, .o = &o, .err = err};
@@ -462,6 +463,6 @@ cvs_status cvs_diagnosis_write(const cvs_diagnosis *d, const cvs_model *model,
     }
     cvs_model_free(twin);
     end(&g);
-    cvs_diagnosis_free(g.d);
+    cvs_model_diagnosis_free(g.d);
     return s;
 }
