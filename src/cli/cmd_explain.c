@@ -99,7 +99,7 @@ static int list_methods(const cli *c) {
     for (int i = 0; i < cvs_method_count(); i++) {
         cvs_method_info m;
         if (cvs_method_describe(i, c->lang, &m, NULL) == CVS_OK) {
-            cli_pad(stdout, m.name, 24, false);
+            cli_pad(stdout, m.name, 28, false);
             printf("%s\n", m.sentence);
         }
     }

@@ -25,7 +25,11 @@ static cvs_status copy_input(const cvs_tensor *from, int64_t sample, int64_t sam
     return CVS_OK;
 }
 
-static cvs_status make(cvi_question *q, bool base, bool plain, cvi_again *out) {
+enum { TOGETHER = 4 /* pictures in a pass that needs no gradients */ };
+
+typedef enum purpose { GRADIENTS, BASE, PLAIN, ANSWERS } purpose;
+
+static cvs_status make(cvi_question *q, purpose what, cvi_again *out) {
     const cvi_graph *g = q->model->graph;
     const cvs_run *run = q->run;
     const cvs_tensor *first = &run->inputs[0];
@@ -41,6 +45,8 @@ static cvs_status make(cvi_question *q, bool base, bool plain, cvi_again *out) {
     }
     if (declared->rank >= 1 && declared->dim[0] > 0) {
         out->batch = declared->dim[0];
+    } else if (what == ANSWERS && g->n_inputs == 1) {
+        out->batch = TOGETHER;
     }
     int64_t samples = first->dim[0];
     CVI_TRY(copy_input(first, q->options->sample, samples, 1, &out->picture, q->err));
@@ -53,25 +59,35 @@ static cvs_status make(cvi_question *q, bool base, bool plain, cvi_again *out) {
         CVI_TRY(
             copy_input(&run->inputs[i], q->options->sample, samples, out->batch, &out->inputs[i], q->err));
     }
+    /* the scores: the target's own value, and the classes' where there are any */
+    int keep[2] = {q->target_value, q->target_value};
     cvi_exec_options options = {.pool = run->pool,
                                 .exact = run->options.exact,
-                                .plain = run->options.plain || plain,
-                                .keep_aux = !base,
-                                .keep = base ? CVI_KEEP_GRADIENTS : CVI_KEEP_ALL,
+                                .plain = run->options.plain || what == PLAIN,
+                                .keep_aux = what == GRADIENTS || what == PLAIN,
+                                .keep = what == BASE      ? CVI_KEEP_GRADIENTS
+                                        : what == ANSWERS ? CVI_KEEP_ANSWER
+                                                          : CVI_KEEP_ALL,
+                                .keep_values = keep,
+                                .n_keep = 2,
                                 .max_bytes = run->options.limits.max_memory_bytes};
     return cvi_exec_new(g, out->inputs, &options, &out->exec, q->err);
 }
 
 cvs_status cvi_again_new(cvi_question *q, cvi_again *out) {
-    return make(q, false, false, out);
+    return make(q, GRADIENTS, out);
 }
 
 cvs_status cvi_again_base(cvi_question *q, cvi_again *out) {
-    return make(q, true, false, out);
+    return make(q, BASE, out);
 }
 
 cvs_status cvi_again_plain(cvi_question *q, cvi_again *out) {
-    return make(q, false, true, out);
+    return make(q, PLAIN, out);
+}
+
+cvs_status cvi_again_answers(cvi_question *q, cvi_again *out) {
+    return make(q, ANSWERS, out);
 }
 
 void cvi_again_free(cvi_again *a) {

@@ -22,6 +22,8 @@ typedef struct cvi_again {
 cvs_status cvi_again_new(cvi_question *q, cvi_again *out);
 /* The same, to be a base of the incremental re-run: fused, and with nothing kept for gradients. */
 cvs_status cvi_again_base(cvi_question *q, cvi_again *out);
+/* The same for scores alone, several places at a time where the model's batch is free: no gradients. */
+cvs_status cvi_again_answers(cvi_question *q, cvi_again *out);
 /* The same as cvi_again_new by the plain loops alone: what is the same everywhere in a picture stays exactly so. */
 cvs_status cvi_again_plain(cvi_question *q, cvi_again *out);
 void cvi_again_free(cvi_again *a);

@@ -53,7 +53,7 @@ static cvs_status replace(cvi_pieces *p, bool own_mean, char *text, size_t size)
 
 cvs_status cvi_pieces_new(cvi_question *q, bool own_mean, char *text, size_t size, cvi_pieces *out) {
     *out = (cvi_pieces){0};
-    CVI_TRY(cvi_again_new(q, &out->again));
+    CVI_TRY(cvi_again_answers(q, &out->again));
     CVI_TRY(cvi_again_picture(&out->again));
     const cvs_tensor *x = &out->again.picture;
     out->area = x->dim[2] * x->dim[3];

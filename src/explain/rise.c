@@ -84,7 +84,7 @@ static cvs_status ask(rise *r, cvs_explanation *out) {
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     rise r = {0};
-    cvs_status s = cvi_again_new(q, &r.again);
+    cvs_status s = cvi_again_answers(q, &r.again);
     if (s == CVS_OK) {
         s = ask(&r, out);
     }

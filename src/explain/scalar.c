@@ -15,29 +15,43 @@ typedef struct score_view {
     cvs_logit_kind kind;
 } score_view;
 
-static cvs_status scores_of(cvi_question *q, cvi_exec *exec, int64_t sample, score_view *s, int *value) {
-    const cvi_graph *g = q->model->graph;
-    if (g->n_outputs < 1) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the model has no output to explain");
-    }
-    *value = cvi_graph_logit(g, 0, &s->kind);
-    CVI_TRY(cvi_exec_value(exec, *value, &s->t, q->err));
-    int64_t count = cvs_tensor_count(&s->t), samples = s->t.rank >= 2 ? s->t.dim[0] : 1;
-    cvs_tensor input;
-    CVI_TRY(cvi_exec_value(exec, q->input_value, &input, q->err));
-    int64_t batch = input.rank > 0 ? input.dim[0] : 1;
+/* Whether a value holds one score per class for each sample; s has its tensor. */
+static bool one_score_each(score_view *s, int64_t batch) {
+    int64_t samples = s->t.rank >= 2 ? s->t.dim[0] : 1, count = cvs_tensor_count(&s->t);
     int wide = samples > 1 && samples != batch; /* a first dimension that counts something else */
     for (int i = s->t.rank >= 2 ? 1 : 0; i < s->t.rank; i++) {
         wide += s->t.dim[i] > 1;
     }
-    if (count < 1 || samples < 1 || wide > 1 || s->t.dtype != CVS_F32) {
+    s->count = samples > 0 ? count / samples : 0;
+    return count > 0 && samples > 0 && wide <= 1 && s->t.dtype == CVS_F32;
+}
+
+/* The first output if it is scores, else the last that is: models that give out layers as well have their answer last. */
+static cvs_status scores_of(cvi_question *q, cvi_exec *exec, int64_t sample, score_view *s, int *value) {
+    const cvi_graph *g = q->model->graph;
+    cvs_tensor input;
+    if (g->n_outputs < 1) {
+        return cvi_fail(q->err, CVS_E_UNSUPPORTED, "the model has no output to explain");
+    }
+    CVI_TRY(cvi_exec_value(exec, q->input_value, &input, q->err));
+    int64_t batch = input.rank > 0 ? input.dim[0] : 1;
+    bool found = false;
+    for (int k = 0; k < g->n_outputs && !found; k++) {
+        int o = k == 0 ? 0 : g->n_outputs - k;
+        *value = cvi_graph_logit(g, o, &s->kind);
+        CVI_TRY(cvi_exec_value(exec, *value, &s->t, q->err));
+        found = one_score_each(s, batch);
+    }
+    if (!found) {
         char text[200];
+        *value = cvi_graph_logit(g, 0, &s->kind);
+        CVI_TRY(cvi_exec_value(exec, *value, &s->t, q->err));
         return cvi_fail(q->err, CVS_E_UNSUPPORTED,
                         "the output has the shape %s: a class to explain needs one score per class; a target "
                         "neuron:LAYER:CHANNEL or region:LAYER:CHANNEL can be explained in any layer",
                         cvs_shape_text(s->t.rank, s->t.dim, text, sizeof text));
     }
-    s->count = count / samples;
+    int64_t samples = s->t.rank >= 2 ? s->t.dim[0] : 1;
     s->first = CVI_MIN(sample, samples - 1) * s->count;
     s->two = s->count == 1 && s->kind == CVS_LOGIT_BEFORE_SIGMOID;
     return CVS_OK;

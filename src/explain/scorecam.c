@@ -86,7 +86,7 @@ static cvs_status ask(cvi_again *a, cvs_explanation *out) {
 }
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
-    return cvi_again_with(q, cvi_again_new, ask, out);
+    return cvi_again_with(q, cvi_again_answers, ask, out);
 }
 
 const cvi_method cvi_method_scorecam = {

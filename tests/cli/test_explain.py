@@ -207,6 +207,51 @@ class Explain(unittest.TestCase):
         self.assertEqual(p.returncode, 2)
         self.assertIn("m.gif", p.stderr)
 
+    def test_occlusion_keeps_every_class_and_the_strongest_map(self):
+        classes, active, raw = self.path("c.npy"), self.path("a.npy"), self.path("r.npy")
+        p = run("explain", MODEL, DIGIT, "--method", "occlusion", "--patch", 7, "--stride", 7, "--output", "prob", "--raw", raw,
+                "--raw-classes", classes, "--raw-activation", active, "-o", self.path("o.svg"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        shape, values = load(classes)
+        self.assertEqual(shape, (10, 4, 4))
+        self.assertEqual(load(active)[0], (4, 4))
+        target = load(raw)[1]
+        for cell in range(16):
+            self.assertAlmostEqual(sum(values[k * 16 + cell] for k in range(10)), 1.0, 4)
+        self.assertTrue(any(list(values[k * 16:k * 16 + 16]) == list(target) for k in range(10)))
+        with open(self.path("o.svg"), encoding="utf-8") as f:
+            self.assertIn("most probable class", f.read())
+
+    def test_accuracy_under_occlusion(self):
+        raw = self.path("r.npy")
+        p = run("explain", MODEL, "--method", "occlusion", "--data", "generated:digits", "--limit", 10, "--patch", 14, "--raw", raw,
+                "-o", self.path("o.png"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("10 pictures", p.stdout + p.stderr)
+        shape, values = load(raw)
+        self.assertEqual(shape, (3, 3))
+        self.assertTrue(all(0 <= v <= 1 and abs(v * 10 - round(v * 10)) < 1e-4 for v in values))
+        p = run("explain", MODEL, "--method", "gradcam", "--data", "generated:digits", "--raw", raw)
+        self.assertNotEqual(p.returncode, 0)
+        self.assertIn("occlusion", p.stderr)
+
+    def test_targets_inside_the_network(self):
+        for target in ("neuron:last-conv:1", "region:last-conv:0,0-1,0-1", "region:last-conv:*", "mix:1*3,-1*5"):
+            p = run("explain", MODEL, DIGIT, "--method", "integrated-gradients", "--target", target, "--raw", self.path("r.npy"),
+                    "-o", self.path("o.svg"))
+            self.assertEqual(p.returncode, 0, p.stderr)
+        p = run("explain", MODEL, DIGIT, "--method", "gradient", "--target", "neuron:last-conv:9999", "--raw", self.path("n.npy"))
+        self.assertIn("there is no channel 9999", p.stderr)
+        self.assertFalse(os.path.exists(self.path("n.npy")))
+
+    def test_another_librarys_arithmetic(self):
+        for method, library in (("gradient", "captum"), ("gradcam", "dlwp"), ("scorecam", "tf-keras-vis"), ("ablationcam", "pytorch-grad-cam")):
+            p = run("explain", MODEL, DIGIT, "--method", method, "--compat", library, "--raw", self.path("r.npy"))
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertIn("arithmetic of", p.stdout + p.stderr)
+        p = run("explain", MODEL, DIGIT, "--method", "rise", "--compat", "dlwp", "--raw", self.path("n.npy"))
+        self.assertIn("gradcam", p.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=1)
