@@ -37,7 +37,10 @@ static void open_browser(const char *url) {
 
 static bool ready(void *context, const char *url) {
     cli *c = context;
-    printf("%s\n", url);
+    char address[300]; /* the language that was asked for goes with it; else the browser's own is taken */
+    snprintf(address, sizeof address, "%s%s%s", url, cli_value(c, "--lang") ? "#/overview?lang=" : "",
+             cli_value(c, "--lang") ? cli_value(c, "--lang") : "");
+    printf("%s\n", address);
     fflush(stdout);
     if (!cvs_serve_has_app()) {
         cli_say(c, "%s",
@@ -49,7 +52,7 @@ static bool ready(void *context, const char *url) {
     cli_say(c, "%s",
             CLI_T(c, "serving on this machine only; Ctrl-C ends it", "仅在本机提供服务；按 Ctrl-C 结束"));
     if (!cli_flag(c, "--no-browser")) {
-        open_browser(url);
+        open_browser(address);
     }
     return true;
 }

@@ -17,9 +17,10 @@ const isStep = (l: Layer): boolean => l.glyph === glyph.norm || l.glyph === glyp
 
 /** At most `most` layers, evenly over the net, what changes the size of the maps first. */
 export function choose(model: Model, most: number): Layer[] {
-  const all = model.layers.filter((l) => l.glyph !== glyph.shape && l.dim.length > 0 && grid(l.dim)[0] > 0);
   const readers = new Map<Place, Layer[]>();
   for (const l of model.layers) for (const f of l.from) readers.set(f, [...(readers.get(f) ?? []), l]);
+  const read = (l: Layer): boolean => l.output || readers.has(String(l.index)); // a dropout's mask is neither
+  const all = model.layers.filter((l) => l.glyph !== glyph.shape && l.dim.length > 0 && grid(l.dim)[0] > 0 && read(l));
   const onward = (l: Layer): boolean => { const r = readers.get(String(l.index)) ?? []; return r.length === 1 && isStep(r[0]); };
   let list = all;
   if (list.length > most) list = all.filter((l) => l.glyph !== glyph.norm);
