@@ -12,6 +12,7 @@
 #include "explain.h"
 #include "features.h"
 #include "connections.h"
+#include "invariance.h"
 #include "graph.h"
 #include "model.h"
 #include "run.h"

@@ -7,6 +7,7 @@
 #include "draw.h"
 #include "connections.h"
 #include "features.h"
+#include "invariance.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,6 +51,13 @@ cvs_status cvs_draw_connections(const cvs_connections_data *data, const cvs_figu
 /* A row per layer, a column each for activations, gradient, deconvnet and guided signal, with the share of zeros. */
 cvs_status cvs_draw_signals(const cvs_signals *signals, cvs_channel_order order, const cvs_tensor *picture,
                             const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
+/* For each change: the picture along it, distances as shares of the layers' own size, probability. */
+cvs_status cvs_draw_invariance(const cvs_invariance *v, const cvs_figure_options *options, cvs_figure **out,
+                               cvs_error *err);
+/* A bar with its deviation for every part and layer; names: of the parts, [n_parts - 1]; the last is called "random places". */
+cvs_status cvs_draw_correspondence(const cvs_correspondence *c, const char *const *names,
+                                   const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
 
 #ifdef __cplusplus
 }

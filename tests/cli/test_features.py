@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# convscope deconv, features, connections and backward from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
+# convscope deconv, features, connections, backward, invariance and correspondence from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
 # format, language and theme; one sentence on every mistake.
 import array, ast, csv, json, os, shutil, struct, subprocess, tempfile, unittest
 
@@ -243,6 +243,63 @@ class Connections(Case):
         self.refused(2, "more than one layer of kernels", "connections", THINGS, "--from", "conv_1", "--to", "conv_4", "--csv", out)
         self.refused(9, "there is no channel", "backward", THINGS, os.path.join(MODELS, "things_car.png"), "--layer", "conv_2",
                      "--channel", "777", "-o", self.path("x.png"))
+        self.assertFalse(os.path.exists(out))
+
+
+class Measurements(Case):
+    def test_nothing_moves_where_the_picture_does_not(self):
+        picture = os.path.join(MODELS, "things_car.png")
+        self.ok("invariance", THINGS, picture, "--steps", "5", "--target", "car", "--csv", self.path("i.csv"))
+        rows = list(csv.DictReader(self.text("i.csv").splitlines()))
+        self.assertEqual([r["change"] for r in rows], ["move"] * 5 + ["scale"] * 5 + ["turn"] * 5)
+        self.assertEqual([float(r["amount"]) for r in rows[:5]], [-17, -8.5, 0, 8.5, 17])
+        top = json.loads(self.ok("predict", THINGS, picture, "--json").stdout)[0]["top"][0]
+        self.assertEqual(top["name"], "car")
+        for r in (rows[2], rows[5], rows[10], rows[14]):
+            self.assertLess(float(r["distance_low"]), 1e-3)
+            self.assertLess(float(r["distance_high"]), 1e-3)
+            self.assertAlmostEqual(float(r["probability"]), top["probability"], delta=1e-4)
+        for r in (rows[0], rows[4], rows[9], rows[12]):
+            self.assertGreater(float(r["distance_low"]), 0.1)
+
+    def parts(self, lines):
+        for name in ("things_car.png", "things_fish.png"):
+            shutil.copy(os.path.join(MODELS, name), self.path(name))
+        shutil.copy(self.path("things_car.png"), self.path("same.png"))
+        with open(self.path("parts.csv"), "w") as f:
+            f.write("picture,part,top,left,rows,columns\n" + lines)
+        return self.path("parts.csv")
+
+    def test_the_same_picture_corresponds_to_itself(self):
+        parts = self.parts("things_car.png,a,3,4,20,20\nsame.png,a,3,4,20,20\nthings_car.png,b,30,30,9,9\nsame.png,b,30,30,9,9\n")
+        self.ok("correspondence", THINGS, parts, "--csv", self.path("c.csv"))
+        rows = list(csv.DictReader(self.text("c.csv").splitlines()))
+        self.assertEqual([(r["layer"], r["part"]) for r in rows],
+                         [(l, p) for l in ("conv_1", "gap") for p in ("a", "b", "random")])
+        for r in rows:
+            if r["part"] == "random":
+                self.assertGreater(float(r["mean"]), 0)
+            else:
+                self.assertEqual((float(r["mean"]), float(r["deviation"])), (0, 0))
+
+    def test_what_lies_in_other_places_differs(self):
+        parts = self.parts("things_car.png,a,3,4,20,20\nthings_fish.png,a,30,30,20,20\n")
+        first = self.ok("correspondence", THINGS, parts, "--layers", "relu_1,relu_3").stdout
+        self.assertEqual(first, self.ok("correspondence", THINGS, parts, "--layers", "relu_1,relu_3", "--threads", "1").stdout)
+        self.assertIn("relu_3", first)
+        self.looks("correspondence", THINGS, parts)
+        self.looks("invariance", THINGS, os.path.join(MODELS, "things_car.png"), "--steps", "4")
+
+    def test_mistakes(self):
+        out = self.path("x.png")
+        self.refused(4, "expected", "correspondence", THINGS, self.parts("things_car.png,a,3\n"), "-o", out)
+        self.refused(2, "has no box of part 2", "correspondence", THINGS, self.parts("things_car.png,a,3,4,9,9\nthings_fish.png,b,1,1,9,9\n"),
+                     "-o", out)
+        self.refused(2, "can be compared", "correspondence", THINGS, self.parts("things_car.png,a,3,4,9,9\n"), "-o", out)
+        self.refused(2, "lies outside", "correspondence", THINGS,
+                     self.parts("things_car.png,a,3,4,9,9\nthings_fish.png,a,900,1,9,9\n"), "-o", out)
+        self.refused(3, "no-such", "correspondence", THINGS, self.parts("no-such.png,a,3,4,9,9\nthings_fish.png,a,9,1,9,9\n"), "-o", out)
+        self.refused(9, "there is no class", "invariance", THINGS, os.path.join(MODELS, "things_car.png"), "--target", "zebra", "-o", out)
         self.assertFalse(os.path.exists(out))
 
 

@@ -351,6 +351,43 @@ static void figures_of_units_and_links(void **state) {
     cvs_model_free(m);
 }
 
+static void figures_of_measurements(void **state) {
+    (void)state;
+    cvs_model *m = open_model("things.onnx");
+    cvs_tensor pictures[2] = {{0}};
+    char path[500];
+    const char *root = getenv("CVS_SOURCE_ROOT");
+    cvs_invariance v = {0};
+    cvs_correspondence c = {0};
+    cvs_invariance_options o = {.target = -1, .steps = 6, .lang = CVS_ZH};
+    cvs_correspondence_options p = {.random = 3};
+    const cvs_part_box boxes[] = {
+        {0, 0, {1, 1, 9, 9}}, {1, 0, {20, 20, 9, 9}}, {0, 1, {5, 5, 30, 20}}, {1, 1, {9, 9, 20, 20}}};
+    const char *const names[] = {"a part with a very long name that goes on and on", "<b>"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/models/%s", root ? root : "..",
+                 i ? "things_mug.png" : "things_key.png");
+        assert_int_equal(cvs_image_read(path, NULL, &pictures[i], NULL), CVS_OK);
+    }
+    assert_int_equal(cvs_measure_invariance(m, NULL, &pictures[0], &o, &v, NULL), CVS_OK);
+    assert_int_equal(cvs_measure_correspondence(m, NULL, pictures, 2, boxes, 4, 2, &p, &c, NULL), CVS_OK);
+    for (int look = 0; look < 8; look++) {
+        cvs_figure *figure;
+        cvs_figure_options page = {.lang = look & 1 ? CVS_ZH : CVS_EN,
+                                   .theme = look & 2 ? CVS_DARK : CVS_LIGHT,
+                                   .width = look & 4 ? 360 : 0};
+        assert_int_equal(cvs_draw_invariance(&v, &page, &figure, NULL), CVS_OK);
+        assert_good(figure);
+        assert_int_equal(cvs_draw_correspondence(&c, names, &page, &figure, NULL), CVS_OK);
+        assert_good(figure);
+    }
+    cvs_invariance_free(&v);
+    cvs_correspondence_free(&c);
+    cvs_tensor_free(&pictures[0]);
+    cvs_tensor_free(&pictures[1]);
+    cvs_model_free(m);
+}
+
 /* One of each kind of work, whatever becomes of it. */
 static cvs_status all_kinds(const cvs_model *m, const char *folder) {
     cvs_feature_options o = {.steps = 2, .variants = 2, .diversity = 1};
@@ -408,6 +445,7 @@ int main(void) {
         cmocka_unit_test(the_same_seed_gives_the_same_bytes),
         cmocka_unit_test(norms_are_those_of_the_kernels),
         cmocka_unit_test(figures_of_units_and_links),
+        cmocka_unit_test(figures_of_measurements),
         cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
