@@ -131,9 +131,9 @@ typedef struct script {
     cvi_graph *g;
     cvi_arena *arena;
     cvs_error *err;
-    cvs_status status; /* sticky */
+    cvs_status status;           /* sticky */
     const cvi_pickle *constants; /* of constants.pkl: a tuple, or NULL */
-    script_file *file; /* read so far */
+    script_file *file;           /* read so far */
     int n_files, cap_files;
     cvs_tensor
         *shape[2]; /* per graph value, for two input sizes; numbers too where known; rank -1: unknown */
@@ -236,6 +236,8 @@ typedef struct script_calls {
 extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_shapes, cvi_script_words;
 /* torch.NAME(...): every row of the lists above; unknown ones become an opaque node. */
 script_value cvi_script_call(script *s, const script_args *a);
+/* Notes on the model which calls have no translation. */
+cvs_status cvi_script_notes(const script *s);
 /* Does what the file asks for, but the translation cannot: an error that names it. */
 script_value cvi_script_refuse(script *s, const char *what);
 

@@ -43,7 +43,8 @@ static bool channels_fit(script *s, int x, int64_t channels) {
     for (int i = 0; i < s->g->n_inputs; i++) {
         input |= s->g->inputs[i] == x;
     }
-    if (input && channels != s->channels && channels > 0) {
+    if (input && s->channels > 0 && channels != s->channels &&
+        channels > 0) { /* 0: the file says its input */
         s->wants_channels = true;
         s->asked_channels = channels;
         cvi_script_keep(s, CVS_E_SHAPE);
@@ -257,6 +258,37 @@ static script_value group_norm(script *s, const script_call *row, const script_a
     return cvi_script_done(s, node);
 }
 
+/* What torch.export splits layers into: their outputs come with statistics and places, which are not kept. */
+static script_value first_of(script *s, script_value v, int n) {
+    script_value list[3] = {v, cvi_script_none(), cvi_script_none()};
+    return cvi_script_ok(s) ? cvi_script_list(s, n, list) : v;
+}
+
+/* _native_batch_norm_legit_no_training(x, weight, bias, mean, var, momentum, eps) */
+static script_value native_batch_norm(script *s, const script_call *row, const script_args *a) {
+    script_value arg[8];
+    for (int i = 0; i < 8; i++) {
+        arg[i] = i < 5    ? cvi_script_arg(a, i, "")
+                 : i == 5 ? cvi_script_bool(false)
+                          : cvi_script_arg(a, i - 1, "");
+    }
+    script_args plain = {.name = a->name, .n = 8, .arg = arg};
+    return first_of(s, batch_norm(s, row, &plain), 3);
+}
+
+/* native_layer_norm(x, normalised shape, weight, bias, eps) */
+static script_value native_layer_norm(script *s, const script_call *row, const script_args *a) {
+    return first_of(s, layer_norm(s, row, a), 3);
+}
+
+/* native_group_norm(x, weight, bias, N, C, HxW, groups, eps) */
+static script_value native_group_norm(script *s, const script_call *row, const script_args *a) {
+    script_value arg[5] = {cvi_script_arg(a, 0, ""), cvi_script_arg(a, 6, ""), cvi_script_arg(a, 1, ""),
+                           cvi_script_arg(a, 2, ""), cvi_script_arg(a, 7, "")};
+    script_args plain = {.name = a->name, .n = 5, .arg = arg};
+    return first_of(s, group_norm(s, row, &plain), 3);
+}
+
 /* instance_norm(x, weight, bias, mean, var, use_input_stats, momentum, eps, cudnn) */
 static script_value instance_norm(script *s, const script_call *row, const script_args *a) {
     (void)row;
@@ -315,6 +347,10 @@ static script_value max_pool(script *s, const script_call *row, const script_arg
     cvi_script_attr_ints(s, &node, "dilations", w.n, w.dilation);
     cvi_script_attr_int(s, &node, "ceil_mode", whole_arg(a, 5, "ceil_mode", 0));
     return cvi_script_done(s, node);
+}
+
+static script_value pool_with_places(script *s, const script_call *row, const script_args *a) {
+    return first_of(s, max_pool(s, row, a), 2);
 }
 
 /* avg_pool2d(x, kernel, stride, padding, ceil, count padding, divisor) */
@@ -451,6 +487,10 @@ static const script_call rows[] = {
     {"layer_norm", layer_norm, NULL, 0},
     {"group_norm", group_norm, NULL, 0},
     {"instance_norm", instance_norm, NULL, 0},
+    {"_native_batch_norm_legit_no_training", native_batch_norm, NULL, 0},
+    {"native_layer_norm", native_layer_norm, NULL, 0},
+    {"native_group_norm", native_group_norm, NULL, 0},
+    {"max_pool2d_with_indices", pool_with_places, NULL, 0},
     {"max_pool1d", max_pool, NULL, 0},
     {"max_pool2d", max_pool, NULL, 0},
     {"max_pool3d", max_pool, NULL, 0},

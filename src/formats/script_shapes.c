@@ -372,6 +372,8 @@ static const script_call rows[] = {
     {"transpose", transpose, NULL, 0},
     {"contiguous", same, NULL, 0},
     {"to", same, NULL, 0},
+    {"_to_copy", same, NULL, 0},
+    {"lift_fresh_copy", same, NULL, 0},
     {"type_as", same, NULL, 0},
     {"detach", same, NULL, 0},
     {"alias", same, NULL, 0},

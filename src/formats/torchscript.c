@@ -158,7 +158,7 @@ static cvs_status read_constants(cvi_torch *t, const cvi_pickle **out) {
     return CVS_OK;
 }
 
-static cvs_status notes(const script *s) {
+cvs_status cvi_script_notes(const script *s) {
     char list[400] = "";
     for (int i = 0; i < s->n_opaque; i++) {
         size_t n = strlen(list);
@@ -187,6 +187,6 @@ cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *
     }
     open->model->has_weights = true;
     open->model->producer = "TorchScript";
-    CVI_TRY(notes(&s));
+    CVI_TRY(cvi_script_notes(&s));
     return cvi_graph_finish(s.g, s.err);
 }

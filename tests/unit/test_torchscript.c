@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_torchscript.c - TorchScript archives that PyTorch traced and scripted (tests/data/torch, tools/make_torch_fixtures.py) give PyTorch's
- * own outputs, at the traced size and at others; code that loops, recurses, nests or asks for what it may not is refused; damage.
+ * own outputs, at the traced size and at others; code that loops, recurses, nests or asks for what it may not is refused; damage. An
+ * archive of torch.export, written here by its schema, gives the same outputs.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -13,6 +14,9 @@
 #include "formats/script.h"
 #include "ops/op.h"
 
+#define LLVMFuzzerTestOneInput fuzz_pt2
+#include "../fuzz/fuzz_pt2.c"
+#undef LLVMFuzzerTestOneInput
 #include "../fuzz/fuzz_script.c"
 #include "test_helpers.h"
 #include "zip_builder.h"
@@ -29,6 +33,9 @@ static double difference(const char *model, const char *name) {
         char file[100];
         snprintf(file, sizeof file, "%s%s", i ? name : model, suffix[i]);
         test_data(path[i], sizeof path[i], "torch", file);
+    }
+    if (*model == '/') {
+        snprintf(path[0], sizeof path[0], "%s", model);
     }
     const char *input = path[1];
     test_ok(cvs_npy_read, path[2], NULL, &want);
@@ -180,13 +187,13 @@ static void understands(void **state) {
     (void)state;
     static const char *const codes[] = {
         FORWARD "    y = " CONV "\n    a, b = 1, 2\n    if torch.__isnot__(self.none, None):\n      z = y\n  "
-                                "  else:\n      z = torch.relu(y)\n"
+                "  else:\n      z = torch.relu(y)\n"
                 "    return z\n",
         FORWARD "    y = " CONV "\n    l = annotate(List[Tensor], [])\n    for i in range(3):\n      _0 = "
-                                "torch.append(l, torch.mul(y, 2.5))\n"
+                "torch.append(l, torch.mul(y, 2.5))\n"
                 "    return torch.cat(l, -3)\n",
         FORWARD "    y = " CONV "\n    n = ops.prim.NumToTensor(torch.size(y, 2))\n    z = torch.reshape(y, "
-                                "[int(n), -1])\n    return (z, {\"k\": z})\n",
+                "[int(n), -1])\n    return (z, {\"k\": z})\n",
         FORWARD "    y = unchecked_cast(Tensor, " CONV ")\n    return torch.add_(y, y, alpha=2)\n"};
     for (int i = 0; i < CVI_COUNT(codes); i++) {
         cvs_model *m = NULL;
@@ -230,9 +237,134 @@ static void damaged(void **state) {
     }
 }
 
+/* ---- torch.export --------------------------------------------------------------------------------------------- */
+
+static const char *const tensors[] = {"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias",
+                                      "fc1.weight",   "fc1.bias",   "fc2.weight",   "fc2.bias"};
+
+#define TENSOR(name)  "{\"name\": \"t\", \"arg\": {\"as_tensor\": {\"name\": \"" name "\"}}, \"kind\": 1}"
+#define INTS(numbers) "{\"name\": \"n\", \"arg\": {\"as_ints\": [" numbers "]}, \"kind\": 1}"
+#define INT(number)   "{\"name\": \"i\", \"arg\": {\"as_int\": " number "}, \"kind\": 1}"
+#define NODE(op, in, out, place)                                                                             \
+    "{\"target\": \"torch.ops.aten." op "\", \"inputs\": [" in                                               \
+    "], \"outputs\": [{\"as_tensor\": {\"name\": \"" out                                                     \
+    "\"}}], \"metadata\": {\"nn_module_stack\": \"L__self__,,__main__.Small" place "\"}}"
+
+static const char nodes[] =
+    NODE("conv2d.default", TENSOR("x") ", " TENSOR("p0") ", " TENSOR("p1"), "a", ";L__self___conv1,conv1,torch.nn.modules.conv.Conv2d") ", " NODE(
+        "relu.default", TENSOR("a"), "b",
+        "") ", " NODE("max_pool2d.default", TENSOR("b") ", " INTS("2, 2") ", " INTS("2, 2"), "c",
+                      "") ", " NODE("conv2d.default",
+                                    TENSOR("c") ", " TENSOR("p2") ", " TENSOR("p3") ", " INTS(
+                                        "1, 1") ", " INTS("0, 0") ", " INTS("1, 1") ", " INT("2"),
+                                    "d",
+                                    ";L__self___conv2,conv2,torch.nn.modules.conv.Conv2d") ", " NODE("relu."
+                                                                                                     "defaul"
+                                                                                                     "t",
+                                                                                                     TENSOR(
+                                                                                                         "d"),
+                                                                                                     "e", "") ", " NODE("max_pool2d.default",
+                                                                                                                        TENSOR("e") ", " INTS(
+                                                                                                                            "2, 2"),
+                                                                                                                        "f", "") ", " NODE("flatten.using_ints",
+                                                                                                                                           TENSOR("f") ", " INT("1"), "g", "") ", " NODE("linear.default", TENSOR("g") ", " TENSOR("p4") ", " TENSOR("p5"), "h", ";L__self___fc1,fc1,torch.nn.modules.linear.Linear") ", " NODE("relu.default",
+                                                                                                                                                                                                                                                                                                                                TENSOR("h"), "i", "") ", " NODE("linear.default", TENSOR("i") ", " TENSOR("p6") ", " TENSOR("p7"),
+                                                                                                                                                                                                                                                                                                                                                                "j",
+                                                                                                                                                                                                                                                                                                                                                                ";L__self___fc2,fc2,torch.nn.modules.linear.Linear");
+
+static void put_sizes(cvi_buf *b, const cvs_tensor *t) {
+    int64_t stride[CVS_MAX_RANK] = {0}, row = 1;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        stride[i] = row;
+        row *= t->dim[i];
+    }
+    for (int k = 0; k < 2; k++) {
+        cvi_buf_puts(b, k ? "], \"strides\": [" : "\"sizes\": [");
+        for (int i = 0; i < t->rank; i++) {
+            cvi_buf_printf(b, "%s{\"as_int\": %lld}", i ? ", " : "", (long long)(k ? stride[i] : t->dim[i]));
+        }
+    }
+    cvi_buf_puts(b, "], \"storage_offset\": {\"as_int\": 0}");
+}
+
+static void exported(void **state) {
+    (void)state;
+    char path[600], folder[256], file[400];
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    zip_builder z = {0};
+    cvi_buf json = {0}, config = {0};
+    test_data(path, sizeof path, "torch", "state.pth");
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+    zip_add(&z, "archive/archive_format", "pt2", 3, NULL);
+    cvi_buf_puts(&config, "{\"config\": {");
+    cvi_buf_printf(&json,
+                   "{\"graph_module\": {\"graph\": {\"inputs\": [], \"outputs\": [], \"nodes\": [%s], "
+                   "\"tensor_values\": {\"x\": {\"dtype\": 7, "
+                   "\"sizes\": [{\"as_expr\": {\"expr_str\": \"s0\", \"hint\": {\"as_int\": 2}}}, "
+                   "{\"as_int\": 1}, {\"as_int\": 28}, "
+                   "{\"as_int\": 28}]}}}, \"signature\": {\"input_specs\": [",
+                   nodes);
+    for (int i = 0; i < 8; i++) {
+        char name[60];
+        const cvs_tensor *t = m->graph->values[cvi_graph_find(m->graph, tensors[i])].constant;
+        snprintf(name, sizeof name, "archive/data/weights/weight_%d", i);
+        zip_add(&z, name, t->data, t->bytes, NULL);
+        cvi_buf_printf(&config,
+                       "%s\"%s\": {\"path_name\": \"weight_%d\", \"is_param\": true, \"use_pickle\": false, "
+                       "\"tensor_meta\": {\"dtype\": 7, ",
+                       i ? ", " : "", tensors[i], i);
+        put_sizes(&config, t);
+        cvi_buf_puts(&config, "}}");
+        cvi_buf_printf(&json, "{\"parameter\": {\"arg\": {\"name\": \"p%d\"}, \"parameter_name\": \"%s\"}}, ",
+                       i, tensors[i]);
+    }
+    cvi_buf_puts(&config, "}}");
+    cvi_buf_puts(&json, "{\"user_input\": {\"arg\": {\"as_tensor\": {\"name\": \"x\"}}}}], \"output_specs\": "
+                        "[{\"user_output\": {\"arg\": "
+                        "{\"as_tensor\": {\"name\": \"j\"}}}}]}}, \"schema_version\": {\"major\": 8, "
+                        "\"minor\": 8}, \"torch_version\": \"2.9.0\"}");
+    zip_add(&z, "archive/data/weights/model_weights_config.json", config.data, config.size, NULL);
+    zip_add(&z, "archive/models/model.json", json.data, json.size, NULL);
+    zip_finish(&z, z.n, "");
+    cvs_model_free(m);
+    test_folder(folder);
+    snprintf(file, sizeof file, "%s/small.pt2", folder);
+    assert_int_equal(cvi_file_write(file, z.out.data, z.out.size, &err), CVS_OK);
+    double d = difference(file, "small");
+    if (!(d < 1e-5)) {
+        fail_msg("off by %g", d);
+    }
+    assert_int_equal(cvs_model_open(file, NULL, &m, &err), CVS_OK);
+    assert_string_equal(m->producer, "torch.export 2.9.0");
+    assert_true(cvi_graph_find(m->graph, "conv2") >= 0 && m->graph->values[m->graph->inputs[0]].dim[0] == -1);
+    cvs_model_free(m);
+    for (size_t n = 0; n < json.size; n += 3) {
+        fuzz_pt2((const uint8_t *)json.data, n);
+    }
+    for (size_t bit = 0; bit < 8 * json.size; bit += 11) {
+        json.data[bit / 8] = (char)(json.data[bit / 8] ^ (1 << bit % 8));
+        fuzz_pt2((const uint8_t *)json.data, json.size);
+        json.data[bit / 8] = (char)(json.data[bit / 8] ^ (1 << bit % 8));
+    }
+    for (int k = 0;; k++) {
+        test_fail_from(k, -1);
+        fuzz_pt2((const uint8_t *)json.data, json.size);
+        bool failed = test_has_failed();
+        cvi_set_hooks(NULL);
+        if (!failed) {
+            break;
+        }
+    }
+    cvi_buf_free(&json);
+    cvi_buf_free(&config);
+    zip_free(&z);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(as_torch),    cmocka_unit_test(named),
                                        cmocka_unit_test(refuses),     cmocka_unit_test(deep),
-                                       cmocka_unit_test(understands), cmocka_unit_test(damaged)};
+                                       cmocka_unit_test(understands), cmocka_unit_test(exported),
+                                       cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
