@@ -75,7 +75,8 @@ const cvi_rule cvi_rule_rate_high = {
     .code = "learning_rate_high",
     .severity = CVS_FAULT,
     .title = "The learning rate is too high",
-    .why = "Steps overshoot: the loss rises, or stays where guessing is. About 0.1% of the weights a step is "
+    .why = "Steps overshoot: the loss rises, or stays where guessing is. About a thousandth of the weights a "
+           "step is "
            "usual.",
     .advice = "Divide the learning rate by three to ten, or begin with a warm-up.",
     .recipe = "warmup steps=200",
@@ -102,8 +103,8 @@ static bool look_rate_low(const cvi_case *c, cvi_finding *f) {
 const cvi_rule cvi_rule_rate_low = {.code = "learning_rate_low",
                                     .severity = CVS_WARNING,
                                     .title = "The learning rate is too low",
-                                    .why = "The loss falls, but so slowly that the epochs will not do. About "
-                                           "0.1% of the weights a step is usual.",
+                                    .why = "The loss falls, but so slowly that the epochs will not do. About a "
+                                           "thousandth of the weights a step is usual.",
                                     .advice = "Multiply the learning rate by three to ten until the loss no "
                                               "longer falls smoothly, then go back one.",
                                     .recipe = "lr 0.001",

@@ -34,7 +34,7 @@ class Examples(unittest.TestCase):
         out = os.path.join(self.dir, "run")
         p = run("train", os.path.join(ROOT, "models", "digits.net"), "generated:digits", out)
         self.assertEqual(p.returncode, 0, p.stderr)
-        self.assertEqual(sorted(os.listdir(out)), ["best.onnx", "history.json", "model.onnx", "state.safetensors"])
+        self.assertEqual(sorted(os.listdir(out)), ["best.onnx", "history.json", "model.onnx", "state.safetensors", "train", "validation"])
         self.assertEqual(run("predict", os.path.join(out, "model.onnx"), SEVEN).returncode, 0)
 
     def test_a_sentence_on_bad_input(self):
