@@ -5,7 +5,7 @@
 import collections, os, re, subprocess, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LAYER = {"base": 0, "tensor": 1, "graph": 2, "kernels": 2, "ops": 3, "formats": 4, "engine": 4, "data": 4, "explain": 5,
+LAYER = {"base": 0, "tensor": 1, "graph": 2, "kernels": 2, "ops": 3, "formats": 4, "engine": 4, "data": 5, "explain": 5,
          "watch": 5, "train": 6, "draw": 7, "serve": 8, "cli": 8}
 PUBLIC_ONLY = {"serve", "cli"}
 LONG = "Over 700 lines because"

@@ -17,6 +17,7 @@
 #include "model.h"
 #include "run.h"
 #include "train.h"
+#include "build.h"
 #include "charts.h"
 #include "draw.h"
 #include "draw_features.h"

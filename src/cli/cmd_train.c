@@ -12,8 +12,9 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"--data", "SPEC", "mnist:DIR, folder:DIR or generated:NAME (default: what the recipe says)",
-     "mnist:DIR、folder:DIR 或 generated:NAME（默认用配方中的）"},
+    {"--data", "SPEC",
+     "mnist:DIR, cifar10:DIR, npz:FILE, folder:DIR, generated:NAME, ... (default: the recipe's)",
+     "mnist:DIR、cifar10:DIR、npz:FILE、folder:DIR、generated:NAME 等（默认用配方中的）"},
     {"-o", "RUN", "folder for model.onnx, best.onnx, history.json and state.safetensors",
      "存放 model.onnx、best.onnx、history.json 与 state.safetensors 的文件夹"},
     {"--epochs", "N", "times over the whole set", "遍历数据集的轮数"},

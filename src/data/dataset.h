@@ -36,6 +36,29 @@ extern const int cvi_n_sources;
 cvs_status cvi_pick(const int *label, int64_t n, int n_classes, bool own_split,
                     const cvs_data_options *options, int64_t **out, int64_t *count, cvs_error *err);
 
+/* Sets data->info.classes: names from DIR/FILE where it is there, else `known` (NULL at its end; may be NULL), else numbers; at
+ * least as many as the label `most` needs, at most 256. */
+cvs_status cvi_name_classes(cvs_data *data, const char *dir, const char *file, const char *const *known,
+                            int most, cvs_error *err);
+
+/* Pictures and labels in memory (arrays.c): what several sources end with. */
+typedef struct cvi_arrays {
+    int64_t n, height, width;
+    int channels;    /* 1 or 3 */
+    bool planes;     /* [C,H,W] a picture, else [H,W,C] */
+    uint8_t *pixels; /* owned */
+    uint8_t *labels; /* owned; a byte each */
+    int64_t *index;  /* of picture i of the set, owned; made by finish */
+} cvi_arrays;
+/* Takes over `a`'s arrays (freed on failure too): data->self, classes as above, the pick and the fingerprint. own_split: these are
+ * the pictures of options->split already. */
+cvs_status cvi_arrays_finish(cvs_data *data, cvi_arrays *a, bool own_split, const char *dir, const char *file,
+                             const char *const *known, const cvs_data_options *options, cvs_error *err);
+void cvi_arrays_free(cvi_arrays *a);
+cvs_status cvi_arrays_get(const cvs_data *data, int64_t i, cvs_tensor *picture, int *label, cvs_tensor *mask,
+                          cvs_error *err);
+void cvi_arrays_close(cvs_data *data);
+
 /* FNV-1a of bytes, continued from `hash` (start with CVI_HASH_START). */
 #define CVI_HASH_START 0xCBF29CE484222325u
 uint64_t cvi_hash(uint64_t hash, const void *data, size_t n);

@@ -293,7 +293,8 @@ static bool relu6(net_writing *w, const cvi_node *node, const form *f) {
 static bool dropout(net_writing *w, const cvi_node *node, const form *f) {
     double ratio = 0.5;
     bool given = !absent(node, 1);
-    if (!says_only(node, "") || !absent(node, 2) || (given && (!number(w, node, 1, &ratio) || ratio >= 1))) {
+    if (!says_only(node, "convscope_maps") || !absent(node, 2) ||
+        (given && (!number(w, node, 1, &ratio) || ratio >= 1))) {
         return false;
     }
     begin(w, node, 1);
@@ -302,6 +303,7 @@ static bool dropout(net_writing *w, const cvi_node *node, const form *f) {
         cvi_buf_puts(&w->out, " ");
         cvi_net_put_real(&w->out, ratio);
     }
+    cvi_buf_puts(&w->out, cvi_node_int(node, "convscope_maps", 0) ? " maps" : "");
     return true;
 }
 

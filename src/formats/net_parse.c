@@ -201,8 +201,8 @@ static cvs_status parse_arguments(parser *p, net_token **list, int *n) {
 
 /* An argument belongs to the word before it; a word of letters begins a new operation, except the known flags. */
 static bool is_argument(const char *s) {
-    static const char *const flags[] = {"bias",     "nobias",  "same",     "valid",   "ceil",
-                                        "countpad", "nearest", "bilinear", "ordered", "hidden"};
+    static const char *const flags[] = {"bias",    "nobias",   "same",    "valid",  "ceil", "countpad",
+                                        "nearest", "bilinear", "ordered", "hidden", "maps"};
     for (int i = 0; i < CVI_COUNT(flags); i++) {
         if (strcmp(s, flags[i]) == 0) {
             return true;

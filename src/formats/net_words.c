@@ -35,7 +35,7 @@ static cvs_status plain(net_builder *b, const net_word *w, const net_args *a) {
             return refuse(b, a, cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes a whole number", w->word));
         }
         CVI_TRY(memory(b, integer ? cvi_attr_set_int(b->g, &node->attr[0], w->attr, (int64_t)v)
-                                : cvi_attr_set_float(b->g, &node->attr[0], w->attr, v)));
+                                  : cvi_attr_set_float(b->g, &node->attr[0], w->attr, v)));
     }
     return cvi_net_done(b, a, node);
 }
@@ -198,9 +198,9 @@ static cvs_status conv(net_builder *b, const net_word *w, const net_args *a) {
             cvi_fail(b->err, CVS_E_FORMAT, "%.60s needs the number of its filters: conv 64 k3", w->word));
     }
     if (!whole(filters, 1, 1e6)) {
-        return refuse(b, a,
-                      cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes a whole number of filters, 1 to 1000000",
-                               w->word));
+        return refuse(
+            b, a,
+            cvi_fail(b->err, CVS_E_FORMAT, "%.60s takes a whole number of filters, 1 to 1000000", w->word));
     }
     int64_t k = (int64_t)filters;
     if (c % win.g || k % win.g) {
@@ -323,6 +323,37 @@ static cvs_status bn(net_builder *b, const net_word *w, const net_args *a) {
     return cvi_net_done(b, a, node);
 }
 
+/* "ln": over all of a sample; "gn 8": over groups of channels. */
+static cvs_status sample_norm(net_builder *b, const net_word *w, const net_args *a) {
+    double eps = 1e-5, groups = 0;
+    bool there, layer = strcmp(w->word, "ln") == 0;
+    CVI_TRY(cvi_net_key(b, a, "eps", &eps, &there));
+    if (a->inputs[0] < 0 || cvi_net_shape(b, a->inputs[0])->rank < 2) {
+        return refuse(
+            b, a,
+            cvi_fail(b->err, CVS_E_FORMAT, "%.60s has nothing to read: begin with \"input CxHxW\"", w->word));
+    }
+    const cvs_tensor *x = cvi_net_shape(b, a->inputs[0]);
+    int rank = layer ? x->rank - 1 : 1;
+    int64_t dim[CVS_MAX_RANK];
+    memcpy(dim, x->dim + 1, sizeof *dim * (size_t)rank);
+    CVI_TRY(cvi_net_number(b, a, 0, &groups, &there));
+    if (!layer && (groups < 1 || groups != floor(groups) || dim[0] % (int64_t)groups != 0)) {
+        return refuse(b, a,
+                      cvi_fail(b->err, CVS_E_FORMAT,
+                               "gn takes a number of groups that divides the %lld channels: gn 8",
+                               (long long)dim[0]));
+    }
+    int in[3] = {a->inputs[0]};
+    CVI_TRY(cvi_net_param(b, "scale", rank, dim, &in[1]));
+    CVI_TRY(cvi_net_param(b, "shift", rank, dim, &in[2]));
+    cvi_node *node;
+    CVI_TRY(cvi_net_node(b, a, w->op, 3, in, 2, &node));
+    CVI_TRY(memory(b, cvi_attr_set_float(b->g, &node->attr[0], "epsilon", eps) &&
+                          cvi_attr_set_int(b->g, &node->attr[1], w->attr, layer ? 1 : (int64_t)groups)));
+    return cvi_net_done(b, a, node);
+}
+
 static cvs_status prelu(net_builder *b, const net_word *w, const net_args *a) {
     (void)w;
     const cvs_tensor *x;
@@ -378,7 +409,7 @@ static cvs_status upsample(net_builder *b, const net_word *w, const net_args *a)
     return cvi_net_done(b, a, node);
 }
 
-/* "dropout 0.5": the share of elements that training drops. */
+/* "dropout 0.5": the share of elements, or with "maps" of whole maps, that training drops. */
 static cvs_status dropout(net_builder *b, const net_word *w, const net_args *a) {
     double ratio = w->initial;
     bool there;
@@ -394,7 +425,9 @@ static cvs_status dropout(net_builder *b, const net_word *w, const net_args *a) 
         CVI_TRY(in[1] < 0 ? CVS_E_MEMORY : cvi_net_keep_shape(b, in[1], &scalar));
     }
     cvi_node *node;
-    CVI_TRY(cvi_net_node(b, a, "Dropout", 1 + there, in, 0, &node));
+    bool maps = cvi_net_has(b, a, "maps");
+    CVI_TRY(cvi_net_node(b, a, "Dropout", 1 + there, in, maps, &node));
+    CVI_TRY(memory(b, !maps || cvi_attr_set_int(b->g, &node->attr[0], "convscope_maps", 1)));
     return cvi_net_done(b, a, node);
 }
 
@@ -481,6 +514,8 @@ static const net_word words[] = {
     {"dense", NULL, NULL, 0, fc},
     {"flatten", NULL, NULL, 0, flatten_word},
     {"bn", NULL, NULL, 0, bn},
+    {"gn", "GroupNormalization", "num_groups", 0, sample_norm},
+    {"ln", "LayerNormalization", "axis", 0, sample_norm},
     {"lrn", "LRN", "size", 5, plain},
     {"relu", "Relu", NULL, 0, plain},
     {"relu6", NULL, NULL, 0, relu6},

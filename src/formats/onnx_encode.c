@@ -278,7 +278,9 @@ cvs_status cvi_onnx_put_node(cvi_buf *b, const cvi_graph *g, const cvi_node *nod
         cvi_pbw_entry(&m, 9, "convscope.hidden", "1");
     }
     for (int a = 0; a < node->n_attr; a++) {
-        cvs_status s = put_attr(&m, &node->attr[a], err);
+        bool ours = strncmp(node->attr[a].name, "convscope_", 10) ==
+                    0; /* counts in training only; others would refuse it */
+        cvs_status s = ours ? CVS_OK : put_attr(&m, &node->attr[a], err);
         if (s != CVS_OK) {
             cvi_buf_free(&m);
             return cvi_at_node(err, s, node->name, node->op);

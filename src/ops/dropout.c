@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * dropout.c - Dropout: the identity at inference; in training (its third input says so, or that is absent and the engine
- * trains) each number is 0 with probability `ratio` and the others are scaled up. The mask comes from a counter-based
+ * trains) each number, or with convscope_maps each whole map of a sample, is 0 with probability `ratio` and the others are scaled up. The mask comes from a counter-based
  * generator: element i of one seed is dropped or not whoever computes it, so backward makes it again.
  */
 #include "ops/typed.h"
@@ -16,6 +16,7 @@ typedef struct drop_job {
     void *out;
     bool *mask; /* or NULL */
     bool add;
+    int64_t together; /* numbers that are dropped or kept together: 1, or those of a map */
 } drop_job;
 
 static cvs_status drop_infer(cvi_opctx *ctx) {
@@ -66,9 +67,33 @@ CVI_INLINE void drop_chunk(const drop_job *j, int64_t chunk, cvs_dtype type) {
     }
 }
 
+/* The same where neighbours go together. */
+CVI_INLINE void drop_maps(const drop_job *j, int64_t chunk, cvs_dtype type) {
+    int64_t last = -1;
+    double scale = 0;
+    for (int64_t i = chunk * CHUNK; i < CVI_MIN((chunk + 1) * CHUNK, j->count); i++) {
+        int64_t map = i / j->together;
+        if (map != last) {
+            last = map;
+            scale = j->ratio == 0 || keeps(j, cvi_random_bits(j->seed, PURPOSE, (uint64_t)map / 2), map)
+                        ? 1 / (1 - j->ratio)
+                        : 0;
+        }
+        double v = scale > 0 ? cvi_load(j->x, i, type) * scale : 0;
+        cvi_store(j->out, i, j->add ? v + cvi_load(j->out, i, type) : v, type);
+        if (j->mask != NULL) {
+            j->mask[i] = scale > 0;
+        }
+    }
+}
+
 static void drop_body(void *context, int64_t chunk, int worker) {
     (void)worker;
     const drop_job *j = context;
+    if (j->together > 1) {
+        CVI_TYPED(j->dtype, drop_maps, j, chunk);
+        return;
+    }
     CVI_TYPED(j->dtype, drop_chunk, j, chunk);
 }
 
@@ -79,7 +104,12 @@ static cvs_status run(cvi_opctx *ctx, const void *x, void *out, bool *mask, bool
                   .x = x,
                   .out = out,
                   .mask = mask,
-                  .add = add};
+                  .add = add,
+                  .together = 1};
+    const cvs_tensor *t = ctx->in[0];
+    for (int i = 2; cvi_op_int(ctx, "convscope_maps") && i < t->rank; i++) {
+        j.together *= t->dim[i];
+    }
     CVI_TRY(read_ratio(ctx, &j.ratio));
     cvi_pool_run(ctx->pool, (j.count + CHUNK - 1) / CHUNK, drop_body, &j);
     return CVS_OK;
@@ -104,7 +134,10 @@ static const cvi_op_io drop_in[] = {{"data", CVI_DATA, false, false},
 static const cvi_op_io drop_out[] = {{"output", CVI_DATA, false, false}, {"mask", CVI_DATA, true, false}};
 static const cvi_op_attr drop_attrs[] = {{"seed", CVI_ATTR_INT, "", "any",
                                           "not used: the run's own seed decides what is dropped",
-                                          "不使用：丢弃哪些数由本次运行的种子决定"}};
+                                          "不使用：丢弃哪些数由本次运行的种子决定"},
+                                         {"convscope_maps", CVI_ATTR_INT, "0", "0|1",
+                                          "1: whole maps are dropped (spatial dropout); not written to ONNX",
+                                          "1：按整张特征图丢弃（空间 dropout）；不写入 ONNX"}};
 
 const cvi_op cvi_op_dropout = {
     .name = "Dropout",
