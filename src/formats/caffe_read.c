@@ -3,10 +3,8 @@
  * stem, or the only one in the folder), or a caffemodel with its prototxt found in the same way.
  */
 #include <ctype.h>
-#include <dirent.h>
-#include <stdlib.h>
-#include <strings.h>
 
+#include "formats/beside.h"
 #include "formats/caffe.h"
 
 /* ---- recognising ---- */
@@ -63,62 +61,6 @@ static int match(const cvi_open *open) {
     return field && !memchr(f->data, 0, CVI_MIN(f->size, 4096)) && has_layer(f) ? 90 : 0;
 }
 
-/* ---- the file beside ---- */
-
-static bool ends(const char *name, const char *suffix) {
-    size_t n = strlen(name), k = strlen(suffix);
-    return n > k && strcasecmp(name + n - k, suffix) == 0;
-}
-
-/* The file in `folder` with that suffix and, if there is one, the stem of `base`; else the only one with the suffix. *out is a
- * name, owned, or NULL; *n how many there are. */
-static cvs_status find_beside(const char *folder, const char *base, const char *suffix, char **out, int *n,
-                              cvs_error *err) {
-    DIR *d = opendir(folder);
-    const char *dot = strrchr(base, '.');
-    size_t stem = dot ? (size_t)(dot - base) : strlen(base);
-    bool same = false, failed = false;
-    *out = NULL;
-    *n = 0;
-    for (struct dirent *e = d ? readdir(d) : NULL; e && *n < 4096 && !failed; e = readdir(d)) {
-        if (e->d_name[0] == '.' || !ends(e->d_name, suffix)) {
-            continue;
-        }
-        bool now = strncmp(e->d_name, base, stem) == 0 && strlen(e->d_name) == stem + strlen(suffix);
-        *n += 1;
-        if (!*out || (now && !same)) {
-            cvi_free(*out);
-            *out = cvi_strdup(e->d_name);
-            failed = !*out;
-        }
-        same |= now;
-    }
-    if (d) {
-        closedir(d);
-    }
-    if (failed) {
-        return cvi_no_memory(err, 0);
-    }
-    if (*n > 1 && !same) {
-        cvi_free(*out);
-        *out = NULL;
-    }
-    return CVS_OK;
-}
-
-/* Reads the file beside the one that is opened; none: file->data stays NULL. */
-static cvs_status read_beside(cvi_open *open, const char *suffix, cvi_file *file, int *n) {
-    char *folder = cvi_path_dir(open->path), *name = NULL;
-    cvs_status s = folder ? find_beside(folder, cvi_path_base(open->path), suffix, &name, n, open->err)
-                          : cvi_no_memory(open->err, strlen(open->path));
-    if (s == CVS_OK && name) {
-        s = cvi_at_file(open->err, cvi_file_read_beneath(folder, name, &open->limits, file, open->err), name);
-    }
-    cvi_free(folder);
-    cvi_free(name);
-    return s;
-}
-
 /* ---- reading ---- */
 
 static cvs_status build(cvi_open *open, const cvi_file *text, const cvi_file *weights) {
@@ -143,7 +85,7 @@ static cvs_status read_weights_alone(cvi_open *open) {
     cvi_file text = {0};
     int n = 0;
     if (!open->from_memory) {
-        CVI_TRY(read_beside(open, ".prototxt", &text, &n));
+        CVI_TRY(cvi_read_beside(open, ".prototxt", &text, &n));
     }
     if (!text.data) {
         return n > 1 ? cvi_fail(open->err, CVS_E_ARGUMENT,
@@ -171,7 +113,7 @@ static cvs_status read_caffe(cvi_open *open) {
     if (named) {
         CVI_TRY(cvi_file_read(named, &open->limits, &weights, open->err));
     } else if (!open->from_memory) {
-        CVI_TRY(read_beside(open, ".caffemodel", &weights, &n));
+        CVI_TRY(cvi_read_beside(open, ".caffemodel", &weights, &n));
         if (n > 1 && !weights.data &&
             !cvi_model_note(open->model,
                             "%d caffemodel files lie beside the prototxt: name one with --weights", n)) {

@@ -344,8 +344,8 @@ int cvi_tf_axis(cvi_tf *t, const cvi_tf_tensor *x, int64_t axis, bool moved) {
     int64_t a = axis < 0 ? axis + x->rank : axis;
     if (a < 0 || a >= x->rank) {
         cvi_build_set(&t->b,
-                      cvi_fail(t->b.err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
-                               (long long)axis, x->rank));
+                      cvi_fail(t->b.err, x->rank < 0 ? CVS_E_UNSUPPORTED : CVS_E_SHAPE,
+                               "axis %lld does not exist in a tensor of rank %d", (long long)axis, x->rank));
         return 0;
     }
     return (int)(!moved || x->rank < 3 || a == 0 ? a : a == x->rank - 1 ? 1 : a + 1);

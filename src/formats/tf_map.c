@@ -92,7 +92,7 @@ cvi_tf_tensor cvi_tf_prelu(cvi_tf *t, cvi_tf_tensor *x, cvi_tf_tensor *slope) {
 }
 
 cvi_tf_tensor cvi_tf_bias(cvi_tf *t, cvi_tf_tensor *x, cvi_tf_tensor *bias, bool first) {
-    if ((first || t->first) && x->rank > 2 && bias->rank == 1) { /* [C] along axis 1 */
+    if (first && x->rank > 2 && bias->rank == 1) { /* [C] along axis 1 */
         int64_t dim[CVS_MAX_RANK] = {-1};
         for (int i = 1; i < x->rank - 1; i++) {
             dim[i] = 1;

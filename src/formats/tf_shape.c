@@ -45,12 +45,37 @@ static void free_batch(cvi_tf *t, cvi_tf_tensor *x, int rank, int64_t *dim) {
     }
 }
 
+/* A constant seen as another shape is a constant. */
+static cvi_tf_tensor reshape_constant(cvi_tf *t, const cvi_tf_tensor *x, int rank, const int64_t *dim) {
+    cvs_tensor c = x->constant;
+    int64_t n = cvs_tensor_count(&c), known = 1;
+    int open = -1;
+    c.rank = rank;
+    for (int i = 0; i < rank; i++) {
+        c.dim[i] = dim[i];
+        open = dim[i] < 0 ? i : open;
+        known = dim[i] < 0 || cvi_mul(known, dim[i], &known) ? known : -1;
+    }
+    if (open >= 0) {
+        c.dim[open] = known > 0 ? n / known : 0;
+    }
+    if (cvs_tensor_count(&c) != n) {
+        char text[200];
+        cvi_build_set(&t->b, cvi_fail(t->b.err, CVS_E_SHAPE, "%lld numbers cannot have the shape %s",
+                                      (long long)n, cvs_shape_text(rank, dim, text, sizeof text)));
+    }
+    return cvi_tf_constant(t->name, &c);
+}
+
 cvi_tf_tensor cvi_tf_reshape(cvi_tf *t, cvi_tf_tensor *x, int rank, const int64_t *dim) {
     int64_t to[CVS_MAX_RANK] = {0};
     if (rank > CVS_MAX_RANK) {
         cvi_build_set(&t->b, cvi_fail(t->b.err, CVS_E_UNSUPPORTED,
                                       "a tensor of rank %d, at most %d is supported", rank, CVS_MAX_RANK));
         return cvi_tf_none();
+    }
+    if (cvi_tf_is_constant(x)) {
+        return reshape_constant(t, x, rank, dim);
     }
     for (int i = 0; i < rank; i++) {
         to[i] = dim[i];
@@ -282,8 +307,8 @@ static bool spread_slices(int rank, const cvi_tf_strided *s, spread *p) {
 cvi_tf_tensor cvi_tf_strided_slice(cvi_tf *t, cvi_tf_tensor *x, const cvi_tf_strided *s) {
     spread p = {0};
     if (x->rank < 0 || !spread_slices(x->rank, s, &p) || x->rank - p.n_gone + p.n_new > CVS_MAX_RANK) {
-        cvi_build_set(&t->b,
-                      cvi_fail(t->b.err, CVS_E_SHAPE, "the slice does not fit a tensor of rank %d", x->rank));
+        cvi_build_set(&t->b, cvi_fail(t->b.err, x->rank < 0 ? CVS_E_UNSUPPORTED : CVS_E_SHAPE,
+                                      "the slice does not fit a tensor of rank %d", x->rank));
         return cvi_tf_none();
     }
     const char *own = t->name;
@@ -325,8 +350,8 @@ cvi_tf_tensor cvi_tf_expand_dims(cvi_tf *t, cvi_tf_tensor *x, int64_t axis) {
     bool known = cvi_tf_dims(t, x, dim);
     if (x->rank < 0 || x->rank >= CVS_MAX_RANK || a < 0 || a > x->rank) {
         cvi_build_set(&t->b,
-                      cvi_fail(t->b.err, CVS_E_SHAPE, "axis %lld does not exist in a tensor of rank %d",
-                               (long long)axis, x->rank));
+                      cvi_fail(t->b.err, x->rank < 0 ? CVS_E_UNSUPPORTED : CVS_E_SHAPE,
+                               "axis %lld does not exist in a tensor of rank %d", (long long)axis, x->rank));
         return cvi_tf_none();
     }
     for (int i = 0; i <= x->rank; i++) {
@@ -404,9 +429,9 @@ cvi_tf_tensor cvi_tf_shape_of(cvi_tf *t, cvi_tf_tensor *x, cvs_dtype type) {
 cvi_tf_tensor cvi_tf_resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, const int64_t size[2],
                             cvi_tf_pixels where) {
     static const char *const names[] = {"asymmetric", "half_pixel", "align_corners"};
-    bool moved = !t->first, nearest = strcmp(mode, "nearest") == 0;
+    bool nearest = strcmp(mode, "nearest") == 0;
     const int64_t axes[2] = {2, 3};
-    int in[4] = {cvi_tf_form(t, x, moved), -1, -1,
+    int in[4] = {cvi_tf_form(t, x, true), -1, -1,
                  cvi_build_const_ints(&t->b, cvi_tf_part(t, "size"), 2, size)};
     int v = cvi_tf_op(t, "Resize", NULL, 4, in);
     cvi_build_string(&t->b, "mode", mode);
@@ -415,14 +440,14 @@ cvi_tf_tensor cvi_tf_resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, const
     if (nearest) {
         cvi_build_string(&t->b, "nearest_mode", where == CVI_TF_PIXEL_CORNER ? "floor" : "round_prefer_ceil");
     }
-    return cvi_tf_value(t, v, 4, moved);
+    return cvi_tf_value(t, v, 4, true);
 }
 
 cvi_tf_tensor cvi_tf_blocks(cvi_tf *t, const char *op, cvi_tf_tensor *x, int64_t block) {
-    int v = cvi_tf_form(t, x, !t->first);
+    int v = cvi_tf_form(t, x, true);
     v = cvi_tf_op(t, op, NULL, 1, &v);
     cvi_build_int(&t->b, "blocksize", block);
-    return cvi_tf_value(t, v, 4, !t->first);
+    return cvi_tf_value(t, v, 4, true);
 }
 
 cvi_tf_tensor cvi_tf_space_to_batch(cvi_tf *t, const cvi_tf_tensor *x, const int64_t block[2],

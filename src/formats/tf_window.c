@@ -4,15 +4,11 @@
  */
 #include "formats/tf.h"
 
-/* The form that images of this window are worked on in. */
-static bool moved_for(const cvi_tf *t, const cvi_tf_window *w) {
-    return !w->first && !t->first;
-}
-
 static bool check_rank(cvi_tf *t, const cvi_tf_tensor *x, int rank) {
-    if (cvi_build_ok(&t->b) && x->rank != rank) {
-        cvi_build_set(&t->b, cvi_fail(t->b.err, CVS_E_SHAPE,
-                                      "the layer needs an input of rank %d, it gets rank %d", rank, x->rank));
+    if (cvi_build_ok(&t->b) && x->rank != rank) { /* an unknown rank only keeps it from running */
+        cvs_status s = x->rank < 0 ? CVS_E_UNSUPPORTED : CVS_E_SHAPE;
+        cvi_build_set(&t->b, cvi_fail(t->b.err, s, "the layer needs an input of rank %d, it gets rank %d",
+                                      rank, x->rank));
     }
     return cvi_build_ok(&t->b);
 }
@@ -101,7 +97,7 @@ cvi_tf_tensor cvi_tf_conv(cvi_tf *t, cvi_tf_tensor *x, cvi_tf_tensor *weight, cv
     if (!check_rank(t, x, w->n + 2) || !check_window(t, w) || !read_kernel(t, weight, form, w->n, &k)) {
         return cvi_tf_none();
     }
-    bool moved = moved_for(t, w), depthwise = form == CVI_TF_HWIM || form == CVI_TF_1HWC;
+    bool moved = !w->first, depthwise = form == CVI_TF_HWIM || form == CVI_TF_1HWC;
     int64_t channels = cvi_tf_dims(t, x, dim) ? dim[w->first ? 1 : w->n + 1] : -1;
     int value;
     if (depthwise) {
@@ -157,7 +153,7 @@ cvi_tf_tensor cvi_tf_conv_transpose(cvi_tf *t, cvi_tf_tensor *x, cvi_tf_tensor *
                                    (long long)out_dim[axis], (long long)dim[axis]));
         }
     }
-    bool moved = moved_for(t, w);
+    bool moved = !w->first;
     int v = conv_node(t, "ConvTranspose", cvi_tf_form(t, x, moved),
                       cvi_tf_weight(t, weight, "kernel", k.perm, 0, NULL), bias);
     cvi_build_ints(&t->b, "kernel_shape", w->n, k.size);
@@ -178,7 +174,7 @@ cvi_tf_tensor cvi_tf_pool(cvi_tf *t, cvi_tf_tensor *x, const char *op, const cvi
                                           "ksize", (long long)w->kernel[i], 1LL));
         }
     }
-    bool moved = moved_for(t, w);
+    bool moved = !w->first;
     int v = cvi_tf_form(t, x, moved);
     v = cvi_tf_op(t, op, NULL, 1, &v);
     write_window(t, w, w->kernel);
@@ -186,7 +182,7 @@ cvi_tf_tensor cvi_tf_pool(cvi_tf *t, cvi_tf_tensor *x, const char *op, const cvi
 }
 
 cvi_tf_tensor cvi_tf_batch_norm(cvi_tf *t, cvi_tf_tensor *const x[5], double epsilon, bool first) {
-    bool moved = x[0]->rank > 2 && !first && !t->first;
+    bool moved = x[0]->rank > 2 && !first;
     int in[5] = {cvi_tf_form(t, x[0], moved)};
     for (int i = 1; i < 5; i++) {
         in[i] = cvi_tf_form(t, x[i], false);
@@ -200,13 +196,13 @@ cvi_tf_tensor cvi_tf_batch_norm(cvi_tf *t, cvi_tf_tensor *const x[5], double eps
 cvi_tf_tensor cvi_tf_lrn(cvi_tf *t, cvi_tf_tensor *x, int64_t radius, double bias, double alpha,
                          double beta) {
     int64_t size = 2 * CVI_MIN(CVI_MAX(radius, 0), 1 << 20) + 1;
-    int v = check_rank(t, x, 4) ? cvi_tf_form(t, x, !t->first) : -1;
+    int v = check_rank(t, x, 4) ? cvi_tf_form(t, x, true) : -1;
     v = cvi_tf_op(t, "LRN", NULL, 1, &v);
     cvi_build_int(&t->b, "size", size);
     cvi_build_float(&t->b, "alpha", alpha * (double)size);
     cvi_build_float(&t->b, "beta", beta);
     cvi_build_float(&t->b, "bias", bias);
-    return cvi_tf_value(t, v, 4, !t->first);
+    return cvi_tf_value(t, v, 4, true);
 }
 
 /* ---- matrix products ---- */

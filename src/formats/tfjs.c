@@ -3,7 +3,7 @@
  * the other in shard files beside it. Weights may be quantised to uint8, uint16 (value = q * scale + min) or float16.
  * Shards are opened only beneath the model's own folder.
  */
-#include "formats/keras.h"
+#include "formats/tfjs.h"
 
 #include <math.h>
 
@@ -234,32 +234,46 @@ static int match(const cvi_open *open) {
     return layers && !holds(f, "\"graph-model\"", 1 << 12) ? 90 : 0;
 }
 
-static cvs_status read_all(manifest *m, const json_t *root) {
-    const json_t *topology = json_object_get(root, "modelTopology"),
-                 *groups = json_object_get(root, "weightsManifest");
-    if (!json_is_object(topology)) {
-        return cvi_fail(m->open->err, CVS_E_FORMAT, "this JSON file has no modelTopology");
+cvs_status cvi_tfjs_source(cvi_open *open, const json_t *root, cvi_keras_source *out) {
+    const json_t *groups = json_object_get(root, "weightsManifest");
+    manifest *m = cvi_arena_alloc(open->model->arena, 1, sizeof *m);
+    char *folder = cvi_path_dir(open->path);
+    if (!m || !folder) {
+        cvi_free(folder);
+        return cvi_no_memory(open->err, strlen(open->path));
     }
-    if (!groups || (m->open->options && m->open->options->weights)) {
-        return cvi_keras_read_with_option(m->open, topology, NULL, NULL);
+    *m = (manifest){.open = open, .folder = folder};
+    cvs_status s = CVS_OK;
+    for (size_t i = 0; i < json_array_size(groups) && s == CVS_OK; i++) {
+        s = read_group(m, json_array_get(groups, i));
     }
-    for (size_t i = 0; i < json_array_size(groups); i++) {
-        CVI_TRY(read_group(m, json_array_get(groups, i)));
-    }
+    cvi_free(folder);
+    m->folder = NULL;
     m->source.load = load;
     m->source.context = m;
-    return cvi_keras_read_topology(m->open, topology, &m->source, cvi_json_string(root, "generatedBy", NULL),
-                                   NULL);
+    *out = m->source;
+    return s;
+}
+
+static cvs_status read_all(cvi_open *open, const json_t *root) {
+    const json_t *topology = json_object_get(root, "modelTopology"),
+                 *groups = json_object_get(root, "weightsManifest");
+    cvi_keras_source source;
+    if (!json_is_object(topology)) {
+        return cvi_fail(open->err, CVS_E_FORMAT, "this JSON file has no modelTopology");
+    }
+    if (!groups || (open->options && open->options->weights)) {
+        return cvi_keras_read_with_option(open, topology, NULL, NULL);
+    }
+    CVI_TRY(cvi_tfjs_source(open, root, &source));
+    return cvi_keras_read_topology(open, topology, &source, cvi_json_string(root, "generatedBy", NULL), NULL);
 }
 
 static cvs_status read_model(cvi_open *open) {
     json_t *root = NULL;
-    manifest m = {.open = open, .folder = cvi_path_dir(open->path)};
-    cvs_status s = m.folder ? CVS_OK : cvi_no_memory(open->err, strlen(open->path));
-    s = s == CVS_OK ? cvi_json_parse((const char *)open->file->data, open->file->size, &root, open->err) : s;
-    s = s == CVS_OK ? read_all(&m, root) : s;
+    CVI_TRY(cvi_json_parse((const char *)open->file->data, open->file->size, &root, open->err));
+    cvs_status s = read_all(open, root);
     json_decref(root);
-    cvi_free(m.folder);
     return s;
 }
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ * test_darknet.c - the Darknet reader: a small cfg with every kind of section against numbers that NumPy computed from Darknet's own loops;
+ * the real detector of ../shared against OpenCV's; both headers of weights; mistakes told at their line; damage.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "../fuzz/fuzz_darknet.c"
+#include "reader_harness.h"
+
+static void fixture(char *path, size_t size, const char *name) {
+    test_data(path, size, "darknet", name);
+}
+
+static void every_section(void **state) {
+    (void)state;
+    char cfg[512], weights[512], in[512], out[512];
+    fixture(cfg, sizeof cfg, "small.cfg");
+    fixture(weights, sizeof weights, "small.weights");
+    fixture(in, sizeof in, "small.in.npy");
+    fixture(out, sizeof out, "small.out.npy");
+    reader_matches(cfg, NULL, in, out, 2e-6);
+    reader_matches(weights, NULL, in, out, 2e-6);
+    const cvs_open_options options = {.weights = weights};
+    reader_matches(cfg, &options, in, out, 2e-6);
+}
+
+/* Before version 0.2 the count of pictures has four bytes. */
+static void old_header(void **state) {
+    (void)state;
+    char cfg[512], weights[512], in[512], out[512], folder[256], old[300];
+    fixture(cfg, sizeof cfg, "small.cfg");
+    fixture(weights, sizeof weights, "small.weights");
+    fixture(in, sizeof in, "small.in.npy");
+    fixture(out, sizeof out, "small.out.npy");
+    cvi_file file = {0};
+    test_ok(cvi_file_read, weights, NULL, &file);
+    uint8_t *copy = malloc(file.size);
+    assert_non_null(copy);
+    memset(copy, 0, 16);
+    copy[4] = 1; /* 0.1.0 */
+    memcpy(copy + 16, file.data + 20, file.size - 20);
+    test_folder(folder);
+    snprintf(old, sizeof old, "%s/old.weights", folder);
+    cvs_error err = {0};
+    assert_int_equal(cvi_file_write(old, copy, file.size - 4, &err), CVS_OK);
+    const cvs_open_options options = {.weights = old};
+    reader_matches(cfg, &options, in, out, 2e-6);
+    /* one float less */
+    cvs_model *m = NULL;
+    assert_int_equal(cvi_file_write(old, copy, file.size - 8, &err), CVS_OK);
+    assert_int_equal(cvs_model_open(cfg, &options, &m, &err), CVS_E_FORMAT);
+    assert_non_null(strstr(err.message, "the weights file ends"));
+    remove(old);
+    remove(folder);
+    free(copy);
+    cvi_file_close(&file);
+}
+
+static void real_detector(void **state) {
+    (void)state;
+    char model[512], gold[512], pixels[600], input[300], out[600], folder[256];
+    const char *const names[] = {"conv_120", "conv_129"};
+    if (!test_shared(model, sizeof model, "data/models/darknet/yolo-fastest-1.1/yolo-fastest-1.1.cfg") ||
+        !test_shared(gold, sizeof gold, "data/goldens/darknet_yolo-fastest-1.1")) {
+        print_message("skipped: the detector is not there\n");
+        skip();
+    }
+    cvs_tensor bytes = {0}, planes = {0};
+    const int64_t dim[4] = {1, 3, 320, 320};
+    cvs_error err = {0};
+    snprintf(pixels, sizeof pixels, "%s/pixels.npy", gold);
+    test_ok(cvs_npy_read, pixels, NULL, &bytes);
+    assert_int_equal(cvs_tensor_new(&planes, CVS_F32, 4, dim, &err), CVS_OK);
+    for (int i = 0; i < 3 * 320 * 320; i++) {
+        ((float *)planes.data)[i % 3 * 320 * 320 + i / 3] = (float)((uint8_t *)bytes.data)[i] / 255.0f;
+    }
+    test_folder(folder);
+    snprintf(input, sizeof input, "%s/in.npy", folder);
+    assert_int_equal(cvs_npy_write(input, &planes, &err), CVS_OK);
+    cvs_model *m = reader_open(model, NULL);
+    assert_int_equal(m->graph->n_outputs, 2);
+    for (int i = 0; i < 2; i++) {
+        cvs_tensor got = reader_run(m, input, names[i]);
+        snprintf(out, sizeof out, "%s/out_%s.npy", gold, names[i]);
+        reader_compare(names[i], &got, out, 1e-5);
+        cvs_tensor_free(&got);
+    }
+    cvs_model_free(m);
+    cvs_tensor_free(&bytes);
+    cvs_tensor_free(&planes);
+    remove(input);
+    remove(folder);
+}
+
+static void refuses(const char *text, const char *words, int line) {
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    reader_refuses(text, strlen(text), words);
+    assert_int_not_equal(cvs_model_open_memory(text, strlen(text), "test.cfg", NULL, &m, &err), CVS_OK);
+    assert_true(line == 0 || err.line == line);
+}
+
+static void mistakes(void **state) {
+    (void)state;
+    refuses("[net]\nwidth=8\nheight=8\n[convolutional\n", "bracket", 4);
+    refuses("[net]\nwidth=8\nheight\n", "key=value", 3);
+    refuses("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=x\n", "number", 5);
+    refuses("[net]\nwidth=8\nheight=8\n[convolutional]\nfilters=-3\n", "least allowed", 4);
+    refuses("[net]\nwidth=8\nheight=8\n[route]\nlayers=5\n", "does not come before", 4);
+    refuses("[net]\nwidth=8\nheight=8\n[convolutional]\ngroups=2\n", "groups", 4);
+    refuses("[net]\nwidth=99999999\n[softmax]\n", "width", 0);
+    refuses("[net]\n", "[net]", 0);
+}
+
+/* What is not known is drawn; the rest opens. */
+static void unknown_sections(void **state) {
+    (void)state;
+    const char *text = "[net]\nwidth=8\nheight=8\n[bogus]\n[maxpool]\nsize=2\n[softmax]\ntree=x\n";
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    assert_int_equal(cvs_model_open_memory(text, strlen(text), "test.cfg", NULL, &m, &err), CVS_OK);
+    assert_string_equal(m->graph->nodes[0].op, "darknet::bogus");
+    assert_false(m->has_weights);
+    cvs_model_free(m);
+}
+
+static void damaged(void **state) {
+    (void)state;
+    char path[512];
+    fixture(path, sizeof path, "small.cfg");
+    reader_damage(path, LLVMFuzzerTestOneInput, 7, 400);
+}
+
+static void no_memory(void **state) {
+    (void)state;
+    char path[512];
+    fixture(path, sizeof path, "small.cfg");
+    reader_no_memory(path, NULL, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_section),    cmocka_unit_test(old_header),
+                                       cmocka_unit_test(real_detector),    cmocka_unit_test(mistakes),
+                                       cmocka_unit_test(unknown_sections), cmocka_unit_test(damaged),
+                                       cmocka_unit_test(no_memory)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ * test_tensorflow.c - TensorFlow graphs: a frozen GraphDef and a SavedModel that TensorFlow wrote (tests/data/tensorflow,
+ * tools/make_tensorflow_fixtures.py) give TensorFlow's outputs; the real models of ../shared, TensorFlow.js graph models among them;
+ * branches decided in the file, unknown operations, loops; damage of every kind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "../fuzz/fuzz_tensorflow.c"
+#include "reader_harness.h"
+
+static void fixture(char *path, size_t size, const char *name) {
+    test_data(path, size, "tensorflow", name);
+}
+
+static void written_by_tensorflow(void **state) {
+    (void)state;
+    const char *const models[] = {"frozen.pb", "saved", "saved/saved_model.pb"};
+    char model[512], in[512], out[512];
+    fixture(in, sizeof in, "graph.in.npy");
+    fixture(out, sizeof out, "graph.out.npy");
+    for (int i = 0; i < CVI_COUNT(models); i++) {
+        fixture(model, sizeof model, models[i]);
+        reader_matches(model, NULL, in, out, 2e-6);
+    }
+}
+
+static void real_models(void **state) {
+    (void)state;
+    const char *const models[][2] = {
+        {"data/models/tf-frozen/lenet-tensorspace/frozen_model.pb",
+         "data/goldens/tf-frozen_lenet-tensorspace"},
+        {"data/models/tfjs-graph/lenet-tensorspace/model.json", "data/goldens/tfjs-graph_lenet-tensorspace"},
+        {"data/models/tfjs-graph/emotion-human/emotion.json", "data/goldens/tfjs-graph_emotion-human"}};
+    for (int i = 0; i < CVI_COUNT(models); i++) {
+        char model[512], gold[512], in[600], out[600];
+        if (!test_shared(model, sizeof model, models[i][0]) ||
+            !test_shared(gold, sizeof gold, models[i][1])) {
+            print_message("skipped: %s is not there\n", models[i][0]);
+            skip();
+        }
+        snprintf(in, sizeof in, "%s/input.npy", gold);
+        snprintf(out, sizeof out, "%s/output.npy", gold);
+        reader_matches(model, NULL, in, out, 1e-6);
+    }
+}
+
+/* ---- small graphs as TensorFlow.js writes them ---- */
+
+#define GRAPH(nodes) "{\"modelTopology\": {\"node\": [" nodes "]}, \"weightsManifest\": []}"
+#define INPUT                                                                                                \
+    "{\"name\": \"x\", \"op\": \"Placeholder\", \"attr\": {\"dtype\": {\"type\": \"DT_FLOAT\"}, \"shape\": " \
+    "{\"shape\": {\"dim\": [{\"size\": \"-1\"}, {\"size\": \"2\"}, {\"size\": \"2\"}, {\"size\": "           \
+    "\"3\"}]}}}},"
+#define NUMBER(name, type, key, value)                                                                       \
+    "{\"name\": \"" name "\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": \"" type     \
+    "\", \"tensorShape\": {}, \"" key "\": [" value "]}}}},"
+
+static cvs_model *open_text(const char *text) {
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    if (cvs_model_open_memory(text, strlen(text), "model.json", NULL, &m, &err) != CVS_OK) {
+        fail_msg("%s", err.message);
+    }
+    return m;
+}
+
+static bool has_op(const cvs_model *m, const char *op) {
+    for (int n = 0; n < m->graph->n_nodes; n++) {
+        if (strcmp(m->graph->nodes[n].op, op) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A branch that the file decides leaves only the side that is taken. */
+static void branches(void **state) {
+    (void)state;
+    cvs_model *m = open_text(
+        GRAPH(INPUT NUMBER("learning", "DT_BOOL", "boolVal",
+                           "false") "{\"name\": \"s\", \"op\": \"Switch\", \"input\": [\"x\", \"learning\"]},"
+                                    "{\"name\": \"a\", \"op\": \"Tanh\", \"input\": [\"s:1\"]},"
+                                    "{\"name\": \"b\", \"op\": \"Relu\", \"input\": [\"s\"]},"
+                                    "{\"name\": \"y\", \"op\": \"Merge\", \"input\": [\"a\", \"b\"]}"));
+    assert_true(has_op(m, "Relu"));
+    assert_false(has_op(m, "Tanh"));
+    assert_int_equal(m->graph->values[m->graph->inputs[0]].file_layout, CVI_FILE_LAST);
+    assert_int_equal(m->graph->values[m->graph->inputs[0]].dim[1], 3);
+    cvs_model_free(m);
+}
+
+/* What is not known is drawn and stops a run; what comes behind it opens too. */
+static void unknown_operations(void **state) {
+    (void)state;
+    cvs_error err = {0};
+    cvs_run *run = NULL;
+    cvs_model *m = open_text(GRAPH(INPUT "{\"name\": \"u\", \"op\": \"Bogus\", \"input\": [\"x\"]},"
+                                         "{\"name\": \"p\", \"op\": \"MaxPool\", \"input\": [\"u:2\"]},"
+                                         "{\"name\": \"y\", \"op\": \"Relu\", \"input\": [\"p\"]}"));
+    assert_true(has_op(m, "tf::Bogus"));
+    assert_true(has_op(m, "Relu"));
+    const float pixels[12] = {0};
+    cvs_tensor in = {.dtype = CVS_F32, .rank = 4, .dim = {1, 3, 2, 2}, .bytes = sizeof pixels};
+    union {
+        const float *from;
+        void *to;
+    } borrow = {.from = pixels};
+    in.data = borrow.to;
+    if (cvs_run_new(m, NULL, &run, &err) == CVS_OK) {
+        assert_int_not_equal(cvs_run_tensors(run, &in, 1, &err), CVS_OK);
+    }
+    assert_non_null(strstr(err.message, "tf::Bogus"));
+    cvs_run_free(run);
+    cvs_model_free(m);
+}
+
+static void refuses(const char *text, const char *words) {
+    reader_refuses(text, strlen(text), words);
+}
+
+static void refused(void **state) {
+    (void)state;
+    refuses(GRAPH("{\"name\": \"a\", \"op\": \"Relu\", \"input\": [\"b\"]},"
+                  "{\"name\": \"b\", \"op\": \"Relu\", \"input\": [\"a\"]},"
+                  "{\"name\": \"c\", \"op\": \"Relu\", \"input\": [\"a\"]}"),
+            "cycle");
+    refuses(GRAPH(INPUT "{\"name\": \"a\", \"op\": \"Relu\", \"input\": [\"nobody\"]}"), "made by no node");
+    refuses(GRAPH(INPUT INPUT "{\"name\": \"a\", \"op\": \"Relu\", \"input\": [\"x\"]}"), "two nodes");
+    refuses(GRAPH(INPUT "{\"name\": \"a\", \"op\": \"Relu\", \"input\": [\"x:7\"]}"), "no output 7");
+    /* a function that calls itself twice: without a limit this would never end */
+    refuses("{\"modelTopology\": {\"node\": [" INPUT
+            "{\"name\": \"y\", \"op\": \"PartitionedCall\", \"input\": [\"x\"], \"attr\": {\"f\": {\"func\": "
+            "{\"name\": \"f\"}}}}],"
+            "\"library\": {\"function\": [{\"signature\": {\"name\": \"f\", \"inputArg\": [{\"name\": "
+            "\"t\"}], \"outputArg\": "
+            "[{\"name\": \"r\"}]}, \"nodeDef\": ["
+            "{\"name\": \"c\", \"op\": \"PartitionedCall\", \"input\": [\"t\"], \"attr\": {\"f\": {\"func\": "
+            "{\"name\": \"f\"}}}},"
+            "{\"name\": \"d\", \"op\": \"PartitionedCall\", \"input\": [\"c:output:0\"], \"attr\": {\"f\": "
+            "{\"func\": {\"name\": \"f\"}}}}],"
+            "\"ret\": {\"r\": \"d:output:0\"}}]}}, \"weightsManifest\": []}",
+            "call each other");
+    refuses(GRAPH(INPUT
+                  "{\"name\": \"k\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": "
+                  "\"DT_FLOAT\", "
+                  "\"tensorShape\": {\"dim\": [{\"size\": \"9223372036854775807\"}, {\"size\": \"4\"}]}}}}},"
+                  "{\"name\": \"y\", \"op\": \"Mul\", \"input\": [\"x\", \"k\"]}"),
+            "impossible shape");
+}
+
+static void damaged(void **state) {
+    (void)state;
+    char path[512];
+    fixture(path, sizeof path, "frozen.pb");
+    reader_damage(path, LLVMFuzzerTestOneInput, 997, 150);
+    fixture(path, sizeof path, "saved/variables/variables.index");
+    reader_damage(path, LLVMFuzzerTestOneInput, 7, 600);
+    fixture(path, sizeof path, "saved/saved_model.pb");
+    reader_damage(path, LLVMFuzzerTestOneInput, 9973, 40);
+}
+
+static void no_memory(void **state) {
+    (void)state;
+    char path[512];
+    fixture(path, sizeof path, "frozen.pb");
+    reader_no_memory(path, NULL, 1);
+    fixture(path, sizeof path, "saved");
+    reader_no_memory(path, NULL, 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
+                                       cmocka_unit_test(real_models),
+                                       cmocka_unit_test(branches),
+                                       cmocka_unit_test(unknown_operations),
+                                       cmocka_unit_test(refused),
+                                       cmocka_unit_test(damaged),
+                                       cmocka_unit_test(no_memory)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
