@@ -167,8 +167,14 @@ static bool meet(walk *w, int n, int value, int64_t offset, int64_t area) {
         if (out.dim[0] != in.dim[0] || !free || (out.dim[1] != in.dim[1] && (out.rank != 2 || area != 1))) {
             return stick(w, "its channels are reshaped");
         }
-        return out.dim[1] == in.dim[1] ? follow(w, node->out[0], offset, area)
-                                       : follow(w, node->out[0], offset * each, each);
+        if (out.dim[1] == in.dim[1]) {
+            return follow(w, node->out[0], offset, area);
+        }
+        bool was = w->spread;
+        w->spread = true; /* one filter is many numbers from here on: readers' value is the one before */
+        bool ok = follow(w, node->out[0], offset * each, each);
+        w->spread = was;
+        return ok;
     }
     bool same = out.rank == in.rank && out.dim[1] == in.dim[1];
     bool pools = flags & (CVI_OP_POOL | CVI_OP_IDENTITY);
