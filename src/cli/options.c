@@ -213,7 +213,7 @@ void cli_help(const cli *c, const cli_command *command, FILE *to) {
             CLI_T(c, "convscope - open any convolutional network and look inside",
                   "convscope - 打开任意卷积神经网络，看见其内部"));
     for (int i = 0; i < cli_n_commands; i++) {
-        char head[64];
+        char head[160];
         snprintf(head, sizeof head, "  convscope %s %s", cli_commands[i]->name, cli_commands[i]->args);
         cli_pad(to, head, 44, false);
         fprintf(to, "  %s\n", CLI_T(c, cli_commands[i]->en, cli_commands[i]->zh));
