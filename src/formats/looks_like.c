@@ -40,7 +40,6 @@ static const magic others[] = {
     {"ORTM", 4, 4, "an ONNX Runtime model (.ort), which is not supported"},
     {"GGUF", 4, 0, "a GGUF model, which is not supported"},
     {"version https://git-lfs", 23, 0, "a Git LFS pointer instead of the file itself (run: git lfs pull)"},
-    {"7767517", 7, 0, "an ncnn parameter file, which is not supported yet"},
     {"\x80\x02", 2, 0, "a Python pickle"},
     {"\x80\x03", 2, 0, "a Python pickle"},
     {"\x80\x04", 2, 0, "a Python pickle"},

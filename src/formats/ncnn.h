@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ * ncnn.h (internal) - what the files ncnn_*.c share: a .param text with its .bin becomes a graph.
+ *
+ * ncnn's blobs have no batch: its axis k is the graph's k + 1. Shapes follow from the Input layer, or, where that is silent, from the first
+ * kernel's size and a stand-in for the sides. A layer with one blob out gives it its name; numbered settings are ncnn's.
+ */
+#ifndef CVI_NCNN_H
+#define CVI_NCNN_H
+
+#include "formats/value_shapes.h"
+#include "formats/reader.h"
+
+enum { NCNN_MAX_ID = 40 };
+
+/* A setting: a number, or an array (n >= 0). */
+typedef struct ncnn_setting {
+    bool given;
+    double value;
+    int n; /* of an array; -1: one number */
+    const double *list;
+} ncnn_setting;
+
+typedef struct ncnn_layer {
+    const char *type, *name;
+    int line, n_in, n_out;
+    const char **in, **out;
+    ncnn_setting setting[NCNN_MAX_ID];
+} ncnn_layer;
+
+typedef struct ncnn_param {
+    ncnn_layer *layer;
+    int n;
+} ncnn_param;
+
+typedef struct ncnn_blob {
+    const char *name;
+    int value; /* -1: not made */
+    bool read;
+} ncnn_blob;
+
+typedef struct ncnn {
+    cvi_build b;
+    cvi_shapes shapes;
+    const ncnn_param *param;
+    const ncnn_layer *layer; /* being built */
+    const uint8_t *data;     /* the numbers; NULL: none */
+    size_t size, at;
+    ncnn_blob *blob; /* open addressing by name */
+    int capacity;
+    int *in; /* values of the layer's inputs */
+    const char *refused;
+} ncnn;
+
+typedef struct ncnn_kind {
+    const char *name;
+    void (*make)(ncnn *m);
+    const char *op; /* for makers of several operations */
+} ncnn_kind;
+const ncnn_kind *cvi_ncnn_kind(const char *name);
+
+/* ---- ncnn_text.c ---- */
+cvs_status cvi_ncnn_parse(cvi_arena *a, const char *text, size_t size, const cvs_limits *limits,
+                          ncnn_param *out, cvs_error *err);
+int64_t cvi_ncnn_int(ncnn *m, int id, int64_t otherwise);
+double cvi_ncnn_float(const ncnn *m, int id, double otherwise);
+
+/* ---- ncnn_build.c ---- */
+cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,
+                          cvs_error *err);
+/* The next n numbers of the .bin as float32 constant of that shape; tagged: they begin with a word that says how they are stored. */
+int cvi_ncnn_take(ncnn *m, const char *part, bool tagged, int rank, const int64_t *dim);
+/* The same with the first two axes swapped (kernels of deconvolutions). */
+int cvi_ncnn_take_swapped(ncnn *m, const char *part, int rank, const int64_t *dim);
+int cvi_ncnn_op(ncnn *m, const char *op, const char *part, int n, const int *in);
+const char *cvi_ncnn_name(ncnn *m, const char *part);
+void cvi_ncnn_put(ncnn *m, int k, int value);
+/* Rank of the graph's value (the batch counts), -1 unknown; a dimension, batch 1, -1 unknown. */
+int cvi_ncnn_rank(ncnn *m, int value);
+int64_t cvi_ncnn_dim(ncnn *m, int value, int axis);
+/* The value as [N,C,1,1] when it is [N,C]. */
+int cvi_ncnn_as_image(ncnn *m, int value);
+/* Applies the activation that a layer carries in settings 9 and 10 (or 9 and 10's places); the result bears its name. */
+int cvi_ncnn_activate(ncnn *m, int value);
+bool cvi_ncnn_has_activation(ncnn *m);
+
+#endif

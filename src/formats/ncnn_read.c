@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * ncnn_read.c - the reader of ncnn models: a .param text with the .bin that --weights names or that lies beside it.
+ */
+#include <ctype.h>
+
+#include "formats/beside.h"
+#include "formats/ncnn.h"
+
+static int match(const cvi_open *open) {
+    const cvi_file *f = open->file;
+    return !open->is_folder && f->size > 8 && memcmp(f->data, "7767517", 7) == 0 && isspace(f->data[7]) ? 100
+                                                                                                        : 0;
+}
+
+static cvs_status read_ncnn(cvi_open *open) {
+    cvs_model *model = open->model;
+    const char *named = open->options ? open->options->weights : NULL;
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    cvi_file numbers = {0};
+    ncnn_param param;
+    int n = 0;
+    CVI_TRY(named ? cvi_file_read(named, &open->limits, &numbers, open->err)
+                  : cvi_read_beside(open, ".bin", &numbers, &n));
+    if (numbers.data) {
+        CVI_TRY(cvi_model_keep_file(model, &numbers, open->err)); /* weights stay where they lie */
+        data = model->files[model->n_files - 1].data;
+        size = model->files[model->n_files - 1].size;
+    }
+    CVI_TRY(cvi_ncnn_parse(model->arena, (const char *)open->file->data, open->file->size, &model->limits,
+                           &param, open->err));
+    return cvi_ncnn_build(model, &param, data, size, open->err);
+}
+
+/* The weights were taken while the layers were built. */
+static cvs_status load_weights(cvs_model *model, const char *path, cvs_error *err) {
+    (void)model;
+    (void)path;
+    (void)err;
+    return CVS_OK;
+}
+
+const cvi_reader cvi_reader_ncnn = {.name = "ncnn",
+                                    .title = "ncnn",
+                                    .suffixes = ".param",
+                                    .match = match,
+                                    .read = read_ncnn,
+                                    .load_weights = load_weights};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * test_ncnn.c - the ncnn reader: the real face detector of ../shared against ONNX Runtime's outputs; a small net with half-precision weights,
+ * shuffled channels and fused activations against numbers from NumPy; mistakes told at their line; damage.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "../fuzz/fuzz_ncnn.c"
+#include "reader_harness.h"
+
+static void fixture(char *path, size_t size, const char *name) {
+    test_data(path, size, "ncnn", name);
+}
+
+static void small_net(void **state) {
+    (void)state;
+    char param[512], in[512], out[512];
+    fixture(param, sizeof param, "small.param");
+    fixture(in, sizeof in, "small.in.npy");
+    fixture(out, sizeof out, "small.out.npy");
+    reader_matches(param, NULL, in, out, 2e-6);
+}
+
+static void real_detector(void **state) {
+    (void)state;
+    char model[512], gold[512], pixels[600], input[300], out[600], folder[256];
+    const char *const names[] = {"scores", "boxes"};
+    if (!test_shared(model, sizeof model, "data/models/ncnn/slim-320/slim_320.param") ||
+        !test_shared(gold, sizeof gold, "data/goldens/slim-320")) {
+        print_message("skipped: the detector is not there\n");
+        skip();
+    }
+    enum { AREA = 240 * 320 };
+    cvs_tensor bytes = {0}, planes = {0};
+    const int64_t dim[4] = {1, 3, 240, 320};
+    cvs_error err = {0};
+    snprintf(pixels, sizeof pixels, "%s/pixels.npy", gold);
+    test_ok(cvs_npy_read, pixels, NULL, &bytes);
+    assert_int_equal(cvs_tensor_new(&planes, CVS_F32, 4, dim, &err), CVS_OK);
+    for (int i = 0; i < 3 * AREA; i++) {
+        ((float *)planes.data)[i % 3 * AREA + i / 3] = ((float)((uint8_t *)bytes.data)[i] - 127.0f) / 128.0f;
+    }
+    test_folder(folder);
+    snprintf(input, sizeof input, "%s/in.npy", folder);
+    assert_int_equal(cvs_npy_write(input, &planes, &err), CVS_OK);
+    cvs_model *m = reader_open(model, NULL);
+    for (int i = 0; i < 2; i++) {
+        cvs_tensor got = reader_run(m, input, names[i]);
+        snprintf(out, sizeof out, "%s/%s.npy", gold, names[i]);
+        if (i == 0) { /* the boxes are decoded outside of this file */
+            reader_compare(names[i], &got, out, 2e-5);
+        } else {
+            assert_int_equal(cvs_tensor_count(&got), 4420 * 4);
+        }
+        cvs_tensor_free(&got);
+    }
+    cvs_model_free(m);
+    cvs_tensor_free(&bytes);
+    cvs_tensor_free(&planes);
+    remove(input);
+    remove(folder);
+}
+
+static void refuses(const char *text, const char *words, int line) {
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    reader_refuses(text, strlen(text), words);
+    assert_int_not_equal(cvs_model_open_memory(text, strlen(text), "test.param", NULL, &m, &err), CVS_OK);
+    assert_true(line == 0 || err.line == line);
+}
+
+#define HEAD  "7767517\n2 2\n"
+#define INPUT "Input x 0 1 x 0=8 1=8 2=3\n"
+
+static void mistakes(void **state) {
+    (void)state;
+    refuses("7767517\n99999999 2\n" INPUT, "cannot be in this file", 2);
+    refuses(HEAD INPUT "ReLU a 1 1 x\n", "fewer blobs", 4);
+    refuses(HEAD INPUT "ReLU a 1 1 nobody a\n", "made by no node", 4);
+    refuses(HEAD INPUT "Convolution a 1 1 x a 0=4 1=3 6=100\n", "weights do not fit", 4);
+    refuses(HEAD INPUT "Convolution a 1 1 x a 0=4 1=-3 6=108\n", "negative", 4);
+    refuses(HEAD INPUT "ReLU x2 1 1 x x\n", "made twice", 4);
+    refuses(HEAD INPUT "ReLU a 1 1 x a\nReLU b 1 1 a b\n", "announced", 5);
+    refuses(HEAD INPUT "ReLU a 1 1 x a what\n", "not understood", 4);
+}
+
+/* What is not known is drawn; the rest opens. */
+static void unknown_layers(void **state) {
+    (void)state;
+    const char *text = "7767517\n3 3\n" INPUT "Bogus b 1 1 x b 0=1\nReLU y 1 1 b y\n";
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    assert_int_equal(cvs_model_open_memory(text, strlen(text), "test.param", NULL, &m, &err), CVS_OK);
+    assert_string_equal(m->graph->nodes[0].op, "ncnn::Bogus");
+    assert_int_equal(m->graph->n_nodes, 2);
+    cvs_model_free(m);
+}
+
+static void damaged(void **state) {
+    (void)state;
+    char path[512];
+    fixture(path, sizeof path, "small.param");
+    reader_damage(path, LLVMFuzzerTestOneInput, 7, 400);
+}
+
+static void no_memory(void **state) {
+    (void)state;
+    char path[512];
+    fixture(path, sizeof path, "small.param");
+    reader_no_memory(path, NULL, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(small_net), cmocka_unit_test(real_detector),
+                                       cmocka_unit_test(mistakes),  cmocka_unit_test(unknown_layers),
+                                       cmocka_unit_test(damaged),   cmocka_unit_test(no_memory)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
