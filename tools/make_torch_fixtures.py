@@ -89,9 +89,14 @@ def main():
     view["fc1.bias"], view["fc2.bias"] = both[:12], both[12:]
     save("views.pth", view)
     save("views_old.pth", view, _use_new_zipfile_serialization=False)
-    sequential = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                               nn.Linear(4 * 16 * 16, 5)).eval()
+    sequential = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, stride=2), nn.BatchNorm2d(4), nn.Sequential(nn.LeakyReLU(0.3), nn.AvgPool2d(2)),
+                               nn.Flatten(),
+                               nn.Linear(4 * 8 * 8, 5)).eval()
+    sequential[1].running_mean.normal_(generator=torch.Generator().manual_seed(3))
     save("module.pth", sequential)
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    np.save(os.path.join(OUT, "module.in.npy"), x.numpy())
+    np.save(os.path.join(OUT, "module.out.npy"), sequential(x).detach().numpy())
     save("evil.pth", {"state_dict": state, "note": Evil()})
     save("evil_old.pth", Evil(), _use_new_zipfile_serialization=False)
     save("nothing.pth", {"note": "no tensors", "list": [1, 2.5, None, True]})

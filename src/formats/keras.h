@@ -247,7 +247,6 @@ cvs_status cvi_keras_more_weights(cvs_model *m, cvi_keras_source *s, int64_t n, 
 /* load() of a source whose places are objects of the HDF5 file `context`. */
 cvs_status cvi_keras_h5_load(cvi_keras_source *s, const cvi_keras_weight *w, cvs_tensor *out, cvs_error *err);
 
-extern const cvi_reader cvi_reader_keras_h5, cvi_reader_keras_json, cvi_reader_keras_zip,
-    cvi_reader_tfjs;
+extern const cvi_reader cvi_reader_keras_h5, cvi_reader_keras_json, cvi_reader_keras_zip, cvi_reader_tfjs;
 
 #endif

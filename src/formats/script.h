@@ -163,6 +163,12 @@ int cvi_script_inputs(script *s, script_value self, const char **names, int max)
 script_value cvi_script_attribute(script *s, script_value self, const char *name);
 script_value cvi_script_list(script *s, int n, const script_value *item);
 
+/* What a node of the file's tree is: a tensor becomes a constant of that name; numbers, texts and lists are themselves. */
+script_value cvi_script_from_pickle(script *s, const char *path, const cvi_pickle *p);
+
+/* ---- torch_module.c: the same for a whole module saved as a tree of Sequentials ---- */
+script_value cvi_torch_run_sequential(script *s, const cvi_pickle *root, script_value x);
+
 /* ---- script_values.c: making values and nodes; all do nothing after a failure ---- */
 bool cvi_script_ok(const script *s);
 void cvi_script_keep(script *s, cvs_status status);

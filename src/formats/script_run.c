@@ -215,6 +215,10 @@ static script_value from_pickle(script *s, const char *path, const cvi_pickle *p
     }
 }
 
+script_value cvi_script_from_pickle(script *s, const char *path, const cvi_pickle *p) {
+    return from_pickle(s, path, p, 0);
+}
+
 script_value cvi_script_attribute(script *s, script_value self, const char *name) {
     if (strcmp(name, "training") == 0) {
         return cvi_script_bool(false); /* a model is opened to be looked at */

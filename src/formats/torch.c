@@ -241,6 +241,8 @@ static cvs_status read(cvi_open *open) {
     open->model->producer = "";
     if (s == CVS_OK && t.zip && has_code(&t)) {
         s = cvi_torchscript_read(open, &t, root);
+    } else if (s == CVS_OK && cvi_torch_is_sequential(root)) {
+        s = cvi_torch_sequential_read(open, &t, root);
     } else if (s == CVS_OK) {
         s = read_state(&t, root, &state);
         s = s == CVS_OK ? cvi_state_model(open, &state) : s;

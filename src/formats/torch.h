@@ -53,7 +53,13 @@ cvs_status cvi_torch_notes(cvi_torch *t);
 /* Reads data.pkl (or NAME.pkl) of an archive. */
 cvs_status cvi_torch_pickle(cvi_torch *t, const char *name, cvi_pickle **out);
 
+/* ---- torch_module.c ---- */
+/* Whether a tree is a module made of Sequentials and of layers that are known, so that it says its own graph. */
+bool cvi_torch_is_sequential(const cvi_pickle *root);
+
 /* ---- torchscript.c ---- */
+/* Builds open->model from such a module. */
+cvs_status cvi_torch_sequential_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root);
 /* Builds open->model from the code of a TorchScript archive whose data.pkl is `root`. */
 cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root);
 

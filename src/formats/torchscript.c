@@ -62,6 +62,11 @@ static int add_outputs(script *s, const script_value *v, int depth) {
     return n;
 }
 
+/* A module without code: a tree of Sequentials. */
+static bool is_plain(const cvi_pickle *root) {
+    return strncmp(cvi_pickle_maker(root), "torch.nn.", 9) == 0;
+}
+
 /* One try. CVS_OK: s->model->graph is it. */
 static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) {
     const char *names[MAX_INPUTS];
@@ -80,13 +85,17 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     if (!s->g) {
         return CVS_E_MEMORY;
     }
-    int n = cvi_script_inputs(s, self, names, MAX_INPUTS);
+    bool code = !is_plain(root);
+    names[0] = "input";
+    int n = code ? cvi_script_inputs(s, self, names, MAX_INPUTS) : 1;
     if (n < 1 && cvi_script_ok(s)) {
         return cvi_fail(s->err, CVS_E_UNSUPPORTED,
                         "the TorchScript code has no forward method with an input");
     }
     cvi_script_set(s, cvi_script_ok(s) ? add_inputs(s, t, names, n, in) : CVS_OK);
-    script_value out = cvi_script_ok(s) ? cvi_script_forward(s, self, in, n) : cvi_script_none();
+    script_value out = !cvi_script_ok(s) ? cvi_script_none()
+                       : code            ? cvi_script_forward(s, self, in, n)
+                                         : cvi_torch_run_sequential(s, root, in[0]);
     if (cvi_script_ok(s) && s->fixed && !t->fixed) {
         return CVS_E_SHAPE;
     }
@@ -169,6 +178,19 @@ cvs_status cvi_script_notes(const script *s) {
     return ok ? CVS_OK : cvi_no_memory(s->err, 0);
 }
 
+static cvs_status build(script *s, const cvi_pickle *root, const char *producer) {
+    cvs_status status = search(s, root);
+    if (status != CVS_OK) {
+        return status == s->err->code
+                   ? status
+                   : cvi_fail(s->err, status, "the TorchScript code could not be followed");
+    }
+    s->model->has_weights = true;
+    s->model->producer = producer;
+    CVI_TRY(cvi_script_notes(s));
+    return cvi_graph_finish(s->g, s->err);
+}
+
 cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root) {
     cvs_error own = {0};
     script s = {.open = open,
@@ -180,13 +202,15 @@ cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *
         return cvi_fail(s.err, CVS_E_FORMAT, "data.pkl holds no module of TorchScript");
     }
     CVI_TRY(read_constants(t, &s.constants));
-    cvs_status status = search(&s, root);
-    if (status != CVS_OK) {
-        return status == s.err->code ? status
-                                     : cvi_fail(s.err, status, "the TorchScript code could not be followed");
-    }
-    open->model->has_weights = true;
-    open->model->producer = "TorchScript";
-    CVI_TRY(cvi_script_notes(&s));
-    return cvi_graph_finish(s.g, s.err);
+    return build(&s, root, "TorchScript");
+}
+
+cvs_status cvi_torch_sequential_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root) {
+    cvs_error own = {0};
+    script s = {.open = open,
+                .torch = t,
+                .model = open->model,
+                .arena = open->model->arena,
+                .err = open->err ? open->err : &own};
+    return build(&s, root, "");
 }

@@ -58,9 +58,10 @@ static double difference(const char *model, const char *name) {
 
 static void as_torch(void **state) {
     (void)state;
-    static const char *const cases[][2] = {{"traced.pt", "small"},        {"scripted.pt", "small"},
-                                           {"odd_traced.pt", "odd"},      {"odd_scripted.pt", "odd"},
-                                           {"odd_traced.pt", "odd_wide"}, {"odd_scripted.pt", "odd_wide"}};
+    static const char *const cases[][2] = {{"traced.pt", "small"},         {"scripted.pt", "small"},
+                                           {"odd_traced.pt", "odd"},       {"odd_scripted.pt", "odd"},
+                                           {"module.pth", "module"},       {"odd_traced.pt", "odd_wide"},
+                                           {"odd_scripted.pt", "odd_wide"}};
     for (int i = 0; i < CVI_COUNT(cases); i++) {
         double d = difference(cases[i][0], cases[i][1]);
         if (!(d < 1e-5)) {

@@ -23,7 +23,7 @@ typedef struct zip_lie {
 
 static inline void zip_number(cvi_buf *b, uint64_t v, int bytes) {
     for (int i = 0; i < bytes; i++) {
-        uint8_t c = (uint8_t)(v >> (8 * i));
+        uint8_t c = i < 8 ? (uint8_t)(v >> (8 * i)) : 0;
         cvi_buf_add(b, &c, 1);
     }
 }
