@@ -37,6 +37,16 @@ cvs_status cvs_draw_charts(const cvs_chart *charts, int n, const char *title,
 /* The running mean that smoothing means: out [n] may be y. Broken at numbers that are not finite, which stay. */
 void cvs_smooth(const double *y, int64_t n, double smoothing, double *out);
 
+/* How features formed: RUN/snapshots (kept by training) side by side; filters of the first convolution, and of a picture file the feature
+ * maps of a layer and Grad-CAM for what the last snapshot answers. */
+typedef struct cvs_evolution_options {
+    const char *image; /* or NULL: filters only */
+    const char *layer; /* [last-conv] */
+    int rows;          /* channels shown [8] */
+} cvs_evolution_options;
+cvs_status cvs_draw_evolution(const char *run, const cvs_evolution_options *o,
+                              const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

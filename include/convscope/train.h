@@ -39,7 +39,8 @@ typedef struct cvs_train_options {
     int64_t max_steps; /* stop after so many steps, 0 = no */
     bool write_params; /* RUN/params/NAME.npy at the end */
     bool resume;       /* go on from the last checkpoint, to the bits of an uninterrupted run; or begin */
-    bool no_events;      /* leave out RUN/train and RUN/validation, the event files for those who watch */
+    bool snapshots;    /* RUN/snapshots/epoch_N.onnx for N = 0, 1, 2, 3, 5, 8, 13, ...: cvs_draw_evolution */
+    bool no_events;    /* leave out RUN/train and RUN/validation, the event files for those who watch */
     double save_seconds; /* between checkpoints in the midst of an epoch [60]; one comes after every epoch */
     cvs_lang lang;
     cvs_limits limits;
@@ -53,6 +54,11 @@ typedef struct cvs_train_result {
     int64_t params;
     bool stopped; /* on_step asked for it */
 } cvs_train_result;
+
+/* What augmentation makes of the first training pictures: `rows` pictures as they are at the left and `columns` - 1 times changed, as uint8
+ * [H,W,3], owned. options: data settings, seed and lang count. */
+cvs_status cvs_train_preview(const char *recipe, const char *data, const cvs_train_options *options, int rows,
+                             int columns, cvs_tensor *out, cvs_error *err);
 
 /* Trains `recipe` (a text file of the language with a train { } block, or any model file) on `data` and fills folder `run`:
  * history.json, model.onnx, best.onnx, state.safetensors, train/ and validation/ (TensorBoard's event files). Everything is written atomically; on failure nothing half-written is left. A

@@ -40,6 +40,11 @@ static const cli_option options[] = {
      "从 RUN 的最近检查点继续训练，结果与未中断时逐位相同"},
     {"--save-every", "S", "seconds between checkpoints within an epoch (60)",
      "一轮之内两次检查点的间隔秒数（60）"},
+    {"--preview", "FILE", "train nothing; draw what augmentation makes of some pictures (.png)",
+     "不训练；画出数据增强对若干图片的效果（.png）"},
+    {"--snapshots", NULL,
+     "keep the network of epochs 0, 1, 2, 3, 5, 8, 13, ... in RUN/snapshots, for evolution",
+     "把第 0、1、2、3、5、8、13……轮的网络保存在 RUN/snapshots，供 evolution 使用"},
     {"--no-events", NULL, "leave out RUN/train and RUN/validation (event files for watch and TensorBoard)",
      "不写 RUN/train 与 RUN/validation（供 watch 与 TensorBoard 使用的事件文件）"},
     {"--params", NULL, "write RUN/params/NAME.npy too", "另外写出 RUN/params/NAME.npy"},
@@ -117,6 +122,7 @@ static bool read_options(talk *t, cvs_train_options *o) {
                              .loss = cli_value(c, "--loss"),
                              .start = cli_value(c, "--init"),
                              .order = cli_value(c, "--order"),
+                             .snapshots = cli_flag(c, "--snapshots"),
                              .no_events = cli_flag(c, "--no-events"),
                              .resume = cli_flag(c, "--resume"),
                              .write_params = cli_flag(c, "--params"),
@@ -137,7 +143,7 @@ static bool read_options(talk *t, cvs_train_options *o) {
     o->batch = (int)batch;
     o->seed = (uint64_t)seed;
     o->threads = (int)threads;
-    if (!cli_value(c, "-o")) {
+    if (!cli_value(c, "-o") && !cli_value(c, "--preview")) {
         cli_usage(c, CLI_T(c, "convscope train needs -o RUN, a folder to fill",
                            "convscope train 需要 -o RUN（要写入的文件夹）"));
         return false;
@@ -163,6 +169,15 @@ static int run(cli *c) {
     talk t = {.c = c};
     if (!read_options(&t, &o)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
+    }
+    if (cli_value(c, "--preview")) {
+        cvs_tensor sheet = {0};
+        cvs_status s = cvs_train_preview(c->args[0], cli_value(c, "--data"), &o, 6, 8, &sheet, &c->err);
+        if (s == CVS_OK) {
+            s = cvs_png_write(cli_value(c, "--preview"), &sheet, &c->err);
+        }
+        cvs_tensor_free(&sheet);
+        return s == CVS_OK ? 0 : cli_fail(c);
     }
     listen_for_interrupt();
     if (cvs_train(c->args[0], cli_value(c, "--data"), folder, &o, &result, &c->err) != CVS_OK) {

@@ -61,6 +61,11 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_setting(b, "epochs", t->epochs);
     put_setting(b, "batch", t->batch);
     put_setting(b, "shift", (double)t->augment.shift);
+    put_setting(b, "rotate", t->augment.rotate);
+    put_setting(b, "scale", t->augment.scale);
+    put_setting(b, "brightness", t->augment.brightness);
+    put_setting(b, "contrast", t->augment.contrast);
+    put_setting(b, "cutout", (double)t->augment.cutout);
     cvi_buf_printf(b, "    \"flip\": %s,\n", t->augment.flip ? "true" : "false");
     cvi_buf_printf(b, "    \"seed\": %llu,\n", (unsigned long long)t->seed);
     cvi_buf_printf(b, "    \"pictures\": %lld,\n    \"val_pictures\": %lld,\n", (long long)h->pictures,

@@ -60,6 +60,24 @@ static cvs_status write_model(const cvi_loop *r, const char *name) {
     return s;
 }
 
+/* The networks of epochs 0, 1, 2, 3, 5, 8, ...: features form early. The same for a run that goes on. */
+static cvs_status keep_snapshot(const cvi_loop *r, int epoch) {
+    int a = 0, b = 1;
+    while (b < epoch) {
+        int next = a + b;
+        a = b;
+        b = next;
+    }
+    if (!r->options->snapshots || (epoch > 0 && b != epoch)) {
+        return CVS_OK;
+    }
+    char *folder = cvi_path_join(r->run, "snapshots"), name[60];
+    snprintf(name, sizeof name, "snapshots/epoch_%04d.onnx", epoch);
+    cvs_status s = folder ? cvi_make_folder(folder, r->err) : cvi_no_memory(r->err, 0);
+    cvi_free(folder);
+    return s == CVS_OK ? write_model(r, name) : s;
+}
+
 /* The model first, the state last: what the state says is there, and going on from a state writes the others again. */
 static cvs_status write_checkpoint(cvi_loop *r) {
     CVI_TRY(write_model(r, "model.onnx"));
@@ -166,6 +184,7 @@ static cvs_status keep_epoch(cvi_loop *r, int epoch) {
         return r->history.stopped ? CVS_OK : judge_epoch(r, epoch);
     }
     CVI_TRY(judge_epoch(r, epoch));
+    CVI_TRY(keep_snapshot(r, epoch));
     r->at.epoch++;
     r->at.taken = r->at.right = 0;
     r->at.loss = 0;
@@ -199,6 +218,9 @@ static cvs_status end_epoch(cvi_loop *r, double begun, cvs_train_step *said, boo
 
 static cvs_status run_epochs(cvi_loop *r) {
     bool more = may_step(r);
+    if (r->at.step == 0) {
+        CVI_TRY(keep_snapshot(r, 0));
+    }
     r->started = now() - r->history.seconds;
     r->saved = now();
     while (r->at.epoch <= r->training.epochs && !r->at.enough && (more || r->at.taken > 0) &&
@@ -245,6 +267,50 @@ static void free_all(cvi_loop *r) {
     cvi_free(r->labels);
     cvi_free(r->history.list);
     cvi_pool_free(r->pool);
+}
+
+/* One picture's numbers back to colours, at (row, column) of a sheet. */
+static void paint_sample(const cvi_loop *r, const float *x, cvs_tensor *sheet, int64_t row, int64_t column) {
+    int64_t c = r->input[0], h = r->input[1], w = r->input[2];
+    for (int64_t k = 0; k < h * w; k++) {
+        int64_t at = ((row * (h + 2) + 2 + k / w) * sheet->dim[1] + column * (w + 2) + 2 + k % w) * 3;
+        for (int64_t p = 0; p < 3; p++) {
+            int64_t plane = c == 3 && r->model->preprocess.order == CVS_BGR ? 2 - p : CVI_MIN(p, c - 1);
+            double zero = (double)r->train.value[plane][0], span = (double)r->train.value[plane][255] - zero;
+            double v = span != 0 ? ((double)x[plane * h * w + k] - zero) / span * 255 : 0;
+            ((uint8_t *)sheet->data)[at + p] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5);
+        }
+    }
+}
+
+cvs_status cvs_train_preview(const char *recipe, const char *data, const cvs_train_options *options, int rows,
+                             int columns, cvs_tensor *out, cvs_error *err) {
+    cvs_error local = {0};
+    cvs_train_options o = options ? *options : (cvs_train_options){0};
+    o.limit = CVI_MAX(rows, 1);
+    o.resume = false;
+    cvi_loop r = {.run = ".", .options = &o, .err = err ? err : &local, .at.epoch = 1};
+    *out = (cvs_tensor){0};
+    cvs_status s = rows < 1 || columns < 1 || rows > 1000 || columns > 1000
+                       ? cvi_fail(err, CVS_E_ARGUMENT, "an option of training is negative or too large")
+                       : cvi_loop_open(&r, recipe, data);
+    int64_t n = s == CVS_OK ? CVI_MIN(r.train.n, (int64_t)rows) : 0;
+    if (s == CVS_OK) {
+        s = cvs_tensor_new(out, CVS_U8, 3,
+                           (int64_t[]){n * (r.input[1] + 2) + 2, columns * (r.input[2] + 2) + 2, 3}, r.err);
+    }
+    if (s == CVS_OK) {
+        memset(out->data, 255, out->bytes);
+    }
+    for (int64_t i = 0; i < n && s == CVS_OK; i++) {
+        for (int64_t k = 0; k < columns; k++) {
+            cvi_samples_get(&r.train, i, k > 0 ? &r.training.augment : NULL, r.training.seed,
+                            (uint64_t)(i * columns + k), r.x);
+            paint_sample(&r, r.x, out, i, k);
+        }
+    }
+    free_all(&r);
+    return s;
 }
 
 cvs_status cvs_train(const char *recipe, const char *data, const char *run, const cvs_train_options *options,

@@ -78,6 +78,72 @@ cvs_status cvi_params_take(cvs_model *model, const cvi_optimizer *optimizer, cvi
     return s;
 }
 
+static bool begins_with(const char *name, const char *with) {
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* The frozen ones go behind the others; what is trained keeps its order. */
+static void sort_frozen(cvi_params *p, cvi_param *sorted) {
+    int n = 0;
+    for (int pass = 0; pass < 3; pass++) { /* trained, statistics, frozen */
+        for (int i = 0; i < p->n; i++) {
+            const cvi_param *one = &p->list[i];
+            int kind = one->frozen ? 2 : one->trained ? 0 : 1;
+            if (kind == pass) {
+                sorted[n++] = *one;
+            }
+        }
+    }
+    memcpy(p->list, sorted, (size_t)p->n * sizeof *sorted);
+    p->n_trained = 0;
+    p->numbers = 0;
+    for (int i = 0; i < p->n; i++) {
+        cvi_param *one = &p->list[i];
+        one->trained = one->trained && !one->frozen;
+        for (int k = 0; one->frozen && k < CVI_MAX_SLOTS; k++) {
+            cvi_free(one->slots[k]);
+            one->slots[k] = NULL;
+        }
+        if (one->trained) {
+            p->values[p->n_trained++] = one->value;
+            p->numbers += cvs_tensor_count(&one->now);
+        }
+    }
+}
+
+cvs_status cvi_params_freeze(cvs_model *model, cvi_params *p, const cvi_recipe_statement *freeze,
+                             cvs_error *err) {
+    for (int w = 1; freeze && w < freeze->n; w++) {
+        bool any = false;
+        for (int i = 0; i < p->n; i++) {
+            if (begins_with(p->list[i].name, freeze->words[w].text)) {
+                p->list[i].frozen = any = true;
+            }
+        }
+        if (!any) {
+            return cvi_at_line(err,
+                               cvi_fail(err, CVS_E_ARGUMENT,
+                                        "\"freeze\" names %.100s, but no parameter's name begins so",
+                                        freeze->words[w].text),
+                               freeze->words[w].line, freeze->words[w].column);
+        }
+    }
+    cvi_param *sorted = freeze ? cvi_calloc((size_t)p->n + 1, sizeof *sorted) : NULL;
+    if (freeze && !sorted) {
+        return cvi_no_memory(err, (size_t)p->n * sizeof *sorted);
+    }
+    if (freeze) {
+        sort_frozen(p, sorted);
+    }
+    for (int i = 0; i < p->n; i++) { /* they have moved */
+        model->graph->values[p->list[i].value].constant = &p->list[i].now;
+    }
+    cvi_free(sorted);
+    return p->n_trained > 0
+               ? CVS_OK
+               : cvi_fail(err, CVS_E_ARGUMENT, "nothing is left to train: \"freeze\" holds every parameter");
+}
+
 void cvi_params_free(cvi_params *p) {
     for (int i = 0; p->list && i < p->n; i++) {
         cvs_tensor_free(&p->list[i].now);

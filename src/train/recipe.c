@@ -228,6 +228,11 @@ static cvs_status read_data(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+static cvs_status read_freeze(reading *r, const cvi_recipe_statement *s) {
+    r->out->freeze = s;
+    return CVS_OK;
+}
+
 static cvs_status read_schedule(reading *r, const cvi_recipe_statement *s) {
     char names[200];
     r->out->schedule = cvi_schedule_find(s->words[1].text);
@@ -241,7 +246,12 @@ static cvs_status read_schedule(reading *r, const cvi_recipe_statement *s) {
 
 static cvs_status read_augment(reading *r, const cvi_recipe_statement *s) {
     double shift = (double)r->out->augment.shift;
-    const pair pairs[] = {{"shift", 0, 4096, true, &shift}};
+    double cutout = (double)r->out->augment.cutout;
+    cvi_augment *a = &r->out->augment;
+    const pair pairs[] = {
+        {"shift", 0, 4096, true, &shift},        {"rotate", 0, 180, false, &a->rotate},
+        {"scale", 0, 0.9, false, &a->scale},     {"brightness", 0, 1, false, &a->brightness},
+        {"contrast", 0, 1, false, &a->contrast}, {"cutout", 0, 4096, true, &cutout}};
     for (int i = 1; i < s->n; i++) {
         if (strcmp(s->words[i].text, "flip") == 0) {
             r->out->augment.flip = true;
@@ -249,7 +259,8 @@ static cvs_status read_augment(reading *r, const cvi_recipe_statement *s) {
             CVI_TRY(read_pair(r, &s->words[i], pairs, CVI_COUNT(pairs)));
         }
     }
-    r->out->augment.shift = (int64_t)shift;
+    a->shift = (int64_t)shift;
+    a->cutout = (int64_t)cutout;
     return CVS_OK;
 }
 
@@ -263,7 +274,7 @@ static const struct {
     {"epochs", 1, read_epochs},       {"seed", 1, read_seed},           {"schedule", 5, read_schedule},
     {"warmup", 2, read_warmup},       {"clip", 3, read_clip},           {"penalty", 2, read_penalty},
     {"watch", 1, read_watch},         {"stop", 2, read_stop},           {"augment", 8, read_augment},
-    {"limit", 1, read_limit},         {"data", 1, read_data},
+    {"limit", 1, read_limit},         {"data", 1, read_data},           {"freeze", 4096, read_freeze},
 };
 
 static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
@@ -285,7 +296,8 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
         r, &s->words[0],
         cvi_fail(r->err, CVS_E_FORMAT,
                  "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
-                 "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit and data",
+                 "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, data "
+                 "and freeze",
                  s->words[0].text));
 }
 

@@ -2,6 +2,7 @@
  * samples.c - a split of a data set, read once: pictures as bytes in the network's size, numbers made of them when a batch is
  * filled. The bytes are those that prediction sees (the same preprocessing), so a trained model answers as it was trained.
  */
+#include <math.h>
 #include <stdatomic.h>
 
 #include "train/trainer.h"
@@ -150,10 +151,77 @@ void cvi_samples_free(cvi_samples *s) {
 
 enum { PURPOSE_AUGMENT = 0x61756774 /* "augt" */ };
 
+/* One picture's choices. */
+typedef struct change {
+    double cos, sin; /* of the turn, divided by the enlargement */
+    double dy, dx, gain, lift;
+    bool flip;
+    int64_t top, left, side; /* of the square that is cut out */
+} change;
+
+/* In [-1, 1), the k-th choice of a picture. */
+static double choice(uint64_t seed, uint64_t draw, int k) {
+    return 2 * cvi_random_uniform(seed, PURPOSE_AUGMENT + ((uint64_t)k << 32), draw) - 1;
+}
+
+static change choose(const cvi_samples *s, const cvi_augment *a, uint64_t seed, uint64_t draw) {
+    double turn = choice(seed, draw, 1) * a->rotate * 3.14159265358979323846 / 180;
+    double zoom = pow(1 + a->scale, choice(seed, draw, 2));
+    change c = {.cos = cos(turn) / zoom,
+                .sin = sin(turn) / zoom,
+                .dy = floor(choice(seed, draw, 3) * ((double)a->shift + 0.5) + 0.5),
+                .dx = floor(choice(seed, draw, 4) * ((double)a->shift + 0.5) + 0.5),
+                .gain = 1 + choice(seed, draw, 5) * a->contrast,
+                .lift = choice(seed, draw, 6) * a->brightness * 255,
+                .flip = a->flip && choice(seed, draw, 7) < 0,
+                .side = a->cutout};
+    c.top = (int64_t)((choice(seed, draw, 8) + 1) / 2 * (double)s->height) - c.side / 2;
+    c.left = (int64_t)((choice(seed, draw, 9) + 1) / 2 * (double)s->width) - c.side / 2;
+    return c;
+}
+
+/* Between the four pixels around a place, edges repeated. */
+static double between(const uint8_t *plane, int64_t h, int64_t w, double y, double x) {
+    y = y < 0 ? 0 : y > (double)(h - 1) ? (double)(h - 1) : y;
+    x = x < 0 ? 0 : x > (double)(w - 1) ? (double)(w - 1) : x;
+    int64_t top = (int64_t)y, left = (int64_t)x, down = CVI_MIN(top + 1, h - 1),
+            right = CVI_MIN(left + 1, w - 1);
+    double v = y - (double)top, u = x - (double)left;
+    return (1 - v) * ((1 - u) * plane[top * w + left] + u * plane[top * w + right]) +
+           v * ((1 - u) * plane[down * w + left] + u * plane[down * w + right]);
+}
+
+/* Turned, enlarged, moved, mirrored, brighter or darker, with a square cut out. A pixel's number is linear in its byte. */
+static void get_changed(const cvi_samples *s, int64_t i, const cvi_augment *a, uint64_t seed, uint64_t draw,
+                        float *out) {
+    int64_t h = s->height, w = s->width;
+    double cy = (double)(h - 1) / 2, cx = (double)(w - 1) / 2;
+    change c = choose(s, a, seed, draw);
+    for (int64_t p = 0; p < s->channels; p++) {
+        const uint8_t *plane = s->pixels + (i * s->channels + p) * h * w;
+        double zero = (double)s->value[p][0], step = ((double)s->value[p][255] - zero) / 255;
+        for (int64_t y = 0; y < h; y++) {
+            for (int64_t x = 0; x < w; x++) {
+                double from_y = (double)y - cy - c.dy, from_x = (double)(c.flip ? w - 1 - x : x) - cx - c.dx;
+                double v = between(plane, h, w, cy + c.cos * from_y + c.sin * from_x,
+                                   cx + c.cos * from_x - c.sin * from_y);
+                bool cut = y >= c.top && y < c.top + c.side && x >= c.left && x < c.left + c.side;
+                v = cut ? 128 : (v - 128) * c.gain + 128 + c.lift;
+                out[(p * h + y) * w + x] = (float)(zero + step * (v < 0 ? 0 : v > 255 ? 255 : v));
+            }
+        }
+    }
+}
+
 void cvi_samples_get(const cvi_samples *s, int64_t i, const cvi_augment *augment, uint64_t seed,
                      uint64_t draw, float *out) {
     int64_t dy = 0, dx = 0, h = s->height, w = s->width;
     bool flip = false;
+    if (augment && (augment->rotate > 0 || augment->scale > 0 || augment->brightness > 0 ||
+                    augment->contrast > 0 || augment->cutout > 0)) {
+        get_changed(s, i, augment, seed, draw, out);
+        return;
+    }
     if (augment && (augment->shift > 0 || augment->flip)) {
         uint64_t bits = cvi_random_bits(seed, PURPOSE_AUGMENT, draw);
         uint64_t range = 2 * (uint64_t)augment->shift + 1;

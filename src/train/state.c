@@ -42,7 +42,11 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_numbers(b, "penalty", (double[]){t->l1, t->l2}, 2);
     put_numbers(b, "watch", (double[]){(double)t->watched, t->stops, t->patience, t->delta}, 4);
     put_number(b, "batch", t->batch);
-    put_numbers(b, "augment", (double[]){(double)t->augment.shift, t->augment.flip}, 2);
+    const cvi_augment *a = &t->augment;
+    put_numbers(b, "augment",
+                (double[]){(double)a->shift, a->flip, a->rotate, a->scale, a->brightness, a->contrast,
+                           (double)a->cutout},
+                7);
     cvi_buf_printf(b, "seed=%llu;pictures=%lld;test pictures=%lld;", (unsigned long long)t->seed,
                    (long long)h->pictures, (long long)h->val_pictures);
     cvi_buf_printf(b, "data=%016llx;test data=%016llx;order=%016llx;", (unsigned long long)h->fingerprint,

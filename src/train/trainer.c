@@ -179,7 +179,7 @@ static cvs_status renew_statistics(cvi_trainer *t, cvs_error *err) {
         const cvi_node *node = &g->nodes[n];
         for (int k = 0; node->def && node->def->renew && k < node->n_in; k++) {
             for (int i = t->params->n_trained; i < t->params->n; i++) {
-                if (t->params->list[i].value == node->in[k]) {
+                if (t->params->list[i].value == node->in[k] && !t->params->list[i].frozen) {
                     CVI_TRY(cvi_exec_renew(t->workers[0].exec, n, k, &t->params->list[i].now, err));
                 }
             }

@@ -93,8 +93,13 @@ const char *cvi_schedule_names(char *text, size_t size);
 
 /* ---- what to do (recipe.c) ----------------------------------------------------------------------------- */
 typedef struct cvi_augment {
-    int64_t shift; /* pixels in either direction, edges repeated */
-    bool flip;     /* left and right exchanged, every other time */
+    int64_t shift;     /* pixels in either direction, edges repeated */
+    bool flip;         /* left and right exchanged, every other time */
+    double rotate;     /* degrees in either direction */
+    double scale;      /* share by which the side grows or shrinks at most */
+    double brightness; /* share of the range added or taken off at most */
+    double contrast;   /* share by which differences from mid-grey grow or shrink at most */
+    int64_t cutout;    /* side of a square of mid-grey, 0 = none (DeVries and Taylor 2017) */
 } cvi_augment;
 
 typedef enum cvi_watched { CVI_VAL_LOSS, CVI_VAL_ACCURACY, CVI_LOSS, CVI_ACCURACY } cvi_watched;
@@ -118,7 +123,8 @@ struct cvi_training {
     double patience, delta;
     cvi_augment augment;
     int64_t limit;
-    const char *data; /* what the recipe suggests, or NULL */
+    const cvi_recipe_statement *freeze; /* words behind "freeze": beginnings of parameters' names, or NULL */
+    const char *data;                   /* what the recipe suggests, or NULL */
 };
 
 /* Defaults, then what the recipe says, then what the options say. Errors name the recipe's line and column. */
@@ -132,7 +138,8 @@ double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int
 typedef struct cvi_param {
     int value;
     const char *name;
-    bool trained;   /* else a running statistic */
+    bool trained;   /* else a running statistic, or frozen */
+    bool frozen;    /* as it is */
     bool weight;    /* of a kernel or matrix: penalties act on it */
     cvs_tensor now; /* owned; the model's constant points here */
     float *slots[CVI_MAX_SLOTS];
@@ -149,6 +156,9 @@ typedef struct cvi_params {
 /* Takes over the trainable constants of a model (roles weight, bias, scale, shift) and the running statistics: copies them, and
  * makes the model's constants point to the copies, so the model must not be used after cvi_params_free. */
 cvs_status cvi_params_take(cvs_model *model, const cvi_optimizer *optimizer, cvi_params *out, cvs_error *err);
+/* Parameters whose names begin with one of the statement's words are no longer trained, nor, of statistics, renewed; NULL: none. */
+cvs_status cvi_params_freeze(cvs_model *model, cvi_params *p, const cvi_recipe_statement *freeze,
+                             cvs_error *err);
 void cvi_params_free(cvi_params *p);
 /* Starting numbers from FOLDER/NAME.npy, of every parameter; and all of them written to such a folder. */
 cvs_status cvi_params_load(cvi_params *p, const char *folder, const cvs_limits *limits, cvs_error *err);

@@ -45,6 +45,56 @@ class Train(unittest.TestCase):
         self.assertLess(h["loss"][1], h["loss"][0])
         self.assertEqual(h["settings"]["optimizer"], "adam")
 
+    def net(self, name, train):
+        with open(self.path(name), "w") as f:
+            f.write("input 1x28x28\nconv 6 k5 s2\nrelu\nconv 8 k3\nrelu\ngap\nfc 10\ntrain {\n seed 2\n batch 32\n%s\n}\n" % train)
+        return self.path(name)
+
+    def test_evolution(self):
+        net = self.net("e.net", " optimizer adam lr=0.005")
+        code, out, err = run("train", net, "--data", "generated:digits", "--limit", 320, "--epochs", 4, "--snapshots", "-o", self.path("run"))
+        self.assertEqual(code, 0, err)
+        names = ["epoch_000%d.onnx" % n for n in (0, 1, 2, 3)]
+        self.assertEqual(sorted(os.listdir(self.path("run/snapshots"))), names)
+        seven = os.path.join(ROOT, "models", "digits_7.png")
+        for args in ((seven,), (), (seven, "--layer", "conv_1", "--rows", "3", "--lang", "zh")):
+            code, out, err = run("evolution", self.path("run"), *args, "-o", self.path("e.svg"))
+            self.assertEqual(code, 0, err)
+            svg = self.read("e.svg").decode()
+            self.assertEqual(svg.count("<image"), 4 * (6 + (1 + 8 if len(args) == 1 else 0)) if len(args) < 3 else 4 * (1 + 3 + 3))
+        code, out, err = run("evolution", self.dir, "-o", self.path("e.svg"))
+        self.assertEqual((code, len(err.splitlines())), (9, 1), err)
+        self.assertIn("--snapshots", err)
+
+    def test_freeze(self):
+        first = self.path("first")
+        args = ("--data", "generated:digits", "--limit", 320, "--epochs", 1, "--params")
+        self.assertEqual(run("train", self.net("a.net", ""), *args, "-o", first)[0], 0)
+        code, out, err = run("train", self.net("b.net", " freeze conv_1 fc_1.bias"), *args, "--init", first + "/params", "-o", self.path("more"))
+        self.assertEqual(code, 0, err)
+        for name in ("conv_1.weight", "conv_1.bias", "conv_2.weight", "conv_2.bias", "fc_1.weight", "fc_1.bias"):
+            same = self.read("first", "params", name + ".npy") == self.read("more", "params", name + ".npy")
+            self.assertEqual(same, name in ("conv_1.weight", "conv_1.bias", "fc_1.bias"), name)
+        self.assertEqual(json.loads(self.read("more", "history.json"))["settings"]["parameters"], 6 * 8 * 9 + 8 + 80)
+        for words, said in ((" freeze conv_9", "conv_9"), (" freeze c f", "nothing is left")):
+            code, out, err = run("train", self.net("c.net", words), *args, "-o", self.path("x"))
+            self.assertNotEqual(code, 0)
+            self.assertIn(said, err)
+
+    def test_augmentation(self):
+        words = " augment shift=2 flip rotate=15 scale=0.1 brightness=0.1 contrast=0.2 cutout=8"
+        net = self.net("a.net", words)
+        for name in ("p", "q"):
+            self.assertEqual(run("train", net, "--data", "generated:digits", "--preview", self.path(name + ".png"))[0], 0)
+        self.assertEqual(self.read("p.png"), self.read("q.png"))
+        self.assertEqual(run("train", self.net("b.net", ""), "--data", "generated:digits", "--preview", self.path("b.png"))[0], 0)
+        self.assertNotEqual(self.read("p.png"), self.read("b.png"))
+        for n in (1, 3):
+            code, out, err = run("train", net, "--data", "generated:digits", "--limit", 320, "--epochs", 2, "--threads", n, "-o", self.path("r%d" % n))
+            self.assertEqual(code, 0, err)
+        self.assertEqual(self.read("r1", "state.safetensors"), self.read("r3", "state.safetensors"))
+        self.assertEqual(json.loads(self.read("r1", "history.json"))["settings"]["rotate"], 15)
+
     def test_evaluate(self):
         self.assertEqual(run("train", RECIPE, "--data", "generated:digits", "--limit", 640, "--epochs", 2, "-o", self.path("run"))[0], 0)
         h = json.loads(self.read("run", "history.json"))
