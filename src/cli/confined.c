@@ -73,7 +73,9 @@ static void add_word(folders *f, const char *word) {
 }
 
 static bool is_output(const char *name) {
-    static const char *const names[] = {"-o", "--raw", "--votes", "--sheet", "--csv", "--apply"};
+    static const char *const names[] = {
+        "-o",      "--raw", "--raw-activation", "--raw-classes", "--votes",
+        "--sheet", "--csv", "--apply",          "--markdown",    "--check-figure"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
