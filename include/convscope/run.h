@@ -169,11 +169,15 @@ typedef struct cvs_source {
     int index; /* of the layer or input; of constants and inner values: a number that cvs_run_unit takes */
     const char *name; /* borrowed from the model */
     int rank;
-    int64_t dim[CVS_MAX_RANK]; /* unknown (rank 0) from cvs_model_sources */
+    int64_t dim[CVS_MAX_RANK];
 } cvs_source;
-/* What a layer (or input: none; or inner value) reads, constants left out. Fills up to `max`; *count is how many there are. */
-cvs_status cvs_model_sources(const cvs_model *model, cvs_place place, int index, cvs_source *sources, int max,
-                             int *count, cvs_error *err);
+/* What every layer reads: layer i reads source[first[i]] to source[first[i+1]-1]; each is a layer's number, or -1 - k for input k.
+ * Constants are left out. Free with cvs_links_free. */
+typedef struct cvs_links {
+    int n_layers, *first, *source; /* owned */
+} cvs_links;
+cvs_status cvs_model_links(const cvs_model *model, cvs_links *out, cvs_error *err);
+void cvs_links_free(cvs_links *links);
 
 typedef enum cvs_unit_kind {
     CVS_UNIT_SUM,      /* y = bias + sum of value * weight */

@@ -2,6 +2,7 @@
  * unit_value.c - how one number of a run came about: the terms that its operator says it is made of, or, where the operator does
  * not say, every input element that its gradient names. And what a layer reads.
  */
+#include <limits.h>
 #include <math.h>
 
 #include "engine/run_state.h"
@@ -25,6 +26,36 @@ static int value_at(const cvs_model *model, cvs_place place, int index, cvs_erro
     return v;
 }
 
+/* Calls back for every layer in order with its number and value, until it answers true. */
+static void each_layer(const cvi_graph *g, bool (*visit)(void *context, int layer, int value),
+                       void *context) {
+    int layer = 0;
+    for (int n = 0; n < g->n_nodes; n++) {
+        for (int k = 0; k < g->nodes[n].n_out; k++) {
+            int v = g->nodes[n].out[k];
+            if (v >= 0 && !g->values[v].hidden && !g->values[v].constant && visit(context, layer++, v)) {
+                return;
+            }
+        }
+    }
+}
+
+typedef struct wanted {
+    int value, layer;
+} wanted;
+
+static bool is_wanted(void *context, int layer, int value) {
+    wanted *w = context;
+    w->layer = value == w->value ? layer : -1;
+    return value == w->value;
+}
+
+static int layer_number(const cvi_graph *g, int v) {
+    wanted w = {.value = v, .layer = -1};
+    each_layer(g, is_wanted, &w);
+    return w.layer;
+}
+
 static cvs_source source_of(const cvi_graph *g, int v) {
     cvs_source s = {.place = g->values[v].constant ? CVS_PLACE_CONSTANT : CVS_PLACE_INNER,
                     .index = v,
@@ -35,61 +66,110 @@ static cvs_source source_of(const cvi_graph *g, int v) {
             s.index = i;
         }
     }
-    int n = s.place == CVS_PLACE_INNER && !g->values[v].hidden ? cvi_graph_n_layers(g) : 0;
-    for (int i = 0; i < n; i++) {
-        if (cvi_graph_layer(g, i) == v) {
-            s.place = CVS_PLACE_LAYER;
-            s.index = i;
-            break;
-        }
+    int layer = s.place == CVS_PLACE_INNER && !g->values[v].hidden ? layer_number(g, v) : -1;
+    if (layer >= 0) {
+        s.place = CVS_PLACE_LAYER;
+        s.index = layer;
     }
     return s;
 }
 
 /* ---- what a layer reads ---------------------------------------------------------------------------------------- */
 
-typedef struct readers {
+typedef struct reading {
     const cvi_graph *g;
-    cvs_source *out;
-    int max, count;
-    uint8_t *seen;
-} readers;
+    int *number; /* per value: its layer, -1 - input, or INT_MIN */
+    int *seen;   /* per value: by which layer last, and one more */
+    int *sources, n, capacity;
+    cvs_links *out;
+    bool failed;
+} reading;
 
-static void read_from(readers *r, int v, int depth) {
+static void note_source(reading *r, int number) {
+    if (r->n == r->capacity) {
+        int more = r->capacity * 2 + 256;
+        int *grown =
+            cvi_realloc(r->sources, (size_t)r->capacity * sizeof *grown, (size_t)more * sizeof *grown);
+        if (!grown) {
+            r->failed = true;
+            return;
+        }
+        r->sources = grown;
+        r->capacity = more;
+    }
+    r->sources[r->n++] = number;
+}
+
+/* What the node behind a value reads, through what readers hid inside the layer. */
+static void read_from(reading *r, int v, int layer, int depth) {
     int n = r->g->values[v].producer;
-    for (int k = 0; n >= 0 && k < r->g->nodes[n].n_in; k++) {
+    for (int k = 0; n >= 0 && !r->failed && k < r->g->nodes[n].n_in; k++) {
         int in = r->g->nodes[n].in[k];
-        if (in < 0 || r->g->values[in].constant || r->seen[in]) {
+        if (in < 0 || r->g->values[in].constant || r->seen[in] == layer + 1) {
             continue;
         }
-        r->seen[in] = 1;
-        if (r->g->values[in].hidden && depth < 64) { /* inside the layer: what that reads */
-            read_from(r, in, depth + 1);
-            continue;
+        r->seen[in] = layer + 1;
+        if (r->number[in] != INT_MIN) {
+            note_source(r, r->number[in]);
+        } else if (depth < 256) {
+            read_from(r, in, layer, depth + 1);
         }
-        if (r->count < r->max) {
-            r->out[r->count] = source_of(r->g, in);
-        }
-        r->count++;
     }
 }
 
-cvs_status cvs_model_sources(const cvs_model *model, cvs_place place, int index, cvs_source *sources, int max,
-                             int *count, cvs_error *err) {
-    int v = value_at(model, place, index, err);
-    *count = 0;
-    if (v < 0) {
-        return CVS_E_NOT_FOUND;
+static bool number_layer(void *context, int layer, int value) {
+    reading *r = context;
+    r->number[value] = layer;
+    r->out->n_layers = layer + 1;
+    return false;
+}
+
+static bool read_layer(void *context, int layer, int value) {
+    reading *r = context;
+    r->out->first[layer] = r->n;
+    read_from(r, value, layer, 0);
+    r->out->first[layer + 1] = r->n;
+    return r->failed;
+}
+
+cvs_status cvs_model_links(const cvs_model *model, cvs_links *out, cvs_error *err) {
+    const cvi_graph *g = model->graph;
+    size_t n = (size_t)CVI_MAX(g->n_values, 1);
+    reading r = {.g = g, .out = out};
+    *out = (cvs_links){0};
+    r.number = cvi_calloc(n, sizeof *r.number);
+    r.seen = cvi_calloc(n, sizeof *r.seen);
+    r.failed = !r.number || !r.seen;
+    if (!r.failed) {
+        for (int v = 0; v < g->n_values; v++) {
+            r.number[v] = INT_MIN;
+        }
+        for (int i = 0; i < g->n_inputs; i++) {
+            r.number[g->inputs[i]] = -1 - i;
+        }
+        each_layer(g, number_layer, &r);
+        out->first = cvi_calloc((size_t)out->n_layers + 1, sizeof *out->first);
+        r.failed = !out->first;
     }
-    readers r = {.g = model->graph, .out = sources, .max = max};
-    r.seen = cvi_calloc((size_t)model->graph->n_values, 1);
-    if (!r.seen) {
-        return cvi_no_memory(err, (size_t)model->graph->n_values);
+    if (!r.failed) {
+        each_layer(g, read_layer, &r);
     }
-    read_from(&r, v, 0);
-    *count = r.count;
+    cvi_free(r.number);
     cvi_free(r.seen);
+    out->source = r.sources;
+    if (r.failed) {
+        cvs_links_free(out);
+        return cvi_no_memory(err, n * sizeof(int));
+    }
     return CVS_OK;
+}
+
+void cvs_links_free(cvs_links *links) {
+    if (links) {
+        cvi_free(links->first);
+        cvi_free(links->source);
+        *links = (cvs_links){0};
+    }
 }
 
 /* ---- terms by the gradient --------------------------------------------------------------------------------------- */

@@ -110,22 +110,21 @@ json_t *json_place(const cvs_source *s) {
     return json_string(text);
 }
 
-static json_t *layer_sources(const cvs_model *model, int layer) {
-    cvs_source from[64];
-    int n = 0;
+static json_t *layer_sources(const cvs_links *links, int layer) {
     json_t *list = json_array();
-    if (cvs_model_sources(model, CVS_PLACE_LAYER, layer, from, 64, &n, NULL) == CVS_OK) {
-        for (int i = 0; i < n && i < 64; i++) {
-            json_array_append_new(list, json_place(&from[i]));
-        }
+    for (int i = links->first[layer]; layer < links->n_layers && i < links->first[layer + 1]; i++) {
+        char text[24];
+        int at = links->source[i];
+        snprintf(text, sizeof text, "%s%d", at < 0 ? "in" : "", at < 0 ? -1 - at : at);
+        json_array_append_new(list, json_string(text));
     }
     return list;
 }
 
-static json_t *layer_line(const cvs_model *model, const cvs_layer *l) {
+static json_t *layer_line(const cvs_links *links, const cvs_layer *l) {
     json_t *j = json_pack("{si so ss ss so so sI sI sI ss ss ss si}", "index", l->index, "name",
                           json_clean(l->name), "op", l->op, "title", l->title ? l->title : l->op, "dim",
-                          json_shape(l->rank, l->dim), "from", layer_sources(model, l->index), "params",
+                          json_shape(l->rank, l->dim), "from", layer_sources(links, l->index), "params",
                           (json_int_t)l->params, "macs", (json_int_t)l->macs, "bytes", (json_int_t)l->bytes,
                           "settings", l->settings, "formula", l->formula ? l->formula : "", "sentence",
                           l->sentence ? l->sentence : "", "glyph", l->glyph);
@@ -176,10 +175,16 @@ void api_model(app *a, const request *q, reply *r) {
     cvs_model_info info;
     char text[300];
     cvs_model_describe(e->model, &info);
+    cvs_links links;
+    if (cvs_model_links(e->model, &links, &err) != CVS_OK) {
+        reply_failed(r, &err);
+        return;
+    }
     json_t *layers = json_array(), *notes = json_array();
     for (int i = 0; i < s->n_layers; i++) {
-        json_array_append_new(layers, layer_line(e->model, &s->layers[i]));
+        json_array_append_new(layers, layer_line(&links, &s->layers[i]));
     }
+    cvs_links_free(&links);
     for (int i = 0; i < info.n_notes; i++) {
         json_array_append_new(notes, json_clean(info.notes[i]));
     }

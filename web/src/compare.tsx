@@ -80,8 +80,8 @@ function Maps(q: { l: api.Layer; m2: number; p2: number }) {
     for (let i = 0; i < n; i++) g.fillText(String(got.list[i]), 34 + i * (tile + 6) + tile / 2, 3 * (tile + 6) + 10);
   };
   return (
-    <Panel title={<>{q.l.name}: {t("the strongest channels of A", "A 中最强的通道")}</>} side={t("click: the channel", "单击：查看该通道")}>
-      <div ref={ref}><Canvas w={34 + n * (tile + 6)} h={3 * (tile + 6) + 16} draw={draw} label={t("Maps of A, of B, and their difference", "A、B 的特征图及其差")} onDown={(x) => { const i = Math.floor((x - 34) / (tile + 6)); if (i >= 0 && i < n) { channel.value = got.list[i]; go({ page: "layer", layer: q.l.index, channel: got.list[i] }); } }} /></div>
-    </Panel>
+    <div ref={ref}><Panel title={<>{q.l.name}: {t("the strongest channels of A", "A 中最强的通道")}</>} side={t("click: the channel", "单击：查看该通道")}>
+      <div><Canvas w={34 + n * (tile + 6)} h={3 * (tile + 6) + 16} draw={draw} label={t("Maps of A, of B, and their difference", "A、B 的特征图及其差")} onDown={(x) => { const i = Math.floor((x - 34) / (tile + 6)); if (i >= 0 && i < n) { channel.value = got.list[i]; go({ page: "layer", layer: q.l.index, channel: got.list[i] }); } }} /></div>
+    </Panel></div>
   );
 }

@@ -119,7 +119,8 @@ export function Overview() {
       </div>
       <div class="scroller"><Canvas w={W} h={height} draw={draw} class="stage" role="application" onMove={move} onLeave={() => { setHover(null); setValue(null); }} onDown={down} onKey={key}
         label={t("The layers as columns of maps. Arrow keys move, Enter opens the arithmetic.", "各层以特征图列展示。方向键移动，回车打开算术页。")} /></div>
-      <p class="readout" aria-live="polite">{h ? <Readout c={h} row={hover!.row} value={value} /> : t("Point at a map: what it is made of, and what is made of it. Click: its arithmetic. Click a column's name: all of its channels.", "指向一张特征图，查看它由什么得来、又流向哪里。单击：查看算术过程。单击列名：查看全部通道。")}</p>
+      <p class="readout" aria-live="polite">{h ? <Readout c={h} row={hover!.row} value={value} /> : t("Point at a map: what it is made of, and what is made of it. Click: its arithmetic. Click a column's name: all of its channels.", "指向一张特征图，查看它由什么得来、又流向哪里。单击：查看算术过程。单击列名：查看全部通道。")}
+        {!h && <> <button class="link" onClick={() => go({ page: "tour" })}>{t("New here? Take the tour.", "第一次使用？从导览开始。")}</button></>}</p>
       <Command text={commandWithPicture("report", "-o", "report.html")} />
     </div>
   );
@@ -138,10 +139,14 @@ function Readout(q: { c: Column; row: number; value: number | null }) {
 function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number, row: number) => Place, range: (i: number, row: number) => Range,
   hover: Spot | null, classes: string[], pitch: number, answer: api.Prediction | null): void {
   const line = ink("line"), text = ink("text"), quiet = ink("quiet"), accent = ink("accent");
-  g.lineWidth = 1; g.strokeStyle = line; g.globalAlpha = hover ? 0.35 : 0.8;
-  g.beginPath();
-  columns.forEach((c, i) => c.from.forEach((s) => { if (i - s.column <= 3) rowsJoined(columns, s.column, i, s.same, (a, b) => curve(g, at(s.column, a), at(i, b))); }));
-  g.stroke();
+  g.lineWidth = 1; g.strokeStyle = line;
+  columns.forEach((c, i) => c.from.forEach((s) => { // neighbours only, and paler where everything is joined with everything
+    if (i - s.column > 3) return;
+    g.globalAlpha = (s.same ? 1 : 0.5) * (hover ? 0.35 : 0.8);
+    g.beginPath();
+    rowsJoined(columns, s.column, i, s.same, (a, b) => curve(g, at(s.column, a), at(i, b)));
+    g.stroke();
+  }));
   g.globalAlpha = 1;
   const lit = new Set<string>();
   if (hover) {
@@ -179,7 +184,11 @@ function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number,
 }
 
 function heading(g: CanvasRenderingContext2D, c: Column, q: Place, x: number, pitch: number, text: string, quiet: string): void {
-  const middle = c.kind === "classes" ? x : q.x + q.w / 2, fit = (s: string): string => { let r = s; while (r.length > 2 && g.measureText(r).width > pitch - 8) r = r.slice(0, -2) + "…"; return r; };
+  const middle = c.kind === "classes" ? x : q.x + q.w / 2, fit = (s: string): string => { // the end of a name tells more than its beginning
+    let r = s;
+    for (let k = 1; k < s.length && g.measureText(r).width > pitch - 8; k++) r = "…" + s.slice(k);
+    return r;
+  };
   g.textAlign = c.kind === "classes" ? "left" : "center";
   g.fillStyle = c.layer ? glyphColor(c.layer.glyph).edge : quiet;
   g.fillRect(c.kind === "classes" ? x : middle - 12, 8, 24, 3);

@@ -30,8 +30,8 @@ export function Products(q: { u: Unit; group: Group; kernel: number[]; step: (te
       if (!sums) { cell(g, x, y, cw - 2, ch - 2, u.value[i], range, roomy); }
       else if (roomy) {
         const half = (cw - 2) / 2;
-        cell(g, x, y, half, 24, u.value[i], range, true);
-        cell(g, x + half, y, half, 24, u.weight[i], wrange, true);
+        cell(g, x, y, half, 24, u.value[i], range, true, "", columns <= 3 ? 3 : 2);
+        cell(g, x + half, y, half, 24, u.weight[i], wrange, true, "", columns <= 3 ? 3 : 2);
         cell(g, x, y + 24, cw - 2, ch - 27, products[k], prange, true, columns <= 3 ? "= " : "");
       } else cell(g, x, y, cw - 1, ch - 1, products[k], prange, cw > 34);
       if (u.kind === "max" && u.weight[i] === 1) { g.strokeStyle = ink("mark"); g.lineWidth = 3; g.strokeRect(x + 1.5, y + 1.5, cw - 5, ch - 5); }
@@ -52,9 +52,9 @@ export function Products(q: { u: Unit; group: Group; kernel: number[]; step: (te
   );
 }
 
-function cell(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, v: number, r: { low: number; high: number }, text: boolean, before = ""): void {
+function cell(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, v: number, r: { low: number; high: number }, text: boolean, before = "", digits = w > 60 ? 4 : 3): void {
   g.fillStyle = colorOf(v, r); g.fillRect(x, y, w, h);
   if (!text) return;
-  g.fillStyle = inkOn(v, r); g.font = `${w > 60 ? 12 : 10.5}px ${ink("font")}`;
-  g.fillText(before + num(v, w > 60 ? 4 : 3), x + w / 2, y + h / 2 + 0.5);
+  g.fillStyle = inkOn(v, r); g.font = `${w > 60 ? 12 : w > 40 ? 10.5 : 9.5}px ${ink("font")}`;
+  g.fillText(before + num(v, digits), x + w / 2, y + h / 2 + 0.5);
 }

@@ -5,7 +5,7 @@ import { extra, go, layers, m, model, p, prediction, state, t } from "./store";
 import { Canvas, Command, Legend, Panel, Segmented, useLoad } from "./canvas";
 import { explain, flat, stop, type Ask } from "./explain";
 import { drawMap, extent, picture } from "./paint";
-import { ink, rangeOf } from "./color";
+import { ink, rangeOf, type Range } from "./color";
 import { num, percent } from "./format";
 import { commandWithPicture, word } from "./commands";
 import { WhatIf } from "./whatif";
@@ -52,13 +52,13 @@ function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
     finally { setProgress(null); }
   }, [key, m.value, p.value, turn]);
   const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
-  const d = useMemo(() => e && flat(e), [e]), range = useMemo(() => (d ? rangeOf(...extent(d.data)) : { low: 0, high: 1 }), [d]);
+  const d = useMemo(() => e && flat(e), [e]), range = useMemo(() => (d ? span(d.data) : { low: 0, high: 1 }), [d]);
   const ratio = image ? image.naturalHeight / image.naturalWidth : 1, W = ratio > 1 ? size / ratio : size, H = ratio > 1 ? size : size * ratio;
   const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
     if (!d) { g.fillStyle = ink("panel"); g.fillRect(0, 0, W, H); return; }
     if (q.over && image) {
       g.filter = "grayscale(1)"; g.imageSmoothingEnabled = true; g.drawImage(image, 0, 0, W, H); g.filter = "none";
-      g.globalAlpha = 0.62; drawMap(g, d.data, 0, d.w, d.h, range, 0, 0, W, H, e!.kind !== "grid"); g.globalAlpha = 1;
+      g.globalAlpha = 0.62; drawMap(g, d.data, 0, d.w, d.h, range, ...gridPlace(e!, image, d, W, H), e!.kind !== "grid"); g.globalAlpha = 1;
     } else drawMap(g, d.data, 0, d.w, d.h, range, 0, 0, W, H, false);
   }, [d, range, q.over, image, W, H]);
   const top = e?.votes.slice(0, 4) ?? [];
@@ -68,10 +68,23 @@ function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
       {progress && <div class="progress"><i style={{ width: `${Math.max(2, progress[0] * 100)}%` }} /><span>{progress[1]}</span><button onClick={() => stop(q.ask)}>{t("Stop", "停止")}</button></div>}
       {wrong && <p class="wrong">{wrong} <button onClick={() => setTurn(turn + 1)}>{t("Again", "重试")}</button></p>}
       {e && !wrong && <><div class="mapfoot"><Legend range={range} what={t("attribution", "归因值")} w={120} /><span class="quiet small">{d!.w}×{d!.h}</span></div>
-        <p class="caption">{e.target} · {t(e.probability ? "probability" : "logit", e.probability ? "概率" : "logit")} {num(e.value)}{e.layer && ` · ${e.layer}`}</p>
+        <p class="caption">{e.target || `${t("class", "类别")} ${e.index}`} · {t(e.probability ? "probability" : "logit", e.probability ? "概率" : "logit")} {num(e.value)}{e.layer && ` · ${e.layer}`}</p>
         {top.length > 0 && <p class="caption">{t("channels that vote", "投票的通道")}: {top.map(([c, v]) => <button key={c} class="vote" title={num(v)} onClick={() => { const l = layers.value.find((k) => k.name === e.layer); if (l) go({ page: "layer", layer: l.index, channel: c }); }}>{v >= 0 ? "+" : "−"}{c}</button>)}</p>}
         <p class="caption quiet">{q.method.caveat || q.method.sentence}</p></>}
     </Panel>
   );
 }
 
+
+/** The range of most numbers: one half of a hundredth lies beyond, so that a few loud pixels do not silence the rest. */
+function span(data: Float32Array): Range {
+  const size = Float32Array.from(data, Math.abs).sort(), most = size[Math.max(0, size.length - 1 - Math.floor(size.length / 200))];
+  return rangeOf(extent(data)[0] < 0 ? -most : 0, most || extent(data)[1]);
+}
+
+/** Where a map lies over the picture: a cell of a grid stands in the middle of its patch. */
+function gridPlace(e: api.Explanation, image: HTMLImageElement, d: { w: number; h: number }, W: number, H: number): [number, number, number, number] {
+  if (e.kind !== "grid" || e.stride <= 0) return [0, 0, W, H];
+  const kx = W / image.naturalWidth, ky = H / image.naturalHeight, first = (e.patch - e.stride) / 2;
+  return [first * kx, first * ky, d.w * e.stride * kx, d.h * e.stride * ky];
+}
