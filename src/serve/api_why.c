@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * api_why.c - explanations as jobs, what-if edits at once, two pictures or models layer by layer, the report as one file.
+ * api_why.c - explanations as jobs, two pictures or models layer by layer, the report as one file.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "api.h"
 
@@ -103,109 +102,6 @@ void api_map(app *a, const request *q, reply *r) {
     part p = {e->map.data, e->map.bytes};
     reply_packet(r, head, &p, 1);
     job_leave(j);
-}
-
-/* ---- what if ------------------------------------------------------------------------------------------------------------ */
-
-enum { MAX_EDITS = 256 };
-
-typedef struct edits {
-    cvs_edit edit[MAX_EDITS];
-    float *fill[MAX_EDITS];
-    int n;
-} edits;
-
-static int64_t whole(const json_t *j, const char *key) {
-    return (int64_t)json_number_value(json_object_get(j, key));
-}
-
-/* One edit: {"place":"in0"|"12","y","x","h","w","channel","channels","fill":number or [numbers]}. */
-static bool read_edit(const json_t *j, slot *s, edits *to) {
-    const char *where = json_string_value(json_object_get(j, "place"));
-    cvs_place place;
-    int index;
-    cvs_tensor t;
-    if (!where || !parse_place(where, &place, &index) || place == CVS_PLACE_INNER || to->n == MAX_EDITS) {
-        return false;
-    }
-    bool input = place == CVS_PLACE_INPUT;
-    if ((input ? cvs_run_input(s->run, index, &t, NULL) : cvs_run_layer(s->run, index, &t, NULL)) != CVS_OK) {
-        return false;
-    }
-    cvs_edit e = {.input = input,
-                  .index = index,
-                  .y = whole(j, "y"),
-                  .x = whole(j, "x"),
-                  .h = whole(j, "h"),
-                  .w = whole(j, "w"),
-                  .channel = whole(j, "channel"),
-                  .channels = whole(j, "channels")};
-    int64_t all = t.rank > 1 ? t.dim[1] : 1;
-    if (e.channel < 0 || e.channel >= all || e.channels < 0 || e.channels > all - e.channel) {
-        return false;
-    }
-    int64_t n = e.channels ? e.channels : all - e.channel;
-    const json_t *fill = json_object_get(j, "fill");
-    float *numbers = calloc((size_t)n, sizeof *numbers);
-    for (int64_t i = 0; numbers && i < n; i++) {
-        numbers[i] = (float)json_number_value(json_is_array(fill) ? json_array_get(fill, (size_t)i) : fill);
-    }
-    e.fill = numbers;
-    to->fill[to->n] = numbers;
-    to->edit[to->n++] = e;
-    return numbers != NULL;
-}
-
-static json_t *probabilities(slot *s, cvs_error *err) {
-    cvs_tensor t, f = {0};
-    json_t *list = json_array();
-    if (cvs_whatif_output(s->whatif, 0, &t, err) != CVS_OK ||
-        cvs_tensor_convert(&t, CVS_F32, &f, err) != CVS_OK) {
-        json_decref(list);
-        return NULL;
-    }
-    int64_t n = cvs_tensor_count(&f);
-    for (int64_t i = 0; i < n && i < 4096; i++) {
-        json_array_append_new(list, json_number_any((double)((const float *)f.data)[i]));
-    }
-    cvs_tensor_free(&f);
-    return list;
-}
-
-/* Makes these edits on the unchanged picture (those of before are gone) and answers the model's first output. */
-void api_whatif(app *a, const request *q, reply *r) {
-    cvs_error err = {.lang = arg_lang(q)};
-    entry *e;
-    edits *list = calloc(1, sizeof *list);
-    json_t *ask = list ? body_json(q, r) : NULL;
-    slot *s = ask ? enter_slot(a, q, r, &e) : NULL;
-    if (s) {
-        const json_t *all = json_object_get(ask, "edits");
-        bool good = json_array_size(all) <= MAX_EDITS;
-        for (size_t i = 0; good && i < json_array_size(all); i++) {
-            good = read_edit(json_array_get(all, i), s, list);
-        }
-        struct timespec t0, t1;
-        clock_gettime(CLOCK_MONOTONIC, &t0);
-        cvs_status status = s->whatif ? CVS_OK : cvs_whatif_new(s->run, 0, &s->whatif, &err);
-        status = status == CVS_OK && good ? cvs_whatif_apply(s->whatif, list->edit, list->n, &err) : status;
-        json_t *out = status == CVS_OK && good ? probabilities(s, &err) : NULL;
-        clock_gettime(CLOCK_MONOTONIC, &t1);
-        slot_leave(s);
-        double ms = (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e6;
-        if (out) {
-            reply_json(r, json_pack("{so sf}", "output", out, "ms", ms));
-        } else if (good) {
-            reply_failed(r, &err);
-        } else {
-            reply_error(r, 400, "an edit names a place, a channel or a number that is not there");
-        }
-    }
-    for (int i = 0; list && i < list->n; i++) {
-        free(list->fill[i]);
-    }
-    json_decref(ask);
-    free(list);
 }
 
 /* ---- comparing ------------------------------------------------------------------------------------------------------------ */

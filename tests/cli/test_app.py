@@ -173,6 +173,19 @@ class App(unittest.TestCase):
         self.assertEqual(edited[20 * 64 + 20], 0)
         off = self.s.post("whatif", {"edits": [{"place": "2", "channel": 3, "channels": 1, "fill": 0}]}, m=0, p=0)[1]["output"]
         self.assertNotEqual(off, before)
+        layer = next(l for l in self.model["layers"][3:] if l["conv"])
+        index, plane = layer["index"], layer["dim"][2] * layer["dim"][3]
+        at = 2 * plane + plane // 2 + 5
+        head, numbers = self.s.packet("unit", "d", m=0, p=0, layer=index, at=at)
+        n = head["terms"]
+        k = max(range(n), key=lambda i: numbers[3 * n + i])
+        status, _ = self.s.post("whatif", {"edits": [{"place": str(index), "channel": 2, "tap": numbers[2 * n + k], "weight": 2.5}]}, m=0, p=0)
+        self.assertEqual(status, 200)
+        made = self.s.packet("maps", m=0, p=0, layer=index, edited=1)[1]
+        self.assertAlmostEqual(made[at], head["result"] + (2.5 - numbers[4 * n + k]) * numbers[3 * n + k], places=4)
+        other = self.s.packet("maps", m=0, p=0, layer=index)[1][:2 * plane]
+        self.assertLess(max(abs(x - y) for x, y in zip(made, other)), 1e-4)  # another channel: the same up to rounding
+        self.assertEqual(self.s.post("whatif", {"edits": [{"place": str(index), "channel": 2, "tap": 10 ** 9, "weight": 1}]}, m=0, p=0)[0], 400)
         again = self.s.post("whatif", {"edits": []}, m=0, p=0)[1]["output"]
         self.assertEqual(again, before)
         for bad in ({"place": "in7"}, {"place": "0", "channel": 99}, {}):

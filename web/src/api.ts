@@ -30,7 +30,7 @@ export interface Explanation {
   kind: "pixels" | "layer" | "grid"; dim: number[]; method: string; layer: string; target: string; index: number; probability: boolean;
   value: number; caption: string; seconds: number; votes: [number, number, number][]; patch: number; stride: number; data: Float32Array;
 }
-export interface Edit { place: Place; y?: number; x?: number; h?: number; w?: number; channel?: number; channels?: number; fill?: number | number[] }
+export interface Edit { place: Place; y?: number; x?: number; h?: number; w?: number; channel?: number; channels?: number; fill?: number | number[]; tap?: number; weight?: number }
 
 export class ApiError extends Error {}
 

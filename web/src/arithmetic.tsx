@@ -82,7 +82,7 @@ export function Arithmetic() {
             <Source u={u} group={group} />
           </Panel>}
           <Panel title={middleTitle(u)} class="wide">
-            {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} step={(i) => { const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
+            {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} layer={place.value ? undefined : l.index} step={(i) => { const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
           </Panel>
           {!place.value && <Panel title={<>{t("Makes", "得到")} <b>{l.name}</b></>} side={`${t("channel", "通道")} ${c} / ${dim[0]}`}>
             <MapView where={where} channel={c} cursor={[y, x]} label={t("The layer's map. Arrow keys move the number that is explained.", "该层的特征图。方向键移动所解释的数。")}

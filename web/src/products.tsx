@@ -1,15 +1,16 @@
 // products.tsx - one slice of the sum: the window's values, the kernel's weights, their products, cell by cell on one canvas.
 import { useMemo, useState } from "preact/hooks";
 import type { Unit } from "./api";
-import { t } from "./store";
+import { go, t, weights } from "./store";
 import { Canvas } from "./canvas";
 import { colorOf, ink, inkOn, rangeOf } from "./color";
 import { extent } from "./paint";
 import { num } from "./format";
 import { spot, type Group } from "./unit";
 
-export function Products(q: { u: Unit; group: Group; kernel: number[]; step: (term: number) => void }) {
-  const { u, group } = q, n = group.terms.length, [hover, setHover] = useState(-1), sums = u.kind === "sum" && u.n > 1;
+export function Products(q: { u: Unit; group: Group; kernel: number[]; layer?: number; step: (term: number) => void }) {
+  const { u, group } = q, n = group.terms.length, [hover, setHovered] = useState(-1), [kept, setKept] = useState(0), sums = u.kind === "sum" && u.n > 1;
+  const setHover = (k: number): void => { setHovered(k); if (k >= 0) setKept(k); };
   const spots = group.terms.map((i) => spot(u, i));
   const columns = useMemo(() => {
     const k = q.kernel;
@@ -46,6 +47,7 @@ export function Products(q: { u: Unit; group: Group; kernel: number[]; step: (te
       <Canvas w={W} h={H} draw={draw} label={t("Products of values and weights; a click goes back to the value", "数值与权重的乘积；单击回溯到该数值")} role="application" onMove={(x, y) => setHover(find(x, y))} onLeave={() => setHover(-1)}
         onDown={(x, y) => { const k = find(x, y); if (k >= 0 && u.from[group.terms[k]] >= 0) q.step(group.terms[k]); }}
         onKey={(e) => { const d = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[e.key]; if (d) { setHover(Math.max(0, Math.min(n - 1, Math.max(hover, 0) + d))); return true; } if (e.key === "Enter" && i >= 0 && u.from[i] >= 0) { q.step(i); return true; } return false; }} />
+      {sums && q.layer !== undefined && u.tap[0] >= 0 && <Weight u={u} term={group.terms[Math.max(0, kept)]} layer={q.layer} row={Math.floor(Math.max(0, kept) / columns)} column={Math.max(0, kept) % columns} />}
       <p class="value-line" aria-live="polite">{i >= 0 ? (u.from[i] < 0 ? t("padding: 0", "填充：0") : sums ? <>{num(u.value[i], 6)} × {num(u.weight[i], 6)} = <b>{num(u.value[i] * u.weight[i], 6)}</b></> : <b>{num(u.value[i], 6)}</b>)
         : sums ? <>Σ = <b>{num(group.sum, 6)}</b> {n < u.n && t("from this channel", "来自该通道")}</> : "\u00a0"}</p>
     </div>
@@ -57,4 +59,16 @@ function cell(g: CanvasRenderingContext2D, x: number, y: number, w: number, h: n
   if (!text) return;
   g.fillStyle = inkOn(v, r); g.font = `${w > 60 ? 12 : w > 40 ? 10.5 : 9.5}px ${ink("font")}`;
   g.fillText(before + num(v, digits), x + w / 2, y + h / 2 + 0.5);
+}
+
+/** Changes the weight that was pointed at last; what follows from it is shown on the page Why. */
+function Weight(q: { u: Unit; term: number; layer: number; row: number; column: number }) {
+  const { u, term } = q, tap = u.tap[term] ?? -1, changed = weights.value.find((x) => x.layer === q.layer && x.tap === tap), C = Math.floor(u.at / u.dim.slice(2).reduce((a, b) => a * b, 1)) % (u.dim[1] ?? 1);
+  if (tap < 0) return null;
+  const set = (v: number): void => { weights.value = [...weights.value.filter((x) => x !== changed), { layer: q.layer, channel: C, tap, value: v, was: u.weight[term] }]; };
+  return (
+    <div class="weight"><label>{t(`weight at row ${q.row}, column ${q.column}`, `第 ${q.row} 行第 ${q.column} 列的权重`)} <input type="number" step="0.1" value={Number((changed?.value ?? u.weight[term]).toPrecision(5))} onChange={(e) => { const v = Number((e.target as HTMLInputElement).value); if (Number.isFinite(v)) set(v); }} /></label>
+      {changed && <button onClick={() => { weights.value = weights.value.filter((x) => x !== changed); }}>{t("Undo", "撤销")}</button>}
+      {weights.value.length > 0 && <button class="primary" onClick={() => go({ page: "why" })}>{t("See what changes", "查看影响")}</button>}</div>
+  );
 }

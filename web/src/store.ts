@@ -35,6 +35,7 @@ export const step = signal(-1); // of the tour; -1: none is under way
 export const tourName = signal("first");
 export const trouble = signal("");
 export const busy = signal(0);
+export const weights = signal<{ layer: number; channel: number; tap: number; value: number; was: number }[]>([]); // weights that were changed
 export const off = signal<{ layer: number; channel: number }[]>([]); // channels switched off on the page why
 
 export const pictures = computed(() => {
@@ -113,7 +114,7 @@ export function go(to: { page?: Page; layer?: number; at?: number; channel?: num
     if (to.at !== undefined) at.value = to.at;
     if (to.channel !== undefined) channel.value = to.channel;
     place.value = to.place ?? "";
-    if (to.m !== undefined && to.m !== m.value) { m.value = to.m; layer.value = -1; at.value = -1; channel.value = 0; off.value = []; }
+    if (to.m !== undefined && to.m !== m.value) { m.value = to.m; layer.value = -1; at.value = -1; channel.value = 0; off.value = []; weights.value = []; }
     if (to.p !== undefined) p.value = to.p;
     if (to.extra !== undefined) extra.value = { ...extra.value, ...to.extra };
   });

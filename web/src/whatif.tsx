@@ -1,10 +1,11 @@
 // whatif.tsx - cover a part of the picture, switch channels off, and watch the answer change: only what can change is computed again.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, extra, go, layers, m, model, off, p, prediction, t } from "./store";
+import { attempt, extra, go, layers, m, model, off, p, prediction, t, weights } from "./store";
 import { Canvas, Panel, Segmented, useLoad } from "./canvas";
 import { picture } from "./paint";
-import { ink } from "./color";
+import { ink, rangeOf } from "./color";
+import { MapView } from "./mapview";
 import { num, percent } from "./format";
 
 type Fill = "mean" | "dark" | "light";
@@ -18,15 +19,16 @@ export function asProbabilities(out: number[], logit: number): number[] {
 
 export function WhatIf() {
   const a = prediction.value, [h, w] = a?.side ?? [0, 0], size = Number(extra.value.patch ?? 0) || Math.max(4, Math.round(Math.max(h, w) / 4));
-  const fill = (extra.value.fill as Fill) || "mean", [spot, setSpot] = useState<[number, number] | null>(null), [result, setResult] = useState<{ out: number[]; ms: number } | null>(null);
+  const fill = (extra.value.fill as Fill) || "mean", [spot, setSpot] = useState<[number, number] | null>(null), [result, setResult] = useState<{ out: number[]; ms: number } | null>(null), [turn, setTurn] = useState(0);
   const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
   const stats = useLoad(() => attempt(() => api.getStats(m.value, p.value, "in0")), [m.value, p.value]);
   const asked = useRef<api.Edit[] | null>(null), flying = useRef(false);
   const edits = useMemo((): api.Edit[] => {
     const list: api.Edit[] = off.value.map((o) => ({ place: String(o.layer), channel: o.channel, channels: 1, fill: 0 }));
     if (spot && stats) list.unshift({ place: "in0", y: spot[0], x: spot[1], h: size, w: size, fill: stats.channels.map((c) => (fill === "mean" ? c.mean : fill === "dark" ? stats.least : stats.largest)) });
-    return list;
-  }, [spot, stats, off.value, size, fill]);
+    const changed = weights.value.map((o): api.Edit => ({ place: String(o.layer), channel: o.channel, tap: o.tap, weight: o.value }));
+    return [...list, ...changed.sort((a, b) => Number(a.place) - Number(b.place))];
+  }, [spot, stats, off.value, weights.value, size, fill]);
   const send = async (): Promise<void> => { // one at a time; whatever came meanwhile is sent as one
     if (flying.current) return;
     flying.current = true;
@@ -34,13 +36,12 @@ export function WhatIf() {
       const next: api.Edit[] = asked.current;
       asked.current = null;
       const got = await attempt(() => api.whatIf(m.value, p.value, next));
-      if (got) setResult(next.length ? { out: got.output, ms: got.ms } : null);
+      if (got) { setResult(next.length ? { out: got.output, ms: got.ms } : null); setTurn((n) => n + 1); }
     }
     flying.current = false;
   };
   useEffect(() => { if (a && (edits.length || result)) { asked.current = edits; void send(); } }, [edits, a]);
   useEffect(() => { setSpot(null); setResult(null); }, [m.value, p.value]);
-  if (!a?.classes) return null;
   const scale = h ? 300 / Math.max(h, w) : 1, W = w * scale, H = h * scale;
   const draw = (g: CanvasRenderingContext2D): void => {
     if (image) { g.imageSmoothingEnabled = scale < 1; g.drawImage(image, 0, 0, W, H); }
@@ -58,6 +59,11 @@ export function WhatIf() {
     setSpot([Math.round(s[0] + d[0] * step), Math.round(s[1] + d[1] * step)]);
     return true;
   };
+  const maps = layers.value.filter((l) => l.dim.length === 4 && l.dim[2] > 1), last = off.value[off.value.length - 1], watched = last ? maps.find((l) => l.index > last.layer && l.conv) ?? maps[maps.length - 1] : maps[maps.length - 1];
+  const strongest = useLoad(async () => (watched ? attempt(() => api.getStats(m.value, p.value, String(watched.index))) : undefined), [watched?.index, m.value, p.value]);
+  const ch = strongest ? strongest.channels.reduce((b, c, i) => (c.strength > strongest.channels[b].strength ? i : b), 0) : 0;
+  const shared = useMemo(() => (strongest ? rangeOf(strongest.channels[ch].least, strongest.channels[ch].largest) : undefined), [strongest]);
+  if (!a?.classes) return null;
   const after = result ? asProbabilities(result.out, a.logit) : null;
   return (
     <Panel class="whatif" title={t("What if", "如果…")} side={result ? t(`computed again in ${result.ms.toFixed(1)} ms`, `重新计算用时 ${result.ms.toFixed(1)} 毫秒`) : ""}>
@@ -79,9 +85,13 @@ export function WhatIf() {
                   <span class={Math.abs(d) < 0.0005 ? "delta quiet" : d > 0 ? "delta up" : "delta down"}>{Math.abs(d) < 0.0005 ? "±0" : `${d > 0 ? "+" : "−"}${num(Math.abs(d) * 100, 3)}`}</span></td></tr>); })}
           </tbody></table>
           <p class="quiet small">{t("Drag a square over the picture, or switch channels off on the page Layer.", "在图片上拖动方块，或在“层”页面关闭通道。")}</p>
+          {weights.value.length > 0 && <div class="chips">{weights.value.map((o, i) => <button key={`${o.layer} ${o.tap}`} class="chip on" onClick={() => { weights.value = weights.value.filter((_, k) => k !== i); }} title={t("As it was", "恢复原值")}>{layers.value[o.layer]?.name} · {o.channel} · {t("weight", "权重")} {num(o.was, 3)} → {num(o.value, 3)} ×</button>)}</div>}
           {off.value.length > 0 && <div class="chips">{off.value.map((o, i) => <button key={`${o.layer} ${o.channel}`} class="chip on" onClick={() => { off.value = off.value.filter((_, k) => k !== i); }} title={t("Switch on again", "重新打开")}>{layers.value[o.layer]?.name} · {o.channel} ×</button>)}
             <button class="chip" onClick={() => { off.value = off.value.slice(0, -1); }}>{t("Undo", "撤销")}</button></div>}
         </div>
+        {watched && <div class="watch"><h3>{watched.name} · {t("channel", "通道")} {ch}</h3><div class="row">
+          <MapView where={String(watched.index)} channel={ch} size={150} label={t("before", "之前")} range={shared} />
+          <MapView where={String(watched.index)} channel={ch} size={150} label={t("now", "现在")} edited={edits.length > 0 && turn > 0} turn={turn} range={shared} /></div></div>}
       </div>
     </Panel>
   );
