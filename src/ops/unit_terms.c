@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * unit.c - the terms of one output element: a growing list of them, and the walk over a window.
+ * unit_terms.c - the terms of one output element: a growing list of them, and the walk over a window.
  */
 #include "ops/unit.h"
 
