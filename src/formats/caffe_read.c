@@ -4,7 +4,7 @@
  */
 #include <ctype.h>
 
-#include "formats/beside.h"
+#include "formats/second_file.h"
 #include "formats/caffe.h"
 
 /* ---- recognising ---- */

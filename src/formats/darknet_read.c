@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <strings.h>
 
-#include "formats/beside.h"
+#include "formats/second_file.h"
 #include "formats/darknet.h"
 
 static uint32_t u32(const uint8_t *p) {

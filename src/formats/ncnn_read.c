@@ -3,7 +3,7 @@
  */
 #include <ctype.h>
 
-#include "formats/beside.h"
+#include "formats/second_file.h"
 #include "formats/ncnn.h"
 
 static int match(const cvi_open *open) {

@@ -187,7 +187,14 @@ class Program(unittest.TestCase):
 
     def test_convert_round_trip(self):
         onnx = self.path("lenet.onnx")
-        self.assertEqual(run("convert", os.path.join(ROOT, "zoo", "lenet5.net"), "--init", "7", "-o", onnx).returncode, 0)
+        lenet = os.path.join(ROOT, "zoo", "lenet5.net")
+        p = run("convert", lenet, "--init", "7", "-o", onnx)
+        self.assertEqual(p.returncode, 0)
+        self.assertIn("outputs are equal", p.stderr)
+        p = run("convert", lenet, "--init", "7", "-o", self.path("lenet.safetensors"))
+        self.assertIn("outputs are equal", p.stderr)
+        p = run("convert", lenet, "--init", "7", "-o", self.path("again.onnx"), "--no-check")
+        self.assertNotIn("outputs", p.stderr)
         a = json.loads(run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT, "--init", "7", "--json").stdout)
         b = json.loads(run("predict", onnx, DIGIT, "--json").stdout)
         for x, y in zip(a[0]["top"], b[0]["top"]):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * beside.c - finds the second file of a model in the folder of the first: by the same stem, or because it is the only one.
+ * second_file.c - finds the second file of a model in the folder of the first: by the same stem, or because it is the only one.
  */
-#include "formats/beside.h"
+#include "formats/second_file.h"
 
 #include <dirent.h>
 #include <strings.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * beside.h (internal) - the second file of a model that comes in two: architecture and weights side by side.
+ * second_file.h (internal) - the second file of a model that comes in two: architecture and weights side by side.
  */
-#ifndef CVI_BESIDE_H
-#define CVI_BESIDE_H
+#ifndef CVI_SECOND_FILE_H
+#define CVI_SECOND_FILE_H
 
 #include "formats/reader.h"
 
