@@ -93,7 +93,7 @@ typedef enum cvs_want {
     CVS_WANT_NEURON,    /* one position of the channel, the middle unless has_position */
     CVS_WANT_CLASS,     /* the logit of class `channel` */
     CVS_WANT_DIRECTION, /* mean over positions of dot(direction, channels) * max(0.1, cos)^power */
-    CVS_WANT_LIKENESS   /* inversion: minus |layer - layer of `like`|^2 / |layer of `like`|^2 */
+    CVS_WANT_LIKENESS   /* inversion: minus |layer - layer of `like`|^2 / |layer of `like`|^2; always still */
 } cvs_want;
 typedef enum cvs_feature_mode {
     /* The picture by its spectrum with decorrelated colours, through small random moves, by Adam (0.05, 512 steps): Olah et al.,

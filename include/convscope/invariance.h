@@ -62,7 +62,7 @@ typedef struct cvs_correspondence {
     double *mean, *deviation; /* [n_layers][n_parts]; owned */
 } cvs_correspondence;
 /* Each part is greyed out (the picture's mean colour) in every picture; the signs of the change of a layer are compared between the pictures:
- * the share of numbers whose signs differ, mean and standard deviation over the pairs (of the random places: over the draws). Low: the
+ * the share of numbers whose signs differ, mean and standard deviation over the pairs (of the random places, in the middle square: over the draws). Low: the
  * layer knows the part. Every picture [H,W,3] needs a box of every part. */
 cvs_status cvs_measure_correspondence(const cvs_model *model, const cvs_run_options *run_options,
                                       const cvs_tensor *pictures, int n_pictures, const cvs_part_box *boxes,

@@ -61,7 +61,7 @@ static const cvs_part_box *box_of(const study *s, int picture, int part) {
     return NULL;
 }
 
-/* A box of the mean size of this picture's parts, anywhere in it. */
+/* A box of the mean size of this picture's parts, anywhere in its middle square: what most networks see of it. */
 static void random_box(const study *s, int picture, int draw, int64_t box[4]) {
     double rows = 0, columns = 0;
     for (int p = 0; p < s->parts; p++) {
@@ -71,10 +71,12 @@ static void random_box(const study *s, int picture, int draw, int64_t box[4]) {
     }
     uint64_t at = ((uint64_t)draw * MOST_PICTURES + (uint64_t)picture) * 2;
     double h = (double)s->pictures[picture].dim[0], w = (double)s->pictures[picture].dim[1];
+    double side = fmin(h, w), top = floor((h - side) / 2), left = floor((w - side) / 2);
     box[2] = (int64_t)rint(rows);
     box[3] = (int64_t)rint(columns);
-    box[0] = (int64_t)floor(cvi_random_uniform(s->o->seed, PURPOSE, at) * fmax(h - rows + 1, 1));
-    box[1] = (int64_t)floor(cvi_random_uniform(s->o->seed, PURPOSE, at + 1) * fmax(w - columns + 1, 1));
+    box[0] = (int64_t)(top + floor(cvi_random_uniform(s->o->seed, PURPOSE, at) * fmax(side - rows + 1, 1)));
+    box[1] = (int64_t)(left +
+                       floor(cvi_random_uniform(s->o->seed, PURPOSE, at + 1) * fmax(side - columns + 1, 1)));
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------------- */

@@ -169,6 +169,7 @@ cvs_status cvs_feature_maker_new(const cvs_model *model, const cvs_run_options *
     m->o.steps = m->o.steps > 0 ? m->o.steps : book ? 40 : 512;
     m->o.step = m->o.step > 0 ? m->o.step : book ? 1 : 0.05;
     m->o.variants = CVI_MAX(m->o.variants, 1);
+    m->o.still = m->o.still || m->o.want == CVS_WANT_LIKENESS; /* what is to come out stands still as well */
     cvs_status s = open_probe(m, model, run_options, err);
     s = s == CVS_OK ? prepare(m, err) : s;
     if (s != CVS_OK) {
@@ -198,7 +199,7 @@ int64_t cvs_feature_channels(const cvs_feature_maker *m) {
 static void write_caption(const cvs_feature_maker *m, cvs_feature *out) {
     static const char *const wants[] = {"The mean of a channel of layer %s",
                                         "One unit of a channel of layer %s", "The logit of a class (%s)",
-                                        "A direction of layer %s", "Inversion of layer %s"};
+                                        "A direction of layer %s", "Likeness to the picture in layer %s"};
     cvs_lang lang = m->o.lang;
     char want[220];
     snprintf(want, sizeof want, cvi_tr(lang, wants[m->o.want]), out->layer);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * unit.c - one channel of a layer at one position: its place, its number, what it sees of the picture.
+ * unit_find.c - one channel of a layer at one position: its place, its number, what it sees of the picture.
  */
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * pictures.c - streams of pictures: a data set from end to end, or a folder walked as deep as it goes. Of a folder only the open
+ * picture_stream.c - streams of pictures: a data set from end to end, or a folder walked as deep as it goes. Of a folder only the open
  * folders from the top down to the current one are in memory, so it may hold any number of pictures.
  */
 #include <dirent.h>
