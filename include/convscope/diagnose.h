@@ -88,6 +88,7 @@ typedef struct cvs_model_diagnosis {
     double *class_outside;  /* [n_classes], NaN: no picture; owned */
     int64_t *class_pictures;
     char method[32];
+    int n_too_few; /* layers with too few numbers for rank, duplicates and mixtures: twice as many positions as filters are needed */
     bool channels_limited; /* not every filter was switched off: it would have taken too long */
 } cvs_model_diagnosis;
 

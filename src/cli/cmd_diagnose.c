@@ -199,6 +199,11 @@ static void print_text(const cli *c, const cvs_model_diagnosis *d) {
         printf("\n%s\n", CLI_T(c, "Nothing can go without costing accuracy.",
                                "没有可以在不损失准确率的情况下移除的部分。"));
     }
+    if (d->n_too_few > 0) {
+        printf(CLI_T(c, "Too few pictures for rank, duplicates and mixtures of %d layers: --pictures.\n",
+                     "图片太少，无法判断 %d 层的秩、重复与混合：可用 --pictures 增加。\n"),
+               d->n_too_few);
+    }
     if (d->channels_limited) {
         printf("%s\n", CLI_T(c, "Not every filter was switched off: --work bounds it.",
                              "并非每个卷积核都被关闭测试过：受 --work 限制。"));

@@ -91,6 +91,11 @@ static void draw_layers(cvi_page *page, const cvs_model_diagnosis *d) {
         cvi_page_tr(page,
                     "Bars: red dead, brown what the others could stand in for, blue needed. Sees: side of "
                     "the square where nearly all of the middle position's gradient lies, in pixels."));
+    if (d->n_too_few > 0) {
+        cvi_page_notef(page,
+                       cvi_page_tr(page, "Too few pictures for rank, duplicates and mixtures of %d layers."),
+                       d->n_too_few);
+    }
 }
 
 /* ---- findings -------------------------------------------------------------------------------------------------------- */

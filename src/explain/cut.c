@@ -86,15 +86,16 @@ static cvs_status share_out(cutting *c, const cvi_unit *u, const int *kept, int 
         }
         int64_t step = read->axis == 1 ? inner : outputs, row = read->axis == 1 ? t->dim[1] * inner : 1;
         for (int64_t o = 0; o < outputs; o++) {
-            for (int64_t k = 0; k < read->area * inner; k++) {
-                /* element (o, offset + filter * area + k / inner, k % inner) */
-                float *at = w + o * row + (read->offset + k / inner) * step + k % inner;
+            for (int64_t k = 0; k < read->span.area * inner; k++) {
+                /* element (o, offset + filter * step + k / inner * hop, k % inner) */
+                float *at = w + o * row + (read->span.offset + k / inner * read->span.hop) * step + k % inner;
+                int64_t each = read->span.step * step;
                 for (int g = 0; g < n_gone; g++) {
-                    double v = (double)at[gone[g] * read->area * step], left = u->mean[gone[g]];
+                    double v = (double)at[gone[g] * each], left = u->mean[gone[g]];
                     for (int i = 0; i < n_kept; i++) {
                         double m = mix ? mix[g * n_kept + i] : 0.0;
                         left -= m * u->mean[kept[i]];
-                        at[kept[i] * read->area * step] += (float)(m * v);
+                        at[kept[i] * each] += (float)(m * v);
                     }
                     if (bias) {
                         bias[o] += (float)(left * v);
@@ -106,7 +107,7 @@ static cvs_status share_out(cutting *c, const cvi_unit *u, const int *kept, int 
     return CVS_OK;
 }
 
-static cvs_status mark(cutting *c, int value, int axis, int64_t first, int64_t n) {
+static cvs_status mark(cutting *c, int value, int axis, int64_t place) {
     bool **list = &c->lost[2 * value + axis];
     int64_t side = c->twin->graph->values[value].constant->dim[axis];
     if (!*list) {
@@ -115,8 +116,8 @@ static cvs_status mark(cutting *c, int value, int axis, int64_t first, int64_t n
     if (!*list) {
         return cvi_no_memory(c->err, (size_t)side);
     }
-    for (int64_t i = first; i < first + n && i < side; i++) {
-        (*list)[i] = true;
+    if (place < side) {
+        (*list)[place] = true;
     }
     return CVS_OK;
 }
@@ -136,6 +137,10 @@ static cvs_status cut_unit(cutting *c, int number, const bool *filter) {
             kept[n_kept++] = i;
         }
     }
+    if (n_gone == 0) {
+        cvi_free(kept);
+        return CVS_OK;
+    }
     cvs_status s =
         n_kept > 0 ? CVS_OK : cvi_fail(c->err, CVS_E_UNSUPPORTED, "a layer cannot lose all its filters");
     double *mix =
@@ -149,8 +154,10 @@ static cvs_status cut_unit(cutting *c, int number, const bool *filter) {
     }
     for (int t = 0; s == CVS_OK && t < u->n_touch; t++) {
         for (int i = 0; s == CVS_OK && i < n_gone; i++) {
-            s = mark(c, u->touch[t].value, u->touch[t].axis, u->touch[t].offset + gone[i] * u->touch[t].area,
-                     u->touch[t].area);
+            const cvi_span *p = &u->touch[t].span;
+            for (int64_t k = 0; s == CVS_OK && k < p->area; k++) {
+                s = mark(c, u->touch[t].value, u->touch[t].axis, p->offset + gone[i] * p->step + k * p->hop);
+            }
         }
     }
     cvi_free(mix);
@@ -221,7 +228,7 @@ static cvs_status mark_new_biases(cutting *c, int n_values) {
         const bool *filter = u->stuck ? NULL : c->cut->filter[i];
         for (int f = 0; filter && node->n_in > 2 && node->in[2] >= n_values && f < u->channels; f++) {
             if (filter[f]) {
-                CVI_TRY(mark(c, node->in[2], 0, f, 1));
+                CVI_TRY(mark(c, node->in[2], 0, f));
             }
         }
     }

@@ -267,6 +267,7 @@ static cvs_status look(cvi_diagnosing *g) {
     cvi_free(loss);
     for (int i = 0; st == CVS_OK && i < g->u.n; i++) {
         d->layers[i].rank = g->u.list[i].rank;
+        d->n_too_few += g->u.list[i].too_few;
         d->layers[i].zeros = g->u.list[i].zeros;
         for (int c = 0; c < d->layers[i].filters; c++) {
             d->layers[i].tried += isfinite(d->layers[i].loss[c]);

@@ -76,6 +76,11 @@ static cvs_status finish(gather *k, cvs_error *err) {
         cvi_unit *u = &k->u->list[i];
         int64_t c = u->channels;
         double n = (double)CVI_MAX(k->sampled[i], 1);
+        if (u->cov && k->sampled[i] < 2 * c) { /* too little to tell mixtures from chance */
+            cvi_free(u->cov);
+            u->cov = NULL;
+            u->too_few = true;
+        }
         for (int64_t a = 0; a < c; a++) {
             u->mean[a] /= (double)CVI_MAX(k->seen[i], 1);
         }

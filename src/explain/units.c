@@ -42,21 +42,21 @@ static bool stick(walk *w, const char *why) {
     return false;
 }
 
-static bool touch(walk *w, int value, int axis, int64_t offset, int64_t area, int group_node) {
+static bool touch(walk *w, int value, int axis, cvi_span span, int group_node) {
     if (w->u->n_touch == CVI_TOUCHES) {
         return stick(w, "too much depends on its filters");
     }
     if (uses(w->g, value) != 1 || w->g->values[value].constant->dtype != CVS_F32) {
         return stick(w, "its numbers are shared with another layer");
     }
-    w->u->touch[w->u->n_touch++] = (cvi_touch){value, axis, offset, area, group_node};
+    w->u->touch[w->u->n_touch++] = (cvi_touch){value, axis, span, group_node};
     return true;
 }
 
-static bool follow(walk *w, int value, int64_t offset, int64_t area);
+static bool follow(walk *w, int value, cvi_span span);
 
 /* A node that mixes channels: remembered as a reader; a depthwise one goes channel by channel. */
-static bool meet_weights(walk *w, int n, int k, int64_t offset, int64_t area) {
+static bool meet_weights(walk *w, int n, int k, cvi_span span) {
     const cvi_node *node = &w->g->nodes[n];
     int weight = node->in[1];
     const cvs_tensor *t = constant(w->g, weight);
@@ -66,14 +66,14 @@ static bool meet_weights(walk *w, int n, int k, int64_t offset, int64_t area) {
     }
     int64_t groups = conv ? cvi_node_int(node, "group", 1) : 1;
     if (conv && groups > 1) {
-        if (w->spread || area != 1 || groups != t->dim[0] || t->dim[1] != 1) {
+        if (w->spread || span.area != 1 || groups != t->dim[0] || t->dim[1] != 1) {
             return stick(w, "a grouped convolution reads it");
         }
-        bool ok = touch(w, weight, 0, offset, 1, n);
+        bool ok = touch(w, weight, 0, span, n);
         int bias = node->n_in > 2 ? node->in[2] : -1;
-        ok = ok && (bias < 0 || (constant(w->g, bias) ? touch(w, bias, 0, offset, 1, -1)
+        ok = ok && (bias < 0 || (constant(w->g, bias) ? touch(w, bias, 0, span, -1)
                                                       : stick(w, "a grouped convolution reads it")));
-        return ok && follow(w, node->out[0], offset, area);
+        return ok && follow(w, node->out[0], span);
     }
     bool turned = !conv && cvi_node_int(node, "transB", 0) != 0;
     int axis = conv || turned ? 1 : 0;
@@ -85,12 +85,12 @@ static bool meet_weights(walk *w, int n, int k, int64_t offset, int64_t area) {
     if (w->u->n_reader == CVI_READERS) {
         return stick(w, "too much depends on its filters");
     }
-    w->u->reader[w->u->n_reader++] = (cvi_reader){n, weight, axis, offset, area};
-    return touch(w, weight, axis, offset, area, -1);
+    w->u->reader[w->u->n_reader++] = (cvi_reader){n, weight, axis, span};
+    return touch(w, weight, axis, span, -1);
 }
 
 /* Constants of a node that works channel by channel: those with one number for each channel have parts to lose. */
-static bool meet_constants(walk *w, const cvi_node *node, int k, const cvs_tensor *shape, int64_t offset) {
+static bool meet_constants(walk *w, const cvi_node *node, int k, const cvs_tensor *shape, cvi_span span) {
     for (int i = 0; i < node->n_in; i++) {
         if (i == k || node->in[i] < 0) {
             continue;
@@ -107,14 +107,14 @@ static bool meet_constants(walk *w, const cvi_node *node, int k, const cvs_tenso
         if (axis < 0 || axis >= t->rank || t->dim[axis] != shape->dim[1] || count != t->dim[axis]) {
             return stick(w, "it meets numbers that are not one for each filter");
         }
-        if (!touch(w, node->in[i], axis, offset, 1, -1)) {
+        if (!touch(w, node->in[i], axis, span, -1)) {
             return false;
         }
     }
     return true;
 }
 
-static bool meet_concat(walk *w, const cvi_node *node, int value, int64_t offset, int64_t area) {
+static bool meet_concat(walk *w, const cvi_node *node, int value, cvi_span span) {
     cvs_tensor one;
     int64_t before = 0;
     int times = 0;
@@ -132,13 +132,35 @@ static bool meet_concat(walk *w, const cvi_node *node, int value, int64_t offset
     }
     bool was = w->spread;
     w->spread = true;
-    bool ok = times == 1 ? follow(w, node->out[0], offset + before, area)
-                         : stick(w, "it joins another branch in a sum or product");
+    bool ok = times == 1
+                  ? follow(w, node->out[0], (cvi_span){span.offset + before, span.step, span.area, span.hop})
+                  : stick(w, "it joins another branch in a sum or product");
     w->spread = was;
     return ok;
 }
 
-static bool meet(walk *w, int n, int value, int64_t offset, int64_t area) {
+/* Channels put last and then flattened, as files of channels-last programs do: filter c has every C-th number. */
+static bool meet_flattened(walk *w, int value, const cvs_tensor *in, cvi_span span) {
+    int users[2], n = cvi_graph_users(w->g, value, users, 2);
+    cvs_tensor out;
+    const cvi_node *node = n == 1 ? &w->g->nodes[users[0]] : NULL;
+    if (!node || !node->def || !(node->def->flags & CVI_OP_RESHAPE) || !shape_of(w, node->out[0], &out) ||
+        out.rank != 2 || out.dim[0] != in->dim[0]) {
+        return stick(w, "its channels are reshaped");
+    }
+    const cvs_tensor *to = node->n_in > 1 && node->in[1] >= 0 ? constant(w->g, node->in[1]) : NULL;
+    if (node->n_in > 1 &&
+        (!to || to->dtype != CVS_I64 || cvs_tensor_count(to) != 2 || cvi_get_int(to, 1) != -1)) {
+        return stick(w, "its channels are reshaped");
+    }
+    bool was = w->spread;
+    w->spread = true;
+    bool ok = follow(w, node->out[0], (cvi_span){span.offset, 1, in->dim[2] * in->dim[3], in->dim[1]});
+    w->spread = was;
+    return ok;
+}
+
+static bool meet(walk *w, int n, int value, cvi_span span) {
     const cvi_node *node = &w->g->nodes[n];
     cvs_tensor in, out;
     int k = 0;
@@ -149,10 +171,10 @@ static bool meet(walk *w, int n, int value, int64_t offset, int64_t area) {
         return stick(w, "an unknown operator reads it");
     }
     if (node->def->glyph == CVI_GLYPH_CONCAT) {
-        return meet_concat(w, node, value, offset, area);
+        return meet_concat(w, node, value, span);
     }
     if (node->n_in > 1 && role_of(node, 1) == CVI_WEIGHT) {
-        return meet_weights(w, n, k, offset, area);
+        return meet_weights(w, n, k, span);
     }
     if (!shape_of(w, node->out[0], &out)) {
         return stick(w, "shapes are not known");
@@ -164,17 +186,24 @@ static bool meet(walk *w, int n, int value, int64_t offset, int64_t area) {
         const cvs_tensor *to = shaped ? constant(w->g, node->in[1]) : NULL;
         bool free =
             !shaped || (to && to->dtype == CVS_I64 && cvs_tensor_count(to) == 2 && cvi_get_int(to, 1) == -1);
-        if (out.dim[0] != in.dim[0] || !free || (out.dim[1] != in.dim[1] && (out.rank != 2 || area != 1))) {
+        if (out.dim[0] != in.dim[0] || !free ||
+            (out.dim[1] != in.dim[1] && (out.rank != 2 || span.area != 1))) {
             return stick(w, "its channels are reshaped");
         }
         if (out.dim[1] == in.dim[1]) {
-            return follow(w, node->out[0], offset, area);
+            return follow(w, node->out[0], span);
         }
         bool was = w->spread;
         w->spread = true; /* one filter is many numbers from here on: readers' value is the one before */
-        bool ok = follow(w, node->out[0], offset * each, each);
+        bool ok = follow(w, node->out[0], (cvi_span){span.offset * each, each, each, 1});
         w->spread = was;
         return ok;
+    }
+    int64_t turn[4];
+    if (in.rank == 4 && cvi_node_ints(node, "perm", turn, 4, -1) == 4) {
+        bool last = turn[0] == 0 && turn[1] == 2 && turn[2] == 3 && turn[3] == 1;
+        return last && span.area == 1 ? meet_flattened(w, node->out[0], &in, span)
+                                      : stick(w, "its channels are reshaped");
     }
     bool same = out.rank == in.rank && out.dim[1] == in.dim[1];
     bool pools = flags & (CVI_OP_POOL | CVI_OP_IDENTITY);
@@ -190,16 +219,16 @@ static bool meet(walk *w, int n, int value, int64_t offset, int64_t area) {
         same = same || pools;
     }
     bool statistics = node->n_in > 1 && role_of(node, 1) != CVI_DATA; /* a normalisation's scale */
-    if (!same || area != 1 || !(pools || statistics || (flags & CVI_OP_POINTWISE))) {
+    if (!same || span.area != 1 || !(pools || statistics || (flags & CVI_OP_POINTWISE))) {
         return stick(w, "an operator mixes it in another way");
     }
     if (w->spread && !pools) {
         return stick(w, "it is changed after it was shared out");
     }
-    return (pools || meet_constants(w, node, k, &in, offset)) && follow(w, node->out[0], offset, area);
+    return (pools || meet_constants(w, node, k, &in, span)) && follow(w, node->out[0], span);
 }
 
-static bool follow(walk *w, int value, int64_t offset, int64_t area) {
+static bool follow(walk *w, int value, cvi_span span) {
     const cvi_graph *g = w->g;
     int users[CVI_READERS], n = cvi_graph_users(g, value, users, CVI_READERS);
     for (int i = 0; i < g->n_outputs; i++) {
@@ -218,7 +247,7 @@ static bool follow(walk *w, int value, int64_t offset, int64_t area) {
     w->spread = !alone;
     bool ok = true;
     for (int i = 0; i < n && ok; i++) {
-        ok = meet(w, users[i], value, offset, area);
+        ok = meet(w, users[i], value, span);
     }
     w->spread = was;
     return ok;
@@ -233,18 +262,19 @@ static bool begin(walk *w, int n) {
     cvi_unit *u = w->u;
     int bias = node->n_in > 2 ? node->in[2] : -1;
     const cvs_tensor *b = constant(w->g, bias);
+    const cvi_span one = {0, 1, 1, 1};
     if (conv && cvi_node_int(node, "group", 1) != 1) {
         return stick(w, "it is a grouped convolution");
     }
     if (t->dim[axis] != u->channels) {
         return stick(w, "its kernels lie in another way");
     }
-    if (!touch(w, node->in[1], axis, 0, 1, -1)) {
+    if (!touch(w, node->in[1], axis, one, -1)) {
         return false;
     }
     if (bias >= 0 && (!b || cvs_tensor_count(b) > 1)) {
         return b && b->dim[b->rank - 1] == u->channels && cvs_tensor_count(b) == u->channels
-                   ? touch(w, bias, b->rank - 1, 0, 1, -1)
+                   ? touch(w, bias, b->rank - 1, one, -1)
                    : stick(w, "its kernels lie in another way");
     }
     return true;
@@ -275,7 +305,7 @@ cvs_status cvi_units_find(const cvi_graph *g, cvi_exec *exec, cvi_units *out, cv
         *u = (cvi_unit){
             .node = nodes[i], .value = node->out[0], .begin = node->in[0], .channels = shape.dim[1]};
         if (begin(&w, nodes[i])) {
-            follow(&w, node->out[0], 0, 1);
+            follow(&w, node->out[0], (cvi_span){0, 1, 1, 1});
         }
         u->answer = is_answer(g, node->out[0]) || is_answer(g, u->value);
         for (int k = 0; k < g->n_nodes && !u->answer && u->stuck; k++) { /* a bias behind the last matrix */

@@ -32,16 +32,20 @@ double cvi_cross_entropy(const double *logit, int64_t classes, int label);
 
 /* ---- filters (units.c) -------------------------------------------------------------------------------------- */
 enum { CVI_TOUCHES = 48, CVI_READERS = 24 };
-/* Removing filter c takes [offset + c*area, +area) along an axis of a constant. */
+/* Where the numbers of filter c lie along an axis: offset + c * step + k * hop for k in [0, area). */
+typedef struct cvi_span {
+    int64_t offset, step, area, hop;
+} cvi_span;
+/* Removing a filter takes its span along an axis of a constant. */
 typedef struct cvi_touch {
     int value, axis;
-    int64_t offset, area;
+    cvi_span span;
     int group_node; /* a depthwise convolution's, whose groups become fewer; -1 */
 } cvi_touch;
 /* A node that mixes the filters: its weights' input axis. */
 typedef struct cvi_reader {
     int node, weight, axis;
-    int64_t offset, area;
+    cvi_span span;
 } cvi_reader;
 typedef struct cvi_unit {
     int node, value,
@@ -55,7 +59,8 @@ typedef struct cvi_unit {
     cvi_reader reader[CVI_READERS];
     /* of its outputs on the pictures: (stats.c) */
     double *least, *most, *mean; /* [channels] */
-    double *cov;                 /* [channels, channels], or NULL: too many */
+    double *cov;                 /* [channels, channels], or NULL: too many, or too few pictures */
+    bool too_few;
     double zeros, rank;
 } cvi_unit;
 typedef struct cvi_units {

@@ -157,7 +157,7 @@ class Diagnose(unittest.TestCase):
         self.assertGreater(d["together"]["accuracy"], d["network"]["accuracy"] - 0.06)
 
     def test_mistakes_of_diagnose(self):
-        self.bad("classes", "diagnose", THINGS, "folder:" + ROOT)
+        self.bad("no pictures", "diagnose", THINGS, "folder:" + ROOT)
         self.bad("--tolerance", "diagnose", THINGS, "generated:things", "--tolerance", "x")
         self.bad("there is no method", "diagnose", THINGS, "generated:things", "--method", "gradcat")
 

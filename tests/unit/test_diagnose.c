@@ -86,6 +86,22 @@ static int depthwise(net *n, int x, int64_t channels) {
     return y;
 }
 
+static void labels(asked *a) {
+    a->l = (cvi_labelled){.shape = {.dtype = CVS_F32, .rank = 4, .dim = {1, 3, H, W}},
+                          .n = N,
+                          .pixels = 3 * H * W,
+                          .classes = CLASSES,
+                          .n_first = N};
+    a->l.x = cvi_calloc(N * 3 * H * W, sizeof(float));
+    a->l.label = cvi_calloc(N, sizeof(int));
+    a->l.order = cvi_calloc(N, sizeof(int64_t));
+    net_fill(CVS_F32, a->l.x, N * 3 * H * W, 77, 1.0);
+    for (int i = 0; i < N; i++) {
+        a->l.order[i] = i;
+        a->l.label[i] = i % CLASSES;
+    }
+}
+
 /* x -> conv a (6) -> relu -> pool -> {conv b (4) -> relu, depthwise (of another conv)} ... flattened into a dense layer. */
 static void begin(asked *a) {
     net *n = &a->n;
@@ -100,19 +116,7 @@ static void begin(asked *a) {
     int flat = net_op(n, "Flatten", "flat", 1, &both, 0, NULL);
     int d = net_dense(n, "logits", flat, 9 * (H / 2) * (W / 2), CLASSES);
     net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
-    a->l = (cvi_labelled){.shape = {.dtype = CVS_F32, .rank = 4, .dim = {1, 3, H, W}},
-                          .n = N,
-                          .pixels = 3 * H * W,
-                          .classes = CLASSES,
-                          .n_first = N};
-    a->l.x = cvi_calloc(N * 3 * H * W, sizeof(float));
-    a->l.label = cvi_calloc(N, sizeof(int));
-    a->l.order = cvi_calloc(N, sizeof(int64_t));
-    net_fill(CVS_F32, a->l.x, N * 3 * H * W, 77, 1.0);
-    for (int i = 0; i < N; i++) {
-        a->l.order[i] = i;
-        a->l.label[i] = i % CLASSES;
-    }
+    labels(a);
 }
 
 static void find(asked *a) {
@@ -296,6 +300,31 @@ static void test_sums_hold_filters(void **state) {
     end(&a);
 }
 
+/* Channels put last before they are flattened, as Keras does: a filter's numbers lie apart in the dense layer. */
+static void test_flattened_with_channels_last(void **state) {
+    (void)state;
+    asked a = {0};
+    int64_t params;
+    net *n = &a.n;
+    net_begin(n, CVS_F32);
+    cvi_node *node;
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int v = net_relu(n, "ra", net_conv(n, "a", x, 3, 5, 1));
+    v = net_op(n, "Transpose", "turned", 1, &v, 1, &node);
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[0], "perm", 4, (int64_t[]){0, 2, 3, 1}));
+    int shape = cvi_graph_ints(n->g, "shape", 2, (int64_t[]){0, -1}, &n->err);
+    v = net_op(n, "Reshape", "flat", 2, (int[]){v, shape}, 0, NULL);
+    int d = net_dense(n, "logits", v, 5 * H * W, CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    labels(&a);
+    repeat(&a, "a_w", "a_b", 27, 1, 3, 1.5f);
+    find(&a);
+    assert_true(without(&a, "a", (int[]){3}, 1, &params) < 1e-4);
+    assert_int_equal(params, 28 + H * W * CLASSES);
+    assert_true(without(&a, "a", (int[]){0}, 1, &params) > 1e-3);
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eigenvalues),
@@ -303,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_copies_and_dead_filters_go_without_a_trace),
         cmocka_unit_test(test_switching_off_finds_who_matters),
         cmocka_unit_test(test_sums_hold_filters),
+        cmocka_unit_test(test_flattened_with_channels_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
