@@ -146,6 +146,7 @@ typedef struct script {
     bool wants_channels; /* set when the first convolution asks for another number */
     int64_t asked_channels;
     bool fixed;        /* set when the second size does not fit: the model takes one size only */
+    bool windows;      /* set when adaptive pooling made it so, whose windows any fitting size could have */
     const char *place; /* of the module being run, for names */
     bool leaf;         /* it has no submodules: its first node bears its name */
     bool named;

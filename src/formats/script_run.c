@@ -202,11 +202,17 @@ static script_value from_pickle(script *s, const char *path, const cvi_pickle *p
     case CVI_PK_LIST:
     case CVI_PK_TUPLE:
         return list_from_pickle(s, path, p, depth);
+    case CVI_PK_DICT: {
+        script_value d = list_from_pickle(s, path, p, depth);
+        d.kind = d.kind == SCRIPT_V_LIST && *d.shared_n % 2 == 0 ? SCRIPT_V_DICT : SCRIPT_V_NONE;
+        return d;
+    }
     case CVI_PK_OBJECT:
         if (is_module(p)) {
             return (script_value){.kind = SCRIPT_V_MODULE, .s = path, .object = p, .v = -1};
         }
-        if (strncmp(cvi_pickle_maker(p), "torch.jit._pickle.build_", 24) == 0) { /* a typed list */
+        if (strncmp(cvi_pickle_maker(p), "torch.jit._pickle.", 18) ==
+            0) { /* a list or dictionary with its type */
             return from_pickle(s, path, cvi_pickle_item(p->args, 0), depth + 1);
         }
         return cvi_script_none();

@@ -132,6 +132,62 @@ static script_value append(script *s, const script_call *row, const script_args 
     return list;
 }
 
+/* dict(): an empty one, or a copy */
+static script_value dictionary(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    script_value from = first(a);
+    script_value d = from.kind == SCRIPT_V_DICT ? cvi_script_list(s, *from.shared_n, *from.shared)
+                                                : cvi_script_list(s, 0, NULL);
+    d.kind = cvi_script_ok(s) ? SCRIPT_V_DICT : d.kind;
+    return d;
+}
+
+/* _set_item(container, key, value): in a list by place, in a dictionary by text, at its end when it is new */
+static script_value set_item(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    script_value c = first(a), key = cvi_script_arg(a, 1, "");
+    bool dict = c.kind == SCRIPT_V_DICT && key.kind == SCRIPT_V_STRING,
+         list = c.kind == SCRIPT_V_LIST && key.kind == SCRIPT_V_INT;
+    if (a->n != 3 || (!dict && !list) || *c.shared_n > 4000) {
+        return cvi_script_refuse(s, a->name);
+    }
+    int n = *c.shared_n;
+    for (int i = 0; i < n; i += 1 + dict) {
+        const script_value *at = &(*c.shared)[i];
+        if (dict ? at->kind == SCRIPT_V_STRING && strcmp(at->s, key.s) == 0
+                 : key.i[0] == i || key.i[0] + n == i) {
+            (*c.shared)[i + dict] = a->arg[2];
+            return cvi_script_none();
+        }
+    }
+    script_value *bigger = dict ? cvi_arena_alloc(s->arena, n + 2, sizeof *bigger) : NULL;
+    if (!bigger) {
+        return dict ? (cvi_script_set(s, cvi_no_memory(s->err, 0)), cvi_script_none())
+                    : cvi_script_refuse(s, a->name);
+    }
+    if (n > 0) {
+        memcpy(bigger, *c.shared, (size_t)n * sizeof *bigger);
+    }
+    bigger[n] = key;
+    bigger[n + 1] = a->arg[2];
+    *c.shared = bigger;
+    *c.shared_n = n + 2;
+    return cvi_script_none();
+}
+
+/* keys(d), values(d) */
+static script_value halves(script *s, const script_call *row, const script_args *a) {
+    script_value d = first(a), item[256];
+    int n = d.kind == SCRIPT_V_DICT ? *d.shared_n / 2 : -1;
+    if (n < 0 || n > CVI_COUNT(item)) {
+        return cvi_script_refuse(s, a->name);
+    }
+    for (int i = 0; i < n; i++) {
+        item[i] = (*d.shared)[2 * i + (row->f != 0)];
+    }
+    return cvi_script_list(s, n, item);
+}
+
 /* list(x): a copy, which append() may lengthen */
 static script_value first_one(script *s, const script_call *row, const script_args *a) {
     (void)row;
@@ -182,6 +238,10 @@ static const script_call rows[] = {
     {"append", append, NULL, 0},
     {"format", nothing, NULL, 0},
     {"list", first_one, NULL, 0},
+    {"dict", dictionary, NULL, 0},
+    {"_set_item", set_item, NULL, 0},
+    {"keys", halves, NULL, 0},
+    {"values", halves, NULL, 1},
     {"warn", nothing, NULL, 0},
     {"warnings.warn", nothing, NULL, 0},
     {"device", nothing, NULL, 0},

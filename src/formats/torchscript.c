@@ -75,7 +75,7 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     s->channels = t->channels;
     s->side[0] = t->side;
     s->side[1] = t->fixed ? t->side : t->side + 64;
-    s->wants_channels = s->fixed = s->leaf = s->named = false;
+    s->wants_channels = s->fixed = s->windows = s->leaf = s->named = false;
     s->n_shapes = s->n_opaque = s->depth = s->nesting = 0;
     s->shape[0] = s->shape[1] = NULL;
     s->now = NULL;
@@ -188,6 +188,13 @@ static cvs_status build(script *s, const cvi_pickle *root, const char *producer)
     s->model->has_weights = true;
     s->model->producer = producer;
     CVI_TRY(cvi_script_notes(s));
+    if (s->windows && s->side[0] == s->side[1] &&
+        !cvi_model_note(
+            s->model,
+            "the file does not say how large its input is; adaptive pooling fits %lldx%lld, a guess",
+            (long long)s->side[0], (long long)s->side[0])) {
+        return cvi_no_memory(s->err, 0);
+    }
     return cvi_graph_finish(s->g, s->err);
 }
 
