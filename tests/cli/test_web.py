@@ -131,7 +131,7 @@ class Web(unittest.TestCase):
     def test_drawing_a_digit(self):
         b = self.show("overview", m=1)
         b.wait("document.querySelectorAll('.thumbs button').length >= 10")
-        b.js("[...document.querySelectorAll('.rail .row button')].at(-1).click()")
+        b.js("[...document.querySelectorAll('.rail .row button')].find(x => x.innerText === 'Draw').click()")
         b.wait("!!document.querySelector('.pad canvas')")
         r = b.js("(() => { const r = document.querySelector('.pad canvas').getBoundingClientRect(); return [r.left, r.top, r.width]; })()")
         b.mouse("mousePressed", r[0] + r[2] / 2, r[1] + 35, 1)
@@ -155,6 +155,31 @@ class Web(unittest.TestCase):
         self.assertEqual(seen[0], "#/overview")
         self.assertIn("#/arithmetic", seen)
         self.assertEqual(seen[-1], "#/why")
+
+    def test_the_sandbox_counts(self):
+        b = self.show("tour", **{"x-box5": "7,3,1,2,1"})
+        self.assertIn("= 4", b.js("document.querySelector('.sandbox .formula').innerText"))
+        r = b.js("(() => { const e = document.querySelectorAll('.sandbox canvas')[1]; e.focus(); return [e.clientWidth, e.clientHeight]; })()")
+        self.assertEqual(r, [4 * 34, 4 * 34])
+        before = b.js("document.querySelector('.tour .equation').innerText")
+        b.key("ArrowRight")
+        b.pump(0.2)
+        after = b.js("document.querySelector('.tour .equation').innerText")
+        self.assertNotEqual(before, after)
+        left, right = after.replace("−", "-").replace("·", "*").replace("\u00b7", "*").split("=")
+        self.assertEqual(eval(left), int(right))
+        self.shot("sandbox")
+
+    def test_a_changed_weight_changes_the_answer(self):
+        b = self.show("arithmetic", layer=3, at=460)
+        b.js("(() => { const e = document.querySelector('.weight input'); e.value = '4'; e.dispatchEvent(new Event('change', { bubbles: true })); })()")
+        b.pump(0.2)
+        b.js("document.querySelector('.weight .primary').click()")
+        b.wait("!!document.querySelector('.page.why')")
+        b.quiet(30)
+        self.assertTrue(b.js("[...document.querySelectorAll('.delta')].some(e => e.innerText !== '±0')"))
+        b.js("document.querySelector('.whatif .chip.on').click()")
+        b.wait("[...document.querySelectorAll('.delta')].every(e => e.innerText === '±0')")
 
     def other(self, *args):
         server = Server(*args)

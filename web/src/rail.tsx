@@ -4,6 +4,7 @@ import * as api from "./api";
 import { attempt, current, go, m, p, page, pictures, prediction, refresh, state, t, at, layers, place } from "./store";
 import { grid, num, percent } from "./format";
 import { Pad } from "./pad";
+import { Camera, hasCamera } from "./camera";
 
 export async function takeFiles(files: FileList | File[]): Promise<void> {
   for (const f of Array.from(files)) {
@@ -42,13 +43,13 @@ function Answer() {
 }
 
 export function Rail() {
-  const [pad, setPad] = useState(false), file = useRef<HTMLInputElement>(null);
+  const [pad, setPad] = useState<"" | "pad" | "camera">(""), file = useRef<HTMLInputElement>(null);
   const box = fieldBox(), a = prediction.value, list = pictures.value, known = list.some((x) => x.id === p.value);
   const percentBox = box && { left: `${box.left * 100}%`, top: `${box.top * 100}%`, width: `${box.width * 100}%`, height: `${box.height * 100}%` };
   void layers.value;
   return (
     <aside class="rail" aria-label={t("Picture and answer", "图片与回答")}>
-      {pad ? <Pad close={() => setPad(false)} /> : (
+      {pad === "pad" ? <Pad close={() => setPad("")} /> : pad === "camera" ? <Camera close={() => setPad("")} /> : (
         <div class="seen">
           {known && a?.picture !== false ? <img src={a ? api.shownAddress(m.value, p.value) : api.pictureAddress(p.value, 256)} alt={t("The picture as the network sees it", "网络看到的图片")} />
             : <div class="no-picture">{known ? t("numbers, not a picture", "输入为数值而非图片") : t("no picture yet: drop one here", "还没有图片：拖放到此处")}</div>}
@@ -67,9 +68,11 @@ export function Rail() {
       </div>
       <div class="row">
         <button onClick={() => file.current!.click()}>{t("Add…", "添加…")}</button>
-        <button onClick={() => setPad(!pad)} aria-pressed={pad}>{t("Draw", "画一个")}</button>
+        <button onClick={() => setPad(pad === "pad" ? "" : "pad")} aria-pressed={pad === "pad"}>{t("Draw", "画一个")}</button>
+        {hasCamera() && <button onClick={() => setPad(pad === "camera" ? "" : "camera")} aria-pressed={pad === "camera"}>{t("Camera", "拍照")}</button>}
         <input ref={file} type="file" multiple hidden onChange={(e) => { void takeFiles((e.target as HTMLInputElement).files!); }} />
       </div>
+      {known && a && <a class="small" href={api.fileAddress("report", { m: m.value, p: p.value })} download>{t("Save it all as one page (HTML)", "全部存为一个网页（HTML）")}</a>}
       {!state.value?.pictures.length && <p class="quiet small">{t("Drop pictures and model files anywhere.", "可将图片与模型文件拖放到页面任意处。")}</p>}
     </aside>
   );

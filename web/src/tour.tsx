@@ -2,6 +2,7 @@
 import { extra, go, layers, model, prediction, step, t, tourName } from "./store";
 import { glyph } from "./color";
 import { Panel } from "./canvas";
+import { Sandbox } from "./sandbox";
 import { percent } from "./format";
 
 interface Stop { title: string; text: string; show: () => void }
@@ -56,6 +57,7 @@ export function Tour() {
           <p>{x.text}</p><ol>{x.stops.map((s, i) => <li key={i}><button class="link" onClick={() => to(name, i)}>{s.title}</button></li>)}</ol>
           <button class="primary" onClick={() => to(name, 0)}>{t("Begin", "开始")}</button>
         </Panel>))}</div>
+      <Sandbox />
       <p class="quiet">{t("Keyboard: Tab reaches everything; arrow keys move in pictures; Enter opens; Esc goes one step back.", "键盘：Tab 可到达所有控件；图中用方向键移动；回车打开；Esc 返回一步。")}</p>
     </div>
   );
