@@ -99,7 +99,7 @@ class Browser:
             raise RuntimeError(got["exceptionDetails"].get("exception", {}).get("description", code))
         return got["result"].get("value")
 
-    def wait(self, code, seconds=15):
+    def wait(self, code, seconds=60):
         end = time.time() + seconds
         while time.time() < end:
             try:
@@ -110,7 +110,7 @@ class Browser:
             self.pump(0.05)
         raise AssertionError("never true: %s; errors: %s; page: %s" % (code, self.errors, self.js("document.body.innerText.slice(0,400)")))
 
-    def quiet(self, seconds=15):
+    def quiet(self, seconds=60):
         """Until nothing is asked of the server any more."""
         self.pump(0.15)
         self.wait("!document.querySelector('.busy.on') && !document.querySelector('.progress')", seconds)

@@ -48,7 +48,7 @@ class Web(unittest.TestCase):
         b.wait("location.search === '' && !!document.querySelector('.top nav')")
         b.js("location.hash = '#/%s?%s'" % (page, args))
         b.wait("!!document.querySelector('main .page.%s')" % page)
-        b.quiet(30)
+        b.quiet(150)
         return b
 
     def shot(self, name):
@@ -147,7 +147,7 @@ class Web(unittest.TestCase):
         seen = []
         for _ in range(12):
             b.pump(0.2)
-            b.quiet(30)
+            b.quiet(150)
             if not b.js("!!document.querySelector('.tourcard')"):
                 break
             seen.append(b.js("location.hash.split('?')[0]"))
@@ -176,7 +176,7 @@ class Web(unittest.TestCase):
         b.pump(0.2)
         b.js("document.querySelector('.weight .primary').click()")
         b.wait("!!document.querySelector('.page.why')")
-        b.quiet(30)
+        b.quiet(150)
         self.assertTrue(b.js("[...document.querySelectorAll('.delta')].some(e => e.innerText !== '±0')"))
         b.js("document.querySelector('.whatif .chip.on').click()")
         b.wait("[...document.querySelectorAll('.delta')].every(e => e.innerText === '±0')")
@@ -221,4 +221,7 @@ class Web(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    if not chromium.find():
+        print("skipped: no chromium")
+        sys.exit(77)
     unittest.main(verbosity=0)
