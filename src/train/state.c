@@ -140,7 +140,7 @@ static bool read_rows(const char *text, int n, cvi_epoch *list) {
         if (!read_numbers(row, v, ROW)) {
             return false;
         }
-        list[i] = (cvi_epoch){v[0], v[1], v[2], v[3], v[4], NAN};
+        list[i] = (cvi_epoch){v[0], v[1], v[2], v[3], v[4], (double)NAN};
         text += length + (text[length] == ';');
     }
     return true;

@@ -84,7 +84,7 @@ const cvi_rule cvi_rule_exploding = {
 static bool look_vanishing(const cvi_case *c, cvi_finding *f) {
     cvs_series s;
     char who[300], first[300] = "", last[300] = "";
-    double begin = NAN, end = NAN;
+    double begin = (double)NAN, end = (double)NAN;
     int64_t step = 0;
     int layers = 0;
     for (int at = 0; cvi_case_next(c, "gradient_rms", &at, who, &s); layers++) {

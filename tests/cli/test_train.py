@@ -66,6 +66,23 @@ class Train(unittest.TestCase):
         self.assertEqual((code, len(err.splitlines())), (9, 1), err)
         self.assertIn("--snapshots", err)
 
+    def test_sweep(self):
+        args = ("sweep", RECIPE, "--data", "generated:digits", "--limit", 640, "--epochs", 2)
+        code, out, err = run(*args, "--lr", "0.00001,0.003", "--optimizer", "sgd,adam", "-o", self.path("all"))
+        self.assertEqual(code, 0, err)
+        rows = json.loads(self.read("all", "sweep.json"))
+        self.assertEqual({(r["learning_rate"], r["optimizer"]) for r in rows}, {(x, o) for x in (0.00001, 0.003) for o in ("sgd", "adam")})
+        self.assertEqual((rows[0]["learning_rate"], rows[0]["optimizer"]), (0.003, "adam"))
+        self.assertEqual([r["val_accuracy"] for r in rows], sorted((r["val_accuracy"] for r in rows), reverse=True))
+        self.assertEqual(json.loads(self.read("all", rows[0]["run"], "history.json"))["val_accuracy"][-1], rows[0]["val_accuracy"])
+        code, again, err = run(*args, "--lr", "0.00001,0.003", "--optimizer", "sgd,adam", "-o", self.path("all"))
+        self.assertEqual((code, again), (0, out), err)
+        code, out, err = run(*args, "--lr", "0.001,0.1", "--random", 3, "-o", self.path("some"))
+        rows = json.loads(self.read("some", "sweep.json"))
+        self.assertEqual(len({r["learning_rate"] for r in rows}), 3)
+        self.assertTrue(all(0.001 <= r["learning_rate"] <= 0.1 for r in rows))
+        self.assertEqual(run(*args, "--lr", "fast", "-o", self.path("x"))[0], 2)
+
     def test_freeze(self):
         first = self.path("first")
         args = ("--data", "generated:digits", "--limit", 320, "--epochs", 1, "--params")
