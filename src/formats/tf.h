@@ -32,8 +32,10 @@ typedef struct cvi_tf_tensor {
 typedef struct cvi_tf {
     cvi_build b;
     cvi_shapes shapes;
-    const char *name;   /* of the result that is being made */
-    const char *type;   /* the file's word for the operation, for errors */
+    const char *name; /* of the result that is being made */
+    const char *type; /* the file's word for the operation, for errors */
+    bool
+        free_sides; /* an input leaves more than the batch free: sizes along pictures are not known while reading */
     bool first;         /* channels come first in this file: nothing is moved */
     const char *domain; /* of operators that only open and draw: "tflite", "tf" */
     int64_t *boxes;     /* how many of those there are */
@@ -61,7 +63,7 @@ int cvi_tf_weight(cvi_tf *t, cvi_tf_tensor *x, const char *part, const int *perm
 bool cvi_tf_is_constant(const cvi_tf_tensor *x);
 /* Whether x should be worked on in the moved form: an image that is there in it. */
 bool cvi_tf_is_moved(const cvi_tf_tensor *x);
-/* Own dimensions (a free batch counts as 1); false: not known. */
+/* Own dimensions (a free batch counts as 1; a free side is -1); false: not known. */
 bool cvi_tf_dims(cvi_tf *t, cvi_tf_tensor *x, int64_t *dim);
 cvs_dtype cvi_tf_dtype(cvi_tf *t, cvi_tf_tensor *x);
 /* Numbers in own axes, or NULL when they are not known before a run. */
@@ -168,6 +170,9 @@ cvi_tf_tensor cvi_tf_shape_of(cvi_tf *t, cvi_tf_tensor *x, cvs_dtype type);
 typedef enum cvi_tf_pixels { CVI_TF_PIXEL_CORNER, CVI_TF_PIXEL_CENTRE, CVI_TF_PIXEL_ALIGNED } cvi_tf_pixels;
 cvi_tf_tensor cvi_tf_resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, const int64_t size[2],
                             cvi_tf_pixels where);
+/* The same to a size that is computed while running. */
+cvi_tf_tensor cvi_tf_resize_to(cvi_tf *t, cvi_tf_tensor *x, const char *mode, cvi_tf_tensor *size,
+                               cvi_tf_pixels where);
 /* Cutting a picture into a batch of sparse ones, convolving, joining: a dilated convolution. Only that is understood. */
 cvi_tf_tensor cvi_tf_space_to_batch(cvi_tf *t, const cvi_tf_tensor *x, const int64_t block[2],
                                     const int64_t pads[4]);

@@ -70,6 +70,7 @@ cvi_tf_tensor cvi_tf_input(cvi_tf *t, const char *name, cvs_dtype dtype, int ran
     }
     cvi_tf_permutation(rank, true, perm);
     for (int i = 0; i < rank; i++) {
+        t->free_sides |= i > 0 && dim[i] < 0;
         turned[i] = dim[moved ? perm[i] : i];
     }
     int v = cvi_build_ok(&t->b)
@@ -301,6 +302,10 @@ bool cvi_tf_dims(cvi_tf *t, cvi_tf_tensor *x, int64_t *dim) {
     cvi_tf_permutation(s->rank, false, perm);
     for (int i = 0; i < s->rank; i++) {
         dim[i] = s->dim[moved && s->rank > 2 ? perm[i] : i];
+        bool side = t->first ? i > 1 : i > 0 && i < s->rank - 1;
+        if (t->free_sides && side && dim[i] > 1) { /* only a stand-in */
+            dim[i] = -1;
+        }
     }
     return true;
 }
@@ -316,6 +321,9 @@ cvs_dtype cvi_tf_dtype(cvi_tf *t, cvi_tf_tensor *x) {
 const cvs_tensor *cvi_tf_numbers(cvi_tf *t, cvi_tf_tensor *x) {
     if (cvi_tf_is_constant(x)) {
         return x->constant.data || cvs_tensor_count(&x->constant) == 0 ? &x->constant : NULL;
+    }
+    if (t->free_sides && !x->exact) {
+        return NULL; /* it may come from a stand-in */
     }
     const cvs_tensor *s = cvi_shapes_of(&t->shapes, &t->b, x->form[0]);
     return s && (s->data || cvs_tensor_count(s) == 0) ? s : NULL;

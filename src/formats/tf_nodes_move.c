@@ -292,6 +292,10 @@ static void split(tf_net *m, cvi_tf_tensor *x, int64_t axis, int n, const int64_
         return;
     }
     int64_t side = dim[cvi_tf_axis(&m->t, x, axis, false)], sum = 0;
+    if (side < 0) {
+        m->refused = late;
+        return;
+    }
     for (int k = 0; k < n; k++) {
         names[k] = k ? cvi_build_name(&m->t.b, "%s:%d", m->t.name, k) : m->t.name;
         equal[k] = sizes ? sizes[k] : side / n;
@@ -406,20 +410,19 @@ void cvi_tfn_gather(tf_net *m) {
 }
 
 void cvi_tfn_resize(tf_net *m) {
-    cvi_tf_tensor *x = cvi_tf_node_in(m, 0);
+    cvi_tf_tensor *x = cvi_tf_node_in(m, 0), *to = cvi_tf_node_in(m, 1);
     bool align = cvi_tf_attr_int(m->node, "align_corners", 0) != 0;
     bool centre = cvi_tf_attr_int(m->node, "half_pixel_centers", 0) != 0;
-    int64_t size[2];
-    if (!x || x->rank != 4 || cvi_tf_node_ints(m, 1, 2, size) != 2) {
-        m->refused = late;
-        return;
-    }
+    cvi_tf_pixels where = align ? CVI_TF_PIXEL_ALIGNED : centre ? CVI_TF_PIXEL_CENTRE : CVI_TF_PIXEL_CORNER;
     const char *mode = strcmp(m->node->op, "ResizeBilinear") == 0 ? "linear" : "nearest";
-    cvi_tf_node_put(m, 0,
-                    cvi_tf_resize(&m->t, x, mode, size,
-                                  align    ? CVI_TF_PIXEL_ALIGNED
-                                  : centre ? CVI_TF_PIXEL_CENTRE
-                                           : CVI_TF_PIXEL_CORNER));
+    int64_t size[2];
+    if (!x || !to || x->rank != 4) {
+        m->refused = late;
+    } else if (cvi_tf_node_ints(m, 1, 2, size) == 2) {
+        cvi_tf_node_put(m, 0, cvi_tf_resize(&m->t, x, mode, size, where));
+    } else {
+        cvi_tf_node_put(m, 0, cvi_tf_resize_to(&m->t, x, mode, to, where));
+    }
 }
 
 void cvi_tfn_blocks(tf_net *m) {

@@ -354,6 +354,9 @@ cvi_tf_tensor cvi_tf_expand_dims(cvi_tf *t, cvi_tf_tensor *x, int64_t axis) {
                                "axis %lld does not exist in a tensor of rank %d", (long long)axis, x->rank));
         return cvi_tf_none();
     }
+    for (int i = 1; known && i < x->rank; i++) {
+        known = dim[i] >= 0;
+    }
     for (int i = 0; i <= x->rank; i++) {
         to[i] = i == a ? 1 : known ? dim[i < a ? i : i - 1] : 1;
     }
@@ -381,6 +384,9 @@ cvi_tf_tensor cvi_tf_squeeze(cvi_tf *t, cvi_tf_tensor *x, int n, const int64_t *
     }
     if (m == 0) {
         return cvi_tf_identity(t, x);
+    }
+    for (int i = 1; known && i < x->rank; i++) {
+        known = dim[i] >= 0;
     }
     return reshape_ones(t, x, "Squeeze", m, list, rank, known && !gone[0] ? to : NULL);
 }
@@ -426,13 +432,11 @@ cvi_tf_tensor cvi_tf_shape_of(cvi_tf *t, cvi_tf_tensor *x, cvs_dtype type) {
     return cvi_tf_value(t, v, 1, false);
 }
 
-cvi_tf_tensor cvi_tf_resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, const int64_t size[2],
-                            cvi_tf_pixels where) {
+static cvi_tf_tensor resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, int sizes, cvi_tf_pixels where) {
     static const char *const names[] = {"asymmetric", "half_pixel", "align_corners"};
     bool nearest = strcmp(mode, "nearest") == 0;
     const int64_t axes[2] = {2, 3};
-    int in[4] = {cvi_tf_form(t, x, true), -1, -1,
-                 cvi_build_const_ints(&t->b, cvi_tf_part(t, "size"), 2, size)};
+    int in[4] = {cvi_tf_form(t, x, true), -1, -1, sizes};
     int v = cvi_tf_op(t, "Resize", NULL, 4, in);
     cvi_build_string(&t->b, "mode", mode);
     cvi_build_string(&t->b, "coordinate_transformation_mode", names[where]);
@@ -441,6 +445,19 @@ cvi_tf_tensor cvi_tf_resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, const
         cvi_build_string(&t->b, "nearest_mode", where == CVI_TF_PIXEL_CORNER ? "floor" : "round_prefer_ceil");
     }
     return cvi_tf_value(t, v, 4, true);
+}
+
+cvi_tf_tensor cvi_tf_resize(cvi_tf *t, cvi_tf_tensor *x, const char *mode, const int64_t size[2],
+                            cvi_tf_pixels where) {
+    return resize(t, x, mode, cvi_build_const_ints(&t->b, cvi_tf_part(t, "size"), 2, size), where);
+}
+
+cvi_tf_tensor cvi_tf_resize_to(cvi_tf *t, cvi_tf_tensor *x, const char *mode, cvi_tf_tensor *size,
+                               cvi_tf_pixels where) {
+    int v = cvi_tf_form(t, size, false);
+    v = cvi_tf_op(t, "Cast", "size", 1, &v);
+    cvi_build_int(&t->b, "to", CVS_I64);
+    return resize(t, x, mode, v, where);
 }
 
 cvi_tf_tensor cvi_tf_blocks(cvi_tf *t, const char *op, cvi_tf_tensor *x, int64_t block) {

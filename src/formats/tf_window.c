@@ -140,6 +140,10 @@ cvi_tf_tensor cvi_tf_conv_transpose(cvi_tf *t, cvi_tf_tensor *x, cvi_tf_tensor *
     }
     for (int i = 0; i < w->n; i++) {
         int axis = w->first ? 2 + i : 1 + i;
+        if (dim[axis] < 0) {
+            cvi_build_set(&t->b, cvi_fail(t->b.err, CVS_E_UNSUPPORTED, "an input whose shape is not known"));
+            return cvi_tf_none();
+        }
         int64_t window = (k.size[i] - 1) * w->dilation[i] + 1;
         int64_t full = (dim[axis] - 1) * w->stride[i] + window, total = full - out_dim[axis];
         pads[i] = w->padding == CVI_TF_SAME       ? CVI_MAX(total, 0) / 2

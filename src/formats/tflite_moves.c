@@ -116,6 +116,10 @@ static void split(tflite *m, cvi_tf_tensor *x, int64_t axis, const int64_t *size
         return;
     }
     int64_t side = dim[cvi_tf_axis(&m->t, x, axis, false)];
+    if (side < 0) {
+        m->refused = late;
+        return;
+    }
     for (int k = 0; k < n; k++) {
         const tflite_tensor *o = cvi_tflite_out(m, k);
         names[k] = o ? o->name : "piece";

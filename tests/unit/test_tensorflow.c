@@ -59,6 +59,11 @@ static void real_models(void **state) {
     "{\"name\": \"" name "\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": \"" type     \
     "\", \"tensorShape\": {}, \"" key "\": [" value "]}}}},"
 
+#define INTS(name, value)                                                                                    \
+    "{\"name\": \"" name                                                                                     \
+    "\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": \"DT_INT32\", "                   \
+    "\"tensorShape\": {\"dim\": [{\"size\": \"1\"}]}, \"intVal\": [" value "]}}}},"
+
 static cvs_model *open_text(const char *text) {
     cvs_error err = {0};
     cvs_model *m = NULL;
@@ -115,6 +120,36 @@ static void unknown_operations(void **state) {
     }
     assert_non_null(strstr(err.message, "tf::Bogus"));
     cvs_run_free(run);
+    cvs_model_free(m);
+}
+
+/* Sides that the file leaves free are never taken for known: what is computed from them is computed while running. */
+static void free_sides(void **state) {
+    (void)state;
+    cvs_error err = {0};
+    cvs_run *run = NULL;
+    cvs_model *m = open_text(GRAPH(
+        "{\"name\": \"x\", \"op\": \"Placeholder\", \"attr\": {\"dtype\": {\"type\": \"DT_FLOAT\"}, "
+        "\"shape\": {\"shape\": {\"dim\": "
+        "[{\"size\": \"-1\"}, {\"size\": \"-1\"}, {\"size\": \"-1\"}, {\"size\": \"3\"}]}}}},"
+        "{\"name\": \"s\", \"op\": \"Shape\", \"input\": [\"x\"]}," INTS("b", "1") INTS("e", "3") INTS("o",
+                                                                                                       "1")
+            INTS("two",
+                 "2") "{\"name\": \"hw\", \"op\": \"StridedSlice\", \"input\": [\"s\", \"b\", \"e\", \"o\"]},"
+                      "{\"name\": \"to\", \"op\": \"Mul\", \"input\": [\"hw\", \"two\"]},"
+                      "{\"name\": \"y\", \"op\": \"ResizeNearestNeighbor\", \"input\": [\"x\", \"to\"]}"));
+    for (int64_t side = 4; side <= 6; side += 2) {
+        const int64_t dim[4] = {1, 3, side, side + 1};
+        cvs_tensor in = {0}, out = {0};
+        assert_int_equal(cvs_tensor_new(&in, CVS_F32, 4, dim, &err), CVS_OK);
+        assert_int_equal(cvs_run_new(m, NULL, &run, &err), CVS_OK);
+        assert_int_equal(cvs_run_tensors(run, &in, 1, &err), CVS_OK);
+        assert_int_equal(cvs_run_output(run, 0, &out, &err), CVS_OK);
+        assert_int_equal(out.dim[2], 2 * side);
+        assert_int_equal(out.dim[3], 2 * side + 2);
+        cvs_run_free(run);
+        cvs_tensor_free(&in);
+    }
     cvs_model_free(m);
 }
 
@@ -177,6 +212,7 @@ int main(void) {
                                        cmocka_unit_test(real_models),
                                        cmocka_unit_test(branches),
                                        cmocka_unit_test(unknown_operations),
+                                       cmocka_unit_test(free_sides),
                                        cmocka_unit_test(refused),
                                        cmocka_unit_test(damaged),
                                        cmocka_unit_test(no_memory)};
