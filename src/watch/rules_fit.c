@@ -103,8 +103,9 @@ static bool look_rate_low(const cvi_case *c, cvi_finding *f) {
 const cvi_rule cvi_rule_rate_low = {.code = "learning_rate_low",
                                     .severity = CVS_WARNING,
                                     .title = "The learning rate is too low",
-                                    .why = "The loss falls, but so slowly that the epochs will not do. About a "
-                                           "thousandth of the weights a step is usual.",
+                                    .why =
+                                        "The loss falls, but so slowly that the epochs will not do. About a "
+                                        "thousandth of the weights a step is usual.",
                                     .advice = "Multiply the learning rate by three to ten until the loss no "
                                               "longer falls smoothly, then go back one.",
                                     .recipe = "lr 0.001",
