@@ -75,12 +75,13 @@ def main():
     args.add_argument("--web", required=True)
     args.add_argument("--out", required=True)
     args = args.parse_args()
+    args.web, args.out = os.path.abspath(args.web), os.path.abspath(args.out)
     # one build at a time where several build folders share the packages
     with open(os.path.join(args.web, "package.json")) as lock, tempfile.TemporaryDirectory() as to:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             files = {p: (TYPES[os.path.splitext(f)[1]], open(f, "rb").read()) for p, f in bundle(args.web, to).items()}
-        except Absent as why:
+        except (Absent, OSError) as why:
             print("convscope: built without the web app: %s" % why, file=sys.stderr)
             files = {"/": (TYPES[".html"], (MISSING % why).encode())}
     text = as_c(files)
