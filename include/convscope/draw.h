@@ -188,7 +188,6 @@ typedef struct cvs_draw_source {
     const char *text;       /* terminated; NULL when there is only a model */
     const char *name;       /* of the file, for messages */
 } cvs_draw_source;
-
 /* The style that a text is written for when it describes no network ("pgm": nodes, edges and plates); NULL: none. */
 const char *cvs_draw_text_style(const char *text);
 
