@@ -75,7 +75,7 @@ static cvs_status compare(cvs_run *a, cvs_run *b, int i, double *worst, cvs_erro
     s = s == CVS_OK ? cvs_tensor_convert(&x, CVS_F64, &p, err) : s;
     s = s == CVS_OK ? cvs_tensor_convert(&y, CVS_F64, &q, err) : s;
     if (s == CVS_OK && cvs_tensor_count(&p) != cvs_tensor_count(&q)) {
-        most = INFINITY;
+        most = HUGE_VAL;
     }
     for (int64_t k = 0; s == CVS_OK && isfinite(most) && k < cvs_tensor_count(&p); k++) {
         double u = ((double *)p.data)[k], v = ((double *)q.data)[k], d = fabs(u - v);
