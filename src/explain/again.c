@@ -151,8 +151,7 @@ cvs_status cvi_again_gradient(cvi_again *a, cvs_tensor *out) {
 
 cvs_status cvi_again_picture(const cvi_again *a) {
     if (a->picture.rank != 4) {
-        return cvi_fail(a->q->err, CVS_E_UNSUPPORTED,
-                        "the model's input is no picture [N,C,H,W], so a map cannot be laid over it");
+        return cvi_no_picture(a->q->err);
     }
     return CVS_OK;
 }

@@ -12,13 +12,11 @@ static int stronger(const void *a, const void *b) {
     return p > q ? -1 : p < q ? 1 : x->channel - y->channel;
 }
 
-cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels,
-                          int64_t h, int64_t w, cvs_explanation *out) {
-    int64_t dim[4] = {1, 1, h, w}, area = h * w;
+cvs_status cvi_cam_votes(cvi_question *q, const double *value, const double *weight, int64_t channels,
+                         cvs_explanation *out) {
     if (channels > INT32_MAX) {
         return cvi_fail(q->err, CVS_E_LIMIT, "%lld feature maps are too many", (long long)channels);
     }
-    CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, 4, dim, q->err));
     out->votes = cvi_calloc((size_t)CVI_MAX(channels, 1), sizeof *out->votes);
     if (!out->votes) {
         return cvi_no_memory(q->err, (size_t)channels * sizeof *out->votes);
@@ -26,26 +24,38 @@ cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *we
     out->n_votes = (int)channels;
     double all = 0.0;
     for (int64_t k = 0; k < channels; k++) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < area; i++) {
-            sum += parts[k * area + i];
-        }
-        out->votes[k] = (cvs_vote){.channel = (int)k, .value = sum, .weight = weight ? weight[k] : 0.0};
-        all += fabs(sum);
-    }
-    float *map = out->map.data;
-    for (int64_t i = 0; i < area; i++) {
-        double sum = 0.0;
-        for (int64_t k = 0; k < channels; k++) {
-            sum += parts[k * area + i];
-        }
-        map[i] = (float)(q->options->signed_map || q->sign == CVI_SIGN_ALWAYS ? sum : fmax(sum, 0.0));
+        out->votes[k] = (cvs_vote){.channel = (int)k, .value = value[k], .weight = weight ? weight[k] : 0.0};
+        all += fabs(value[k]);
     }
     for (int64_t k = 0; k < channels; k++) {
         out->votes[k].share = all > 0.0 ? fabs(out->votes[k].value) / all : 0.0;
     }
     qsort(out->votes, (size_t)channels, sizeof *out->votes, stronger);
     return CVS_OK;
+}
+
+cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels,
+                          int64_t h, int64_t w, cvs_explanation *out) {
+    int64_t dim[4] = {1, 1, h, w}, area = h * w;
+    double *value = cvi_calloc((size_t)CVI_MAX(channels, 1), sizeof *value);
+    cvs_status s = value ? cvs_tensor_new(&out->map, CVS_F32, 4, dim, q->err)
+                         : cvi_no_memory(q->err, (size_t)channels * sizeof *value);
+    for (int64_t k = 0; k < channels * area && s == CVS_OK; k++) {
+        value[k / area] += parts[k];
+    }
+    float *map = out->map.data;
+    for (int64_t i = 0; i < area && s == CVS_OK; i++) {
+        double sum = 0.0;
+        for (int64_t k = 0; k < channels; k++) {
+            sum += parts[k * area + i];
+        }
+        map[i] = (float)(q->options->signed_map || q->sign == CVI_SIGN_ALWAYS ? sum : fmax(sum, 0.0));
+    }
+    if (s == CVS_OK) {
+        s = cvi_cam_votes(q, value, weight, channels, out);
+    }
+    cvi_free(value);
+    return s;
 }
 
 cvs_status cvi_cam_run(cvi_question *q, cvi_cam_weigh weigh, cvs_explanation *out) {

@@ -80,6 +80,32 @@ static void project(const double *m, int64_t rows, int64_t columns, const double
     }
 }
 
+/* A map's vote: its part of the pattern where that is positive (over all places every part is zero, for the maps are centred). m
+ * [area, maps]; right [maps] is m's first right singular vector, the direction of mT map. */
+static cvs_status vote(cvi_question *q, const double *m, const double *map, int64_t area, int64_t maps,
+                       cvs_explanation *out) {
+    double *value = cvi_calloc((size_t)CVI_MAX(2 * maps, 1), sizeof *value), length = 0.0;
+    if (!value) {
+        return cvi_no_memory(q->err, (size_t)maps * 2 * sizeof *value);
+    }
+    double *right = value + maps;
+    for (int64_t i = 0; i < area * maps; i++) {
+        right[i % maps] += m[i] * map[i / maps];
+    }
+    for (int64_t k = 0; k < maps; k++) {
+        length += right[k] * right[k];
+    }
+    for (int64_t k = 0; k < maps; k++) {
+        right[k] = length > 0.0 ? right[k] / sqrt(length) : 0.0;
+    }
+    for (int64_t i = 0; i < area * maps; i++) {
+        value[i % maps] += map[i / maps] > 0.0 ? m[i] * right[i % maps] : 0.0;
+    }
+    cvs_status s = cvi_cam_votes(q, value, right, maps, out);
+    cvi_free(value);
+    return s;
+}
+
 static void finish(const cvi_question *q, double *map, int64_t area, float *out) {
     double high = 0.0, low = 0.0;
     for (int64_t i = 0; i < area; i++) {
@@ -88,8 +114,8 @@ static void finish(const cvi_question *q, double *map, int64_t area, float *out)
     }
     double sign = -low > high ? -1.0 : 1.0;
     for (int64_t i = 0; i < area; i++) {
-        double v = sign * map[i];
-        out[i] = (float)(q->options->signed_map ? v : fmax(v, 0.0));
+        map[i] *= sign;
+        out[i] = (float)(q->options->signed_map ? map[i] : fmax(map[i], 0.0));
     }
 }
 
@@ -122,8 +148,9 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
     first_vector(small, n, v, next);
     project(m, area, maps, v, small, map);
     finish(q, map, area, out->map.data);
+    cvs_status s = vote(q, m, map, area, maps, out);
     cvi_free(m);
-    return CVS_OK;
+    return s;
 }
 
 const cvi_method cvi_method_eigencam = {

@@ -74,6 +74,12 @@ cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
 
 /* ---- gradients for the methods ---------------------------------------------------------------------- */
 
+cvs_status cvi_no_picture(cvs_error *err) {
+    return cvi_fail(err, CVS_E_UNSUPPORTED,
+                    "the model's input is no picture [N,C,H,W], so no map can be laid over it; gradient, "
+                    "integrated-gradients and the class activation maps need none");
+}
+
 /* A view of one sample along the first dimension; a value without that batch dimension is taken whole. */
 static void one_sample(const cvi_question *q, cvs_tensor *t) {
     if (t->rank < 2 || t->dim[0] <= 1) {

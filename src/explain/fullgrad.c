@@ -246,8 +246,7 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
     cvs_tensor x;
     CVI_TRY(cvi_question_value(q, q->input_value, &x));
     if (x.rank != 4) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
-                        "the model's input is no picture [N,C,H,W], so a map cannot be laid over it");
+        return cvi_no_picture(q->err);
     }
     f.h = x.dim[2];
     f.w = x.dim[3];

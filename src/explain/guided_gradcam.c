@@ -22,8 +22,7 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
         s = cvi_question_gradient(q, CVI_GUIDED, q->input_value, &g);
     }
     if (s == CVS_OK && g.rank != 4) {
-        s = cvi_fail(q->err, CVS_E_UNSUPPORTED,
-                     "the model's input is no picture [N,C,H,W], so a map cannot be laid over it");
+        s = cvi_no_picture(q->err);
     }
     if (s == CVS_OK) {
         s = cvs_tensor_convert(&g, CVS_F32, &out->map, q->err);

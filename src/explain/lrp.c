@@ -90,9 +90,9 @@ cvs_status cvi_relevance_map(cvi_question *q, cvi_rule rule, cvs_explanation *ou
     CVI_TRY(s);
     CVI_TRY(cvs_tensor_convert(&m, CVS_F32, &out->map, q->err));
     CVI_TRY(cvi_question_value(q, q->input_value, &x));
-    /* Excitation backpropagation starts with 1, which every rule passes on in proportion. */
-    double start = rule == CVI_EXCITATION ? 1.0 : out->target_value, sum = 0;
-    double factor = rule == CVI_EXCITATION && out->target_value != 0 ? 1.0 / out->target_value : 1.0;
+    /* Excitation backpropagation starts with 1 (-1 for a target below zero), which every rule passes on in proportion. */
+    double factor = rule == CVI_EXCITATION && out->target_value != 0 ? 1.0 / fabs(out->target_value) : 1.0;
+    double start = factor * out->target_value, sum = 0;
     float *map = out->map.data;
     for (int64_t i = 0, n = cvs_tensor_count(&out->map); i < n; i++) {
         map[i] = (float)(factor * (whole ? 1.0 : cvi_get(&x, i)) * cvi_get(&m, i));

@@ -95,6 +95,8 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
  * sample, written into *seed (made where it has no data; other samples' parts are left). */
 cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
                               cvs_tensor *seed);
+/* The sentence for a model whose input is no [N,C,H,W], from methods that need one. */
+cvs_status cvi_no_picture(cvs_error *err);
 /* remark.c: fills out->note. */
 void cvi_remark(cvi_question *q, cvs_explanation *out);
 /* scalar.c: which number is explained; fills target_value, target_index, box, seed and out's target_*. */
@@ -123,6 +125,9 @@ cvs_status cvi_cam_weighted(cvi_question *q, const cvs_tensor *maps, const doubl
                             cvs_explanation *out);
 /* A map [h,w] at a point of the unit square (v down, u right): bilinear, half-pixel centres, edges repeated. */
 double cvi_map_bilinear(const float *map, int64_t h, int64_t w, double v, double u);
+/* Votes from one value per channel, largest first; weight may be NULL. */
+cvs_status cvi_cam_votes(cvi_question *q, const double *value, const double *weight, int64_t channels,
+                         cvs_explanation *out);
 /* Shared end of the CAM family: map = sum over channels of parts [K,h*w] (double), votes per channel, ReLU unless signed.
  * weight may be NULL. */
 cvs_status cvi_cam_finish(cvi_question *q, const double *parts, const double *weight, int64_t channels,

@@ -61,8 +61,7 @@ static cvs_status ask(cvi_again *a, cvs_explanation *out) {
     cvs_tensor maps;
     CVI_TRY(cvi_question_layer(q, &maps));
     if (a->picture.rank != 4) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
-                        "the model's input is no picture [N,C,H,W], so a map cannot be laid over it");
+        return cvi_no_picture(q->err);
     }
     double *weight = cvi_calloc((size_t)CVI_MAX(maps.dim[1], 1), sizeof *weight);
     if (!weight) {

@@ -198,6 +198,12 @@ static void eigencam_does_not_know_signs(void **state) {
     NET_OK(&a.n, cvs_run_new(a.n.model, &(cvs_run_options){.threads = 1}, &a.run, &a.n.err));
     NET_OK(&a.n, cvs_run_tensors(a.run, &a.x, 1, &a.n.err));
     cvs_explanation f = ask_with(&a, "eigencam", (cvs_explain_options){0});
+    double votes = 0; /* they add up to the map, which is where it is positive */
+    assert_int_equal(e.n_votes, MAPS);
+    for (int k = 0; k < MAPS; k++) {
+        votes += e.votes[k].value;
+    }
+    assert_true(fabs(votes - sum_of(&e.map)) < 1e-3 * votes);
     assert_true(largest(&e.map) > 1e-3 && net_difference(&e.map, &f.map) < 1e-4 * largest(&e.map));
     cvs_explanation_free(&e);
     cvs_explanation_free(&f);
@@ -294,6 +300,33 @@ static void zero_is_a_setting(void **state) {
     end(&a);
 }
 
+/* Whichever allocation fails, every method says so and leaves the run as it was; later ones are tried ever more sparsely. */
+static void memory_may_end_in_every_method(void **state) {
+    (void)state;
+    asked a;
+    begin_gap(&a, true);
+    for (int i = 0; i < cvs_method_count(); i++) {
+        cvs_method_info m;
+        NET_OK(&a.n, cvs_method_describe(i, CVS_EN, &m, &a.n.err));
+        cvs_explain_options o = {.method = m.name, .target = {.index = 1}, .samples = 80, .steps = 2};
+        bool done = false, slow = strcmp(m.name, "xrai") == 0;
+        for (int k = 0; !done; k += 1 + k / (slow ? 1 : 5)) {
+            cvs_explanation e;
+            cvs_error err = {0};
+            test_fail_from(k, -1);
+            cvs_status s = cvs_explain(a.run, &o, &e, &err);
+            cvi_set_hooks(NULL);
+            done = !test_has_failed();
+            if (s != (done ? CVS_OK : CVS_E_MEMORY)) {
+                fail_msg("%s, allocation %d: status %d, %s", m.name, k, (int)s, err.message);
+            }
+            cvs_explanation_free(&e);
+        }
+    }
+    expect_same(&a, "gradcam", "hirescam"); /* the run is as good as before */
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_linear_target),
@@ -303,6 +336,7 @@ int main(void) {
         cmocka_unit_test(eigencam_does_not_know_signs),
         cmocka_unit_test(alpha_beta_is_its_formula),
         cmocka_unit_test(zero_is_a_setting),
+        cmocka_unit_test(memory_may_end_in_every_method),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
