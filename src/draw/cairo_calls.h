@@ -14,12 +14,13 @@
 
 #define CVI_CAIRO_CALLS(X)                                                                                   \
     X(cairo_append_path)                                                                                     \
-    X(cairo_arc) X(cairo_clip) X(cairo_close_path) X(cairo_copy_path) X(cairo_create) X(cairo_curve_to) X(   \
-        cairo_destroy) X(cairo_fill) X(cairo_fill_preserve) X(cairo_font_options_create)                     \
-        X(cairo_font_options_destroy) X(cairo_font_options_set_antialias) X(                                 \
-            cairo_font_options_set_hint_metrics) X(cairo_font_options_set_hint_style) X(cairo_get_source)    \
-            X(cairo_image_surface_create) X(cairo_image_surface_get_data) X(cairo_image_surface_get_stride)  \
-                X(cairo_line_to) X(cairo_move_to) X(cairo_new_path) X(cairo_paint) X(cairo_path_destroy)     \
+    X(cairo_arc)                                                                                             \
+    X(cairo_clip) X(cairo_close_path) X(cairo_copy_path) X(cairo_create) X(cairo_curve_to) X(cairo_destroy)  \
+        X(cairo_fill) X(cairo_fill_preserve) X(cairo_font_options_create) X(cairo_font_options_destroy)      \
+            X(cairo_font_options_set_antialias) X(cairo_font_options_set_hint_metrics) X(                    \
+                cairo_font_options_set_hint_style) X(cairo_get_source) X(cairo_image_surface_create)         \
+                X(cairo_image_surface_get_data) X(cairo_image_surface_get_stride) X(cairo_line_to) X(        \
+                    cairo_move_to) X(cairo_new_path) X(cairo_paint) X(cairo_path_destroy)                    \
                     X(cairo_pattern_set_extend) X(cairo_pattern_set_filter) X(                               \
                         cairo_pdf_surface_create_for_stream) X(cairo_pdf_surface_set_metadata)               \
                         X(cairo_rectangle) X(cairo_restore) X(cairo_rotate) X(cairo_save) X(cairo_scale) X(  \
