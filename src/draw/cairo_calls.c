@@ -16,9 +16,9 @@ static char fault[200]; /* why they could not be loaded; "": they are */
 
 static void load(void) {
     static const char *const names[] = {
-#define NAME(name) #name,
-        CVI_CAIRO_CALLS(NAME)
-#undef NAME
+#define CVI_CAIRO_CALL(name) #name,
+#include "draw/cairo_calls.def"
+#undef CVI_CAIRO_CALL
     };
     void *library = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL), *found[CVI_COUNT(names)];
     _Static_assert(sizeof found == sizeof cvi_cairo, "the table is pointers to functions and nothing else");

@@ -2,7 +2,7 @@
  * cairo_calls.h (internal to src/draw) - cairo and pango, loaded when the first picture is painted. With what they bring they are
  * forty shared objects, a quarter of the time from process start to a first prediction (measured), and most commands paint nothing.
  * Files that paint include this instead of the libraries' headers and call cvi_cairo_load() first; a function that is not in
- * the list is added to it.
+ * cairo_calls.def is added to it.
  */
 #ifndef CVI_CAIRO_CALLS_H
 #define CVI_CAIRO_CALLS_H
@@ -12,42 +12,11 @@
 
 #include "base/base.h"
 
-#define CVI_CAIRO_CALLS(X)                                                                                   \
-    X(cairo_append_path)                                                                                     \
-    X(cairo_arc)                                                                                             \
-    X(cairo_clip) X(cairo_close_path) X(cairo_copy_path) X(cairo_create) X(cairo_curve_to) X(cairo_destroy)  \
-        X(cairo_fill) X(cairo_fill_preserve) X(cairo_font_options_create) X(cairo_font_options_destroy)      \
-            X(cairo_font_options_set_antialias) X(cairo_font_options_set_hint_metrics) X(                    \
-                cairo_font_options_set_hint_style) X(cairo_get_source) X(cairo_image_surface_create)         \
-                X(cairo_image_surface_get_data) X(cairo_image_surface_get_stride) X(cairo_line_to) X(        \
-                    cairo_move_to) X(cairo_new_path) X(cairo_paint) X(cairo_path_destroy)                    \
-                    X(cairo_pattern_set_extend) X(cairo_pattern_set_filter) X(                               \
-                        cairo_pdf_surface_create_for_stream) X(cairo_pdf_surface_set_metadata)               \
-                        X(cairo_rectangle) X(cairo_restore) X(cairo_rotate) X(cairo_save) X(cairo_scale) X(  \
-                            cairo_set_dash) X(cairo_set_line_cap) X(cairo_set_line_join)                     \
-                            X(cairo_set_line_width) X(cairo_set_source_rgba) X(cairo_set_source_surface) X(  \
-                                cairo_status) X(cairo_status_to_string) X(cairo_stroke)                      \
-                                X(cairo_stroke_preserve) X(cairo_surface_destroy) X(cairo_surface_finish) X( \
-                                    cairo_surface_flush) X(cairo_surface_mark_dirty) X(cairo_surface_status) \
-                                    X(cairo_translate) X(g_object_unref) X(                                  \
-                                        pango_cairo_context_set_font_options) X(pango_cairo_create_layout)   \
-                                        X(pango_cairo_show_layout_line) X(pango_context_set_language) X(     \
-                                            pango_font_description_free) X(pango_font_description_new)       \
-                                            X(pango_font_description_set_absolute_size) X(                   \
-                                                pango_font_description_set_family_static)                    \
-                                                X(pango_font_description_set_weight) X(                      \
-                                                    pango_language_from_string) X(pango_layout_get_context)  \
-                                                    X(pango_layout_get_extents)                              \
-                                                        X(pango_layout_get_line_readonly)                    \
-                                                            X(pango_layout_set_font_description)             \
-                                                                X(pango_layout_set_single_paragraph_mode)    \
-                                                                    X(pango_layout_set_text)
-
 /* Pointers to functions and nothing else, in the order of the list. */
 typedef struct cvi_cairo_calls {
-#define CVI_CAIRO_FIELD(name) __typeof__(name) *name;
-    CVI_CAIRO_CALLS(CVI_CAIRO_FIELD)
-#undef CVI_CAIRO_FIELD
+#define CVI_CAIRO_CALL(name) __typeof__(name) *name;
+#include "draw/cairo_calls.def"
+#undef CVI_CAIRO_CALL
 } cvi_cairo_calls;
 
 extern cvi_cairo_calls cvi_cairo; /* written once, by cvi_cairo_load() */

@@ -52,7 +52,7 @@ static cvs_status draw_change(cvi_page *page, const cvs_invariance *v, int chang
          .color = role[CVI_POSITIVE],
          .dashed = true}};
     char words[200], name[150];
-    snprintf(name, sizeof name, v->target_name[0] ? "%s" : "", v->target_name);
+    snprintf(name, sizeof name, "%s", v->target_name);
     if (!name[0]) {
         snprintf(name, sizeof name, cvi_page_tr(page, "class %d"), v->target);
     }
