@@ -73,6 +73,7 @@ typedef struct cvi_node {
     int *out; /* values; -1 = absent */
     cvi_attr *attr;
     const char *note; /* what a reader wants people to know ("Lambda: not executed"), or NULL */
+    bool frozen;      /* training holds its parameters: it works as in use, on its running statistics */
 } cvi_node;
 
 struct cvi_graph {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * norm_batch.c - BatchNormalization. At inference it is x times a factor plus a constant per channel, from the running
- * statistics; in training (training_mode, or the engine trains) from the batch's own, which it then also mixes into
+ * statistics; in training (training_mode, or the engine trains and nobody froze it) from the batch's own, which it then also mixes into
  * the running ones. Kept for backward (aux): per channel the mean and 1/sqrt(variance + epsilon) that were used.
  */
 #include <math.h>
@@ -39,7 +39,7 @@ static bn_job read_job(cvi_opctx *ctx) {
                     .n = x->dim[0],
                     .channels = x->dim[1],
                     .positions = cvi_span(x, 2, x->rank),
-                    .batch = ctx->training || cvi_op_int(ctx, "training_mode") != 0,
+                    .batch = (ctx->training && !ctx->node->frozen) || cvi_op_int(ctx, "training_mode") != 0,
                     .epsilon = cvi_op_float(ctx, "epsilon"),
                     .momentum = cvi_op_float(ctx, "momentum"),
                     .x = x,

@@ -111,6 +111,29 @@ static void sort_frozen(cvi_params *p, cvi_param *sorted) {
     }
 }
 
+static const cvi_param *param_of(const cvi_params *p, int value) {
+    for (int i = 0; i < p->n; i++) {
+        if (p->list[i].value == value) {
+            return &p->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* A node whose every parameter is held. */
+static void freeze_nodes(cvi_graph *g, const cvi_params *p) {
+    for (int n = 0; n < g->n_nodes; n++) {
+        cvi_node *node = &g->nodes[n];
+        int held = 0, free = 0;
+        for (int k = 0; k < node->n_in; k++) {
+            const cvi_param *one = node->in[k] >= 0 ? param_of(p, node->in[k]) : NULL;
+            held += one && one->frozen;
+            free += one && !one->frozen;
+        }
+        node->frozen = held > 0 && free == 0;
+    }
+}
+
 cvs_status cvi_params_freeze(cvs_model *model, cvi_params *p, const cvi_recipe_statement *freeze,
                              cvs_error *err) {
     for (int w = 1; freeze && w < freeze->n; w++) {
@@ -133,6 +156,7 @@ cvs_status cvi_params_freeze(cvs_model *model, cvi_params *p, const cvi_recipe_s
         return cvi_no_memory(err, (size_t)p->n * sizeof *sorted);
     }
     if (freeze) {
+        freeze_nodes(model->graph, p);
         sort_frozen(p, sorted);
     }
     for (int i = 0; i < p->n; i++) { /* they have moved */

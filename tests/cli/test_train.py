@@ -83,6 +83,22 @@ class Train(unittest.TestCase):
         self.assertTrue(all(0.001 <= r["learning_rate"] <= 0.1 for r in rows))
         self.assertEqual(run(*args, "--lr", "fast", "-o", self.path("x"))[0], 2)
 
+    def test_a_frozen_normalisation_works_as_in_use(self):
+        loss = {}
+        for freeze in ("", " freeze conv_1 bn_1"):
+            with open(self.path("n.net"), "w") as f:
+                f.write("input 1x28x28\nconv_1: conv 8 k3\nbn_1: bn\nrelu\nmaxpool\nflatten\nfc_1: fc 10\n"
+                        "train {\n seed 2\n batch 32\n optimizer sgd lr=0\n%s\n}\n" % freeze)
+            to = self.path("run" + freeze[:7].strip())
+            code, out, err = run("train", self.path("n.net"), "--data", "generated:digits", "--limit", 320, "--epochs", 1, "-o", to)
+            self.assertEqual(code, 0, err)
+            history = json.loads(self.read(to, "history.json"))
+            code, out, err = run("evaluate", to + "/model.onnx", "generated:digits", "--split", "train", "--limit", 320, "--json")
+            self.assertEqual(code, 0, err)
+            loss[freeze] = (history["loss"][0], json.loads(out)["loss"])
+        self.assertAlmostEqual(*loss[" freeze conv_1 bn_1"], places=4)
+        self.assertNotAlmostEqual(*loss[""], places=4)
+
     def test_freeze(self):
         first = self.path("first")
         args = ("--data", "generated:digits", "--limit", 320, "--epochs", 1, "--params")
