@@ -122,6 +122,11 @@ static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
     if (!r->given_order) {
         cvi_loop_shuffle(r, at->epoch);
     }
+    if (at->taken >= r->n_order &&
+        at->step > 0) { /* stopped between the last step and the test: what that step's rate was */
+        r->history.list[at->epoch - 1].learning_rate =
+            cvi_training_rate(&r->training, at->step - 1, r->steps, said->steps, at->epoch - 1, at->schedule);
+    }
     while (at->taken < r->n_order && *more) {
         CVI_TRY(one_step(r, CVI_MIN(batch, r->n_order - at->taken), said->steps));
         said->step = (at->taken + batch - 1) / batch;
