@@ -231,12 +231,9 @@ static bool real(cli *c, const char *name, double otherwise, double low, double 
 }
 
 static cvs_status draw(cli *c, const cvs_model *model, const cvs_model_diagnosis *d, const char *path) {
-    cli_figure figure = {.path = path};
+    cli_figure figure;
     cvs_figure *picture = NULL;
-    const char *theme = cli_value(c, "--theme");
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, path, &figure);
     cvs_status s = cvs_draw_diagnosis(d, &figure.options, &picture, &c->err);
     if (s == CVS_OK) {
         s = cvs_figure_write(picture, path, 0, &c->err);

@@ -173,12 +173,9 @@ static void print_table(const cli *c, const cvs_scores *s) {
 }
 
 static cvs_status draw(cli *c, const cvs_model *model, const cvs_scores *s, const char *path) {
-    cli_figure figure = {.path = path};
+    cli_figure figure;
     cvs_figure *picture = NULL;
-    const char *theme = cli_value(c, "--theme");
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, path, &figure);
     cvs_status st = cvs_draw_scores(s, &figure.options, &picture, &c->err);
     if (st == CVS_OK) {
         st = cvs_figure_write(picture, path, 0, &c->err);

@@ -150,3 +150,11 @@ cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, co
     cvs_figure_free(picture);
     return s;
 }
+
+void cli_figure_plain(cli *c, const cvs_model *model, const char *path, cli_figure *out) {
+    const char *theme = cli_value(c, "--theme");
+    *out = (cli_figure){.path = path};
+    out->options.lang = c->lang;
+    out->options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
+    cli_figure_titles(c, model, out);
+}

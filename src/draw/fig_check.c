@@ -10,6 +10,17 @@
 #define CHART 128.0 /* height */
 #define GAP   14.0
 
+/* Two curves over the share of the pixels, both from 0 to 1; returns the height. */
+static double draw_two(cvi_page *page, const cvi_line *line, const char *title, double x, double w) {
+    cvi_lines chart = {.title = title,
+                       .below = cvi_page_tr(page, "share of the pixels"),
+                       .line = line,
+                       .n = 2,
+                       .x1 = 1.0,
+                       .y1 = 1.0};
+    return cvi_draw_lines(page, x, page->y, w, CHART, &chart);
+}
+
 static double draw_pixels(cvi_page *page, const cvs_checked *k, double x, double w) {
     const cvi_color *role = page->t->role;
     cvi_line line[2] = {
@@ -24,13 +35,7 @@ static double draw_pixels(cvi_page *page, const cvs_checked *k, double x, double
          .n = k->insertion.n,
          .color = role[CVI_ACCENT]},
     };
-    cvi_lines chart = {.title = cvi_page_tr(page, "Probability, highest pixels first"),
-                       .below = cvi_page_tr(page, "share of the pixels"),
-                       .line = line,
-                       .n = 2,
-                       .x1 = 1.0,
-                       .y1 = 1.0};
-    return cvi_draw_lines(page, x, page->y, w, CHART, &chart);
+    return draw_two(page, line, cvi_page_tr(page, "Probability, highest pixels first"), x, w);
 }
 
 static double draw_road(cvi_page *page, const cvs_checked *k, double x, double w) {
@@ -49,13 +54,7 @@ static double draw_road(cvi_page *page, const cvs_checked *k, double x, double w
          .color = role[CVI_ACCENT],
          .dots = true},
     };
-    cvi_lines chart = {.title = cvi_page_tr(page, "ROAD: pixels filled in from around"),
-                       .below = cvi_page_tr(page, "share of the pixels"),
-                       .line = line,
-                       .n = 2,
-                       .x1 = 1.0,
-                       .y1 = 1.0};
-    return cvi_draw_lines(page, x, page->y, w, CHART, &chart);
+    return draw_two(page, line, cvi_page_tr(page, "ROAD: pixels filled in from around"), x, w);
 }
 
 static double draw_weights(cvi_page *page, const cvs_checked *k, double x, double w) {
