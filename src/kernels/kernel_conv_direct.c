@@ -6,6 +6,11 @@
  */
 #include "kernels/kernel_conv.h"
 
+enum {
+    NEAR = 32768,   /* floats of weights that may be read again for every tile */
+    MOST_UNITS = 64 /* panels of a chunk that is worked tile by tile */
+};
+
 static int64_t panels_of(const cvi_conv_plan *p) {
     return (p->group_out + 15) / 16;
 }
@@ -99,7 +104,7 @@ static int64_t address_count(const cvi_conv_plan *p) {
 }
 
 int64_t cvi_direct_scratch(const cvi_conv_plan *p) {
-    int64_t floats = 2 * CVI_MAX_ROWS * 16 + p->out_c + 32;
+    int64_t floats = 2 * CVI_MAX_ROWS * 16 + p->out_c + 32 * MOST_UNITS;
     int64_t bytes = address_count(p) * (int64_t)sizeof(float *) +
                     CVI_MAX(p->most_taps, 1) * (int64_t)sizeof(int64_t) + floats * (int64_t)sizeof(float);
     return (bytes + 63) & ~(int64_t)63;
@@ -313,6 +318,26 @@ static void run_unit(const run_job *job, const worker_scratch *w, int64_t unit, 
     }
 }
 
+/* Few weights: tile by tile, all panels of a tile one after the other, so that results are written in the order of memory. */
+static void run_tiles(const run_job *job, const worker_scratch *w, int64_t unit, int64_t end,
+                      const tiling *cut, pixels all) {
+    panel_work k[MOST_UNITS];
+    int64_t taps = job->phase->n_taps, done = 0;
+    int units = 0;
+    for (; unit < end; unit += panels_at(job->plan, unit, end)) {
+        worker_scratch own = *w;
+        own.bias += (ptrdiff_t)32 * units;
+        k[units++] = panel_of(job, &own, unit, end);
+    }
+    for (int64_t i = 0; i < cut->tiles; i++) {
+        int64_t n = cut->size + (i < cut->longer ? 1 : 0);
+        for (int u = 0; u < units; u++) {
+            run_panel(job, w, &k[u], (pixels){all.first + done, n, all.line}, w->address + done * taps);
+        }
+        done += n;
+    }
+}
+
 /* The gate on the channels [from, to) of the pixels of a chunk, while they are near. */
 static void gate_pixels(const run_job *job, pixels at, int64_t from, int64_t to) {
     const cvi_conv_io *io = job->io;
@@ -341,8 +366,13 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     tiling cut = tiling_of(end - begin, p->kernels->rows);
     pixels all = {begin, end - begin, line};
     locate_pixels(job, &w, &cut, all);
-    for (int64_t unit = first_unit; unit < last_unit; unit += panels_at(p, unit, last_unit)) {
-        run_unit(job, &w, unit, last_unit, &cut, all);
+    int64_t weights = job->phase->n_taps * p->group_in * 16 * (last_unit - first_unit);
+    if (weights <= NEAR && last_unit - first_unit <= MOST_UNITS) {
+        run_tiles(job, &w, first_unit, last_unit, &cut, all);
+    } else {
+        for (int64_t unit = first_unit; unit < last_unit; unit += panels_at(p, unit, last_unit)) {
+            run_unit(job, &w, unit, last_unit, &cut, all);
+        }
     }
     bool padded = job->io->clamp || p->groups > 1;
     if (last_unit == units && padded) {
