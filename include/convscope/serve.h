@@ -20,6 +20,9 @@ typedef struct cvs_serve_options {
     /* Pictures or .npy files, by path; read before the address is told. */
     const char *const *pictures;
     int n_pictures;
+    /* Training runs and log directories to watch: RUN folders, anybody's TensorBoard logs. Opened while serving begins. */
+    const char *const *logs;
+    int n_logs;
     const char *builtin; /* folder with the built-in models and pictures, or NULL */
     bool arrive;         /* nothing was named: open the built-in ones */
     cvs_open_options open;

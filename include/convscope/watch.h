@@ -70,6 +70,43 @@ cvs_status cvs_log_picture(const cvs_log *log, int series, int64_t k, uint8_t **
 /* Terminated, owned (cvs_free): one text, several joined by line feeds. */
 cvs_status cvs_log_text(const cvs_log *log, int series, int64_t k, char **out, cvs_error *err);
 
+/* ---- curves, as a chart of some width needs them -----------------------------------------------------------
+ * Of the points that fall on one column of pixels the first, the least, the largest and the last are kept, and the first that is not
+ * finite: the same pixels as all of them, so no spike is lost and neither is the first step. Of a long series only what the columns
+ * need is looked at (a pyramid of extremes, made as points come). */
+typedef enum cvs_axis {
+    CVS_AXIS_STEP,
+    CVS_AXIS_EPOCH, /* of epoch_... tags step + 1; of others by the time at which the run's epochs ended */
+    CVS_AXIS_TIME,  /* seconds since the run's first event */
+    CVS_AXIS_WALL   /* seconds since 1970 */
+} cvs_axis;
+typedef struct cvs_view {
+    cvs_axis axis;
+    double from, to; /* what is seen of the axis; NaN: from the first, to the last point */
+    int columns;     /* pixels, 1 to 10000 */
+    double
+        smoothing; /* [0,1): TensorBoard's de-biased running mean, of all points and not only of those kept */
+} cvs_view;
+typedef struct cvs_line {
+    int64_t n;
+    int64_t *at;            /* [n] numbers of the points, going up; owned as the rest, cvs_line_free */
+    double *x, *y, *smooth; /* [n] on the axis; as logged; the running mean */
+    double first, last;     /* of the whole series on the axis */
+} cvs_line;
+/* A scalar series as the view shows it, and one point beyond either side of it. Fills *out. */
+cvs_status cvs_log_line(cvs_log *log, int series, const cvs_view *view, cvs_line *out, cvs_error *err);
+void cvs_line_free(cvs_line *line);
+/* Mean, deviation, least and largest of some series at the middles of the view's columns: of each series the mean of the points in the
+ * column, between points a straight line. from and to must be numbers; series[i] is of logs[i]. */
+typedef struct cvs_band {
+    int n;                                     /* columns */
+    double *x, *mean, *deviation, *low, *high; /* [n] owned, cvs_band_free; NaN where there is no series */
+    int *count;                                /* [n] series there */
+} cvs_band;
+cvs_status cvs_log_band(cvs_log *const *logs, const int *series, int n, const cvs_view *view, cvs_band *out,
+                        cvs_error *err);
+void cvs_band_free(cvs_band *band);
+
 /* Hyper-parameters of the runs (TensorBoard's hparams plugin): i from 0; false beyond the last. value is text for people. Borrowed. */
 bool cvs_log_hparam(const cvs_log *log, int i, int *run, const char **name, const char **value);
 

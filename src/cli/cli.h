@@ -106,6 +106,14 @@ cvs_status cli_report_make(cli *c, cli_report *out);
 /* The path of a built-in model or picture; false when it is not there. */
 bool cli_builtin(const char *name, char *out, size_t size);
 
+/* ---- the app's server (cli_serve.c) ---- */
+/* For cvs_serve_options.ready: prints the address (of `page`, where it is not NULL) and opens the browser unless --no-browser was given. */
+typedef struct cli_ready {
+    cli *c;
+    const char *page; /* "watch", or NULL: the usual one */
+} cli_ready;
+bool cli_on_ready(void *context, const char *url);
+
 /* The command in a process that can reach nothing but what its arguments name; its exit code. */
 int cli_run_confined(cli *c);
 

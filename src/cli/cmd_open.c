@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "convscope/serve.h"
@@ -15,47 +13,6 @@ static const cli_option options[] = {
     {"--port", "N", "port on 127.0.0.1 (0: any free one)", "127.0.0.1 上的端口（0：任意空闲端口）"},
     {"--no-browser", NULL, "only print the address", "只打印地址，不打开浏览器"},
 };
-
-/* Starts the desktop's browser and does not wait for it: a child of a child, so that nothing is left to reap. */
-static void open_browser(const char *url) {
-    if (!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY")) {
-        return;
-    }
-    pid_t child = fork();
-    if (child == 0) {
-        if (fork() == 0) {
-            if (freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr)) {
-                execlp("xdg-open", "xdg-open", url, (char *)NULL);
-            }
-        }
-        _exit(0);
-    }
-    if (child > 0) {
-        waitpid(child, NULL, 0);
-    }
-}
-
-static bool ready(void *context, const char *url) {
-    cli *c = context;
-    char address[300]; /* the language that was asked for goes with it; else the browser's own is taken */
-    snprintf(address, sizeof address, "%s%s%s", url, cli_value(c, "--lang") ? "#/overview?lang=" : "",
-             cli_value(c, "--lang") ? cli_value(c, "--lang") : "");
-    printf("%s\n", address);
-    fflush(stdout);
-    if (!cvs_serve_has_app()) {
-        cli_say(c, "%s",
-                CLI_T(c,
-                      "note: this program was built without its web app (it needs nodejs and npm); run make "
-                      "again with them",
-                      "注：此程序构建时缺少 nodejs 与 npm，未包含网页应用；安装后请重新运行 make"));
-    }
-    cli_say(c, "%s",
-            CLI_T(c, "serving on this machine only; Ctrl-C ends it", "仅在本机提供服务；按 Ctrl-C 结束"));
-    if (!cli_flag(c, "--no-browser")) {
-        open_browser(address);
-    }
-    return true;
-}
 
 /* By its name: what is opened as a picture (or numbers) rather than as a model. */
 static bool is_picture(const char *path) {
@@ -95,6 +52,7 @@ static int serve(cli *c, const opened *o, int port) {
     if (cli_builtin("digits.onnx", any, sizeof any)) {
         builtin_folder(any, folder, sizeof folder);
     }
+    cli_ready told = {.c = c};
     cvs_serve_options setup = {.port = port,
                                .lang = c->lang,
                                .models = (const cvs_model *const *)o->models,
@@ -105,8 +63,8 @@ static int serve(cli *c, const opened *o, int port) {
                                .builtin = folder[0] ? folder : NULL,
                                .arrive = o->n_models == 0,
                                .open = {.lang = c->lang},
-                               .ready = ready,
-                               .context = c};
+                               .ready = cli_on_ready,
+                               .context = &told};
     if (!cli_run_options(c, &setup.run)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }

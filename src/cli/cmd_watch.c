@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * cmd_watch.c - convscope watch RUN|LOGDIR...: what training runs logged, Convscope's own and any TensorBoard event files: a table with small
- * curves, JSON, or a figure of the curves.
+ * cmd_watch.c - convscope watch RUN|LOGDIR...: what training runs logged, Convscope's own and any TensorBoard event files: the app's page, or
+ * in the terminal a table with small curves, JSON, or a figure of the curves.
  */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "convscope/charts.h"
+#include "convscope/serve.h"
 
 static const cli_option options[] = {
-    {"--text", NULL, "a table in the terminal (default)", "在终端显示表格（默认）"},
+    {"--text", NULL, "a table in the terminal (the default where standard output is no terminal)",
+     "在终端显示表格（标准输出不是终端时的默认方式）"},
+    {"--port", "N", "of the page, on 127.0.0.1 (0: any free one)",
+     "网页在 127.0.0.1 上的端口（0：任意空闲端口）"},
+    {"--no-browser", NULL, "serve the page, only print its address", "提供网页，只打印地址，不打开浏览器"},
     {"-o", "FILE", "figure of the curves (.png, .svg or .pdf)", "曲线图（.png、.svg 或 .pdf）"},
     {"--tag", "TEXT", "only tags that contain this", "只显示名称含此文字的数据"},
     {"--smooth", "X", "smoothing of the curves, from 0 to 0.999 (0)", "曲线平滑系数，0 到 0.999（0）"},
@@ -362,7 +368,37 @@ static cvs_status follow(watching *w) {
     }
 }
 
+/* The page unless something else was asked for, or the output goes into a file or another program. */
+static bool wants_page(const cli *c) {
+    static const char *const others[] = {"--text", "-o", "--tag", "--smooth", "--log", "--follow", "--json"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (cli_value(c, others[i]) || cli_flag(c, others[i])) {
+            return false;
+        }
+    }
+    return cli_flag(c, "--no-browser") || cli_value(c, "--port") || isatty(STDOUT_FILENO);
+}
+
+static int serve_page(cli *c) {
+    int64_t port;
+    if (!cli_int(c, "--port", 0, 65535, 0, &port)) {
+        return cvs_status_exit(CVS_E_ARGUMENT);
+    }
+    cli_ready told = {.c = c, .page = "watch"};
+    cvs_serve_options setup = {.port = (int)port,
+                               .lang = c->lang,
+                               .logs = c->args,
+                               .n_logs = c->n_args,
+                               .open = {.lang = c->lang},
+                               .ready = cli_on_ready,
+                               .context = &told};
+    return cvs_serve(&setup, &c->err) == CVS_OK ? 0 : cli_fail(c);
+}
+
 static int run(cli *c) {
+    if (wants_page(c)) {
+        return serve_page(c);
+    }
     watching w = {.c = c, .tag = cli_value(c, "--tag")};
     const char *path = cli_value(c, "-o"), *number = cli_value(c, "--smooth");
     char *end = NULL;

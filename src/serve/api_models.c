@@ -60,8 +60,9 @@ void api_state(app *a, const request *q, reply *r) {
             json_array_append_new(closed, json_string(names[k]));
         }
     }
-    reply_json(r, json_pack("{ss so so so so}", "version", CVS_VERSION, "models", models, "pictures",
-                            pictures, "builtin", closed, "methods", method_lines(arg_lang(q))));
+    reply_json(r, json_pack("{ss so so so so si}", "version", CVS_VERSION, "models", models, "pictures",
+                            pictures, "builtin", closed, "methods", method_lines(arg_lang(q)), "watching",
+                            a->options->n_logs));
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */

@@ -80,8 +80,11 @@ job *job_start(struct app *a, json_t *ask, int m, int p, cvs_lang lang);
 job *job_enter(struct app *a, int64_t id);
 void job_leave(job *j);
 
+typedef struct watching watching; /* logs of training (watching.c) */
+
 typedef struct app {
     const cvs_serve_options *options;
+    watching *watching; /* NULL: none were named */
     pthread_mutex_t lock; /* of the tables' counts */
     int n_models, n_pictures, next_job;
     entry models[MAX_MODELS];

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "watching.h"
 
 static cvs_status say(cvs_error *err, cvs_status code, const char *en, const char *zh) {
     if (err) {
@@ -260,6 +261,9 @@ cvs_status app_open(app *a, const cvs_serve_options *options, cvs_error *err) {
         pthread_mutex_init(&a->jobs[i].lock, NULL);
     }
     cvs_status s = fill_tables(a, err ? err : &own);
+    if (s == CVS_OK && options->n_logs > 0) {
+        s = watching_open(options, &a->watching, err ? err : &own);
+    }
     if (s != CVS_OK) {
         return s;
     }
@@ -295,6 +299,7 @@ static void free_entry(entry *e) {
 void app_close(app *a) {
     app_stop(a);
     cvs_run_free(a->why.run);
+    watching_close(a->watching);
     for (int i = 0; i < a->n_models; i++) {
         free_entry(&a->models[i]);
     }

@@ -220,6 +220,7 @@ static void drop_from(cvi_series *s, int64_t step, bool again) {
     while (s->n > 0 && (again ? s->step[s->n - 1] >= step : s->step[s->n - 1] > step)) {
         s->n--;
     }
+    s->covered = CVI_MIN(s->covered, s->n);
 }
 
 /* ---- records -------------------------------------------------------------------------------------------- */
@@ -423,6 +424,7 @@ cvs_status cvs_log_refresh(cvs_log *log, bool *changed, cvs_error *err) {
     if (changed) {
         *changed = any;
     }
+    log->clocked = log->clocked && !any;
     return s;
 }
 
@@ -461,6 +463,7 @@ void cvs_log_free(cvs_log *log) {
         cvi_free(s->wall);
         cvi_free(s->value);
         cvi_free(s->place);
+        cvi_levels_free(s);
     }
     for (int i = 0; i < log->n_files; i++) {
         cvi_free(log->files[i].path);
@@ -481,6 +484,8 @@ void cvs_log_free(cvs_log *log) {
     cvi_free(log->params);
     cvi_free(log->runs);
     cvi_free(log->notes);
+    cvi_free(log->first);
+    cvi_free(log->epochs);
     cvi_free(log->root);
     cvi_arena_free(log->arena);
     cvi_free(log);

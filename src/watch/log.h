@@ -13,6 +13,14 @@ typedef struct cvi_place {
     int file, k;
 } cvi_place;
 
+/* Of every 16, 256, 4096, ... points where the least, the largest and the first that is not finite are (or -1): whole groups only.
+ * curve.c makes it when a curve is asked for. */
+enum { CVI_GROUP = 16, CVI_LEVELS = 8 };
+typedef struct cvi_level {
+    int64_t n, room;
+    int64_t *low, *high, *broken;
+} cvi_level;
+
 typedef struct cvi_series {
     int run;
     char *tag; /* owned */
@@ -23,6 +31,8 @@ typedef struct cvi_series {
     double *wall, *value; /* value: of scalars */
     cvi_place *place;     /* of the others */
     int last_file;
+    int64_t covered; /* points that `levels` stand for */
+    cvi_level levels[CVI_LEVELS];
 } cvi_series;
 
 typedef struct cvi_log_file {
@@ -55,6 +65,11 @@ struct cvs_log {
     int n_notes, room_notes;
     char **notes;
     cvi_arena *arena; /* of the record being read */
+    bool clocked;     /* `first` and `epochs` are of now */
+    double *first;    /* [n_runs] when the run's first event was, or NaN */
+    int *epochs;      /* [n_runs] a series with one point an epoch, or -1 */
 };
+
+void cvi_levels_free(cvi_series *s);
 
 #endif
