@@ -16,7 +16,7 @@ PAIRS = {"det1.prototxt": "det1.caffemodel", "det2.prototxt": "det2.caffemodel",
          "topology.json": "weights.h5"}
 SKIP = (".caffemodel", ".bin", ".weights", ".names", ".bmp", "info.json", "weights.h5", "group1-shard1of1")
 # Why a method may rightly not apply: parts of sentences, each of which must name what is missing or what would apply.
-REASONS = ("has no gradient", "reads the weights of a class", "global average pooling", "average over all positions", "no convolution before",
+REASONS = ("which have no gradient", "reads the weights of a class", "global average pooling", "average over all positions", "no convolution before",
            "feature maps [N,C,H,W] are needed", "is no picture", "must be float32", "differentiable", "looks at what the pooling reads",
            "too few for the", "leave the output at logit")
 

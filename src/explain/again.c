@@ -35,6 +35,9 @@ static cvs_status make(cvi_question *q, purpose what, cvi_again *out) {
     const cvs_tensor *first = &run->inputs[0];
     const cvi_value *declared = &g->values[q->input_value];
     *out = (cvi_again){.q = q, .batch = 1};
+    if (first->dtype != CVS_F32 && first->dtype != CVS_F64 && first->dtype != CVS_F16) {
+        return cvi_whole_numbers(first->dtype, q->err);
+    }
     if (first->dtype != CVS_F32 || first->rank < 2 || first->dim[0] < 1 || cvs_tensor_count(first) < 1) {
         char text[200];
         return cvi_fail(q->err, CVS_E_UNSUPPORTED,
@@ -50,6 +53,7 @@ static cvs_status make(cvi_question *q, purpose what, cvi_again *out) {
     }
     int64_t samples = first->dim[0];
     CVI_TRY(copy_input(first, q->options->sample, samples, 1, &out->picture, q->err));
+    cvi_as_picture(&out->picture);
     out->pixels = cvs_tensor_count(&out->picture);
     out->inputs = cvi_calloc((size_t)g->n_inputs, sizeof *out->inputs);
     if (!out->inputs) {
@@ -97,6 +101,9 @@ void cvi_again_free(cvi_again *a) {
         }
     }
     cvi_free(a->inputs);
+    for (int i = 0; i < a->n_own; i++) {
+        cvi_free(a->own[i]);
+    }
     cvi_exec_free(a->exec);
     cvs_tensor_free(&a->seed);
     cvs_tensor_free(&a->picture);
@@ -112,6 +119,17 @@ cvs_status cvi_again_with(cvi_question *q, cvs_status (*how)(cvi_question *q, cv
     }
     cvi_again_free(&a);
     return s;
+}
+
+void *cvi_again_room(cvi_again *a, int64_t count, size_t size) {
+    size_t n = (size_t)CVI_MAX(count, 1);
+    void *room = a->n_own < CVI_COUNT(a->own) ? cvi_calloc(n, size) : NULL;
+    if (!room) {
+        (void)cvi_no_memory(a->q->err, n * size);
+        return NULL;
+    }
+    a->own[a->n_own++] = room;
+    return room;
 }
 
 float *cvi_again_place(cvi_again *a, int64_t b) {

@@ -14,8 +14,10 @@ typedef struct cvi_again {
     cvi_exec *exec;
     cvs_tensor *inputs; /* one per graph input, owned */
     cvs_tensor seed;    /* d target / d target_value of all places, owned */
-    cvs_tensor picture; /* the sample itself, x [1,...] float32, owned */
+    cvs_tensor picture; /* the sample itself, x [1,C,H,W] (or [1,...]) float32, owned */
     int64_t batch, pixels;
+    void *own[4]; /* what the method put aside: freed with this */
+    int n_own;
 } cvi_again;
 
 /* Free with cvi_again_free after failure too. */
@@ -30,6 +32,8 @@ void cvi_again_free(cvi_again *a);
 /* Makes one by `make` (one of the above), asks, frees it. */
 cvs_status cvi_again_with(cvi_question *q, cvs_status (*make)(cvi_question *q, cvi_again *out),
                           cvs_status (*ask)(cvi_again *a, cvs_explanation *out), cvs_explanation *out);
+/* Zeroed room [count] that is freed with a, at most four times; NULL with the error filled where there is none. */
+void *cvi_again_room(cvi_again *a, int64_t count, size_t size);
 /* The numbers [pixels] of place b of the first input, to be written before scores. */
 float *cvi_again_place(cvi_again *a, int64_t b);
 /* Runs; the target's value at the places 0..n-1. done in [0,1] goes to the caller's progress function. */
@@ -38,7 +42,7 @@ cvs_status cvi_again_scores(cvi_again *a, int64_t n, double done, double *out);
 cvs_status cvi_again_tell(const cvi_again *a, double done);
 /* After scores: d target / d value [batch, ...], every place its own; borrowed until the next run. */
 cvs_status cvi_again_gradient_at(cvi_again *a, int value, cvs_tensor *out);
-/* A sentence unless the picture is [1,C,H,W]. */
+/* A sentence unless the picture is [1,C,H,W]; one without a channel axis has become so. */
 cvs_status cvi_again_picture(const cvi_again *a);
 /* options.steps and options.samples, checked; `otherwise` where none is given. */
 cvs_status cvi_option_steps(const cvi_question *q, int64_t otherwise, int64_t *out);

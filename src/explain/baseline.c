@@ -27,14 +27,16 @@ static cvs_status baseline_file(const cvi_again *a, const char *path, float *out
     if (s == CVS_OK) {
         s = cvs_tensor_convert(&file, CVS_F32, &numbers, err);
     }
-    if (s == CVS_OK && numbers.rank == p->rank - 1) {
+    bool flat = a->q->run->inputs[0].rank == 3; /* no channel axis in the file either */
+    while (s == CVS_OK && numbers.rank > 0 && numbers.rank < p->rank &&
+           (flat || numbers.rank == p->rank - 1)) {
         memmove(numbers.dim + 1, numbers.dim, sizeof *numbers.dim * (size_t)numbers.rank);
         numbers.dim[0] = 1;
         numbers.rank++;
     }
     if (s == CVS_OK && numbers.rank == p->rank) {
-        bool last =
-            a->q->model->graph->values[a->q->input_value].file_layout == CVI_FILE_LAST && p->rank >= 3;
+        bool last = !flat && a->q->model->graph->values[a->q->input_value].file_layout == CVI_FILE_LAST &&
+                    p->rank >= 3;
         int perm[CVS_MAX_RANK] = {0};
         for (int i = 1; i < p->rank; i++) {
             perm[i] = !last ? i : i == 1 ? p->rank - 1 : i - 1;

@@ -233,7 +233,7 @@ static cvs_status weigh(cvi_diagnosing *g, cvs_run *run, int64_t i, double *outs
     cvs_explanation e = {0};
     float *map = NULL;
     int64_t h = l->shape.dim[2], w = l->shape.dim[3];
-    cvs_tensor x = l->shape;
+    cvs_tensor x = cvi_labelled_input(l, g->model, 1);
     x.data = l->x + i * l->pixels;
     x.bytes = (size_t)l->pixels * sizeof(float);
     cvs_status s = cvs_run_tensors(run, &x, 1, g->err);

@@ -186,6 +186,7 @@ static cvs_status shake(checking *c, cvs_run *run, double radius, int draw, doub
         double u = cvi_random_uniform(c->o->seed, 0x7368616B65u, (uint64_t)(draw * n + i));
         v[i] += (float)(radius * (2.0 * u - 1.0));
     }
+    cvi_as_input(run->model, &x);
     cvs_status s = cvs_run_tensors(run, &x, 1, c->err);
     if (s == CVS_OK) {
         s = cvs_explain(run, &how, &e, c->err);
@@ -234,43 +235,16 @@ static cvs_status check_sensitivity(checking *c) {
     return CVS_OK;
 }
 
-/* ---- what adds up ---------------------------------------------------------------------------------------------- */
-
-static cvs_status value_at_baseline(checking *c, double *out) {
-    cvi_question q = {.model = c->run->model, .options = c->how, .run = c->run, .err = c->err};
-    cvi_again a = {.q = &q, .picture = c->picture, .pixels = cvs_tensor_count(&c->picture), .batch = 1};
-    float *black = NULL;
-    cvs_status s = cvi_baseline(&a, c->how->baseline, &black);
-    if (s == CVS_OK) {
-        memcpy(cvi_many_place(&c->many, 0), black, (size_t)c->many.pixels * sizeof *black);
-        s = cvi_many_ask(&c->many, 1, c->err);
-    }
-    if (s == CVS_OK) {
-        *out =
-            c->e->probability ? c->many.probability[c->e->target_index] : c->many.logit[c->e->target_index];
-    }
-    cvi_free(black);
-    return s;
-}
-
+/* What the explanation itself says of its sum. */
 static cvs_status check_sum(checking *c) {
-    int number;
-    CVI_TRY(cvs_method_find(c->e->method, &number, c->err));
-    cvi_sums sums = cvi_methods[number]->sums;
-    if (sums == CVI_SUMS_NOTHING) {
+    if (!c->e->has_completeness) {
         say(c, CVS_COMPLETENESS,
             "Not measured: this method does not promise that its parts add up to anything.");
         return CVS_OK;
     }
-    double start = 0.0, sum = 0.0;
-    if (sums == CVI_SUMS_CHANGE) {
-        CVI_TRY(value_at_baseline(c, &start));
-    }
-    for (int64_t i = 0; i < cvs_tensor_count(&c->e->map); i++) {
-        sum += cvi_get(&c->e->map, i);
-    }
+    double sum = c->e->completeness_of + c->e->completeness_error;
     c->out->sum = sum;
-    c->out->should = c->e->target_value - start;
+    c->out->should = c->e->completeness_of;
     double error = fabs(sum - c->out->should) / fabs(c->out->should);
     set(c, CVS_COMPLETENESS, error);
     say(c, CVS_COMPLETENESS,
@@ -401,8 +375,9 @@ cvs_status cvs_check(cvs_run *run, const cvs_explain_options *how, const cvs_exp
         return cvi_fail(err, CVS_E_UNSUPPORTED,
                         "this is measured for one class as the target, not for a mix, a neuron or a region");
     }
-    if (!run->ran || run->model->graph->n_inputs != 1 || run->inputs[0].rank != 4 ||
-        run->inputs[0].dtype != CVS_F32 || how->sample < 0 || how->sample >= run->inputs[0].dim[0]) {
+    if (!run->ran || run->model->graph->n_inputs != 1 ||
+        (run->inputs[0].rank != 4 && run->inputs[0].rank != 3) || run->inputs[0].dtype != CVS_F32 ||
+        how->sample < 0 || how->sample >= run->inputs[0].dim[0]) {
         return cvi_fail(err, CVS_E_UNSUPPORTED,
                         "this is measured for models with one input [N,C,H,W] of float32 only");
     }
@@ -418,6 +393,7 @@ cvs_status cvs_check(cvs_run *run, const cvs_explain_options *how, const cvs_exp
     c.picture.bytes /= (size_t)c.picture.dim[0];
     c.picture.data = (char *)c.picture.data + (size_t)how->sample * c.picture.bytes;
     c.picture.dim[0] = 1;
+    cvi_as_picture(&c.picture);
     c.height = c.picture.dim[2];
     c.width = c.picture.dim[3];
     cvs_status s = measure(&c);

@@ -31,6 +31,7 @@ void cvi_on_object(const float *value, const int64_t *order, const uint8_t *mask
 
 /* ---- a network asked about many pictures (many.c) ------------------------------------------------------------ */
 typedef struct cvi_many {
+    const cvs_model *model;
     cvs_run *run; /* of its own, answers only */
     cvs_tensor x; /* [batch, C, H, W] float32, owned: what will be asked */
     int64_t batch, pixels, classes;

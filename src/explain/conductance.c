@@ -8,7 +8,7 @@
 enum { STEPS = 50 };
 
 typedef struct flow {
-    cvi_again again;
+    cvi_again *again;
     float *baseline;
     double *parts, *value, *slope; /* [K*h*w]: the sum, and the layer and its gradient at the point before */
     double *alpha, *weight;
@@ -27,7 +27,7 @@ static void add(flow *f, const cvs_tensor *value, const cvs_tensor *slope, bool 
 }
 
 static cvs_status walk(flow *f, int64_t points, bool both) {
-    cvi_again *a = &f->again;
+    cvi_again *a = f->again;
     const float *x = a->picture.data;
     for (int64_t k = 0; k < points; k++) {
         double score;
@@ -48,7 +48,7 @@ static cvs_status walk(flow *f, int64_t points, bool both) {
 
 /* f(x), then f(b): what the parts should add up to. */
 static cvs_status ends(flow *f, double *way) {
-    cvi_again *a = &f->again;
+    cvi_again *a = f->again;
     double start;
     CVI_TRY(cvi_again_scores(a, 1, 0.0, way));
     for (int64_t b = 0; b < a->batch; b++) {
@@ -59,8 +59,8 @@ static cvs_status ends(flow *f, double *way) {
     return CVS_OK;
 }
 
-static cvs_status sum_up(flow *f, cvs_explanation *out) {
-    cvi_again *a = &f->again;
+static cvs_status sum_up(cvi_again *a, cvs_explanation *out) {
+    flow own = {.again = a}, *f = &own;
     cvi_question *q = a->q;
     const char *name = q->options->rule ? q->options->rule : "gauss";
     bool both = strcmp(name, "trapezoid") == 0;
@@ -74,11 +74,12 @@ static cvs_status sum_up(flow *f, cvs_explanation *out) {
     CVI_TRY(cvi_question_layer(q, &maps));
     CVI_TRY(cvi_option_steps(q, STEPS, &steps));
     CVI_TRY(cvi_baseline(a, q->options->baseline, &f->baseline));
+    a->own[a->n_own++] = f->baseline;
     int64_t points = steps + 1;
     f->count = cvs_tensor_count(&maps);
-    f->parts = cvi_calloc((size_t)(3 * CVI_MAX(f->count, 1) + 2 * points), sizeof *f->parts);
+    f->parts = cvi_again_room(a, 3 * f->count + 2 * points, sizeof *f->parts);
     if (!f->parts) {
-        return cvi_no_memory(q->err, (size_t)f->count * 3 * sizeof *f->parts);
+        return CVS_E_MEMORY;
     }
     f->value = f->parts + f->count;
     f->slope = f->value + f->count;
@@ -98,15 +99,7 @@ static cvs_status sum_up(flow *f, cvs_explanation *out) {
 }
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
-    flow f = {0};
-    cvs_status s = cvi_again_new(q, &f.again);
-    if (s == CVS_OK) {
-        s = sum_up(&f, out);
-    }
-    cvi_again_free(&f.again);
-    cvi_free(f.baseline);
-    cvi_free(f.parts);
-    return s;
+    return cvi_again_with(q, cvi_again_new, sum_up, out);
 }
 
 const cvi_method cvi_method_conductance = {
@@ -122,7 +115,6 @@ const cvi_method cvi_method_conductance = {
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,
-    .sums = CVI_SUMS_CHANGE,
     .compat = CVI_CAPTUM,
     .run = run,
 };

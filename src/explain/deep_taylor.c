@@ -19,6 +19,5 @@ const cvi_method cvi_method_deep_taylor = {
     .caveat_zh = "它只显示支持的证据，不显示反对的；并且几乎不依赖最后几层（Sixt 等，2020）。",
     .source = "Montavon, Lapuschkin, Binder, Samek and Mueller 2017, Pattern Recognition 65",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_TARGET,
     .run = run,
 };

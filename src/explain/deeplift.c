@@ -67,7 +67,6 @@ const cvi_method cvi_method_deeplift = {
     .caveat_zh = "结果取决于基线：与基线相同的部分得不到任何值。",
     .source = "Shrikumar, Greenside and Kundaje 2017, arXiv:1704.02685",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_CHANGE,
     .compat = CVI_CAPTUM,
     .run = run,
 };

@@ -232,7 +232,8 @@ static cvs_status start(cvi_diagnosing *g, const cvs_data *data) {
     d->guessing = d->whole.accuracy * (double)d->n_classes < 2.0;
     g->pool = cvi_pool_new(g->run_options ? g->run_options->threads : 0);
     cvi_exec_options o = {.pool = g->pool, .keep = CVI_KEEP_ANSWER};
-    CVI_TRY(cvi_exec_new(g->model->graph, &g->l.shape, &o, &g->shapes, g->err));
+    cvs_tensor form = cvi_labelled_input(&g->l, g->model, 1);
+    CVI_TRY(cvi_exec_new(g->model->graph, &form, &o, &g->shapes, g->err));
     CVI_TRY(cvi_units_find(g->model->graph, g->shapes, &g->u, g->err));
     return name_layers(g);
 }

@@ -76,8 +76,16 @@ cvs_status cvs_method_find(const char *name, int *out, cvs_error *err) {
 
 cvs_status cvi_no_picture(cvs_error *err) {
     return cvi_fail(err, CVS_E_UNSUPPORTED,
-                    "the model's input is no picture [N,C,H,W], so no map can be laid over it; gradient, "
-                    "integrated-gradients and the class activation maps need none");
+                    "the model's input is no picture [N,C,H,W] or [N,H,W], so no map can be laid over it; "
+                    "gradient, integrated-gradients and the class activation maps need none");
+}
+
+cvs_status cvi_whole_numbers(cvs_dtype dtype, cvs_error *err) {
+    return cvi_fail(
+        err, CVS_E_UNSUPPORTED,
+        "the picture enters this network as whole numbers (%s), which have no gradient and cannot "
+        "be changed a little: gradcam, hirescam, eigencam and the other maps of a layer apply",
+        cvs_dtype_name(dtype));
 }
 
 /* A view of one sample along the first dimension; a value without that batch dimension is taken whole. */
@@ -93,6 +101,10 @@ static void one_sample(const cvi_question *q, cvs_tensor *t) {
 }
 
 cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_tensor *out) {
+    cvs_dtype dtype = q->run->inputs[0].dtype;
+    if (value == q->input_value && dtype != CVS_F32 && dtype != CVS_F64 && dtype != CVS_F16) {
+        return cvi_whole_numbers(dtype, q->err);
+    }
     CVI_TRY(cvi_exec_backward(q->exec, rule, &q->target_value, &q->seed, 1, &value, 1, q->err));
     CVI_TRY(cvi_exec_gradient(q->exec, value, out, q->err));
     one_sample(q, out);
@@ -264,6 +276,9 @@ static cvs_status ask(cvi_question *q, const cvi_method *m, cvs_explanation *out
     q->sign = m->sign;
     out->channels_last = g->values[q->input_value].file_layout == CVI_FILE_LAST;
     CVI_TRY(m->run(q, out));
+    if (out->kind == CVS_MAP_PIXELS) {
+        cvi_as_input(q->model, &out->map);
+    }
     cvi_remark(q, out);
     write_caption(q, m, out);
     return CVS_OK;

@@ -39,15 +39,14 @@ static cvs_status make_room(switching *w) {
 static cvs_status plan(switching *w) {
     const cvi_switching *s = w->s;
     const cvi_graph *g = s->model->graph;
-    int64_t fixed = g->values[g->inputs[0]].dim[0], dim[4];
+    int64_t fixed = g->values[g->inputs[0]].dim[0];
     cvs_summary sum;
     CVI_TRY(cvs_model_summarize(s->model, s->options, CVS_EN, &sum, s->err));
     int64_t fit = (256 << 20) / CVI_MAX(sum.activation_bytes, 1);
     cvs_summary_free(&sum);
     w->batch = fixed > 0 ? fixed : CVI_MAX(1, CVI_MIN(fit, CVI_MIN(s->l->n_first, 64)));
-    memcpy(dim, s->l->shape.dim, sizeof dim);
-    dim[0] = w->batch;
-    CVI_TRY(cvs_tensor_new(&w->x, CVS_F32, 4, dim, s->err));
+    cvs_tensor x = cvi_labelled_input(s->l, s->model, w->batch);
+    CVI_TRY(cvs_tensor_new(&w->x, CVS_F32, x.rank, x.dim, s->err));
     cvi_exec_options o = {
         .pool = s->pool, .keep_aux = true, .max_bytes = s->options ? s->options->limits.max_memory_bytes : 0};
     cvs_logit_kind kind;
@@ -303,14 +302,14 @@ static cvs_status one_field(cvi_exec *exec, cvs_tensor *x, const cvi_unit *u, in
 cvs_status cvi_units_fields(const cvs_model *model, const cvs_run_options *options, const cvi_units *u,
                             const cvi_labelled *l, cvi_pool *pool, double *side, cvs_error *err) {
     const cvi_graph *g = model->graph;
-    int64_t fixed = g->values[g->inputs[0]].dim[0], dim[4];
+    int64_t fixed = g->values[g->inputs[0]].dim[0];
     cvi_exec *exec = NULL;
-    cvs_tensor x = {0};
-    memcpy(dim, l->shape.dim, sizeof dim);
-    dim[0] = fixed > 0 ? fixed : CVI_MIN(PICTURES, l->n_first);
-    double *sum = cvi_calloc((size_t)(dim[2] * dim[3]), sizeof *sum);
-    cvs_status s = sum ? cvs_tensor_new(&x, CVS_F32, 4, dim, err) : cvi_no_memory(err, sizeof *sum);
-    for (int64_t b = 0; s == CVS_OK && b < dim[0]; b++) {
+    cvs_tensor x = {0},
+               form = cvi_labelled_input(l, model, fixed > 0 ? fixed : CVI_MIN(PICTURES, l->n_first));
+    double *sum = cvi_calloc((size_t)(l->shape.dim[2] * l->shape.dim[3]), sizeof *sum);
+    cvs_status s =
+        sum ? cvs_tensor_new(&x, CVS_F32, form.rank, form.dim, err) : cvi_no_memory(err, sizeof *sum);
+    for (int64_t b = 0; s == CVS_OK && b < form.dim[0]; b++) {
         memcpy((float *)x.data + b * l->pixels, l->x + l->order[b % l->n_first] * l->pixels,
                (size_t)l->pixels * sizeof(float));
     }

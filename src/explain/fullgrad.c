@@ -193,6 +193,9 @@ static cvs_status products(full *f, int k) {
     cvs_tensor slope, value;
     CVI_TRY(cvi_exec_gradient(q->exec, f->values[k], &slope, q->err));
     CVI_TRY(cvi_question_value(q, f->values[k], &value));
+    if (f->nodes[k] < 0) {
+        cvi_as_picture(&value);
+    }
     int64_t count = cvs_tensor_count(&value), all = cvs_tensor_count(&slope);
     int64_t first = all > count ? CVI_MIN(q->sample, all / count - 1) * count : 0;
     double *part = cvi_calloc((size_t)CVI_MAX(count, 1), sizeof *part);
@@ -245,6 +248,7 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
     full f = {.q = q, .out = out};
     cvs_tensor x;
     CVI_TRY(cvi_question_value(q, q->input_value, &x));
+    cvi_as_picture(&x);
     if (x.rank != 4) {
         return cvi_no_picture(q->err);
     }

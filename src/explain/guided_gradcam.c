@@ -21,6 +21,9 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
     if (s == CVS_OK) {
         s = cvi_question_gradient(q, CVI_GUIDED, q->input_value, &g);
     }
+    if (s == CVS_OK) {
+        cvi_as_picture(&g);
+    }
     if (s == CVS_OK && g.rank != 4) {
         s = cvi_no_picture(q->err);
     }

@@ -197,16 +197,19 @@ static cvs_status integrate(guided *g, cvs_explanation *out) {
     CVI_TRY(cvi_option_steps(q, both ? FIRST : LEFT, &steps));
     CVI_TRY(prepare(g));
     CVI_TRY(cvs_tensor_new(&out->map, CVS_F32, a->picture.rank, a->picture.dim, q->err));
-    double way = g->end - g->start;
+    double way = g->end - g->start, before = HUGE_VAL;
     for (;; steps *= 2) {
         CVI_TRY(walk(g, steps, both));
         all = 0.0;
         for (int64_t i = 0; i < a->pixels; i++) {
             all += g->sum[i];
         }
-        if (given || !both || fabs(all - way) < 0.01 * fabs(way) || 2 * steps > MOST) {
+        double error = fabs(all - way);
+        bool stuck = error > 0.8 * before; /* along kinks more steps may not help */
+        if (given || !both || error < 0.01 * fabs(way) || stuck || 2 * steps > MOST) {
             break;
         }
+        before = error;
     }
     for (int64_t i = 0; i < a->pixels; i++) {
         ((float *)out->map.data)[i] = (float)g->sum[i];
@@ -243,6 +246,5 @@ const cvi_method cvi_method_guided_ig = {
     .caveat_zh = "路径取决于网络本身，因此两个网络的图不可直接比较；结果也取决于基线。",
     .source = "Kapishnikov et al. 2021, arXiv:2106.09788; the way of PAIR saliency",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_CHANGE,
     .run = run,
 };

@@ -183,7 +183,6 @@ const cvi_method cvi_method_integrated_gradients = {
                  "等，2020）。",
     .source = "Sundararajan, Taly and Yan 2017, arXiv:1703.01365",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_CHANGE,
     .compat = CVI_CAPTUM,
     .run = run,
 };

@@ -122,6 +122,7 @@ cvs_status cvi_labelled_load(const cvs_model *model, const cvs_run_options *opti
                         "this is measured for models with one input [N,C,H,W] of float32 only");
     }
     CVI_TRY(cvi_input_shape(model, options ? options : &defaults, 0, &out->shape, err));
+    cvi_as_picture(&out->shape);
     if (out->shape.rank != 4 || out->shape.dtype != CVS_F32) {
         return cvi_fail(err, CVS_E_UNSUPPORTED,
                         "this is measured for models with one input [N,C,H,W] of float32 only");
@@ -150,6 +151,13 @@ cvs_status cvi_labelled_load(const cvs_model *model, const cvs_run_options *opti
         divide(out, seed);
     }
     return s;
+}
+
+cvs_tensor cvi_labelled_input(const cvi_labelled *l, const cvs_model *model, int64_t n) {
+    cvs_tensor x = l->shape;
+    x.dim[0] = n;
+    cvi_as_input(model, &x);
+    return x;
 }
 
 void cvi_labelled_free(cvi_labelled *l) {

@@ -10,7 +10,7 @@
 enum { STEPS = 50 };
 
 typedef struct inner {
-    cvi_again again;
+    cvi_again *again;
     float *from, *to; /* [K*h*w] of the layer */
     float *between;   /* [batch*K*h*w] */
     double *parts, *alpha, *weight;
@@ -20,7 +20,7 @@ typedef struct inner {
 
 /* The layer's numbers for a picture put into every place; what the target is then. */
 static cvs_status output_of(inner *n, const float *picture, float *out, double *score) {
-    cvi_again *a = &n->again;
+    cvi_again *a = n->again;
     for (int64_t b = 0; b < a->batch; b++) {
         memcpy(cvi_again_place(a, b), picture, (size_t)a->pixels * sizeof *picture);
     }
@@ -38,11 +38,11 @@ static cvs_status put(inner *n, double alpha) {
         n->between[i] = (float)(from + alpha * ((double)n->to[i % n->count] - from));
     }
     n->slot.data = n->between;
-    return cvi_exec_forward_from(n->again.exec, n->again.q->layer_value, &n->slot, n->again.q->err);
+    return cvi_exec_forward_from(n->again->exec, n->again->q->layer_value, &n->slot, n->again->q->err);
 }
 
 static cvs_status walk(inner *n, int64_t steps) {
-    cvi_again *a = &n->again;
+    cvi_again *a = n->again;
     for (int64_t k = 0; k < steps; k++) {
         cvs_tensor g;
         CVI_TRY(cvi_again_tell(a, (double)k / (double)steps));
@@ -56,16 +56,16 @@ static cvs_status walk(inner *n, int64_t steps) {
 }
 
 static cvs_status prepare(inner *n, int64_t steps, double *end) {
-    cvi_again *a = &n->again;
+    cvi_again *a = n->again;
     cvs_error *err = a->q->err;
     float *black = NULL;
     double score;
     CVI_TRY(cvi_exec_value(a->exec, a->q->layer_value, &n->slot, err)); /* its shape */
     int64_t all = cvs_tensor_count(&n->slot);
-    n->from = cvi_calloc((size_t)CVI_MAX(all, 1), 3 * sizeof *n->from);
-    n->parts = cvi_calloc((size_t)(CVI_MAX(n->count, 1) + 2 * steps), sizeof *n->parts);
-    if (!n->from || !n->parts) {
-        return cvi_no_memory(err, (size_t)all * 3 * sizeof *n->from);
+    n->from = cvi_again_room(a, all, 3 * sizeof *n->from);
+    n->parts = n->from ? cvi_again_room(a, n->count + 2 * steps, sizeof *n->parts) : NULL;
+    if (!n->parts) {
+        return CVS_E_MEMORY;
     }
     n->to = n->from + all;
     n->between = n->to + all;
@@ -79,8 +79,8 @@ static cvs_status prepare(inner *n, int64_t steps, double *end) {
     return s == CVS_OK ? output_of(n, a->picture.data, n->to, end) : s;
 }
 
-static cvs_status integrate(inner *n, cvs_explanation *out) {
-    cvi_again *a = &n->again;
+static cvs_status integrate(cvi_again *a, cvs_explanation *out) {
+    inner own = {.again = a}, *n = &own;
     cvi_question *q = a->q;
     int rule;
     const char *name;
@@ -108,15 +108,7 @@ static cvs_status integrate(inner *n, cvs_explanation *out) {
 }
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
-    inner n = {0};
-    cvs_status s = cvi_again_new(q, &n.again);
-    if (s == CVS_OK) {
-        s = integrate(&n, out);
-    }
-    cvi_again_free(&n.again);
-    cvi_free(n.from);
-    cvi_free(n.parts);
-    return s;
+    return cvi_again_with(q, cvi_again_new, integrate, out);
 }
 
 const cvi_method cvi_method_layer_ig = {
@@ -132,7 +124,6 @@ const cvi_method cvi_method_layer_ig = {
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,
-    .sums = CVI_SUMS_CHANGE,
     .compat = CVI_CAPTUM,
     .run = run,
 };

@@ -13,6 +13,7 @@ static bool bounds(cvi_question *q, double *low, double *high, int64_t *channels
     if (cvi_question_value(q, q->input_value, &x) != CVS_OK) {
         return false;
     }
+    cvi_as_picture(&x);
     double scale = p->scale > 0.0 ? p->scale : 1.0 / 255;
     *channels = x.rank == 4 ? x.dim[1] : 0;
     if (*channels < 1 || *channels > CVI_COUNT(p->mean)) {

@@ -21,6 +21,5 @@ const cvi_method cvi_method_lrp_composite = {
     .caveat_zh = "规则的选择出于惯例而非推导：换一种组合，图就不同。",
     .source = "Montavon, Binder, Lapuschkin, Samek and Mueller 2019, LNCS 11700",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_TARGET,
     .run = run,
 };

@@ -20,7 +20,6 @@ const cvi_method cvi_method_lrp_epsilon = {
     .caveat_zh = "epsilon 很小且没有偏置时它就是输入乘梯度，同样带噪声；偏置保留自己的份额。",
     .source = "Bach, Binder, Montavon, Klauschen, Mueller and Samek 2015, PLOS ONE 10(7)",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_TARGET,
     .compat = CVI_CAPTUM,
     .run = run,
 };

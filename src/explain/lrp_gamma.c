@@ -19,6 +19,5 @@ const cvi_method cvi_method_lrp_gamma = {
     .caveat_zh = "热图的平滑程度取决于 gamma：为 0 时即 LRP epsilon，很大时接近 LRP z+。",
     .source = "Montavon, Binder, Lapuschkin, Samek and Mueller 2019, LNCS 11700",
     .kind = CVS_MAP_PIXELS,
-    .sums = CVI_SUMS_TARGET,
     .run = run,
 };

@@ -54,7 +54,7 @@ cvs_status cvi_scores_of(cvs_run *run, int64_t *classes, double *probability, do
 
 cvs_status cvi_many_new(const cvs_model *model, const cvs_run_options *options, const cvs_tensor *picture,
                         int64_t batch, cvi_many *out, cvs_error *err) {
-    *out = (cvi_many){.batch = CVI_MAX(batch, 1)};
+    *out = (cvi_many){.model = model, .batch = CVI_MAX(batch, 1)};
     if (model->graph->n_inputs != 1 || picture->rank != 4 || picture->dtype != CVS_F32) {
         return cvi_fail(err, CVS_E_UNSUPPORTED,
                         "this is measured for models with one input [N,C,H,W] of float32 only");
@@ -85,6 +85,7 @@ cvs_status cvi_many_ask(cvi_many *p, int64_t n, cvs_error *err) {
     cvs_tensor x = p->x;
     x.owned = false;
     x.dim[0] = n;
+    cvi_as_input(p->model, &x);
     x.bytes = (size_t)(n * p->pixels) * sizeof(float);
     CVI_TRY(cvs_run_tensors(p->run, &x, 1, err));
     p->asked += n;

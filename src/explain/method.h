@@ -49,13 +49,6 @@ typedef struct cvi_question {
     cvs_error *err;
 } cvi_question;
 
-/* What all parts of a map should add up to (its completeness), where the method promises something. */
-typedef enum cvi_sums {
-    CVI_SUMS_NOTHING,
-    CVI_SUMS_TARGET, /* the target's value */
-    CVI_SUMS_CHANGE  /* that minus its value for options.baseline */
-} cvi_sums;
-
 typedef struct cvi_method {
     const char *name;
     const char *title_en, *title_zh;
@@ -65,8 +58,7 @@ typedef struct cvi_method {
     cvs_map_kind kind;
     bool needs_layer;
     cvi_sign sign;
-    bool slope; /* pixels are slopes, whose size counts, not parts of the target, whose sign does */
-    cvi_sums sums;
+    bool slope;      /* pixels are slopes, whose size counts, not parts of the target, whose sign does */
     unsigned compat; /* the libraries (cvi_compat) that have this method in their own way, or in this one */
     /* Fills out->map (owned) and, where it has them, votes. */
     cvs_status (*run)(cvi_question *q, cvs_explanation *out);
@@ -95,8 +87,28 @@ cvs_status cvi_question_maps(cvi_question *q, cvs_tensor *activation, cvs_tensor
  * sample, written into *seed (made where it has no data; other samples' parts are left). */
 cvs_status cvi_question_score(cvi_question *q, cvi_exec *exec, int64_t sample, double *score,
                               cvs_tensor *seed);
-/* The sentence for a model whose input is no [N,C,H,W], from methods that need one. */
+/* A picture as [N,C,H,W]: one of [N,H,W] gets its one channel, what is of another rank stays. */
+static inline void cvi_as_picture(cvs_tensor *t) {
+    if (t->rank == 3) {
+        t->rank = 4;
+        t->dim[3] = t->dim[2];
+        t->dim[2] = t->dim[1];
+        t->dim[1] = 1;
+    }
+}
+/* And back, for a model that takes no channel axis. */
+static inline void cvi_as_input(const cvs_model *model, cvs_tensor *t) {
+    const cvi_graph *g = model->graph;
+    if (t->rank == 4 && t->dim[1] == 1 && g->n_inputs > 0 && g->values[g->inputs[0]].rank == 3) {
+        t->rank = 3;
+        t->dim[1] = t->dim[2];
+        t->dim[2] = t->dim[3];
+    }
+}
+/* The sentence for a model whose input is no [N,C,H,W] or [N,H,W], from methods that need one. */
 cvs_status cvi_no_picture(cvs_error *err);
+/* The sentence for a network whose picture is made of whole numbers. */
+cvs_status cvi_whole_numbers(cvs_dtype dtype, cvs_error *err);
 /* remark.c: fills out->note. */
 void cvi_remark(cvi_question *q, cvs_explanation *out);
 /* scalar.c: which number is explained; fills target_value, target_index, box, seed and out's target_*. */

@@ -9,16 +9,18 @@
 typedef struct occluder {
     cvi_again again;
     int64_t channels, h, w, patch, stride, rows, columns;
-    float *fill; /* [channels] */
+    bool flat;   /* the input is x [N,H,W]: the re-run takes its rows for channels */
+    float *fill; /* [channels]; flat: one per row of the patch */
 } occluder;
 
 static cvi_edit patch_at(const occluder *o, int64_t cell) {
-    return (cvi_edit){.value = o->again.q->input_value,
-                      .y = cell / o->columns * o->stride,
-                      .x = cell % o->columns * o->stride,
-                      .h = o->patch,
-                      .w = o->patch,
-                      .fill = o->fill};
+    int64_t y = cell / o->columns * o->stride, x = cell % o->columns * o->stride;
+    int input = o->again.q->input_value;
+    if (o->flat) {
+        return (cvi_edit){
+            .value = input, .c = y, .channels = o->patch, .y = x, .h = o->patch, .w = 1, .fill = o->fill};
+    }
+    return (cvi_edit){.value = input, .y = y, .x = x, .h = o->patch, .w = o->patch, .fill = o->fill};
 }
 
 /* A layer's number x for what follows it: its own rectifier and normalisation belong to it. */
@@ -136,9 +138,10 @@ static cvs_status settle(occluder *o, cvs_explanation *out) {
     const cvs_tensor *p = &o->again.picture;
     char text[200];
     if (p->rank != 4) {
-        return cvi_fail(q->err, CVS_E_UNSUPPORTED,
-                        "the model's input %s is no picture [N,C,H,W], so no patch can be laid over it",
-                        cvs_shape_text(p->rank, p->dim, text, sizeof text));
+        return cvi_fail(
+            q->err, CVS_E_UNSUPPORTED,
+            "the model's input %s is no picture [N,C,H,W] or [N,H,W], so no patch can be laid over it",
+            cvs_shape_text(p->rank, p->dim, text, sizeof text));
     }
     o->channels = p->dim[1];
     o->h = p->dim[2];
@@ -156,9 +159,11 @@ static cvs_status settle(occluder *o, cvs_explanation *out) {
     }
     o->rows = (o->h - o->patch) / o->stride + 1;
     o->columns = (o->w - o->patch) / o->stride + 1;
-    o->fill = cvi_calloc((size_t)o->channels, sizeof *o->fill);
+    o->flat = o->again.inputs[0].rank == 3;
+    int64_t numbers = o->flat ? o->patch : o->channels;
+    o->fill = cvi_calloc((size_t)numbers, sizeof *o->fill);
     if (!o->fill) {
-        return cvi_no_memory(q->err, (size_t)o->channels * sizeof *o->fill);
+        return cvi_no_memory(q->err, (size_t)numbers * sizeof *o->fill);
     }
     double *mean = cvi_calloc((size_t)o->channels, sizeof *mean);
     if (!mean) {
@@ -166,8 +171,8 @@ static cvs_status settle(occluder *o, cvs_explanation *out) {
     }
     cvi_channel_means(p, o->channels, mean);
     snprintf(text, sizeof text, "%s", cvi_tr(options->lang, "the picture's mean colour"));
-    for (int64_t c = 0; c < o->channels; c++) {
-        o->fill[c] = (float)(options->has_fill ? options->fill : mean[c]);
+    for (int64_t c = 0; c < numbers; c++) {
+        o->fill[c] = (float)(options->has_fill ? options->fill : mean[o->flat ? 0 : c]);
     }
     cvi_free(mean);
     if (options->has_fill) {

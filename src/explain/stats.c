@@ -120,14 +120,12 @@ cvs_status cvi_units_measure(cvi_units *u, const cvs_model *model, const cvs_run
     gather k = {.u = u};
     cvi_exec *exec = NULL;
     cvs_tensor x = {0};
-    int64_t most = options ? options->limits.max_memory_bytes : 0, dim[4];
-    memcpy(dim, l->shape.dim, sizeof dim);
-    dim[0] = model->graph->values[model->graph->inputs[0]].dim[0] > 0
-                 ? model->graph->values[model->graph->inputs[0]].dim[0]
-                 : 1;
+    int64_t most = options ? options->limits.max_memory_bytes : 0;
+    cvs_tensor form =
+        cvi_labelled_input(l, model, CVI_MAX(model->graph->values[model->graph->inputs[0]].dim[0], 1));
     cvs_status s = make_room(&k, err);
     if (s == CVS_OK) {
-        s = cvs_tensor_new(&x, CVS_F32, 4, dim, err);
+        s = cvs_tensor_new(&x, CVS_F32, form.rank, form.dim, err);
     }
     if (s == CVS_OK) {
         cvi_exec_options o = {.pool = pool, .keep = CVI_KEEP_GRADIENTS, .max_bytes = most};

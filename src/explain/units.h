@@ -23,6 +23,8 @@ typedef struct cvi_labelled {
 cvs_status cvi_labelled_load(const cvs_model *model, const cvs_run_options *options, const cvs_data *data,
                              int64_t limit, uint64_t seed, cvi_labelled *out, cvs_error *err);
 void cvi_labelled_free(cvi_labelled *l);
+/* The shape of n pictures as the model takes them, data NULL. */
+cvs_tensor cvi_labelled_input(const cvi_labelled *l, const cvs_model *model, int64_t n);
 /* Loss, right answers of the pictures order[first, last), and (answer not NULL) every one's answer [n]; logits [n, classes] or NULL. */
 cvs_status cvi_labelled_ask(const cvi_labelled *l, const cvs_model *model, const cvs_run_options *options,
                             int64_t first, int64_t last, double *loss, int64_t *right, int *answer,
