@@ -3,6 +3,8 @@
  * All a worker has to do with a job goes through one word, `state`: [generation | open | workers inside]. A worker
  * enters only while the job is open; the caller takes chunks too, then closes the job and waits only for those
  * who entered. A worker that was slow to wake (a busy machine) therefore costs nothing.
+ * Each thread first takes the chunks of a range of its own, from the front, then what is left of the others'. So a thread
+ * meets the same part of every map of a network, and finds in its own second-level cache what it wrote one layer before.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -26,14 +28,18 @@ typedef struct worker {
     int index; /* 1.. ; 0 is the caller */
 } worker;
 
+/* The chunks that are one thread's own as long as it is there to take them; a cache line each. */
+typedef struct range {
+    _Atomic int64_t next;
+    int64_t end;
+    char pad[64 - 2 * sizeof(int64_t)];
+} range;
+
 struct cvi_pool {
     /* The job: written by the caller while the job is closed and nobody is inside. */
     void (*body)(void *context, int64_t chunk, int worker);
     void *context;
-    int64_t n_chunks;
-    char pad0[64];
-    _Atomic int64_t next; /* chunk to be claimed */
-    char pad1[64];
+    char pad[64];
     _Atomic uint64_t state;
     _Atomic int sleepers;      /* workers waiting on `work` */
     _Atomic bool caller_waits; /* the caller waits on `done` */
@@ -44,6 +50,7 @@ struct cvi_pool {
     int threads; /* caller included */
     int started; /* workers whose thread runs */
     worker *workers;
+    range *ranges; /* [threads] */
 };
 
 /* Which worker of which pool this thread is while it is inside a body; a nested run keeps the number. */
@@ -58,18 +65,22 @@ static void relax(void) {
 #endif
 }
 
+static void run_range(cvi_pool *pool, range *r, int index) {
+    while (atomic_load_explicit(&r->next, memory_order_relaxed) < r->end) {
+        int64_t chunk = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
+        if (chunk < r->end) {
+            pool->body(pool->context, chunk, index);
+        }
+    }
+}
+
 static void claim_chunks(cvi_pool *pool, int index) {
     const cvi_pool *outer_pool = inside_pool;
     int outer_worker = inside_worker;
     inside_pool = pool;
     inside_worker = index;
-    int64_t n = pool->n_chunks;
-    for (;;) {
-        int64_t chunk = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (chunk >= n) {
-            break;
-        }
-        pool->body(pool->context, chunk, index);
+    for (int i = 0; i < pool->threads; i++) {
+        run_range(pool, &pool->ranges[(index + i) % pool->threads], index);
     }
     inside_pool = outer_pool;
     inside_worker = outer_worker;
@@ -160,13 +171,16 @@ cvi_pool *cvi_pool_new(int threads) {
     threads = CVI_MIN(CVI_MAX(threads, 1), (int)MAX_THREADS);
     cvi_pool *pool = cvi_calloc(1, sizeof *pool);
     worker *workers = cvi_calloc((size_t)threads, sizeof *workers);
-    if (pool == NULL || workers == NULL) {
+    range *ranges = cvi_calloc((size_t)threads, sizeof *ranges);
+    if (pool == NULL || workers == NULL || ranges == NULL) {
         cvi_free(pool);
         cvi_free(workers);
+        cvi_free(ranges);
         return NULL;
     }
     pool->threads = threads;
     pool->workers = workers;
+    pool->ranges = ranges;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -189,6 +203,7 @@ void cvi_pool_free(cvi_pool *pool) {
     pthread_cond_destroy(&pool->done);
     pthread_mutex_destroy(&pool->mutex);
     cvi_free(pool->workers);
+    cvi_free(pool->ranges);
     cvi_free(pool);
 }
 
@@ -221,6 +236,16 @@ static void wait_for_workers(cvi_pool *pool) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
+/* Ranges that differ by one chunk at most, the longer ones first: the caller is always there. */
+static void share_out(cvi_pool *pool, int64_t n_chunks) {
+    int64_t size = n_chunks / pool->threads, longer = n_chunks % pool->threads, at = 0;
+    for (int i = 0; i < pool->threads; i++) {
+        atomic_store_explicit(&pool->ranges[i].next, at, memory_order_relaxed);
+        at += size + (i < longer ? 1 : 0);
+        pool->ranges[i].end = at;
+    }
+}
+
 void cvi_pool_run(cvi_pool *pool, int64_t n_chunks, void (*body)(void *context, int64_t chunk, int worker),
                   void *context) {
     if (pool == NULL || pool->started == 0 || n_chunks <= 1 || atomic_exchange(&pool->busy, true)) {
@@ -229,8 +254,7 @@ void cvi_pool_run(cvi_pool *pool, int64_t n_chunks, void (*body)(void *context, 
     }
     pool->body = body;
     pool->context = context;
-    pool->n_chunks = n_chunks;
-    atomic_store(&pool->next, 0);
+    share_out(pool, n_chunks);
     /* Opening: a new generation, nobody inside. Sequentially consistent, as is the count of sleepers: either a worker
      * that is about to sleep sees the open job, or we see the sleeper. */
     atomic_store(&pool->state, ((atomic_load(&pool->state) & ~(OPEN | INSIDE)) + ONE_GEN) | OPEN);

@@ -54,10 +54,36 @@ typedef struct run_job {
     int64_t in_pitch, out_pitch, pitch; /* pitch: channels rounded up to 8 */
     int64_t parts, channels;            /* of all channels; channels of a part */
     int64_t bands, rows;                /* of the tallest phase; rows of a band */
+    bool square;                        /* by rectangles: bands and rows cut evenly */
 } run_job;
 
 int64_t cvi_depthwise_scratch(const cvi_conv_plan *p) {
     return CVI_PITCH(p->in_c) * (int64_t)sizeof(float);
+}
+
+static int64_t cut(int64_t all, int64_t parts, int64_t i) {
+    return all * i / parts;
+}
+
+/* 3x3 forwards of stride 1 or 2 (or the gradient of stride 1) where the level has rectangles. */
+static bool is_square(const cvi_conv_plan *p) {
+    const cvi_phase *ph = &p->phases[0];
+    return p->kernels->square != NULL && p->n_phases == 1 && tap_rows(ph) == 3 && tap_columns(ph) == 3 &&
+           p->in_step_y == p->in_step_x && p->out_step_x == 1;
+}
+
+/* Rectangles: bands of whole rectangles, as wide as the map; where even the lowest band is much work, parts of the channels. */
+static void split_square(run_job *job) {
+    enum { WORK = 120000, CHANNELS = 64 };
+    const cvi_conv_plan *p = job->plan;
+    const cvi_phase *ph = &p->phases[0];
+    int64_t row = CVI_MAX(1, ph->columns * job->pitch * 9);
+    int64_t rows = CVI_MAX(CVI_SQUARE, WORK / row / CVI_SQUARE * CVI_SQUARE);
+    job->bands = CVI_MAX(1, (ph->rows + rows - 1) / rows);
+    int64_t wish = row * CVI_MIN(rows, ph->rows) / WORK;
+    job->parts = CVI_MAX(1, CVI_MIN(wish, job->pitch / CHANNELS));
+    job->channels = ((job->pitch + job->parts - 1) / job->parts + 15) / 16 * 16;
+    job->parts = (job->pitch + job->channels - 1) / job->channels;
 }
 
 static void split(run_job *job) {
@@ -150,6 +176,58 @@ static void clear_padding(const run_job *job, const row_work *w, int64_t first_c
     }
 }
 
+/* ---- rectangles of 3x3 ---------------------------------------------------------------------------------- */
+
+/* Addresses of the inputs of a rectangle whose first one is column ix of `line`, for the kernel rows [from, until). */
+static void locate(const run_job *job, const float *line, int64_t ix, int64_t from, int64_t until,
+                   cvi_square *at) {
+    const cvi_conv_plan *p = job->plan;
+    for (int64_t r = from; r < until; r++, line += p->in_w * job->in_pitch) {
+        for (int64_t s = 0; s < CVI_SQUARE_INPUTS; s++) {
+            bool inside = ix + s >= 0 && ix + s < p->in_w;
+            at->x[r][s] = inside ? line + (ix + s) * job->in_pitch : p->zeros;
+        }
+    }
+}
+
+static void advance(int64_t floats, int64_t from, int64_t until, cvi_square *at) {
+    for (int64_t r = from; r < until; r++) {
+        for (int64_t s = 0; s < CVI_SQUARE_INPUTS; s++) {
+            at->x[r][s] += floats;
+        }
+    }
+}
+
+/* One row of rectangles: output rows [y, y+rows) of picture n, channels from c on. */
+static void run_squares(const run_job *job, const row_work *w, int64_t n, int64_t y, int64_t rows, int64_t c,
+                        cvi_square *at) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_phase *ph = w->phase;
+    int64_t step = p->in_step_x, iy = y * step + ph->low_y,
+            count = (ph->columns + CVI_SQUARE - 1) / CVI_SQUARE;
+    int64_t from = CVI_MAX(0, -iy), until = CVI_MIN((rows - 1) * step + 3, p->in_h - iy);
+    int64_t out = (n * p->out_h + y) * p->out_w * job->out_pitch + c, before = -1;
+    const float *line = job->io->in + (n * p->in_h + iy + from) * p->in_w * job->in_pitch + c;
+    for (int64_t i = 0; i < CVI_SQUARE_INPUTS * CVI_SQUARE_INPUTS; i++) {
+        at->x[i / CVI_SQUARE_INPUTS][i % CVI_SQUARE_INPUTS] = p->zeros;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t x = cut(ph->columns, count, i), columns = cut(ph->columns, count, i + 1) - x;
+        int64_t ix = x * step + ph->low_x;
+        bool inside = ix >= 0 && ix + CVI_SQUARE_INPUTS <= p->in_w;
+        if (inside && before >= 0) {
+            advance((ix - before) * job->in_pitch, from, until, at);
+        } else {
+            locate(job, line, ix, from, until, at);
+        }
+        before = inside ? ix : -1;
+        cvi_tile tile = w->tile;
+        tile.out = job->io->out + out + x * job->out_pitch;
+        tile.add = job->io->residual != NULL ? job->io->residual + out + x * job->out_pitch : NULL;
+        p->kernels->square[step - 1][rows - 1][columns - 1](at, &tile);
+    }
+}
+
 static void run_chunk(void *context, int64_t chunk, int worker) {
     const run_job *job = context;
     const cvi_conv_plan *p = job->plan;
@@ -178,10 +256,25 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     int64_t step = p->in_step_x, room = p->in_w - w.phase->high_x;
     w.low = CVI_MIN(w.phase->columns, w.phase->low_x < 0 ? (-w.phase->low_x + step - 1) / step : 0);
     w.high = CVI_MAX(w.low, CVI_MIN(w.phase->columns, room > 0 ? (room + step - 1) / step : 0));
-    int64_t last = CVI_MIN(w.phase->rows, (band + 1) * job->rows);
-    for (int64_t y = band * job->rows; y < last; y++) {
+    int64_t first = job->square ? cut(w.phase->rows, job->bands, band) : band * job->rows;
+    int64_t last =
+        job->square ? cut(w.phase->rows, job->bands, band + 1) : CVI_MIN(w.phase->rows, first + job->rows);
+    if (job->square) {
+        cvi_square at = {.w = p->weights + w.phase->packed + c,
+                         .w_step = job->pitch,
+                         .channels = channels,
+                         .out_row = p->out_w * job->out_pitch};
+        int64_t count = (last - first + CVI_SQUARE - 1) / CVI_SQUARE;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t y = first + cut(last - first, count, i);
+            run_squares(job, &w, n, y, first + cut(last - first, count, i + 1) - y, c, &at);
+        }
+    }
+    for (int64_t y = first; y < last; y++) {
         prepare_row(job, n, y, c, &w);
-        run_row(job, &w);
+        if (!job->square) {
+            run_row(job, &w);
+        }
         if (io->clamp && c + channels == job->pitch && job->pitch > p->in_c) {
             clear_padding(job, &w, c);
         }
@@ -197,6 +290,7 @@ void cvi_depthwise_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io
     run_job job = {.plan = p, .io = io, .pitch = CVI_PITCH(p->in_c)};
     job.in_pitch = io->in_pitch != 0 ? io->in_pitch : job.pitch;
     job.out_pitch = io->out_pitch != 0 ? io->out_pitch : job.pitch;
-    split(&job);
+    job.square = is_square(p);
+    (job.square ? split_square : split)(&job);
     cvi_pool_run(pool, p->N * p->n_phases * job.bands * job.parts, run_chunk, &job);
 }

@@ -85,7 +85,6 @@ typedef struct run_job {
     const cvi_conv_plan *plan;
     const cvi_conv_io *io;
     int64_t in_pitch, out_pitch, dy, dx; /* input row and column of output (0,0)'s first tap */
-    bool blocks_first;                   /* neighbouring chunks are of different blocks */
 } run_job;
 
 typedef struct tile_place {
@@ -211,8 +210,8 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     const cvi_conv_plan *p = job->plan;
     int64_t total = p->N * tiles_down(p) * tiles_across(p),
             parts = (panels_of(p) + p->panels - 1) / p->panels;
-    int64_t block = job->blocks_first ? chunk % p->block : chunk / parts,
-            part = job->blocks_first ? chunk / p->block : chunk % parts;
+    int64_t block = chunk / parts,
+            part = chunk % parts; /* a thread does all parts of a block that it holds */
     int64_t first = block * p->tiles, last = CVI_MIN(total, first + p->tiles);
     int64_t panel = part * p->panels, end = CVI_MIN(panels_of(p), panel + p->panels);
     worker_scratch w = scratch_of(job, worker);
@@ -243,8 +242,6 @@ void cvi_winograd_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io 
     for (int i = 0; i < threads; i++) {
         *scratch_of(&job, i).held = -1;
     }
-    /* The order of chunks changes no bit of the result, only how often a thread meets the block it holds. */
-    job.blocks_first = threads > 1;
     int64_t parts = (panels_of(p) + p->panels - 1) / p->panels;
     cvi_pool_run(pool, p->block * parts, run_chunk, &job);
 }

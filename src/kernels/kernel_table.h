@@ -42,6 +42,15 @@ typedef struct cvi_grid {
 } cvi_grid;
 /* M neighbouring outputs; x: input of the first one's first tap. */
 typedef void cvi_micro_grid(const cvi_grid *g, const float *x, const cvi_tile *tile);
+/* Depthwise 3x3 of a rectangle of outputs (leaf_depthwise.c), 1 to CVI_SQUARE rows and columns. */
+enum { CVI_SQUARE = 4, CVI_SQUARE_INPUTS = 2 * (CVI_SQUARE - 1) + 3 };
+typedef struct cvi_square {
+    const float *x[CVI_SQUARE_INPUTS][CVI_SQUARE_INPUTS]; /* every input that the outputs see, or zeros */
+    const float *w; /* nine weights, w_step apart, for each of the `channels` (a multiple of 8) */
+    int64_t w_step, channels,
+        out_row; /* out_row: floats between rows of outputs; tile->pitch: between columns */
+} cvi_square;
+typedef void cvi_micro_square(const cvi_square *at, const cvi_tile *tile);
 /* Taps in a row, and (after _) the step of the input where it is not 1. */
 typedef enum cvi_grid_kind {
     CVI_GRID_1,
@@ -113,10 +122,12 @@ struct cvi_kernels {
     cvi_micro *const *micro8;       /* [M] */
     cvi_micro_dw *const *depthwise; /* [M] */
     cvi_micro_grid *const (*grid)[CVI_MAX_ROWS + 1]; /* [cvi_grid_kind][M] */
-    cvi_micro_outer *const *outer16;                 /* [M] */
-    cvi_micro_outer *const *outer8;                  /* [M] */
-    cvi_map *const *unary;                           /* [cvi_unary_op] */
-    cvi_zip *const *binary;                          /* [cvi_binary_op] */
+    cvi_micro_square *const (
+        *square)[CVI_SQUARE][CVI_SQUARE]; /* [step - 1][rows - 1][columns - 1]; or NULL */
+    cvi_micro_outer *const *outer16;      /* [M] */
+    cvi_micro_outer *const *outer8;       /* [M] */
+    cvi_map *const *unary;                /* [cvi_unary_op] */
+    cvi_zip *const *binary;               /* [cvi_binary_op] */
 #define CVI_LEAF_FIELD(name, parameters) void(*name) parameters;
     CVI_LEAVES(CVI_LEAF_FIELD)
 #undef CVI_LEAF_FIELD

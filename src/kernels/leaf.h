@@ -46,6 +46,7 @@
 
 #if CVI_WIDE
 extern cvi_micro *const CVI_LEAF(micro32)[CVI_MAX_ROWS + 1];
+extern cvi_micro_square *const CVI_LEAF(square)[2][CVI_SQUARE][CVI_SQUARE];
 #endif
 extern cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1];
 extern cvi_micro *const CVI_LEAF(micro8)[CVI_MAX_ROWS + 1];

@@ -121,6 +121,72 @@ cvi_micro_grid *const CVI_LEAF(grid)[CVI_N_GRIDS][CVI_MAX_ROWS + 1] = {
     [CVI_GRID_7] = BLOCKS(grid_7_1),
 };
 
+#if CVI_WIDE
+/* ---- 3x3 by rectangles ----------------------------------------------------------------------------------
+ * Up to 4x4 outputs, sixteen channels at a time: neighbours in both directions share inputs, so 16 outputs take 36 loads for
+ * 144 multiply-adds (stride 1), and rows are read 1.5 times instead of 3. Inputs come by address: a pad is the address of
+ * zeros, and a border costs what the middle costs. */
+#define EACH_OUTPUT(X)                                                                                       \
+    X(0, 0)                                                                                                  \
+    X(0, 1)                                                                                                  \
+    X(0, 2)                                                                                                  \
+    X(0, 3) X(1, 0) X(1, 1) X(1, 2) X(1, 3) X(2, 0) X(2, 1) X(2, 2) X(2, 3) X(3, 0) X(3, 1) X(3, 2) X(3, 3)
+#define START2(i, j) vec a##i##j = bias;
+#define WEIGHT2(n)   ((n) == 7 ? w7 : (n) == 8 ? w8 : WEIGHT(n))
+#define MEET2(i, j)                                                                                          \
+    if ((i) < rows && (j) < columns && kr >= (i)*stride && kr < (i)*stride + 3 && kc >= (j)*stride &&        \
+        kc < (j)*stride + 3) {                                                                               \
+        MULTIPLY_ADD(a##i##j, v, WEIGHT2((kr - (i)*stride) * 3 + kc - (j)*stride));                          \
+    }
+#define INPUT2(r, s)                                                                                         \
+    if ((r) < (rows - 1) * stride + 3 && (s) < (columns - 1) * stride + 3) {                                 \
+        enum { kr = r, kc = s };                                                                             \
+        const vec v = LOAD_VEC(at->x[r][s] + c);                                                             \
+        EACH_OUTPUT(MEET2)                                                                                   \
+    }
+#define INPUT_ROW(y)                                                                                         \
+    INPUT2(y, 0)                                                                                             \
+    INPUT2(y, 1) INPUT2(y, 2) INPUT2(y, 3) INPUT2(y, 4) INPUT2(y, 5) INPUT2(y, 6) INPUT2(y, 7) INPUT2(y, 8)
+#define PUT2(i, j)                                                                                           \
+    if ((i) < rows && (j) < columns) {                                                                       \
+        PUT_VEC((i)*at->out_row + (j)*tile->pitch + c, a##i##j);                                             \
+    }
+#define WEIGHTS2(n) const vec w##n = LOAD_VEC(at->w + (n)*at->w_step + c);
+#define SQUARE_CHANNELS                                                                                      \
+    for (; c + lanes <= at->channels; c += lanes) {                                                          \
+        const vec bias = LOAD_VEC(tile->bias + c);                                                           \
+        ROWS9(WEIGHTS2)                                                                                      \
+        EACH_OUTPUT(START2)                                                                                  \
+        ROWS9(INPUT_ROW)                                                                                     \
+        EACH_OUTPUT(PUT2)                                                                                    \
+    }
+#define SQUARE(R, C, STRIDE)                                                                                 \
+    static void square_##STRIDE##_##R##C(const cvi_square *at, const cvi_tile *tile) {                       \
+        enum { rows = R, columns = C, stride = STRIDE };                                                     \
+        int64_t c = 0;                                                                                       \
+        {                                                                                                    \
+            typedef v16 vec;                                                                                 \
+            enum { lanes = 16 };                                                                             \
+            SQUARE_CHANNELS                                                                                  \
+        }                                                                                                    \
+        typedef v8 vec;                                                                                      \
+        enum { lanes = 8 };                                                                                  \
+        SQUARE_CHANNELS                                                                                      \
+    }
+#define SQUARE_ROW(R, STRIDE)                                                                                \
+    SQUARE(R, 1, STRIDE) SQUARE(R, 2, STRIDE) SQUARE(R, 3, STRIDE) SQUARE(R, 4, STRIDE)
+#define SQUARES(STRIDE)                                                                                      \
+    SQUARE_ROW(1, STRIDE) SQUARE_ROW(2, STRIDE) SQUARE_ROW(3, STRIDE) SQUARE_ROW(4, STRIDE)
+SQUARES(1)
+SQUARES(2)
+
+#define SQUARE_NAMES(R, STRIDE)                                                                              \
+    { square_##STRIDE##_##R##1, square_##STRIDE##_##R##2, square_##STRIDE##_##R##3, square_##STRIDE##_##R##4 }
+#define SQUARE_TABLE(STRIDE)                                                                                 \
+    { SQUARE_NAMES(1, STRIDE), SQUARE_NAMES(2, STRIDE), SQUARE_NAMES(3, STRIDE), SQUARE_NAMES(4, STRIDE) }
+cvi_micro_square *const CVI_LEAF(square)[2][CVI_SQUARE][CVI_SQUARE] = {SQUARE_TABLE(1), SQUARE_TABLE(2)};
+#endif
+
 /* One output of which only `columns` taps of each row are inside: g->w at the first of them, `size` weights a row. */
 void CVI_LEAF(depthwise_border)(const cvi_grid *g, int64_t columns, int64_t size, const float *x,
                                 const cvi_tile *tile) {
