@@ -34,10 +34,10 @@ typedef struct cvs_train_options {
     uint64_t seed; /* [1] of weights, order and augmentation */
     int threads;
     int64_t limit;     /* at most this many training pictures */
-    const char *start; /* folder of NAME.npy with starting weights, or NULL */
+    const char *start; /* folder of NAME.npy with starting weights, or NULL; names of PyTorch and Keras are known too */
     const char *order; /* text file: one picture number a line, read instead of shuffling, or NULL */
     int64_t max_steps; /* stop after so many steps, 0 = no */
-    bool write_params; /* RUN/params/NAME.npy at the end */
+    bool write_params; /* RUN/params/NAME.npy at the end; always with start or order */
     bool resume;       /* go on from the last checkpoint, to the bits of an uninterrupted run; or begin */
     bool snapshots;    /* RUN/snapshots/epoch_N.onnx for N = 0, 1, 2, 3, 5, 8, 13, ...: cvs_draw_evolution */
     bool no_events;    /* leave out RUN/train and RUN/validation, the event files for those who watch */

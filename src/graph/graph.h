@@ -74,6 +74,7 @@ typedef struct cvi_node {
     cvi_attr *attr;
     const char *note; /* what a reader wants people to know ("Lambda: not executed"), or NULL */
     bool frozen;      /* training holds its parameters: it works as in use, on its running statistics */
+    bool biased;      /* training renews the running variance with the batch's own (Keras), not the unbiased one (PyTorch) */
 } cvi_node;
 
 struct cvi_graph {

@@ -197,7 +197,7 @@ static size_t bn_aux(const cvi_opctx *ctx) {
 }
 
 /* Training: running = momentum * running + (1 - momentum) * batch, the variance of the batch unbiased (divided by the
- * count - 1, as PyTorch does; the normalisation itself divides by the count). */
+ * count - 1, as PyTorch does; the normalisation itself divides by the count) unless the node says biased, as Keras 3 does. */
 static void bn_renew(const cvi_opctx *ctx, int k, cvs_tensor *now) {
     const cvs_tensor *x = ctx->in[0];
     const double *kept = ctx->aux;
@@ -207,7 +207,8 @@ static void bn_renew(const cvi_opctx *ctx, int k, cvs_tensor *now) {
         double batch = kept[2 * c];
         if (k == 4) {
             double r = kept[2 * c + 1];
-            batch = CVI_MAX(1 / (r * r) - epsilon, 0) * (count > 1 ? count / (count - 1) : 1);
+            batch = CVI_MAX(1 / (r * r) - epsilon, 0) *
+                    (count > 1 && !ctx->node->biased ? count / (count - 1) : 1);
         }
         cvi_put(now, c, cvi_get(now, c) * momentum + batch * (1 - momentum));
     }

@@ -55,6 +55,8 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_setting(b, "rho", t->rates.rho);
     put_setting(b, "epsilon", t->rates.epsilon);
     put_setting(b, "decay", t->rates.decay);
+    put_setting(b, "dampening", t->rates.dampening);
+    cvi_buf_printf(b, "    \"variant\": %s,\n", t->rates.variant ? "true" : "false");
     put_text(b, "profile", t->rates.profile == CVI_KERAS ? "keras" : "torch");
     put_text(b, "loss", t->loss->name);
     put_text(b, "schedule", t->schedule->name);

@@ -238,7 +238,7 @@ static cvs_status run_epochs(cvi_loop *r) {
             break;
         }
     }
-    if (r->options->write_params) {
+    if (r->options->write_params || r->options->start || r->options->order) {
         char *path = cvi_path_join(r->run, "params");
         cvs_status s = path ? cvi_params_save(&r->params, path, r->err) : cvi_no_memory(r->err, 0);
         cvi_free(path);

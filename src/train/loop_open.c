@@ -165,10 +165,10 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     }
     r->pool = cvi_pool_new(r->options->threads);
     CVI_TRY(open_data(r, spec, CVS_TRAIN, &r->train));
-    CVI_TRY(cvi_params_take(r->model, r->training.optimizer, &r->params, r->err));
+    CVI_TRY(cvi_params_take(r->model, &r->training, &r->params, r->err));
     CVI_TRY(cvi_at_file(r->err, cvi_params_freeze(r->model, &r->params, r->training.freeze, r->err), recipe));
     if (r->options->start) {
-        CVI_TRY(cvi_params_load(&r->params, r->options->start, &r->options->limits, r->err));
+        CVI_TRY(cvi_params_load(&r->params, r->model->arena, r->options->start, &r->options->limits, r->err));
     }
     CVI_TRY(cvi_trainer_new(r->model, &r->params, &r->training, r->input, r->train.n_classes, r->pool,
                             &r->trainer, r->err));

@@ -46,6 +46,7 @@ void cvi_loss_batch(const cvi_training *t, bool weighted, int64_t n, int64_t k, 
     for (int64_t i = 0; i < n; i++) {
         cvi_loss_row r = {.k = k, .x = x + i * k, .label = labels[i], .values = t->loss_values};
         double weight = weighted && t->class_weights ? t->class_weights[labels[i]] : 1;
+        r.weights = weighted && t->loss->by_weight && t->rates.profile == CVI_TORCH ? t->class_weights : NULL;
         *loss += t->loss->row(&r, gradient ? room : NULL) * weight * scale;
         *right += is_right(k, r.x, r.label);
         for (int64_t c = 0; gradient && c < k; c++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * optimizer_adam.c - Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019): m and v are running means of g and g^2,
  * corrected for having begun at 0. PyTorch adds epsilon after the correction, Keras before it. The decay of AdamW, and with Keras's rules
- * that of Adam too, takes its share off the weights and never enters m and v.
+ * that of Adam too, takes its share off the weights and never enters m and v. amsgrad (Reddi et al. 2018) divides by the largest v so far.
  */
 #include <math.h>
 
@@ -12,14 +12,19 @@ static void step_of(const cvi_rates *r, bool apart, int64_t step, int64_t n, flo
     double first = 1 - pow(r->beta1, (double)step), second = sqrt(1 - pow(r->beta2, (double)step));
     float beta1 = (float)r->beta1, beta2 = (float)r->beta2, new1 = (float)(1 - r->beta1);
     float new2 = (float)(1 - r->beta2), epsilon = (float)r->epsilon, decay = apart ? 0 : (float)r->decay;
-    float left = (float)(apart ? 1 - r->learning_rate * r->decay : 1), *m = slots[0], *v = slots[1];
+    float left = (float)(apart ? 1 - r->learning_rate * r->decay : 1), *m = slots[0], *v = slots[1],
+          *top = slots[2];
     bool keras = r->profile == CVI_KERAS; /* sqrt(v) + epsilon against sqrt(v) / root + epsilon */
     float rate = (float)(r->learning_rate / first * (keras ? second : 1)), root = keras ? 1 : (float)second;
     for (int64_t i = 0; i < n; i++) {
         float d = g[i] + decay * w[i];
         m[i] = beta1 * m[i] + new1 * d;
         v[i] = beta2 * v[i] + new2 * d * d;
-        w[i] = left * w[i] - rate * m[i] / (sqrtf(v[i]) / root + epsilon);
+        float spread = v[i];
+        if (r->variant) {
+            spread = top[i] = v[i] > top[i] ? v[i] : top[i];
+        }
+        w[i] = left * w[i] - rate * m[i] / (sqrtf(spread) / root + epsilon);
     }
 }
 
@@ -39,12 +44,14 @@ const cvi_optimizer cvi_optimizer_adam = {
     .name = "adam",
     .rates = {[CVI_TORCH] = {BETAS, .epsilon = 1e-8}, [CVI_KERAS] = {BETAS, .epsilon = 1e-7}},
     .n_slots = 2,
-    .slots = {"m", "v"},
+    .slots = {"m", "v", "largest"},
+    .variant = "amsgrad",
     .update = update_adam};
 
 const cvi_optimizer cvi_optimizer_adamw = {.name = "adamw",
                                            .rates = {[CVI_TORCH] = {BETAS, .epsilon = 1e-8, .decay = 0.01},
                                                      [CVI_KERAS] = {BETAS, .epsilon = 1e-7, .decay = 0.004}},
                                            .n_slots = 2,
-                                           .slots = {"m", "v"},
+                                           .slots = {"m", "v", "largest"},
+                                           .variant = "amsgrad",
                                            .update = update_adamw};

@@ -6,9 +6,10 @@
 
 static void update(const cvi_rates *r, int64_t step, int64_t n, float *w, const float *g,
                    float *const slots[CVI_MAX_SLOTS]) {
-    (void)step;
     float rate = (float)r->learning_rate, decay = (float)r->decay, keep = (float)r->momentum, *b = slots[0];
-    if (r->profile == CVI_KERAS) { /* b = m b - lr g; w += b */
+    float fresh =
+        step > 1 ? (float)(1 - r->dampening) : 1; /* PyTorch's first buffer is the gradient itself */
+    if (r->profile == CVI_KERAS) {                /* b = m b - lr g; w += b */
         for (int64_t i = 0; i < n; i++) {
             b[i] = keep * b[i] - rate * g[i];
             w[i] += b[i] - w[i] * decay * rate;
@@ -16,7 +17,7 @@ static void update(const cvi_rates *r, int64_t step, int64_t n, float *w, const 
         return;
     }
     for (int64_t i = 0; i < n; i++) { /* b = m b + g; w -= lr b */
-        b[i] = keep * b[i] + (g[i] + decay * w[i]);
+        b[i] = keep * b[i] + fresh * (g[i] + decay * w[i]);
         w[i] -= rate * b[i];
     }
 }

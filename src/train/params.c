@@ -32,6 +32,7 @@ static cvs_status take(cvi_graph *g, int v, cvi_role role, cvi_params *p, cvs_er
     p->n++;
     one->value = v;
     one->name = g->values[v].name;
+    one->role = role;
     one->trained = is_trained(role);
     one->weight = role == CVI_WEIGHT;
     int64_t n = cvs_tensor_count(&one->now);
@@ -61,10 +62,9 @@ static cvs_status take_all(cvi_graph *g, cvi_params *p, cvs_error *err) {
     return CVS_OK;
 }
 
-cvs_status cvi_params_take(cvs_model *model, const cvi_optimizer *optimizer, cvi_params *out,
-                           cvs_error *err) {
+cvs_status cvi_params_take(cvs_model *model, const cvi_training *training, cvi_params *out, cvs_error *err) {
     cvi_graph *g = model->graph;
-    *out = (cvi_params){.n_slots = optimizer->n_slots};
+    *out = (cvi_params){.n_slots = training->n_slots};
     out->list = cvi_calloc((size_t)g->n_values + 1, sizeof *out->list);
     out->values = cvi_calloc((size_t)g->n_values + 1, sizeof *out->values);
     cvs_status s = out->list && out->values ? take_all(g, out, err)
@@ -219,10 +219,44 @@ static cvs_status load_one(cvi_param *p, const char *path, const cvs_limits *lim
     return s;
 }
 
-cvs_status cvi_params_load(cvi_params *p, const char *folder, const cvs_limits *limits, cvs_error *err) {
+/* What other libraries call the last part of a parameter's name. */
+static const char *const *other_names(cvi_role role) {
+    static const char *const scale[] = {"weight", "gamma", "scale", NULL},
+                             *const shift[] = {"bias", "beta", "shift", NULL},
+                             *const mean[] = {"running_mean", "moving_mean", "mean", NULL},
+                             *const variance[] = {"running_var", "moving_variance", "variance", "var", NULL},
+                             *const none[] = {NULL};
+    return role == CVI_SCALE      ? scale
+           : role == CVI_SHIFT    ? shift
+           : role == CVI_MEAN     ? mean
+           : role == CVI_VARIANCE ? variance
+                                  : none;
+}
+
+/* The name under which FOLDER has a file for this parameter: its own, or one of the other libraries' (in the arena); NULL: none. */
+static const char *name_in(const cvi_param *p, cvi_arena *arena, const char *folder) {
+    const char *dot = strrchr(p->name, '.');
+    const char *const *others = other_names(p->role);
+    for (int k = -1; k < 0 || (dot && others[k]); k++) {
+        const char *name =
+            k < 0 ? p->name : cvi_arena_printf(arena, "%.*s.%s", (int)(dot - p->name), p->name, others[k]);
+        char *path = name ? file_of(folder, name) : NULL;
+        bool there = path && cvi_is_file(path);
+        cvi_free(path);
+        if (there) {
+            return name;
+        }
+    }
+    return NULL;
+}
+
+cvs_status cvi_params_load(cvi_params *p, cvi_arena *arena, const char *folder, const cvs_limits *limits,
+                           cvs_error *err) {
     for (int i = 0; i < p->n; i++) {
-        char *path = file_of(folder, p->list[i].name);
-        cvs_status s = path ? load_one(&p->list[i], path, limits, err) : cvi_no_memory(err, 0);
+        cvi_param *one = &p->list[i];
+        one->file = name_in(one, arena, folder);
+        char *path = file_of(folder, one->file ? one->file : one->name);
+        cvs_status s = path ? load_one(one, path, limits, err) : cvi_no_memory(err, 0);
         cvi_free(path);
         CVI_TRY(s);
     }
@@ -232,7 +266,7 @@ cvs_status cvi_params_load(cvi_params *p, const char *folder, const cvs_limits *
 cvs_status cvi_params_save(const cvi_params *p, const char *folder, cvs_error *err) {
     CVI_TRY(cvi_make_folder(folder, err));
     for (int i = 0; i < p->n; i++) {
-        char *path = file_of(folder, p->list[i].name);
+        char *path = file_of(folder, p->list[i].file ? p->list[i].file : p->list[i].name);
         cvs_status s = path ? cvs_npy_write(path, &p->list[i].now, err) : cvi_no_memory(err, 0);
         cvi_free(path);
         CVI_TRY(s);

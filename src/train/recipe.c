@@ -12,6 +12,7 @@ typedef struct reading {
     const cvs_model *model;
     cvi_training *out;
     cvi_rates given; /* not a number: not given */
+    bool nesterov;
     cvs_error *err;
 } reading;
 
@@ -103,16 +104,26 @@ static cvs_status find_profile(cvs_error *err, const char *name, cvi_profile *ou
 static cvs_status read_optimizer(reading *r, const cvi_recipe_statement *s) {
     cvi_rates *given = &r->given;
     const pair pairs[] = {
-        {"lr", 0, 1000, false, &given->learning_rate}, {"momentum", 0, 1, false, &given->momentum},
-        {"beta1", 0, 0.999999, false, &given->beta1},  {"beta2", 0, 0.999999999, false, &given->beta2},
-        {"rho", 0, 0.999999999, false, &given->rho},   {"eps", 0, 1, false, &given->epsilon},
-        {"decay", 0, 1, false, &given->decay}};
+        {"lr", 0, 1000, false, &given->learning_rate},   {"momentum", 0, 1, false, &given->momentum},
+        {"dampening", 0, 1, false, &given->dampening},   {"beta1", 0, 0.999999, false, &given->beta1},
+        {"beta2", 0, 0.999999999, false, &given->beta2}, {"rho", 0, 0.999999999, false, &given->rho},
+        {"eps", 0, 1, false, &given->epsilon},           {"decay", 0, 1, false, &given->decay}};
     r->out->optimizer = cvi_optimizer_find(s->words[1].text);
     if (!r->out->optimizer) {
         return fail_at(r, &s->words[1], no_optimizer(r->err, s->words[1].text));
     }
+    const char *variant = r->out->optimizer->variant;
+    bool slides =
+        strcmp(r->out->optimizer->name, "sgd") == 0 || strcmp(r->out->optimizer->name, "momentum") == 0;
+    given->variant = false;
     for (int i = 2; i < s->n; i++) {
-        CVI_TRY(read_pair(r, &s->words[i], pairs, CVI_COUNT(pairs)));
+        if (variant && strcmp(s->words[i].text, variant) == 0) {
+            given->variant = true;
+        } else if (slides && strcmp(s->words[i].text, "nesterov") == 0) {
+            r->nesterov = true;
+        } else {
+            CVI_TRY(read_pair(r, &s->words[i], pairs, CVI_COUNT(pairs)));
+        }
     }
     return CVS_OK;
 }
@@ -269,12 +280,24 @@ static const struct {
     int most; /* words behind it */
     cvs_status (*read)(reading *r, const cvi_recipe_statement *s);
 } keys[] = {
-    {"optimizer", 8, read_optimizer}, {"profile", 1, read_profile},     {"lr", 1, read_lr},
-    {"loss", 5, read_loss},           {"weights", 65536, read_weights}, {"batch", 1, read_batch},
-    {"epochs", 1, read_epochs},       {"seed", 1, read_seed},           {"schedule", 5, read_schedule},
-    {"warmup", 2, read_warmup},       {"clip", 3, read_clip},           {"penalty", 2, read_penalty},
-    {"watch", 1, read_watch},         {"stop", 2, read_stop},           {"augment", 8, read_augment},
-    {"limit", 1, read_limit},         {"data", 1, read_data},           {"freeze", 4096, read_freeze},
+    {"optimizer", 10, read_optimizer},
+    {"profile", 1, read_profile},
+    {"lr", 1, read_lr},
+    {"loss", 5, read_loss},
+    {"weights", 65536, read_weights},
+    {"batch", 1, read_batch},
+    {"epochs", 1, read_epochs},
+    {"seed", 1, read_seed},
+    {"schedule", 5, read_schedule},
+    {"warmup", 2, read_warmup},
+    {"clip", 3, read_clip},
+    {"penalty", 2, read_penalty},
+    {"watch", 1, read_watch},
+    {"stop", 2, read_stop},
+    {"augment", 8, read_augment},
+    {"limit", 1, read_limit},
+    {"data", 1, read_data},
+    {"freeze", 4096, read_freeze},
 };
 
 static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
@@ -301,14 +324,28 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
                  s->words[0].text));
 }
 
+/* What both libraries call SGD is three rules here, told apart by momentum and nesterov. */
+static void settle_optimizer(const reading *r) {
+    const char *name = r->out->optimizer->name;
+    if (strcmp(name, "sgd") == 0 && r->given.momentum > 0) { /* false for none given */
+        r->out->optimizer = cvi_optimizer_find(r->nesterov ? "nesterov" : "momentum");
+    } else if (strcmp(name, "momentum") == 0 && r->nesterov) {
+        r->out->optimizer = cvi_optimizer_find("nesterov");
+    }
+}
+
 /* The optimiser's defaults of the profile, and over them what was given. */
 static void settle_rates(const reading *r) {
     cvi_rates *rates = &r->out->rates;
     const cvi_rates *given = &r->given;
+    settle_optimizer(r);
     *rates = r->out->optimizer->rates[given->profile];
     rates->profile = given->profile;
     rates->learning_rate = isnan(given->learning_rate) ? rates->learning_rate : given->learning_rate;
     rates->momentum = isnan(given->momentum) ? rates->momentum : given->momentum;
+    rates->dampening = isnan(given->dampening) ? rates->dampening : given->dampening;
+    rates->variant = given->variant && r->out->optimizer->variant;
+    r->out->n_slots = r->out->optimizer->n_slots + rates->variant;
     rates->beta1 = isnan(given->beta1) ? rates->beta1 : given->beta1;
     rates->beta2 = isnan(given->beta2) ? rates->beta2 : given->beta2;
     rates->rho = isnan(given->rho) ? rates->rho : given->rho;
@@ -320,6 +357,9 @@ static cvs_status read_names(reading *r, const cvs_train_options *o) {
     cvi_training *t = r->out;
     if (o->optimizer) {
         t->optimizer = cvi_optimizer_find(o->optimizer);
+        if (strcmp(o->optimizer, "sgd") == 0) { /* plain, whatever the recipe's optimiser had */
+            r->given.momentum = (double)NAN;
+        }
         if (!t->optimizer) {
             (void)no_optimizer(r->err, o->optimizer);
             return cvi_at_attr(r->err, CVS_E_FORMAT, "optimizer");
@@ -369,7 +409,7 @@ cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *op
                           .schedule = cvi_schedule_find("constant"),
                           .seed = 1};
     reading r = {.model = model, .out = out, .err = err};
-    r.given = (cvi_rates){NAN, NAN, NAN, NAN, NAN, NAN, NAN, CVI_TORCH};
+    r.given = (cvi_rates){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, false, CVI_TORCH};
     for (int i = 0; i < model->recipe.n; i++) {
         CVI_TRY(read_statement(&r, &model->recipe.statements[i]));
     }

@@ -34,6 +34,7 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_numbers(b, "betas", (double[]){r->beta1, r->beta2, r->rho}, 3);
     put_number(b, "eps", r->epsilon);
     put_number(b, "decay", r->decay);
+    put_numbers(b, "variant", (double[]){r->variant, r->dampening}, 2);
     put_numbers(b, "loss settings", t->loss_values, CVI_MAX_SETTINGS);
     put_numbers(b, "class weights", t->class_weights, t->class_weights ? t->n_classes : 0);
     put_numbers(b, "schedule settings", t->schedule_values, CVI_MAX_SETTINGS);

@@ -213,7 +213,7 @@ static double divisor_of(const cvi_trainer *t, int64_t batch, const int *labels)
     for (int64_t i = 0; t->training->class_weights && i < batch; i++) {
         sum += t->training->class_weights[labels[i]];
     }
-    return sum > 0 && t->rates.profile == CVI_TORCH ? sum : (double)batch;
+    return sum > 0 && t->training->loss->by_weight && t->rates.profile == CVI_TORCH ? sum : (double)batch;
 }
 
 cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *labels, int64_t step,
@@ -387,9 +387,10 @@ static cvs_status make_stretches(cvi_trainer *t, cvs_error *err) {
 }
 
 static cvs_status make_workers(cvi_trainer *t, cvs_error *err) {
-    const cvi_graph *g = t->model->graph;
+    cvi_graph *g = t->model->graph;
     t->n_pieces = CVI_PIECES;
     for (int n = 0; n < g->n_nodes; n++) {
+        g->nodes[n].biased = t->training->rates.profile == CVI_KERAS;
         t->n_pieces = g->nodes[n].def && g->nodes[n].def->renew ? 1 : t->n_pieces;
     }
     t->n_workers = cvi_pool_threads(t->pool);

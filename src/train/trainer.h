@@ -11,7 +11,7 @@
 
 /* A batch is always cut into this many pieces, whatever the number of threads; each has its own gradients, and they are added in
  * the order of the pieces. One piece where statistics of the whole batch are needed (BatchNormalization). */
-enum { CVI_PIECES = 8, CVI_MAX_SLOTS = 2 };
+enum { CVI_PIECES = 8, CVI_MAX_SLOTS = 3 };
 
 /* ---- optimisers (optimizer.c, optimizers.def) ---------------------------------------------------------- */
 typedef enum cvi_profile {
@@ -21,7 +21,8 @@ typedef enum cvi_profile {
 } cvi_profile; /* whose defaults and arithmetic */
 
 typedef struct cvi_rates {
-    double learning_rate, momentum, beta1, beta2, rho, epsilon, decay;
+    double learning_rate, momentum, dampening, beta1, beta2, rho, epsilon, decay;
+    bool variant; /* the optimiser's: amsgrad, centered */
     cvi_profile profile;
 } cvi_rates;
 
@@ -30,6 +31,7 @@ typedef struct cvi_optimizer {
     cvi_rates rates[CVI_N_PROFILES]; /* defaults */
     int n_slots;                     /* buffers of the size of the weights */
     const char *slots[CVI_MAX_SLOTS];
+    const char *variant; /* a word that changes the rule and takes one more buffer, slots[n_slots]; or NULL */
     /* Changes w[n] by the gradient g[n]; step counts from 1; slots begin as 0. */
     void (*update)(const cvi_rates *r, int64_t step, int64_t n, float *w, const float *g,
                    float *const slots[CVI_MAX_SLOTS]);
@@ -53,6 +55,8 @@ typedef struct cvi_loss_row {
     const float *x;       /* [k] logits, or what the network answers where the loss says so */
     int label;            /* in [0, max(k, 2)) */
     const double *values; /* of the loss's settings */
+    const double
+        *weights; /* of the classes where the loss shares a target among them by their weights, else NULL */
 } cvi_loss_row;
 
 typedef struct cvi_loss {
@@ -61,6 +65,8 @@ typedef struct cvi_loss {
     bool on_answer; /* of the network's output as it is; else of the logits before a softmax or sigmoid */
     bool
         sigmoid; /* each logit is a question of its own: a sigmoid may follow, and one logit stands for two classes */
+    bool
+        by_weight; /* PyTorch divides the batch's sum by that of its weights, not by the pictures; and so targets are shared */
     /* The loss of one picture without its class's weight; gradient [k] or NULL. */
     double (*row)(const cvi_loss_row *r, double *gradient);
 } cvi_loss;
@@ -108,6 +114,7 @@ struct cvi_training {
     int epochs, batch;
     const cvi_optimizer *optimizer;
     cvi_rates rates;
+    int n_slots; /* of the optimiser, with its variant's */
     uint64_t seed;
     const cvi_loss *loss;
     double loss_values[CVI_MAX_SETTINGS];
@@ -138,6 +145,9 @@ double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int
 typedef struct cvi_param {
     int value;
     const char *name;
+    const char *
+        file; /* what its file was called that it began from, borrowed from the model's arena; or NULL: its name */
+    cvi_role role;
     bool trained;   /* else a running statistic, or frozen */
     bool frozen;    /* as it is */
     bool weight;    /* of a kernel or matrix: penalties act on it */
@@ -155,13 +165,15 @@ typedef struct cvi_params {
 
 /* Takes over the trainable constants of a model (roles weight, bias, scale, shift) and the running statistics: copies them, and
  * makes the model's constants point to the copies, so the model must not be used after cvi_params_free. */
-cvs_status cvi_params_take(cvs_model *model, const cvi_optimizer *optimizer, cvi_params *out, cvs_error *err);
+cvs_status cvi_params_take(cvs_model *model, const cvi_training *training, cvi_params *out, cvs_error *err);
 /* Parameters whose names begin with one of the statement's words are no longer trained, nor, of statistics, renewed; NULL: none. */
 cvs_status cvi_params_freeze(cvs_model *model, cvi_params *p, const cvi_recipe_statement *freeze,
                              cvs_error *err);
 void cvi_params_free(cvi_params *p);
-/* Starting numbers from FOLDER/NAME.npy, of every parameter; and all of them written to such a folder. */
-cvs_status cvi_params_load(cvi_params *p, const char *folder, const cvs_limits *limits, cvs_error *err);
+/* Starting numbers from FOLDER/NAME.npy, of every parameter; and all of them written to such a folder. A file may have the parameter's name
+ * in PyTorch (norm.running_var) or Keras (norm.moving_variance) too; it is then written under that. */
+cvs_status cvi_params_load(cvi_params *p, cvi_arena *arena, const char *folder, const cvs_limits *limits,
+                           cvs_error *err);
 cvs_status cvi_params_save(const cvi_params *p, const char *folder, cvs_error *err);
 
 /* ---- pictures (samples.c) ------------------------------------------------------------------------------ */

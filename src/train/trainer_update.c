@@ -72,7 +72,7 @@ static void measure_change(cvi_measure *m, const float *was, const float *now, i
 static void update(cvi_trainer *t, const stretch *s, float *g) {
     float was[STRETCH];
     cvi_param *param = &t->params->list[s->param];
-    float *slots[CVI_MAX_SLOTS] = {NULL, NULL};
+    float *slots[CVI_MAX_SLOTS] = {NULL};
     for (int k = 0; k < t->params->n_slots; k++) {
         slots[k] = param->slots[k] + s->from;
     }

@@ -44,7 +44,7 @@ static void make(fixture *f, const char *text, const char *optimizer, int thread
     if (!f->model->has_weights) {
         OK(cvi_ops_init_weights(f->model, 3, &err));
     }
-    OK(cvi_params_take(f->model, f->training.optimizer, &f->params, &err));
+    OK(cvi_params_take(f->model, &f->training, &f->params, &err));
     OK(cvi_trainer_new(f->model, &f->params, &f->training, input, 0, f->pool, &f->trainer, &err));
 }
 

@@ -41,7 +41,7 @@ static void one(const char *net, const char *text, const char *optimizer, double
     assert_int_equal(cvi_training_read(m, &(cvs_train_options){.optimizer = optimizer}, &training, &err),
                      CVS_OK);
     assert_int_equal(cvi_ops_init_weights(m, 1, &err), CVS_OK);
-    assert_int_equal(cvi_params_take(m, training.optimizer, &params, &err), CVS_OK);
+    assert_int_equal(cvi_params_take(m, &training, &params, &err), CVS_OK);
     assert_int_equal(params.n, params.n_trained);
     for (int i = 0; i < params.n; i++) {
         memcpy(params.list[i].now.data, at, params.list[i].now.bytes);
