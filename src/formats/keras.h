@@ -195,6 +195,11 @@ bool cvi_keras_activate_named(cvi_keras *k, cvi_keras_tensor *t, const char *wha
                               cvi_keras_tensor *out);
 void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 
+/* ---- keras_train.c ---- */
+/* How the model was compiled as a recipe, model->recipe, unless it has one: `compiled` is compile_config or training_config, or NULL. */
+cvs_status cvi_keras_read_training(cvs_model *model, const json_t *topology, const json_t *compiled,
+                                   cvs_error *err);
+
 /* ---- keras_net.c: the whole ---- */
 /* Builds open->model from an architecture: `topology` is {class_name, config, ...} or {"model_config": that}. source may be
  * NULL (no weights). keras_version and backend are what the file says around it, or NULL. */

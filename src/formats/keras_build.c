@@ -26,7 +26,11 @@ int cvi_keras_const_float(cvi_keras *k, const char *part, double v) {
 }
 
 int cvi_keras_fill(cvi_keras *k, const char *part, int64_t n, float v) {
-    return cvi_build_fill(&k->b, cvi_keras_part(k, part), n, (double)v);
+    int value = cvi_build_fill(&k->b, cvi_keras_part(k, part), n, (double)v);
+    if (value >= 0) {
+        k->b.g->values[value].fixed = true;
+    }
+    return value;
 }
 
 /* ---- forms ---- */

@@ -176,6 +176,20 @@ static int match_h5(const cvi_open *open) {
     return score;
 }
 
+/* The attribute training_config; a file may lack it, and what is wrong in it does not keep the model from opening. */
+static cvs_status read_training(cvi_open *open, cvi_h5 *f, const json_t *topology) {
+    const char *text = cvi_keras_h5_text(f, cvi_h5_root(f), "training_config");
+    json_t *compiled = NULL;
+    if (!text || cvi_json_parse(text, strlen(text), &compiled, NULL) != CVS_OK) {
+        return CVS_OK;
+    }
+    const json_t *inner = json_object_get(topology, "model_config");
+    cvs_status s =
+        cvi_keras_read_training(open->model, json_is_object(inner) ? inner : topology, compiled, open->err);
+    json_decref(compiled);
+    return s;
+}
+
 static cvs_status read_model(cvi_open *open, cvi_h5 *f) {
     cvs_error *err = open->err;
     int64_t n = 0;
@@ -201,6 +215,9 @@ static cvs_status read_model(cvi_open *open, cvi_h5 *f) {
         if (s == CVS_OK) {
             s = cvi_keras_read_topology(open, topology, weights >= 0 ? &source : NULL, version, backend);
         }
+    }
+    if (s == CVS_OK) {
+        s = read_training(open, f, topology);
     }
     json_decref(topology);
     return s;

@@ -429,7 +429,7 @@ cvs_status cvi_keras_read_topology(cvi_open *open, const json_t *topology, cvi_k
     cvs_error *err = open->err ? open->err : &own;
     keras_version = cvi_json_string(topology, "keras_version", keras_version);
     backend = cvi_json_string(topology, "backend", backend);
-    const json_t *inner = json_object_get(topology, "model_config");
+    const json_t *outer = topology, *inner = json_object_get(topology, "model_config");
     topology = json_is_object(inner) ? inner : topology;
     keras_version = cvi_json_string(topology, "keras_version", keras_version);
     backend = cvi_json_string(topology, "backend", backend);
@@ -457,5 +457,8 @@ cvs_status cvi_keras_read_topology(cvi_open *open, const json_t *topology, cvi_k
         run_whole(&k, net);
         note_unused(&k);
     }
-    return cvi_build_ok(&k.b) ? cvi_graph_finish(k.b.g, err) : k.b.status;
+    CVI_TRY(cvi_build_ok(&k.b) ? cvi_graph_finish(k.b.g, err) : k.b.status);
+    const json_t *compiled = json_object_get(outer, "compile_config");
+    compiled = compiled ? compiled : json_object_get(outer, "training_config");
+    return cvi_keras_read_training(m, topology, compiled, err);
 }

@@ -45,6 +45,7 @@ void cvi_keras_batch_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     x[2] = center ? x[2] : cvi_keras_fill(k, "beta", length(k, x[3]), 0);
     int v = cvi_keras_op(k, "BatchNormalization", k->name, false, 5, x);
     cvi_build_float(&k->b, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
+    cvi_build_float(&k->b, "momentum", cvi_keras_get_number(k, "momentum", NULL, 0.99));
     *out = cvi_keras_out(k, v, t->rank, moved);
 }
 

@@ -59,7 +59,8 @@ typedef struct cvi_value {
     const cvs_tensor *constant; /* weights and other constants; data NULL while the model has no weights */
     int outer;                  /* in a subgraph: the value of the parent graph that it captures, else -1 */
     cvi_file_layout file_layout;
-    bool hidden;                 /* made by a reader as a help; not listed as a layer */
+    bool hidden; /* made by a reader as a help; not listed as a layer */
+    bool fixed;  /* a constant in place of a parameter that the file's layer lacks: training leaves it */
     int64_t usual[CVS_MAX_RANK]; /* of an input: what the file names for a free dimension; 0 = nothing */
 } cvi_value;
 
@@ -74,7 +75,8 @@ typedef struct cvi_node {
     cvi_attr *attr;
     const char *note; /* what a reader wants people to know ("Lambda: not executed"), or NULL */
     bool frozen;      /* training holds its parameters: it works as in use, on its running statistics */
-    bool biased;      /* training renews the running variance with the batch's own (Keras), not the unbiased one (PyTorch) */
+    bool
+        biased; /* training renews the running variance with the batch's own (Keras), not the unbiased one (PyTorch) */
 } cvi_node;
 
 struct cvi_graph {

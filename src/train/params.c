@@ -6,6 +6,9 @@
 
 /* What the readers of a constant make of it: the first role that is not plain data. */
 static cvi_role role_of(const cvi_graph *g, int v) {
+    if (g->values[v].fixed) {
+        return CVI_DATA;
+    }
     for (int n = 0; n < g->n_nodes; n++) {
         const cvi_node *node = &g->nodes[n];
         for (int k = 0; node->def && k < node->n_in && node->def->n_inputs > 0; k++) {
@@ -24,6 +27,32 @@ static bool is_trained(cvi_role role) {
 
 static bool is_statistic(cvi_role role) {
     return role == CVI_MEAN || role == CVI_VARIANCE;
+}
+
+static bool begins_with(const char *name, const char *with) {
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* The recipe's penalties on all weights, and those that name the beginning of this one's name. */
+static cvs_status set_penalties(const cvs_model *model, const cvi_training *t, cvi_param *p, cvs_error *err) {
+    p->l1 = t->l1;
+    p->l2 = t->l2;
+    for (int i = 0; i < t->recipe->n; i++) {
+        const cvi_recipe_statement *s = &t->recipe->statements[i];
+        double l1 = 0, l2 = 0;
+        int names = 0;
+        if (strcmp(s->words[0].text, "penalty") != 0) {
+            continue;
+        }
+        CVI_TRY(cvi_training_penalty(model, s, &l1, &l2, &names, err));
+        for (int w = s->n - names; w < s->n; w++) {
+            if (begins_with(p->name, s->words[w].text)) {
+                p->l1 = l1;
+                p->l2 = l2;
+            }
+        }
+    }
+    return CVS_OK;
 }
 
 static cvs_status take(cvi_graph *g, int v, cvi_role role, cvi_params *p, cvs_error *err) {
@@ -73,13 +102,12 @@ cvs_status cvi_params_take(cvs_model *model, const cvi_training *training, cvi_p
         s = cvi_fail(err, CVS_E_UNSUPPORTED, "this model has no weights that training could change");
     }
     for (int i = 0; s == CVS_OK && i < out->n; i++) {
+        s = out->list[i].weight ? set_penalties(model, training, &out->list[i], err) : CVS_OK;
+    }
+    for (int i = 0; s == CVS_OK && i < out->n; i++) {
         g->values[out->list[i].value].constant = &out->list[i].now;
     }
     return s;
-}
-
-static bool begins_with(const char *name, const char *with) {
-    return strncmp(name, with, strlen(with)) == 0;
 }
 
 /* The frozen ones go behind the others; what is trained keeps its order. */

@@ -175,9 +175,28 @@ static cvs_status read_clip(reading *r, const cvi_recipe_statement *s) {
     return read_pairs(r, s, pairs, CVI_COUNT(pairs));
 }
 
+cvs_status cvi_training_penalty(const cvs_model *model, const cvi_recipe_statement *s, double *l1, double *l2,
+                                int *names, cvs_error *err) {
+    const reading r = {.model = model, .err = err};
+    const pair pairs[] = {{"l1", 0, 1e6, false, l1}, {"l2", 0, 1e6, false, l2}};
+    int i = 1;
+    for (; i < s->n && strchr(s->words[i].text, '='); i++) {
+        CVI_TRY(read_pair(&r, &s->words[i], pairs, CVI_COUNT(pairs)));
+    }
+    *names = s->n - i;
+    return CVS_OK;
+}
+
+/* Those on all weights; those on weights by name wait for the parameters (params.c). */
 static cvs_status read_penalty(reading *r, const cvi_recipe_statement *s) {
-    const pair pairs[] = {{"l1", 0, 1e6, false, &r->out->l1}, {"l2", 0, 1e6, false, &r->out->l2}};
-    return read_pairs(r, s, pairs, CVI_COUNT(pairs));
+    double l1 = r->out->l1, l2 = r->out->l2;
+    int names = 0;
+    CVI_TRY(cvi_training_penalty(r->model, s, &l1, &l2, &names, r->err));
+    if (names == 0) {
+        r->out->l1 = l1;
+        r->out->l2 = l2;
+    }
+    return CVS_OK;
 }
 
 static cvs_status read_watch(reading *r, const cvi_recipe_statement *s) {
@@ -291,7 +310,7 @@ static const struct {
     {"schedule", 5, read_schedule},
     {"warmup", 2, read_warmup},
     {"clip", 3, read_clip},
-    {"penalty", 2, read_penalty},
+    {"penalty", 4096, read_penalty},
     {"watch", 1, read_watch},
     {"stop", 2, read_stop},
     {"augment", 8, read_augment},
@@ -407,7 +426,8 @@ cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *op
                           .optimizer = cvi_optimizer_find("adam"),
                           .loss = cvi_loss_find("cross_entropy"),
                           .schedule = cvi_schedule_find("constant"),
-                          .seed = 1};
+                          .seed = 1,
+                          .recipe = &model->recipe};
     reading r = {.model = model, .out = out, .err = err};
     r.given = (cvi_rates){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, false, CVI_TORCH};
     for (int i = 0; i < model->recipe.n; i++) {

@@ -125,6 +125,7 @@ struct cvi_training {
     double warm_steps, warm_epochs;          /* the rate rises over these */
     double clip_norm, clip_value, clip_each; /* 0 = no */
     double l1, l2;                           /* penalties on weights (not on biases, scales, shifts) */
+    const cvi_recipe *recipe;                /* for penalties on weights by name: "penalty l2=0.01 conv_1" */
     cvi_watched watched;                     /* what best, plateau and stop look at */
     bool stops;
     double patience, delta;
@@ -153,6 +154,7 @@ typedef struct cvi_param {
     bool weight;    /* of a kernel or matrix: penalties act on it */
     cvs_tensor now; /* owned; the model's constant points here */
     float *slots[CVI_MAX_SLOTS];
+    double l1, l2; /* penalties */
 } cvi_param;
 
 typedef struct cvi_params {
@@ -163,6 +165,9 @@ typedef struct cvi_params {
     int64_t numbers; /* of the trained ones together */
 } cvi_params;
 
+/* l1 and l2 of one statement "penalty", and of how many names it says at its end to which weights they are limited. */
+cvs_status cvi_training_penalty(const cvs_model *model, const cvi_recipe_statement *s, double *l1, double *l2,
+                                int *names, cvs_error *err);
 /* Takes over the trainable constants of a model (roles weight, bias, scale, shift) and the running statistics: copies them, and
  * makes the model's constants point to the copies, so the model must not be used after cvi_params_free. */
 cvs_status cvi_params_take(cvs_model *model, const cvi_training *training, cvi_params *out, cvs_error *err);

@@ -26,15 +26,15 @@ static float *sum_pieces(cvi_trainer *t, const stretch *s) {
 }
 
 /* Adds what the penalties l1 |w| + l2 w^2 contribute to the gradient, and gives their value. */
-static double add_penalty(const cvi_training *training, const float *w, int64_t n, float *g) {
-    float l1 = (float)training->l1, l2 = (float)(2 * training->l2);
+static double add_penalty(const cvi_param *p, const float *w, int64_t n, float *g) {
+    float l1 = (float)p->l1, l2 = (float)(2 * p->l2);
     double straight = 0, square = 0;
     for (int64_t i = 0; i < n; i++) {
         straight += fabs((double)w[i]);
         square += (double)w[i] * (double)w[i];
         g[i] += l1 * (float)((w[i] > 0) - (w[i] < 0)) + l2 * w[i];
     }
-    return training->l1 * straight + training->l2 * square;
+    return p->l1 * straight + p->l2 * square;
 }
 
 /* The whole gradient of a stretch, before clipping to a norm; returns the penalties. */
@@ -42,8 +42,8 @@ static double finish_gradient(cvi_trainer *t, const stretch *s, float *g) {
     const cvi_param *param = &t->params->list[s->param];
     float most = (float)t->training->clip_value;
     int64_t n = s->to - s->from;
-    bool punished = param->weight && (t->training->l1 > 0 || t->training->l2 > 0);
-    double penalty = punished ? add_penalty(t->training, (const float *)param->now.data + s->from, n, g) : 0;
+    bool punished = param->weight && (param->l1 > 0 || param->l2 > 0);
+    double penalty = punished ? add_penalty(param, (const float *)param->now.data + s->from, n, g) : 0;
     for (int64_t i = 0; most > 0 && i < n; i++) {
         g[i] = g[i] > most ? most : g[i] < -most ? -most : g[i];
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * test_train_parity.c - ten steps from the same weights and batches as PyTorch and as Keras made them, every optimiser with its options, every
- * loss, clipping, penalty and networks of many layers, to 1e-5.
+ * loss, clipping, penalty, and networks of many layers, to 1e-5; and Keras's own files, which say themselves how they are trained.
  * tools/make_training_fixtures.py wrote the numbers with the real libraries.
  */
 #include <math.h>
@@ -137,7 +137,45 @@ static void keras(void **state) {
     all_of("keras", 25);
 }
 
+/* A model that Keras saved compiled: optimiser, loss and penalties are the file's. */
+static void keras_file(const char *net, int index) {
+    char path[4096], file[60];
+    cvs_error err = {0};
+    cvs_model *m = NULL, *after = NULL;
+    cvi_training training;
+    cvi_params params;
+    cvs_tensor t = numbers("parity_keras.npy"), losses = numbers("keras_losses.npy");
+    snprintf(file, sizeof file, "keras_%s.keras", net);
+    test_data(path, sizeof path, "training", file);
+    assert_int_equal(cvs_model_open(path, NULL, &m, &err), CVS_OK);
+    snprintf(file, sizeof file, "keras_%s_after.keras", net);
+    test_data(path, sizeof path, "training", file);
+    assert_int_equal(cvs_model_open(path, NULL, &after, &err), CVS_OK);
+    assert_int_equal(cvi_training_read(m, NULL, &training, &err), CVS_OK);
+    assert_string_equal(training.optimizer->name, index == 0 ? "adam" : "nesterov");
+    assert_int_equal(training.rates.profile, CVI_KERAS);
+    assert_int_equal(cvi_params_take(m, &training, &params, &err), CVS_OK);
+    ten_steps(net, m, &training, &params, t.data, (const float *)losses.data + index * STEPS, false);
+    for (int i = 0; i < params.n; i++) {
+        int v = cvi_graph_find(after->graph, params.list[i].name);
+        assert_true(v >= 0);
+        compare(net, &params.list[i], after->graph->values[v].constant);
+    }
+    cvs_model_free(m);
+    cvs_model_free(after);
+    cvi_params_free(&params);
+    cvs_tensor_free(&t);
+    cvs_tensor_free(&losses);
+}
+
+static void keras_files(void **state) {
+    (void)state;
+    keras_file("a", 0);
+    keras_file("b", 1);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(torch), cmocka_unit_test(keras)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(torch), cmocka_unit_test(keras),
+                                       cmocka_unit_test(keras_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
