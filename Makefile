@@ -39,7 +39,7 @@ tsan: test-deps
 	@ninja -C build-tsan && meson test -C build-tsan --suite unit --print-errorlogs
 
 # Hostile files: a new random sequence of inputs for every reader, FUZZ_SECONDS for all together; finds go to build-fuzz/finds, the
-# counts to docs/campaign.csv.
+# counts to build-fuzz/slots.csv, and with `tools/fuzz.sh ledger` to docs/campaign.csv.
 FUZZ_SECONDS ?= 600
 campaign: test-deps
 	@sh tools/fuzz.sh $(FUZZ_SECONDS)

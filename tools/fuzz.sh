@@ -2,62 +2,53 @@
 # Builds everything with clang, AddressSanitizer and UndefinedBehaviorSanitizer and libFuzzer. usage:
 #   tools/fuzz.sh unit        the unit tests under the sanitizers
 #   tools/fuzz.sh same        every fuzz target from its seeds, one fixed random sequence each, of some seconds: the same on every machine
-#   tools/fuzz.sh SECONDS     a campaign: a new random sequence, SECONDS for all targets together, the corpus kept in build-fuzz and
-#                             carried on; one line a target is added to docs/campaign.csv
+#   tools/fuzz.sh SECONDS     a campaign: new random sequences, SECONDS for all targets together, the least fuzzed first, going on where
+#                             the last one stopped (tools/fuzz_campaign.py; its slots are kept in build-fuzz)
+#   tools/fuzz.sh ledger      adds the campaign's slots to docs/campaign.csv; `totals` prints them
 # TARGETS="net onnx" limits it to those. Finds stay in build-fuzz/finds.
 set -eu
 what=$1
 cd "$(dirname "$0")/.."
+case $what in ledger | totals) exec python3 tools/fuzz_campaign.py build-fuzz "$what" ;; esac
 command -v clang >/dev/null 2>&1 || { echo "fuzz: skipped, no clang"; exit 77; }
 [ -f build-fuzz/build.ninja ] ||
     CC=clang meson setup build-fuzz -Dfuzz=true -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false >build-fuzz.log 2>&1 ||
     { cat build-fuzz.log; exit 1; }
 rm -f build-fuzz.log
 ninja -C build-fuzz --quiet
+git rev-parse --short HEAD >build-fuzz/commit 2>/dev/null || echo unknown >build-fuzz/commit
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1
 export UBSAN_OPTIONS ASAN_OPTIONS
 if [ "$what" = unit ]; then
     exec meson test -C build-fuzz --no-rebuild --suite unit --print-errorlogs --num-processes 2 --timeout-multiplier 6
 fi
+[ "$what" = same ] || exec python3 tools/fuzz_campaign.py build-fuzz "$what"
 targets=${TARGETS:-$(find build-fuzz/tests -maxdepth 1 -name 'fuzz_*' -type f -perm -100 | sed 's/.*fuzz_//' | sort)}
-n=$(echo "$targets" | wc -w)
 mkdir -p build-fuzz/finds
-ledger=docs/campaign.csv
 failed=0
 for name in $targets; do
     seeds=
     [ -d "tests/fuzz/seeds/$name" ] && seeds="tests/fuzz/seeds/$name"
-    if [ "$what" = same ]; then
-        corpus=build-fuzz/fresh-$name
-        rm -rf "$corpus"
-        case $name in
-        idx | image | npy | safetensors) runs=400000 ;; # small readers: 10^5 inputs a second
-        hdf5) runs=40000 ;;
-        *) runs=8000 ;; # a whole model is built from each
-        esac
-        how="-seed=1 -runs=$runs -max_total_time=60"
-    else
-        corpus=build-fuzz/corpus-$name
-        each=$((what / n))
-        [ "$each" -ge 1 ] || each=1
-        how="-max_total_time=$each"
-    fi
+    corpus=build-fuzz/fresh-$name
+    rm -rf "$corpus"
     mkdir -p "$corpus"
+    case $name in
+    idx | image | npy | safetensors) runs=400000 ;; # small readers: 10^5 inputs a second
+    hdf5) runs=40000 ;;
+    *) runs=8000 ;; # a whole model is built from each
+    esac
     found=nothing
-    # shellcheck disable=SC2086 # options, and an optional folder
-    "build-fuzz/tests/fuzz_$name" $how -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 \
-        -artifact_prefix="build-fuzz/finds/$name-" "$corpus" $seeds >"build-fuzz/fuzz-$name.log" 2>&1 || found=something
+    # shellcheck disable=SC2086 # an optional folder
+    "build-fuzz/tests/fuzz_$name" -seed=1 -runs=$runs -max_total_time=60 -entropic=0 -print_funcs=0 -rss_limit_mb=2048 \
+        -malloc_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix="build-fuzz/finds/$name-" \
+        "$corpus" $seeds >"build-fuzz/fuzz-$name.log" 2>&1 || found=something
     runs=$(sed -n 's/.*number_of_executed_units: *//p' "build-fuzz/fuzz-$name.log")
     echo "fuzz $name: ${runs:-0} executions, $found found"
     if [ "$found" != nothing ]; then
         grep -v NEW_FUNC "build-fuzz/fuzz-$name.log" | tail -n 60
         failed=1
     fi
-    if [ "$what" != same ]; then
-        [ -f "$ledger" ] || echo "date,commit,target,executions,found" >"$ledger"
-        echo "$(date -u +%Y-%m-%d),$(git rev-parse --short HEAD),$name,${runs:-0},$found" >>"$ledger"
-    fi
-    rm -rf build-fuzz/fresh-"$name"
+    rm -rf "$corpus"
 done
 exit $failed

@@ -116,9 +116,12 @@ static const char *looks_like(const cvi_file *f) {
 
 cvs_status cvi_unknown_file(const cvi_file *file, cvs_error *err) {
     cvs_lang lang = err ? err->lang : CVS_EN;
-    char known[200] = "";
+    char known[256] = "";
     for (int i = 0; i < cvi_n_readers; i++) {
         size_t n = strlen(known);
+        if (n + strlen(cvi_readers[i]->title) + 3 > sizeof known) {
+            break;
+        }
         snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", cvi_readers[i]->title);
     }
     return cvi_fail(err, CVS_E_FORMAT, "this is not a model file that can be opened (%s); it looks like %s",

@@ -140,7 +140,7 @@ static cvs_status pop_mark(machine *m, cvi_pickle ***list, int64_t *n) {
         return damaged(m);
     }
     int64_t from = m->marks[--m->n_marks];
-    *list = m->stack + from;
+    *list = m->stack ? m->stack + from : NULL; /* a mark may be all that there ever was */
     *n = m->n - from;
     m->n = from;
     return CVS_OK;
