@@ -544,9 +544,10 @@ cvs_status cvi_onnx_graph(cvi_onnx *o, cvi_onnx_scope *parent, const cvi_pb *aro
     if (!scope.graph) {
         return o->err->code;
     }
+    *out = scope.graph;
+    CVI_TRY(fill_graph(o, &scope, &r, &parts));
     if (!parent && parts.n_nodes == 0 && parts.n_out == 0) { /* two bytes make one */
         return cvi_fail(o->err, CVS_E_FORMAT, "the model has no layers");
     }
-    *out = scope.graph;
-    return fill_graph(o, &scope, &r, &parts);
+    return CVS_OK;
 }
