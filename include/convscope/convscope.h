@@ -23,4 +23,5 @@
 #include "draw_features.h"
 #include "draw_check.h"
 #include "watch.h"
+#include "runs.h"
 #endif

@@ -42,9 +42,9 @@ static void put_setting(cvi_buf *b, const char *name, double v) {
     cvi_buf_puts(b, ",\n");
 }
 
-static void put_settings(cvi_buf *b, const cvi_history *h) {
+void cvi_history_settings(cvi_buf *b, const cvi_history *h) {
     const cvi_training *t = h->training;
-    cvi_buf_puts(b, "  \"settings\": {\n");
+    cvi_buf_puts(b, "{\n");
     put_text(b, "recipe", h->recipe);
     put_text(b, "data", h->data);
     put_text(b, "optimizer", t->optimizer->name);
@@ -74,7 +74,7 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
                    (long long)h->val_pictures);
     cvi_buf_printf(b, "    \"fingerprint\": \"%016llx\",\n    \"val_fingerprint\": \"%016llx\",\n",
                    (unsigned long long)h->fingerprint, (unsigned long long)h->val_fingerprint);
-    cvi_buf_printf(b, "    \"parameters\": %lld,\n    \"version\": \"%s\"\n  }\n", (long long)h->params,
+    cvi_buf_printf(b, "    \"parameters\": %lld,\n    \"version\": \"%s\"\n  }", (long long)h->params,
                    CVS_VERSION);
 }
 
@@ -89,8 +89,9 @@ cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *e
     put_list(&b, h, "seconds", offsetof(cvi_epoch, seconds));
     cvi_buf_printf(&b, "  \"steps\": %lld,\n  \"stopped\": %s,\n  \"total_seconds\": %.3f,\n",
                    (long long)h->steps, h->stopped ? "true" : "false", h->seconds);
-    put_settings(&b, h);
-    cvi_buf_puts(&b, "}\n");
+    cvi_buf_puts(&b, "  \"settings\": ");
+    cvi_history_settings(&b, h);
+    cvi_buf_puts(&b, "\n}\n");
     char *path = cvi_path_join(run, "history.json");
     cvs_status s = b.failed || !path ? cvi_no_memory(err, b.size) : cvi_file_write(path, b.data, b.size, err);
     cvi_free(path);

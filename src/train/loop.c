@@ -10,6 +10,7 @@
 
 #include "convscope/model.h"
 #include "train/run_log.h"
+#include "train/run_record.h"
 
 enum { SAVE_SECONDS = 60 }; /* between checkpoints in the midst of an epoch */
 
@@ -83,7 +84,7 @@ static cvs_status write_checkpoint(cvi_loop *r) {
     CVI_TRY(write_model(r, "model.onnx"));
     CVI_TRY(cvi_state_write(&r->params, &r->at, &r->history, r->run, r->err));
     r->saved = now();
-    return CVS_OK;
+    return cvi_run_record_step(r, true);
 }
 
 static cvs_status write_all(cvi_loop *r) {
@@ -106,6 +107,7 @@ static cvs_status one_step(cvi_loop *r, int64_t n, int64_t per_epoch) {
     at->taken += n;
     r->history.list[at->epoch - 1].learning_rate = rate;
     CVI_TRY(cvi_run_log_step(r, n, (at->loss - before) / (double)n, rate, now()));
+    CVI_TRY(cvi_run_record_step(r, false));
     return check_loss(r, at->loss, at->epoch);
 }
 
@@ -210,6 +212,7 @@ static cvs_status end_epoch(cvi_loop *r, double begun, cvs_train_step *said, boo
     r->history.n = epoch;
     CVI_TRY(cvi_run_log_epoch(r, epoch));
     CVI_TRY(keep_epoch(r, epoch));
+    CVI_TRY(cvi_run_record_epoch(r, epoch));
     said->epoch_ended = true;
     said->val_loss = e->val_loss;
     said->val_accuracy = e->val_accuracy;
@@ -329,6 +332,9 @@ cvs_status cvs_train(const char *recipe, const char *data, const char *run, cons
     if (s == CVS_OK) {
         s = cvi_make_folder(run, r.err);
     }
+    if (s == CVS_OK) { /* before anything is written: another process may be at it */
+        s = cvi_run_record_begin(&r);
+    }
     if (s == CVS_OK && r.options->resume) {
         remove_leftovers(run);
         s = r.at.step > 0 ? write_all(&r)
@@ -341,6 +347,8 @@ cvs_status cvs_train(const char *recipe, const char *data, const char *run, cons
         s = run_epochs(&r);
     }
     cvs_status ended = cvi_run_log_end(&r, s == CVS_OK, s == CVS_OK ? r.err : NULL);
+    s = s == CVS_OK ? ended : s;
+    ended = cvi_run_record_end(&r, s, r.err, s == CVS_OK ? r.err : NULL);
     s = s == CVS_OK ? ended : s;
     if (s == CVS_OK && result) {
         const cvi_epoch *last = &r.history.list[r.history.n - 1];

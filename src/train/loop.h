@@ -6,7 +6,8 @@
 
 #include "train/trainer.h"
 
-typedef struct cvi_run_log cvi_run_log; /* run_log.h */
+typedef struct cvi_run_log cvi_run_log;     /* run_log.h */
+typedef struct cvi_run_store cvi_run_store; /* watch/run_store.h */
 
 typedef struct cvi_loop {
     const char *run;
@@ -27,6 +28,7 @@ typedef struct cvi_loop {
     int64_t steps; /* planned over all epochs */
     cvi_standing at;
     cvi_run_log *log;      /* NULL: none is wanted */
+    cvi_run_store *store;  /* the record of the run */
     double started, saved; /* seconds of the clock */
     cvs_error *err;
 } cvi_loop;

@@ -250,6 +250,8 @@ typedef struct cvi_history {
     bool stopped;
 } cvi_history;
 cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *err);
+/* What a run was made with, as a JSON object. */
+void cvi_history_settings(cvi_buf *b, const cvi_history *h);
 /* The seconds of the epochs, as an earlier process wrote them; what cannot be read stays as it is. */
 void cvi_history_read_seconds(cvi_history *h, const char *run);
 
