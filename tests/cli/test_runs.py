@@ -94,16 +94,19 @@ class Runs(unittest.TestCase):
         self.fail("it never came")
 
     def test_live_killed_resumed(self):
-        args = ("--epochs", 16)
+        args = ("--epochs", 24)
         p = start(*self.train("whole", *args))
-        live = self.wait_for("whole", lambda r: r["state"] == "running" and len(r["epochs"]) >= 2)
+        live = self.wait_for("whole", lambda r: r["epochs"])
+        p.send_signal(signal.SIGSTOP)  # however slow the others are
+        self.assertEqual(self.records("whole")[0]["state"], "running")
         code, out, err = run(*self.train("whole", *args))
+        p.send_signal(signal.SIGCONT)
         self.assertEqual((code, len(err.splitlines())), (2, 1), err)  # one writer
         self.assertIn("another process", err)
         _, err = p.communicate(timeout=300)
         self.assertEqual(p.returncode, 0, err)
         whole = self.records("whole")[0]
-        self.assertEqual((whole["state"], whole["id"], len(whole["epochs"])), ("finished", live["id"], 16))
+        self.assertEqual((whole["state"], whole["id"], len(whole["epochs"])), ("finished", live["id"], 24))
         sessions = 0
         while True:
             p = start(*self.train("cut", "--resume", *args))
