@@ -40,7 +40,10 @@ typedef struct cvs_train_options {
     bool write_params; /* RUN/params/NAME.npy at the end; always with start or order */
     bool resume;       /* go on from the last checkpoint, to the bits of an uninterrupted run; or begin */
     bool snapshots;    /* RUN/snapshots/epoch_N.onnx for N = 0, 1, 2, 3, 5, 8, 13, ...: cvs_draw_evolution */
-    bool no_events;    /* leave out RUN/train and RUN/validation, the event files for those who watch */
+    bool control;      /* RUN/control.json may pause the run and change its learning rate: cvs_run_steer */
+    const char *
+        changes; /* history.json of a run whose learning rate was changed by hand: the same is done, or NULL */
+    bool no_events;      /* leave out RUN/train and RUN/validation, the event files for those who watch */
     double save_seconds; /* between checkpoints in the midst of an epoch [60]; one comes after every epoch */
     cvs_lang lang;
     cvs_limits limits;
@@ -65,6 +68,33 @@ cvs_status cvs_train_preview(const char *recipe, const char *data, const cvs_tra
  * run that is killed at any moment can go on (`resume`) with the same recipe, data and settings; more epochs may be asked for. */
 cvs_status cvs_train(const char *recipe, const char *data, const char *run, const cvs_train_options *options,
                      cvs_train_result *result, cvs_error *err);
+
+/* ---- a hand on a run while it goes on ------------------------------------------------------------------
+ * A run that was started with `control` looks before every step for a request and says every few seconds how it stands. Changes of
+ * the learning rate are kept with their steps in history.json ("changes") and in the checkpoint: going on, and repeating with
+ * `changes`, give the same bits. docs/training.md has the files. */
+enum { CVS_MAX_CHANGES = 64 };
+typedef struct cvs_steering {
+    int64_t request; /* number of the last request that was done */
+    bool paused, ended;
+    int64_t step;
+    int epoch, epochs;
+    double learning_rate; /* before the schedule */
+    int n_changes;
+    struct {
+        int64_t step; /* the first with it, from 1 */
+        double learning_rate;
+    } changes[CVS_MAX_CHANGES];
+} cvs_steering;
+/* How the run stands. CVS_E_IO where it takes no requests. A run that has not said anything for 15 seconds counts as ended. */
+cvs_status cvs_run_steering(const char *run, cvs_steering *out, cvs_error *err);
+typedef struct cvs_steer {
+    bool keep_pause, pause; /* keep_pause: as it is */
+    int64_t steps;          /* with pause: make so many first */
+    double learning_rate;   /* 0: as it is */
+} cvs_steer;
+/* Asks for something; a request that comes before the last one was seen takes its place. */
+cvs_status cvs_run_steer(const char *run, const cvs_steer *ask, cvs_error *err);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -45,6 +48,15 @@ static const cli_option options[] = {
     {"--snapshots", NULL,
      "keep the network of epochs 0, 1, 2, 3, 5, 8, 13, ... in RUN/snapshots, for evolution",
      "把第 0、1、2、3、5、8、13……轮的网络保存在 RUN/snapshots，供 evolution 使用"},
+    {"--watch", NULL, "serve the page that shows the run while it goes on, and steers it (with --control)",
+     "提供网页，实时查看并控制训练（含 --control）"},
+    {"--no-browser", NULL, "with --watch: only print the page's address", "与 --watch 同用：只打印网页地址"},
+    {"--control", NULL,
+     "let RUN/control.json pause the run and change its learning rate (the page of watch writes it)",
+     "允许 RUN/control.json 暂停训练、更改学习率（由 watch 的网页写入）"},
+    {"--changes", "FILE",
+     "history.json of a run that was steered: change the learning rate at the same steps",
+     "一次被手动控制过的训练的 history.json：在相同的步更改学习率"},
     {"--no-events", NULL, "leave out RUN/train and RUN/validation (event files for watch and TensorBoard)",
      "不写 RUN/train 与 RUN/validation（供 watch 与 TensorBoard 使用的事件文件）"},
     {"--params", NULL, "write RUN/params/NAME.npy too", "另外写出 RUN/params/NAME.npy"},
@@ -123,6 +135,8 @@ static bool read_options(talk *t, cvs_train_options *o) {
                              .start = cli_value(c, "--init"),
                              .order = cli_value(c, "--order"),
                              .snapshots = cli_flag(c, "--snapshots"),
+                             .control = cli_flag(c, "--control") || cli_flag(c, "--watch"),
+                             .changes = cli_value(c, "--changes"),
                              .no_events = cli_flag(c, "--no-events"),
                              .resume = cli_flag(c, "--resume"),
                              .write_params = cli_flag(c, "--params"),
@@ -149,6 +163,47 @@ static bool read_options(talk *t, cvs_train_options *o) {
         return false;
     }
     return true;
+}
+
+/* convscope watch RUN in a process of its own, which ends with this one: its number, or -1. The folder is there before it looks. */
+static pid_t begin_watching(cli *c, const char *folder) {
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        return -1; /* training says what is wrong with it */
+    }
+    fflush(NULL);
+    pid_t parent = getpid(), child = fork();
+    if (child != 0) {
+        return child;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const char *lang = cli_value(c, "--lang");
+    const char *args[] = {"convscope", "watch", folder, "--port", "0", NULL, NULL, NULL, NULL};
+    int n = 5;
+    if (cli_flag(c, "--no-browser")) {
+        args[n++] = "--no-browser";
+    }
+    if (lang) {
+        args[n++] = "--lang";
+        args[n++] = lang;
+    }
+    if (getppid() == parent) {
+        execv("/proc/self/exe", (char *const *)(uintptr_t)args);
+    }
+    _exit(3);
+}
+
+/* After the last epoch people still look: until Ctrl-C. */
+static void go_on_watching(const cli *c, pid_t page) {
+    if (page > 0 && !interrupted) {
+        cli_say(c, "%s",
+                CLI_T(c, "the run is over; the page stays until Ctrl-C",
+                      "训练已结束；网页保持打开，按 Ctrl-C 退出"));
+        while (!interrupted && waitpid(page, NULL, 0) < 0 && errno == EINTR) {}
+    }
+    if (page > 0) {
+        kill(page, SIGTERM);
+        waitpid(page, NULL, 0);
+    }
 }
 
 /* What the run's own log says about it, after the epochs or after a failure. */
@@ -180,14 +235,28 @@ static int run(cli *c) {
         return s == CVS_OK ? 0 : cli_fail(c);
     }
     listen_for_interrupt();
-    if (cvs_train(c->args[0], cli_value(c, "--data"), folder, &o, &result, &c->err) != CVS_OK) {
-        cli_progress(c, "", 1.0);
+    pid_t page = cli_flag(c, "--watch") ? begin_watching(c, folder) : -1;
+    if (page < 0 && !o.no_events && isatty(STDERR_FILENO)) {
+        char safe[600];
+        cli_say(
+            c, CLI_T(c, "to see it in the browser: convscope watch %s", "在浏览器中查看：convscope watch %s"),
+            cli_safe(folder, safe, sizeof safe));
+    }
+    cvs_status trained = cvs_train(c->args[0], cli_value(c, "--data"), folder, &o, &result, &c->err);
+    cli_progress(c, "", 1.0);
+    if (trained != CVS_OK) {
         if (t.stepped && !o.no_events) {
             diagnose(c, folder);
         }
-        return cli_fail(c);
+        int code = cli_fail(c);
+        if (t.stepped) {
+            go_on_watching(c, page);
+        } else if (page > 0) {
+            kill(page, SIGTERM);
+            waitpid(page, NULL, 0);
+        }
+        return code;
     }
-    cli_progress(c, "", 1.0);
     if (!o.no_events) {
         diagnose(c, folder);
     }
@@ -197,8 +266,10 @@ static int run(cli *c) {
                       "stopped; what was learned so far is in %s, and the same command with --resume goes on",
                       "已停止；目前学到的内容在 %s，同一命令加上 --resume 可继续训练"),
                 folder);
+        go_on_watching(c, page);
         return cvs_status_exit(CVS_E_CANCELLED);
     }
+    go_on_watching(c, page);
     return 0;
 }
 

@@ -89,6 +89,10 @@ cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *e
     put_list(&b, h, "seconds", offsetof(cvi_epoch, seconds));
     cvi_buf_printf(&b, "  \"steps\": %lld,\n  \"stopped\": %s,\n  \"total_seconds\": %.3f,\n",
                    (long long)h->steps, h->stopped ? "true" : "false", h->seconds);
+    for (int i = 0; i < h->n_changes; i++) {
+        cvi_buf_printf(&b, "%s[%lld, %.17g]%s", i ? ", " : "  \"changes\": [", (long long)h->changes[i].step,
+                       h->changes[i].rate, i + 1 == h->n_changes ? "],\n" : "");
+    }
     cvi_buf_puts(&b, "  \"settings\": ");
     cvi_history_settings(&b, h);
     cvi_buf_puts(&b, "\n}\n");

@@ -80,7 +80,7 @@ static cvs_status keep_snapshot(const cvi_loop *r, int epoch) {
 }
 
 /* The model first, the state last: what the state says is there, and going on from a state writes the others again. */
-static cvs_status write_checkpoint(cvi_loop *r) {
+cvs_status cvi_loop_checkpoint(cvi_loop *r) {
     CVI_TRY(write_model(r, "model.onnx"));
     CVI_TRY(cvi_state_write(&r->params, &r->at, &r->history, r->run, r->err));
     r->saved = now();
@@ -91,14 +91,14 @@ static cvs_status write_all(cvi_loop *r) {
     r->history.steps = r->at.step;
     r->history.seconds = now() - r->started;
     CVI_TRY(cvi_history_write(&r->history, r->run, r->err));
-    return write_checkpoint(r);
+    return cvi_loop_checkpoint(r);
 }
 
 /* One step with the next n pictures of the order. */
 static cvs_status one_step(cvi_loop *r, int64_t n, int64_t per_epoch) {
     cvi_standing *at = &r->at;
     fill_job job = {r, at->taken};
-    double rate = cvi_training_rate(&r->training, at->step, r->steps, per_epoch, at->epoch - 1, at->schedule);
+    double rate = cvi_steering_rate(r, at->step, per_epoch, at->epoch - 1);
     cvi_pool_run(r->pool, n, fill_body, &job);
     double before = at->loss;
     at->step++;
@@ -127,9 +127,13 @@ static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
     if (at->taken >= r->n_order &&
         at->step > 0) { /* stopped between the last step and the test: what that step's rate was */
         r->history.list[at->epoch - 1].learning_rate =
-            cvi_training_rate(&r->training, at->step - 1, r->steps, said->steps, at->epoch - 1, at->schedule);
+            cvi_steering_rate(r, at->step - 1, said->steps, at->epoch - 1);
     }
     while (at->taken < r->n_order && *more) {
+        CVI_TRY(cvi_steering_wait(r, said, more));
+        if (!*more) {
+            break;
+        }
         CVI_TRY(one_step(r, CVI_MIN(batch, r->n_order - at->taken), said->steps));
         said->step = (at->taken + batch - 1) / batch;
         said->loss = at->loss / (double)at->taken;
@@ -141,7 +145,7 @@ static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
         }
         *more = *more && may_step(r);
         if (*more && at->taken < r->n_order && now() - r->saved >= pause) {
-            CVI_TRY(write_checkpoint(r));
+            CVI_TRY(cvi_loop_checkpoint(r));
         }
     }
     said->loss = at->loss / (double)CVI_MAX(at->taken, 1);
@@ -341,11 +345,15 @@ cvs_status cvs_train(const char *recipe, const char *data, const char *run, cons
                           : CVS_OK; /* what the last checkpoint says, whatever else was killed */
     }
     if (s == CVS_OK) {
+        s = cvi_steering_begin(&r);
+    }
+    if (s == CVS_OK) {
         s = cvi_run_log_begin(&r);
     }
     if (s == CVS_OK) {
         s = run_epochs(&r);
     }
+    cvi_steering_end(&r);
     cvs_status ended = cvi_run_log_end(&r, s == CVS_OK, s == CVS_OK ? r.err : NULL);
     s = s == CVS_OK ? ended : s;
     ended = cvi_run_record_end(&r, s, r.err, s == CVS_OK ? r.err : NULL);

@@ -4,7 +4,7 @@
 #ifndef CVI_LOOP_H
 #define CVI_LOOP_H
 
-#include "train/trainer.h"
+#include "train/steering.h"
 
 typedef struct cvi_run_log cvi_run_log;     /* run_log.h */
 typedef struct cvi_run_store cvi_run_store; /* watch/run_store.h */
@@ -27,6 +27,7 @@ typedef struct cvi_loop {
     cvi_history history;
     int64_t steps; /* planned over all epochs */
     cvi_standing at;
+    cvi_steering steering;
     cvi_run_log *log;      /* NULL: none is wanted */
     cvi_run_store *store;  /* the record of the run */
     double started, saved; /* seconds of the clock */
@@ -35,6 +36,8 @@ typedef struct cvi_loop {
 
 /* Opens everything; with options->resume the parameters and `at` are those of the run's last checkpoint, if it has one. */
 cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec);
+/* Writes the network and the state, from which the run can go on. */
+cvs_status cvi_loop_checkpoint(cvi_loop *r);
 /* The order of an epoch (from 1): the same for the same seed. */
 void cvi_loop_shuffle(cvi_loop *r, int epoch);
 

@@ -183,5 +183,6 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     r->history.pictures = r->train.n;
     r->history.val_pictures = r->test.n;
     r->history.params = r->params.numbers;
+    r->history.changes = r->steering.list;
     return r->options->resume ? go_on(r) : CVS_OK;
 }

@@ -147,6 +147,27 @@ static bool read_rows(const char *text, int n, cvi_epoch *list) {
     return true;
 }
 
+/* Changes of the learning rate by hand; a run without any has none. */
+static bool read_changes(const char *text, cvi_history *h) {
+    h->n_changes = 0;
+    while (text && *text) {
+        double v[2];
+        size_t length = strcspn(text, ";");
+        char row[100];
+        if (length >= sizeof row || h->n_changes == CVI_MAX_CHANGES) {
+            return false;
+        }
+        memcpy(row, text, length);
+        row[length] = 0;
+        if (!read_numbers(row, v, 2) || !is_count(v[0], 1, 9e15) || !(v[1] > 0)) {
+            return false;
+        }
+        h->changes[h->n_changes++] = (cvi_change){(int64_t)v[0], v[1]};
+        text += length + (text[length] == ';');
+    }
+    return true;
+}
+
 /* ---- the file ------------------------------------------------------------------------------------------- */
 
 static cvs_status list_tensors(const cvi_params *p, const cvi_training *t, cvi_arena *arena,
@@ -169,8 +190,8 @@ static cvs_status list_tensors(const cvi_params *p, const cvi_training *t, cvi_a
 }
 
 /* The metadata; the strings live in the arena and in `texts`. false: out of memory. */
-static bool list_pairs(const cvi_standing *at, const cvi_history *h, cvi_arena *arena, cvi_buf texts[3],
-                       const char *pairs[16]) {
+static bool list_pairs(const cvi_standing *at, const cvi_history *h, cvi_arena *arena, cvi_buf texts[4],
+                       const char *pairs[18]) {
     double v[STANDING], row[ROW];
     standing_numbers(at, v);
     for (int i = 0; i < STANDING; i++) {
@@ -185,7 +206,10 @@ static bool list_pairs(const cvi_standing *at, const cvi_history *h, cvi_arena *
         cvi_buf_puts(&texts[1], ";");
     }
     put_settings(&texts[2], h);
-    const char *all[16] = {
+    for (int i = 0; i < h->n_changes; i++) {
+        cvi_buf_printf(&texts[3], "%lld,%.17g;", (long long)h->changes[i].step, h->changes[i].rate);
+    }
+    const char *all[18] = {
         "format",    "convscope-state",
         "optimizer", h->training->optimizer->name,
         "step",      cvi_arena_printf(arena, "%lld", (long long)at->step),
@@ -193,9 +217,11 @@ static bool list_pairs(const cvi_standing *at, const cvi_history *h, cvi_arena *
         "seed",      cvi_arena_printf(arena, "%llu", (unsigned long long)h->training->seed),
         "standing",  texts[0].data,
         "history",   texts[1].data,
-        "settings",  texts[2].data};
+        "settings",  texts[2].data,
+        "changes",   texts[3].data};
     memcpy(pairs, all, sizeof all);
-    return pairs[5] && pairs[7] && pairs[9] && !texts[0].failed && !texts[1].failed && !texts[2].failed;
+    return pairs[5] && pairs[7] && pairs[9] && !texts[0].failed && !texts[1].failed && !texts[2].failed &&
+           !texts[3].failed;
 }
 
 cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cvi_history *h, const char *run,
@@ -204,8 +230,8 @@ cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cv
     char *path = cvi_path_join(run, "state.safetensors");
     size_t room = (size_t)p->n * (size_t)(1 + p->n_slots);
     cvi_safetensor *list = cvi_calloc(room + 1, sizeof *list);
-    cvi_buf texts[3] = {{0}};
-    const char *pairs[16];
+    cvi_buf texts[4] = {{0}};
+    const char *pairs[18];
     cvs_status s = CVS_OK;
     int n = 0;
     if (!arena || !path || !list || !list_pairs(at, h, arena, texts, pairs)) {
@@ -215,9 +241,9 @@ cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cv
         s = list_tensors(p, h->training, arena, list, &n, err);
     }
     if (s == CVS_OK) {
-        s = cvi_safetensors_write(path, list, n, pairs, 8, err);
+        s = cvi_safetensors_write(path, list, n, pairs, h->n_changes > 0 ? 9 : 8, err);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         cvi_buf_free(&texts[i]);
     }
     cvi_free(list);
@@ -286,6 +312,9 @@ static cvs_status take_all(const cvi_safetensors *f, cvi_params *p, cvi_standing
                         then.epoch - 1, room);
     }
     if (!read_rows(pair_of(f, "history"), then.epoch - 1, h->list)) {
+        return cvi_fail(err, CVS_E_FORMAT, "the curves in this checkpoint are damaged");
+    }
+    if (!read_changes(pair_of(f, "changes"), h)) {
         return cvi_fail(err, CVS_E_FORMAT, "the curves in this checkpoint are damaged");
     }
     CVI_TRY(take_tensors(f, p, h->training->optimizer, err));

@@ -236,6 +236,11 @@ cvs_status cvi_trainer_input(const cvs_model *model, const cvs_data_info *info, 
                              cvs_error *err);
 
 /* ---- what is left behind (history.c, state.c) ------------------------------------------------------------ */
+typedef struct cvi_change { /* of the learning rate, by hand: from step `step` (from 1) on */
+    int64_t step;
+    double rate;
+} cvi_change;
+enum { CVI_MAX_CHANGES = CVS_MAX_CHANGES };
 typedef struct cvi_epoch {
     double loss, accuracy, val_loss, val_accuracy, learning_rate, seconds;
 } cvi_epoch;
@@ -248,6 +253,8 @@ typedef struct cvi_history {
     int64_t pictures, val_pictures, params, steps;
     double seconds;
     bool stopped;
+    cvi_change *changes; /* borrowed, room for CVI_MAX_CHANGES */
+    int n_changes;
 } cvi_history;
 cvs_status cvi_history_write(const cvi_history *h, const char *run, cvs_error *err);
 /* What a run was made with, as a JSON object. */

@@ -4,7 +4,7 @@ export type Place = string; // "12" a layer, "in0" an input, "v7" a value inside
 export interface ModelLine { id: number; name: string; builtin: string; format: string; command: string; weights: boolean; layers: number }
 export interface PictureLine { id: number; name: string; group: string; command: string; width: number; height: number }
 export interface Method { name: string; title: string; sentence: string; caveat: string; layer: boolean; kind: number }
-export interface State { version: string; models: ModelLine[]; pictures: PictureLine[]; builtin: string[]; methods: Method[] }
+export interface State { version: string; models: ModelLine[]; pictures: PictureLine[]; builtin: string[]; methods: Method[]; watching: number }
 export interface Layer {
   index: number; name: string; op: string; title: string; dim: number[]; from: Place[]; params: number; macs: number; bytes: number;
   settings: string; formula: string; sentence: string; reading: string; note: string; glyph: number;
@@ -37,7 +37,7 @@ export class ApiError extends Error {}
 let language = "en";
 export const setApiLanguage = (lang: string): void => { language = lang; };
 
-function address(path: string, args: Record<string, string | number | undefined>): string {
+export function address(path: string, args: Record<string, string | number | undefined>): string {
   const q = new URLSearchParams({ lang: language });
   for (const [k, v] of Object.entries(args)) if (v !== undefined) q.set(k, String(v));
   return `/api/${path}?${q}`;
@@ -53,20 +53,27 @@ async function send(path: string, args: Record<string, string | number | undefin
   return reply;
 }
 
-async function get<T>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<T> {
+export async function get<T>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<T> {
   return (await send(path, args, { signal })).json() as Promise<T>;
 }
 
-async function post<T>(path: string, args: Record<string, string | number | undefined>, body: BodyInit, type: string): Promise<T> {
+export async function post<T>(path: string, args: Record<string, string | number | undefined>, body: BodyInit, type: string): Promise<T> {
   const headers = { "Content-Type": type, "X-Convscope": "1" };
   return (await send(path, args, { method: "POST", headers, body })).json() as Promise<T>;
 }
 
-interface Packet<H> { head: H; at: number; buffer: ArrayBuffer }
-async function packet<H>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<Packet<H>> {
-  const buffer = await (await send(path, args, { signal })).arrayBuffer();
+export interface Packet<H> { head: H; at: number; buffer: ArrayBuffer }
+const unpack = <H>(buffer: ArrayBuffer): Packet<H> => {
   const n = new DataView(buffer).getUint32(0, true);
   return { head: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, n))) as H, at: 4 + n, buffer };
+};
+export async function packet<H>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<Packet<H>> {
+  return unpack(await (await send(path, args, { signal })).arrayBuffer());
+}
+/** A packet for a question too long for an address. */
+export async function postPacket<H>(path: string, ask: unknown, signal?: AbortSignal): Promise<Packet<H>> {
+  const headers = { "Content-Type": "application/json", "X-Convscope": "1" };
+  return unpack(await (await send(path, {}, { method: "POST", headers, body: JSON.stringify(ask), signal })).arrayBuffer());
 }
 
 const number = (v: number | string): number => Number(v);

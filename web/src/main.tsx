@@ -3,7 +3,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import "./style.css";
 import * as api from "./api";
-import { attempt, busy, dark, go, lang, m, model, page, pages, refresh, start, state, step, t, theme, trouble, type Page } from "./store";
+import { attempt, busy, dark, go, lang, m, model, page, pagesNow, refresh, start, state, step, t, theme, trouble, watches, type Page } from "./store";
 import { Rail, takeFiles } from "./rail";
 import { bytes, short } from "./format";
 import { Overview } from "./overview";
@@ -13,12 +13,13 @@ import { Arithmetic } from "./arithmetic";
 import { Why } from "./why";
 import { Compare } from "./compare";
 import { Tour, TourCard } from "./tour";
+import { Watch, WatchRail } from "./watch";
 
 const names = (): Record<Page, string> => ({
   overview: t("Overview", "总览"), network: t("Network", "结构"), layer: t("Layer", "层"), arithmetic: t("Arithmetic", "算术"),
-  why: t("Why", "为什么"), compare: t("Compare", "对比"), tour: t("Tour", "导览"),
+  why: t("Why", "为什么"), compare: t("Compare", "对比"), tour: t("Tour", "导览"), watch: t("Training", "训练"),
 });
-const views: Record<Page, () => preact.JSX.Element> = { overview: Overview, network: Network, layer: LayerPage, arithmetic: Arithmetic, why: Why, compare: Compare, tour: Tour };
+const views: Record<Page, () => preact.JSX.Element> = { overview: Overview, network: Network, layer: LayerPage, arithmetic: Arithmetic, why: Why, compare: Compare, tour: Tour, watch: Watch };
 
 const builtinName = (x: string): string => ({ things: t("Things (colour pictures)", "物体（彩色图片）"), digits: t("Digits", "手写数字"), shortcut: t("Shortcut (a flawed one)", "捷径（有缺陷的模型）") })[x] ?? x;
 
@@ -42,9 +43,9 @@ function Header() {
   return (
     <header class="top">
       <a class="logo" href="#/overview" aria-label="Convscope"><svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><g fill="none" stroke="currentColor" stroke-width="2.4"><rect x="3" y="3" width="15" height="15" rx="2" opacity=".4" /><rect x="8.500" y="8.500" width="15" height="15" rx="2" opacity=".7" /><rect x="14" y="14" width="15" height="15" rx="2" /></g></svg>Convscope</a>
-      {state.value && <ModelChooser />}
+      {!!state.value?.models.length && <ModelChooser />}
       <nav aria-label={t("Pages", "页面")}>
-        {pages.map((x) => <button key={x} class={page.value === x ? "on" : ""} aria-current={page.value === x ? "page" : undefined} onClick={() => go({ page: x })}>{name[x]}</button>)}
+        {pagesNow.value.map((x) => <button key={x} class={page.value === x ? "on" : ""} aria-current={page.value === x ? "page" : undefined} onClick={() => go({ page: x })}>{name[x]}</button>)}
       </nav>
       <div class="numbers" title={info ? `${info.format} · ${info.preprocess}` : ""}>
         {info && <><b>{short(info.params)}</b> {t("parameters", "参数")} · <b>{short(info.macs)}</b> {t("MACs", "乘加")} · <b>{bytes(info.memory)}</b></>}
@@ -68,8 +69,8 @@ function App() {
     <div class={over ? "frame over" : "frame"}>
       <Header />
       <div class={busy.value > 0 ? "busy on" : "busy"} aria-hidden="true" />
-      <Rail />
-      <main id="main" aria-label={names()[page.value]}>{model.value ? <View key={`${page.value} ${m.value}`} /> : <p class="quiet empty">{state.value && !state.value.models.length ? t("Drop a model file here.", "将模型文件拖放到此处。") : t("opening…", "正在打开…")}</p>}</main>
+      {watches.value ? <WatchRail /> : <Rail />}
+      <main id="main" aria-label={names()[page.value]}>{watches.value ? <View key={page.value} /> : model.value ? <View key={`${page.value} ${m.value}`} /> : <p class="quiet empty">{state.value && !state.value.models.length ? t("Drop a model file here.", "将模型文件拖放到此处。") : t("opening…", "正在打开…")}</p>}</main>
       {step.value >= 0 && <TourCard />}
       {trouble.value && <div class="trouble" role="alert"><span>{trouble.value}</span><button onClick={() => { trouble.value = ""; }} aria-label={t("Close", "关闭")}>×</button></div>}
     </div>

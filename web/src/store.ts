@@ -2,7 +2,7 @@
 import { signal, computed, effect, batch } from "@preact/signals";
 import * as api from "./api";
 
-export const pages = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour"] as const;
+export const pages = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour", "watch"] as const;
 export type Page = (typeof pages)[number];
 export type Theme = "auto" | "light" | "dark";
 
@@ -42,6 +42,9 @@ export const pictures = computed(() => {
   const line = state.value?.models.find((x) => x.id === m.value);
   return (state.value?.pictures ?? []).filter((x) => x.group === "" || x.group === (line?.builtin ?? ""));
 });
+/** The pages that there is something for: of models, of watched logs. */
+export const pagesNow = computed(() => pages.filter((x) => (x === "watch" ? (state.value?.watching ?? 0) > 0 : !state.value || state.value.models.length > 0 || !state.value.watching)));
+export const watches = computed(() => page.value === "watch");
 export const layers = computed(() => model.value?.layers ?? []);
 export const current = computed<api.Layer | undefined>(() => layers.value[layer.value] ?? layers.value[0]);
 
@@ -133,6 +136,7 @@ export async function start(): Promise<void> {
   effect(() => { api.setApiLanguage(lang.value); keep("lang", lang.value); document.documentElement.lang = lang.value === "zh" ? "zh-CN" : "en"; });
   effect(() => { keep("theme", theme.value); document.documentElement.dataset.theme = dark.value ? "dark" : "light"; });
   await refresh();
+  if (!pagesNow.value.includes(page.value)) page.value = pagesNow.value[0];
   if (state.value && !state.value.models.some((x) => x.id === m.value)) m.value = state.value.models[0]?.id ?? 0;
   let loaded = "", answered = "";
   effect(() => {
