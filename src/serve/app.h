@@ -84,7 +84,7 @@ typedef struct watching watching; /* logs of training (watching.c) */
 
 typedef struct app {
     const cvs_serve_options *options;
-    watching *watching; /* NULL: none were named */
+    watching *watching;   /* NULL: none were named */
     pthread_mutex_t lock; /* of the tables' counts */
     int n_models, n_pictures, next_job;
     entry models[MAX_MODELS];
