@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * branches.c - concatenations that cost nothing. Where only the answer is asked for, a node whose operator joins its inputs along the
- * channels (CVI_OP_JOINS) need not copy: each branch writes its result straight into its slice of the joined value, pixels a
- * whole row of that value apart (cvi_epilogue.pitch). All branches of a node do so or none. Only a whole pass does it; a value
- * that somebody looks at afterwards is computed again, by itself, in memory of its own.
+ * branches.c - concatenations that cost nothing. Where not every value must have memory of its own, a node whose operator joins its
+ * inputs along the channels (CVI_OP_JOINS) need not copy: each branch writes its result straight into its slice of the joined
+ * value, pixels a whole row of that value apart (cvi_epilogue.pitch). All branches of a node do so or none. Only a whole pass
+ * does it. A branch that somebody looks at afterwards is cut out of the joined value where that is kept, else computed again.
  */
 #include "engine/plan.h"
 
@@ -68,7 +68,7 @@ static bool joins(const cvi_exec *x, int n, const counts *c, int *first) {
 
 cvs_status cvi_branches_find(cvi_exec *x, cvs_error *err) {
     const cvi_graph *g = x->g;
-    if (x->options.keep != CVI_KEEP_ANSWER || x->options.plain || x->options.training) {
+    if (x->options.keep == CVI_KEEP_ALL || x->options.plain || x->options.training) {
         return CVS_OK;
     }
     size_t values = (size_t)CVI_MAX(g->n_values, 1);
@@ -124,5 +124,26 @@ cvs_status cvi_branch_memory(cvi_exec *x, int v, cvs_tensor *t, cvs_error *err) 
     t->data = NULL;
     cvi_part_narrow(x, v, t);
     t->data = (float *)whole.data + slot->channel;
+    return CVS_OK;
+}
+
+/* Value v into memory of its own, out of the joined value, if its numbers are there. */
+cvs_status cvi_branch_cut(cvi_exec *x, int v, cvs_error *err) {
+    cvi_slot *slot = &x->slots[v];
+    const cvi_slot *whole = slot->into >= 0 ? &x->slots[slot->into] : NULL;
+    if (!whole || !whole->holds || !whole->form[CVS_NHWC8].ready) {
+        return CVS_OK;
+    }
+    const cvs_tensor *shape = &slot->shape;
+    int64_t rows = shape->dim[0] * shape->dim[2] * shape->dim[3], count = shape->dim[1];
+    void *data = NULL;
+    CVI_TRY(cvi_exec_memory(x, v, CVS_NHWC8, &data, err));
+    if (data) {
+        cvi_copy_channels(x->options.pool, rows, count, whole->form[CVS_NHWC8].data,
+                          CVI_PITCH(whole->shape.dim[1]), slot->channel, data, CVI_PITCH(count), 0);
+        cvi_pad_channels(x->options.pool, rows, count, CVI_PITCH(count), data);
+    }
+    slot->form[CVS_NHWC8].data = data;
+    slot->form[CVS_NHWC8].ready = true;
     return CVS_OK;
 }

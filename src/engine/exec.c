@@ -369,7 +369,7 @@ static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
     if (cvi_branches_joined(x, n)) { /* all its inputs are where they belong */
         cvs_tensor y;
         CVI_TRY(give_memory(x, n, node->out[0], &y, err));
-        x->slots[node->out[0]].form[CVS_NHWC8].ready = true;
+        x->slots[node->out[0]].form[CVS_NHWC8].ready = x->slots[node->out[0]].holds = true;
         step->done = true;
         return CVS_OK;
     }
@@ -462,6 +462,7 @@ static void forget_values(cvi_exec *x) {
     for (int v = 0; v < x->g->n_values; v++) {
         cvi_slot *slot = &x->slots[v];
         bool override = slot->moving && x->g->values[v].constant;
+        slot->holds = false;
         if (slot->late) {
             slot->known = false;
         }
@@ -547,6 +548,7 @@ static void forget_outputs(cvi_exec *x, int n, int except) {
         cvi_slot *slot = node->out[k] >= 0 && node->out[k] != except ? &x->slots[node->out[k]] : NULL;
         if (slot) {
             slot->known = slot->known && !slot->late;
+            slot->holds = false;
             slot->form[CVS_PLAIN].ready = slot->form[CVS_NHWC8].ready = false;
         }
     }
@@ -564,6 +566,7 @@ cvs_status cvi_exec_forward_from(cvi_exec *x, int value, const cvs_tensor *t, cv
     slot->form[CVS_PLAIN].data = t->data;
     slot->form[CVS_PLAIN].ready = true;
     slot->form[CVS_NHWC8].ready = false;
+    slot->holds = false;
     for (int n = 0; n < x->g->n_nodes; n++) {
         x->steps[n].needed = false;
     }

@@ -43,6 +43,7 @@ typedef struct cvi_slot {
     int part; /* the run of steps over parts of the batch that alone makes and reads it: memory for one part only; else -1 */
     int into; /* the joined value of which this one is a slice in a whole pass (branches.c), else -1 */
     int64_t channel; /* and its first channel there */
+    bool holds;      /* the last pass left its branches' numbers in it */
     bool shared;     /* its places in the block serve other values too: gone after the pass */
 } cvi_slot;
 
@@ -180,6 +181,9 @@ bool cvi_branch_joined(const cvi_exec *x, int v);
 bool cvi_branches_joined(const cvi_exec *x, int n);
 int64_t cvi_branch_pitch(const cvi_exec *x, int v);
 cvs_status cvi_branch_memory(cvi_exec *x, int v, cvs_tensor *t, cvs_error *err);
+cvs_status
+cvi_branch_cut(cvi_exec *x, int v,
+               cvs_error *err); /* after a pass: v out of the value it was joined into, if it is there */
 /* places.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
  * places were shared. */
 cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_error *err);

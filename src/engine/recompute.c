@@ -30,6 +30,10 @@ cvs_status cvi_exec_again(cvi_exec *x, int v, cvs_error *err) {
     if (is_there(x, v) || producer < 0 || !x->has_run || !x->steps[producer].done) {
         return CVS_OK;
     }
+    CVI_TRY(cvi_branch_cut(x, v, err));
+    if (is_there(x, v)) {
+        return CVS_OK;
+    }
     wants w = {.x = x, .node = cvi_calloc((size_t)producer + 1, sizeof *w.node)};
     if (!w.node) {
         return cvi_no_memory(err, (size_t)producer + 1);

@@ -397,11 +397,17 @@ static void branched_net(net *n, bool whole) {
 
 static void branches_write_into_their_join(void **state) {
     (void)state;
-    for (int64_t batch = 1; batch <= 4; batch += 3) {
+    const struct {
+        int64_t batch;
+        cvi_keep keep;
+    } cases[] = {
+        {1, CVI_KEEP_ANSWER}, {4, CVI_KEEP_ANSWER}, {1, CVI_KEEP_GRADIENTS}, {3, CVI_KEEP_GRADIENTS}};
+    for (int i = 0; i < CVI_COUNT(cases); i++) {
+        int64_t batch = cases[i].batch;
         net n;
         branched_net(&n, true);
         cvs_tensor x = net_tensor(&n, 4, (int64_t[]){batch, 8, 7, 9}, 5);
-        cvi_exec *a = make(&n, &x, (cvi_exec_options){.keep = CVI_KEEP_ANSWER, .part_bytes = 3000});
+        cvi_exec *a = make(&n, &x, (cvi_exec_options){.keep = cases[i].keep, .part_bytes = 3000});
         cvi_exec *b = make(&n, &x, (cvi_exec_options){.plain = true});
         int join = n.g->values[find(&n, "joined")].producer;
         assert_true(a->steps[join].joined);
@@ -416,6 +422,22 @@ static void branches_write_into_their_join(void **state) {
                 }
             }
         }
+        /* Another joined value: its branches keep their own numbers. Then another branch: its neighbours too. */
+        int joined = find(&n, "joined"), one = find(&n, "one");
+        cvs_tensor other = net_tensor(&n, 4, (int64_t[]){batch, 85, 7, 9}, 6),
+                   branch = net_tensor(&n, 4, (int64_t[]){batch, 16, 7, 9}, 7);
+        NET_OK(&n, cvi_exec_forward_from(a, joined, &other, &n.err));
+        NET_OK(&n, cvi_exec_forward_from(b, joined, &other, &n.err));
+        same_value(&n, a, b, n.g->outputs[0], near);
+        same_value(&n, a, b, find(&n, "three"), near);
+        NET_OK(&n, cvi_exec_forward_from(a, one, &branch, &n.err));
+        NET_OK(&n, cvi_exec_forward_from(b, one, &branch, &n.err));
+        same_value(&n, a, b, find(&n, "clip"), near);
+        same_value(&n, a, b, joined, near);
+        same_value(&n, a, b, n.g->outputs[0], near);
+        forward(&n, b, &x);
+        cvs_tensor_free(&other);
+        cvs_tensor_free(&branch);
         for (int v = 0; v < n.g->n_values; v++) { /* a pass that ends early has values by themselves */
             if (!n.g->values[v].constant) {
                 NET_OK(&n, cvi_exec_forward(a, &x, v, &n.err));
