@@ -288,6 +288,7 @@ static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
     x->call.ctx.epilogue = &group->epilogue;
     CVI_TRY(give_memory(x, head, group->out, &x->call.out[0], err));
     cvs_status s = x->g->nodes[head].def->fast(&x->call.ctx);
+    group->epilogue.pitch = 0; /* of this pass only: rectangles of the value lie by themselves */
     cvi_arena_reset(x->scratch);
     CVI_TRY(s);
     x->slots[group->out].form[x->call.out[0].layout].ready = !cvi_branch_joined(x, group->out);
