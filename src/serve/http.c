@@ -8,9 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <libwebsockets.h>
-
 #include "app.h"
+#include "lws_calls.h"
 
 enum { PIECE = 64 * 1024 }; /* bytes written a turn, so that a slow reader blocks nobody */
 
@@ -447,6 +446,10 @@ static cvs_status loop(server *s, const cvs_serve_options *options, cvs_error *e
         .timeout_secs = 20,
         .keepalive_timeout = 30,
     };
+    if (cvi_lws_load()[0] != '\0') {
+        return failed(err, "pages are served with the library libwebsockets, which could not be loaded",
+                      "提供网页需要 libwebsockets 库，但无法加载它");
+    }
     lws_set_log_level(0, NULL);
     s->context = lws_create_context(&info);
     if (!s->context) {
