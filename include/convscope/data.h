@@ -45,7 +45,7 @@ cvs_status cvs_preprocess_apply(const cvs_preprocess *p, const cvs_tensor *image
 /* ---- data sets --------------------------------------------------------------------------------------
  * A set of labelled pictures, named by a spec:
  *   mnist:DIR          MNIST and Fashion-MNIST, idx files, plain or .gz
- *   cifar10:DIR        CIFAR-10, binary version; cifar100:DIR likewise, the fine labels
+ *   cifar10:DIR        CIFAR-10, binary or python version (pickles, read as data); cifar100:DIR likewise, the fine labels
  *   npz:FILE           NumPy archive with x_train, y_train, x_test, y_test, or x and y; npy:X.npy,Y.npy likewise
  *   folder:DIR         DIR/<class>/<picture>, or DIR/train/<class>/... and DIR/test/<class>/...
  *   generated:NAME     made by Convscope from a seed: digits, things, shortcut (things with a planted corner mark)

@@ -59,6 +59,10 @@ typedef struct cvs_evaluation {
  * names of the classes where the model knows all of them, else by number. */
 cvs_status cvs_evaluate(const cvs_model *model, const char *data, const cvs_evaluate_options *options,
                         cvs_evaluation **out, cvs_error *err);
+/* The same for an ensemble: what counts is the mean of the models' probabilities (n of at least 1; inputs and preprocessing may differ, the
+ * classes may not; of several models the loss is that of the mean, -ln of the label's probability). */
+cvs_status cvs_evaluate_ensemble(const cvs_model *const *models, int n, const char *data,
+                                 const cvs_evaluate_options *options, cvs_evaluation **out, cvs_error *err);
 void cvs_evaluation_free(cvs_evaluation *e); /* NULL allowed */
 
 #ifdef __cplusplus

@@ -33,8 +33,10 @@ typedef struct cvs_train_options {
     bool has_seed;
     uint64_t seed; /* [1] of weights, order and augmentation */
     int threads;
-    int64_t limit;     /* at most this many training pictures */
-    const char *start; /* folder of NAME.npy with starting weights, or NULL; names of PyTorch and Keras are known too */
+    int64_t limit; /* at most this many training pictures */
+    const char *
+        start; /* folder of NAME.npy with starting weights (names of PyTorch and Keras are known too), or a model file whose
+                        * parameters are taken over by name and shape, else in their order; or NULL */
     const char *order; /* text file: one picture number a line, read instead of shuffling, or NULL */
     int64_t max_steps; /* stop after so many steps, 0 = no */
     bool write_params; /* RUN/params/NAME.npy at the end; always with start or order */
@@ -47,7 +49,10 @@ typedef struct cvs_train_options {
     double save_seconds; /* between checkpoints in the midst of an epoch [60]; one comes after every epoch */
     cvs_lang lang;
     cvs_limits limits;
+    const char *
+        settings; /* statements as in a train { } block, one a line or with |; they win over the recipe's; or NULL */
     bool (*on_step)(void *context, const cvs_train_step *step);
+    void (*on_note)(void *context, const char *text); /* what else is worth saying, in `lang`; or NULL */
     void *context;
 } cvs_train_options;
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * cmd_evaluate.c - convscope evaluate MODEL DATA: how often the model is right on labelled pictures, class by class; what it takes for
- * what; the worst pictures. Text, JSON, and with -o a figure.
+ * cmd_evaluate.c - convscope evaluate MODEL... DATA: how often the model, or the mean of several, is right on labelled pictures, class by
+ * class; what it takes for what; the worst pictures. Text, JSON, and with -o a figure.
  */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "convscope/charts.h"
@@ -153,6 +154,14 @@ static void print_text(const cli *c, const cvs_evaluation *e) {
     }
 }
 
+/* A model file, or a folder of a run: its best.onnx. */
+static cvs_status open_member(cli *c, const char *where, cvs_model **out) {
+    char best[4200];
+    int n = snprintf(best, sizeof best, "%s/best.onnx", where);
+    bool run = n > 0 && (size_t)n < sizeof best && access(best, R_OK) == 0;
+    return cli_open(c, run ? best : where, false, out);
+}
+
 static cvs_status write_figure(cli *c, const cvs_model *model, const cvs_evaluation *e, const char *path,
                                bool dark) {
     char command[1500];
@@ -205,12 +214,19 @@ static int run(cli *c) {
     if (path && cvs_figure_check_path(path, &c->err) != CVS_OK) {
         return cli_fail(c);
     }
-    cvs_model *model = NULL;
+    int n = c->n_args - 1;
+    cvs_model **models = calloc((size_t)n, sizeof *models);
     cvs_evaluation *e = NULL;
-    cvs_status s = cli_open(c, c->args[0], false, &model);
+    cvs_status s = models ? CVS_OK : CVS_E_MEMORY;
+    for (int i = 0; i < n && s == CVS_OK; i++) {
+        s = open_member(c, c->args[i], &models[i]);
+    }
     if (s == CVS_OK) {
-        s = cvs_evaluate(model, c->args[1], &o, &e, &c->err);
+        s = cvs_evaluate_ensemble((const cvs_model *const *)models, n, c->args[n], &o, &e, &c->err);
         cli_progress(c, "", 1.0);
+    }
+    if (s == CVS_OK && n > 1) {
+        cli_say(c, CLI_T(c, "the mean of the probabilities of %d models", "%d 个模型概率的平均"), n);
     }
     if (s == CVS_OK && e->by_number) {
         cli_say(
@@ -225,20 +241,24 @@ static int run(cli *c) {
         print_text(c, e);
     }
     if (s == CVS_OK && path) {
-        s = write_figure(c, model, e, path, dark);
+        s = write_figure(c, models[0], e, path, dark);
     }
     cvs_evaluation_free(e);
-    cvs_model_free(model);
+    for (int i = 0; models && i < n; i++) {
+        cvs_model_free(models[i]);
+    }
+    free(models);
     return s == CVS_OK ? 0 : cli_fail(c);
 }
 
 const cli_command cli_command_evaluate = {
     .name = "evaluate",
-    .args = "MODEL DATA",
-    .en = "how good the model is on labelled pictures: loss, top-k, every class, the worst pictures",
-    .zh = "模型在带标签图片上的表现：损失、top-k、各类别与最差图片",
+    .args = "MODEL... DATA",
+    .en = "how good the model, or the mean of several, is on labelled pictures: loss, top-k, every class, "
+          "the worst pictures",
+    .zh = "模型（或多个模型的平均）在带标签图片上的表现：损失、top-k、各类别与最差图片",
     .min_args = 2,
-    .max_args = 2,
+    .max_args = -1,
     .groups = CLI_MODEL | CLI_INPUT | CLI_JSON,
     .options = options,
     .n_options = sizeof options / sizeof options[0],

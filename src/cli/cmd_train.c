@@ -36,7 +36,15 @@ static const cli_option options[] = {
      "线程数（默认每个 CPU 一个）；结果逐位相同"},
     {"--limit", "N", "at most this many training pictures", "最多使用的训练图片数"},
     {"--steps", "N", "stop after so many steps", "训练若干步后停止"},
-    {"--init", "DIR", "first weights from DIR/NAME.npy", "从 DIR/NAME.npy 读取初始权重"},
+    {"--init", "DIR|MODEL", "first weights from DIR/NAME.npy, or a model's, by name and shape",
+     "从 DIR/NAME.npy 或某个模型（按名称与形状）读取初始权重"},
+    {"--head", "N|data", "a new last layer for N classes, or as many as the data has",
+     "换上新的最后一层：N 个类别，或与数据的类别数相同"},
+    {"--freeze", "NAMES",
+     "what stays as it is: beginnings of parameters' names, or body (all but the last layer)",
+     "保持不变的参数：名称开头（用逗号分隔），或 body（除最后一层外的全部）"},
+    {"--set", "TEXT", "more statements of a recipe: \"schedule cosine | augment flip\"",
+     "追加配方语句，如 \"schedule cosine | augment flip\""},
     {"--order", "FILE", "numbers of pictures, one a line, instead of shuffling",
      "不打乱，按此文件中的图片编号（每行一个）训练"},
     {"--resume", NULL, "go on from RUN's last checkpoint, to the same bits as without the interruption",
@@ -80,6 +88,7 @@ static void listen_for_interrupt(void) {
 typedef struct talk {
     cli *c;
     bool stepped; /* training has begun */
+    char settings[4096];
 } talk;
 
 static bool on_step(void *context, const cvs_train_step *s) {
@@ -107,6 +116,27 @@ static bool on_step(void *context, const cvs_train_step *s) {
 }
 
 /* A number in [low, high]; false = said why. */
+/* --set, --head and --freeze as the statements that they are; NULL: there are none. */
+static const char *gather(cli *c, char text[4096]) {
+    const char *set = cli_value(c, "--set"), *head = cli_value(c, "--head"),
+               *freeze = cli_value(c, "--freeze");
+    int n = snprintf(text, 4096, "%s\n%s%s\n%s%s\n", set ? set : "", head ? "head " : "", head ? head : "",
+                     freeze ? "freeze " : "", freeze ? freeze : "");
+    for (int i = n - (freeze ? (int)strlen(freeze) : 0) - 1; freeze && i > 0 && i < n && n < 4096; i++) {
+        text[i] = text[i] == ',' ? ' ' : text[i];
+    }
+    if (n >= 4096) {
+        cli_usage(c, "%s",
+                  CLI_T(c, "--set, --head and --freeze are too long", "--set、--head 与 --freeze 过长"));
+        return NULL;
+    }
+    return set || head || freeze ? text : "";
+}
+
+static void on_note(void *context, const char *text) {
+    cli_say(((talk *)context)->c, "%s", text);
+}
+
 static bool real(cli *c, const char *name, double low, double high, double *out) {
     const char *text = cli_value(c, name);
     *out = 0;
@@ -143,9 +173,12 @@ static bool read_options(talk *t, cvs_train_options *o) {
                              .has_seed = cli_value(c, "--seed") != NULL,
                              .lang = c->lang,
                              .on_step = on_step,
+                             .on_note = on_note,
+                             .settings = gather(c, t->settings),
                              .context = t};
-    if (!cli_int(c, "--epochs", 1, 1000000, 0, &epochs) || !cli_int(c, "--batch", 1, 65536, 0, &batch) ||
-        !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) || !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
+    if (!o->settings || !cli_int(c, "--epochs", 1, 1000000, 0, &epochs) ||
+        !cli_int(c, "--batch", 1, 65536, 0, &batch) || !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) ||
+        !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
         !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit) ||
         !cli_int(c, "--steps", 1, INT64_MAX, 0, &o->max_steps) ||
         !real(c, "--save-every", 1e-6, 1e9, &o->save_seconds) ||

@@ -59,6 +59,13 @@ cvs_status cvi_arrays_get(const cvs_data *data, int64_t i, cvs_tensor *picture, 
                           cvs_error *err);
 void cvi_arrays_close(cvs_data *data);
 
+/* Appends the pictures of one batch of CIFAR's python version (cifar_pickle.c); labels: which list of it counts. */
+cvs_status cvi_cifar_pickle(const char *path, const char *labels, int classes, const cvs_limits *limits,
+                            cvi_arrays *a, cvs_error *err);
+/* The names of classes in a pickled file of CIFAR (batches.meta, meta), NULL at the end, in the arena `names`. */
+cvs_status cvi_cifar_names(const char *path, const char *key, const cvs_limits *limits, cvi_arena *names,
+                           const char ***out, cvs_error *err);
+
 /* FNV-1a of bytes, continued from `hash` (start with CVI_HASH_START). */
 #define CVI_HASH_START 0xCBF29CE484222325u
 uint64_t cvi_hash(uint64_t hash, const void *data, size_t n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * evaluate.c - a classifier over a labelled set: each worker takes some pictures through an exec of its own and notes the answer,
- * its probability and the loss of every one; all sums are made afterwards in the order of the pictures.
+ * its probability and the loss of every one; all sums are made afterwards in the order of the pictures. Of several models the
+ * probabilities are averaged.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,24 +18,36 @@ typedef struct note {
     double loss, label_probability, answer_probability;
 } note;
 
+/* A model of the ensemble. */
+typedef struct member {
+    const cvs_model *model;
+    int64_t input[3];
+    int answer, outputs;
+    cvs_logit_kind kind;
+    const cvi_loss *loss;
+    int *class_of; /* class of the first model by class of this one */
+} member;
+
 typedef struct worker_state {
-    cvi_exec *exec;
+    cvi_exec **execs; /* by member */
     float *x;
-    double *row; /* probabilities of one picture */
+    double *row,
+        *mean; /* [n_classes] probabilities of one picture; [batch][n_classes] their sum over the models */
     cvs_error err;
     cvs_status status;
 } worker_state;
 
 typedef struct evaluating {
-    const cvs_model *model;
+    const cvs_model *model; /* the first */
+    int n_members;
+    member *members;
     const cvs_evaluate_options *o;
     cvs_data *data;
     cvs_data_info info;
     cvi_pool *pool;
-    int64_t input[3], batch; /* batch: what the model insists on, or PICTURES */
-    int answer, outputs, n_classes;
-    cvs_logit_kind kind;
-    const cvi_loss *loss;
+    int64_t batch,
+        most; /* batch: what the models insist on, or PICTURES; most: numbers of the largest input */
+    int n_classes;
     bool by_number;
     int *label_of; /* class of the model by label of the set */
     note *notes;
@@ -75,41 +88,90 @@ static cvs_status match_classes(evaluating *v) {
     return CVS_OK;
 }
 
-static cvs_status make_exec(const evaluating *v, cvi_pool *pool, cvi_exec **out, cvs_error *err) {
-    cvs_tensor x = {.dtype = CVS_F32, .rank = 4, .dim = {v->batch, v->input[0], v->input[1], v->input[2]}};
+static cvs_status make_exec(const evaluating *v, const member *m, cvi_exec **out, cvs_error *err) {
+    cvs_tensor x = {.dtype = CVS_F32, .rank = 4, .dim = {v->batch, m->input[0], m->input[1], m->input[2]}};
     cvi_exec_options options = {.keep = CVI_KEEP_ANSWER,
-                                .keep_values = &v->answer,
+                                .keep_values = &m->answer,
                                 .n_keep = 1,
-                                .pool = pool,
-                                .max_bytes = v->model->limits.max_memory_bytes};
-    return cvi_exec_new(v->model->graph, &x, &options, out, err);
+                                .max_bytes = m->model->limits.max_memory_bytes};
+    return cvi_exec_new(m->model->graph, &x, &options, out, err);
 }
 
-static cvs_status find_answer(evaluating *v) {
-    const cvi_graph *g = v->model->graph;
+static cvs_status find_answer(const evaluating *v, member *m) {
+    const cvi_graph *g = m->model->graph;
     cvi_exec *x = NULL;
     cvs_tensor shape;
-    v->answer = cvi_graph_logit(g, 0, &v->kind);
-    CVI_TRY(make_exec(v, NULL, &x, v->err));
-    cvs_status s = cvi_exec_value(x, v->answer, &shape, v->err);
+    m->answer = cvi_graph_logit(g, 0, &m->kind);
+    CVI_TRY(make_exec(v, m, &x, v->err));
+    cvs_status s = cvi_exec_value(x, m->answer, &shape, v->err);
     cvi_exec_free(x);
     CVI_TRY(s);
     int64_t count = cvs_tensor_count(&shape);
     if (shape.dtype != CVS_F32 || count < v->batch || count % v->batch != 0 || count / v->batch > 1000000 ||
-        (count == v->batch && v->kind != CVS_LOGIT_BEFORE_SIGMOID)) {
+        (count == v->batch && m->kind != CVS_LOGIT_BEFORE_SIGMOID)) {
         char text[200];
         return cvi_fail(v->err, CVS_E_UNSUPPORTED,
                         "this is no classifier of pictures: for %lld of them it answers with %s",
                         (long long)v->batch, cvs_shape_text(shape.rank, shape.dim, text, sizeof text));
     }
-    v->outputs = (int)(count / v->batch);
-    v->n_classes = CVI_MAX(v->outputs, 2);
-    v->loss = cvi_loss_find(v->kind == CVS_LOGIT_BEFORE_SIGMOID ? "binary" : "cross_entropy");
+    m->outputs = (int)(count / v->batch);
+    m->loss = cvi_loss_find(m->kind == CVS_LOGIT_BEFORE_SIGMOID ? "binary" : "cross_entropy");
+    return CVS_OK;
+}
+
+/* A further model's classes in the first one's order: by name where both name them alike, else by number. */
+static cvs_status order_classes(const evaluating *v, member *m) {
+    int found = 0;
+    if (CVI_MAX(m->outputs, 2) != v->n_classes) {
+        return cvi_at_file(v->err,
+                           cvi_fail(v->err, CVS_E_SHAPE,
+                                    "this model has %d classes, the first one %d: they cannot be averaged",
+                                    CVI_MAX(m->outputs, 2), v->n_classes),
+                           m->model->path);
+    }
+    for (int i = 0; i < v->n_classes; i++) {
+        m->class_of[i] = -1;
+        for (int k = 0;
+             i < m->model->n_classes && k < CVI_MIN(v->model->n_classes, v->n_classes) && m->class_of[i] < 0;
+             k++) {
+            m->class_of[i] = strcmp(m->model->classes[i], v->model->classes[k]) == 0 ? k : -1;
+        }
+        found += m->class_of[i] >= 0;
+    }
+    for (int i = 0; i < v->n_classes && found < v->n_classes; i++) {
+        m->class_of[i] = i;
+    }
+    return CVS_OK;
+}
+
+static cvs_status open_member(evaluating *v, member *m) {
+    CVI_TRY(cvi_trainer_input(m->model, &v->info, m->input, v->err));
+    v->most = CVI_MAX(v->most, m->input[0] * m->input[1] * m->input[2]);
+    CVI_TRY(find_answer(v, m));
+    v->n_classes = m == v->members ? CVI_MAX(m->outputs, 2) : v->n_classes;
+    m->class_of = cvi_calloc((size_t)v->n_classes, sizeof *m->class_of);
+    return m->class_of ? order_classes(v, m)
+                       : cvi_no_memory(v->err, (size_t)v->n_classes * sizeof *m->class_of);
+}
+
+/* Pictures at a time: what a model insists on, and then all must. */
+static cvs_status find_batch(evaluating *v) {
+    v->batch = 0;
+    for (int i = 0; i < v->n_members; i++) {
+        const cvi_graph *g = v->members[i].model->graph;
+        int64_t fixed =
+            g->n_inputs > 0 && g->values[g->inputs[0]].rank == 4 ? g->values[g->inputs[0]].dim[0] : 0;
+        if (fixed > 0 && v->batch > 0 && fixed != v->batch) {
+            return cvi_fail(v->err, CVS_E_SHAPE, "one model takes %lld pictures at a time, another %lld",
+                            (long long)v->batch, (long long)fixed);
+        }
+        v->batch = fixed > 0 ? fixed : v->batch;
+    }
+    v->batch = v->batch > 0 ? v->batch : PICTURES;
     return CVS_OK;
 }
 
 static cvs_status make_workers(evaluating *v) {
-    int64_t each = v->input[0] * v->input[1] * v->input[2];
     v->n_workers = cvi_pool_threads(v->pool);
     v->workers = cvi_calloc((size_t)v->n_workers, sizeof *v->workers);
     v->notes = cvi_calloc((size_t)CVI_MAX(v->info.count, 1), sizeof *v->notes);
@@ -119,10 +181,12 @@ static cvs_status make_workers(evaluating *v) {
     for (int i = 0; i < v->n_workers; i++) {
         worker_state *w = &v->workers[i];
         w->err.lang = v->err ? v->err->lang : CVS_EN;
-        w->x = cvi_calloc((size_t)(v->batch * each), sizeof *w->x);
+        w->x = cvi_calloc((size_t)(v->batch * v->most), sizeof *w->x);
         w->row = cvi_calloc((size_t)v->n_classes, sizeof *w->row);
-        if (!w->x || !w->row) {
-            return cvi_no_memory(v->err, (size_t)(v->batch * each) * sizeof *w->x);
+        w->mean = cvi_calloc((size_t)(v->batch * v->n_classes), sizeof *w->mean);
+        w->execs = cvi_calloc((size_t)v->n_members, sizeof *w->execs);
+        if (!w->x || !w->row || !w->mean || !w->execs) {
+            return cvi_no_memory(v->err, (size_t)(v->batch * v->most) * sizeof *w->x);
         }
     }
     return CVS_OK;
@@ -132,15 +196,15 @@ static cvs_status open_all(evaluating *v, const char *spec) {
     cvs_data_options options = {.split = v->o->training_pictures ? CVS_TRAIN : CVS_TEST,
                                 .limit = v->o->limit,
                                 .limits = v->o->limits};
-    const cvi_graph *g = v->model->graph;
     CVI_TRY(cvs_data_open(spec, &options, &v->data, v->err));
     cvs_data_describe(v->data, &v->info);
     if (v->info.count < 1) {
         return cvi_fail(v->err, CVS_E_ARGUMENT, "the data set %.200s has no pictures of this kind", spec);
     }
-    CVI_TRY(cvi_trainer_input(v->model, &v->info, v->input, v->err));
-    v->batch = g->values[g->inputs[0]].dim[0] > 0 ? g->values[g->inputs[0]].dim[0] : PICTURES;
-    CVI_TRY(find_answer(v));
+    CVI_TRY(find_batch(v));
+    for (int i = 0; i < v->n_members; i++) {
+        CVI_TRY(open_member(v, &v->members[i]));
+    }
     CVI_TRY(match_classes(v));
     v->pool = cvi_pool_new(v->o->threads);
     return make_workers(v);
@@ -149,34 +213,31 @@ static cvs_status open_all(evaluating *v, const char *spec) {
 /* ---- running -------------------------------------------------------------------------------------------- */
 
 /* Probabilities of one picture from its logits; one sigmoid unit stands for two classes. */
-static void probabilities(const evaluating *v, const float *logits, double *p) {
+static void probabilities(const member *m, const float *logits, double *p) {
     double top = (double)logits[0], sum = 0;
-    if (v->kind == CVS_LOGIT_BEFORE_SIGMOID) {
-        for (int c = 0; c < v->outputs; c++) {
+    if (m->kind == CVS_LOGIT_BEFORE_SIGMOID) {
+        for (int c = 0; c < m->outputs; c++) {
             p[c] = 1 / (1 + exp(-(double)logits[c]));
         }
-        if (v->outputs == 1) {
+        if (m->outputs == 1) {
             p[1] = p[0];
             p[0] = 1 - p[1];
         }
         return;
     }
-    for (int c = 1; c < v->outputs; c++) {
+    for (int c = 1; c < m->outputs; c++) {
         top = fmax(top, (double)logits[c]);
     }
-    for (int c = 0; c < v->outputs; c++) {
+    for (int c = 0; c < m->outputs; c++) {
         p[c] = exp((double)logits[c] - top);
         sum += p[c];
     }
-    for (int c = 0; c < v->outputs; c++) {
+    for (int c = 0; c < m->outputs; c++) {
         p[c] /= sum;
     }
 }
 
-static void take_note(const evaluating *v, const float *logits, double *p, note *n) {
-    cvi_loss_row row = {
-        .k = v->outputs, .x = logits, .label = n->label, .values = (const double[CVI_MAX_SETTINGS]){0}};
-    probabilities(v, logits, p);
+static void take_note(const evaluating *v, const double *p, note *n) {
     for (int c = 1; c < v->n_classes; c++) {
         n->answer = p[c] > p[n->answer] ? c : n->answer;
     }
@@ -184,35 +245,64 @@ static void take_note(const evaluating *v, const float *logits, double *p, note 
          c++) { /* of equal ones the first stands before the others, as in the answer */
         n->better += p[c] > p[n->label] || (p[c] == p[n->label] && c < n->label);
     }
-    n->loss = v->loss->row(&row, NULL);
     n->label_probability = p[n->label];
     n->answer_probability = p[n->answer];
 }
 
-static cvs_status some_pictures(evaluating *v, worker_state *w, int64_t from, int64_t n) {
-    int64_t each = v->input[0] * v->input[1] * v->input[2];
-    cvs_tensor x = {.dtype = CVS_F32,
-                    .rank = 4,
-                    .dim = {v->batch, v->input[0], v->input[1], v->input[2]},
-                    .data = w->x,
-                    .bytes = (size_t)(v->batch * each) * sizeof(float)};
-    cvs_tensor logits;
-    if (!w->exec) {
-        CVI_TRY(make_exec(v, NULL, &w->exec, &w->err));
-    }
+static cvs_status read_pictures(const evaluating *v, const member *m, worker_state *w, int64_t from,
+                                int64_t n) {
+    int64_t each = m->input[0] * m->input[1] * m->input[2];
     for (int64_t i = 0; i < n; i++) {
         cvs_tensor one = {0};
         int label = 0;
-        CVI_TRY(cvi_samples_read(v->data, from + i, &v->model->preprocess, v->input, &one, NULL, &label,
+        CVI_TRY(cvi_samples_read(v->data, from + i, &m->model->preprocess, m->input, &one, NULL, &label,
                                  &w->err));
         memcpy(w->x + i * each, one.data, one.bytes);
         cvs_tensor_free(&one);
         v->notes[from + i].label = v->label_of[label];
     }
-    CVI_TRY(cvi_exec_forward(w->exec, &x, v->answer, &w->err));
-    CVI_TRY(cvi_exec_value(w->exec, v->answer, &logits, &w->err));
+    return CVS_OK;
+}
+
+/* One model's answers to some pictures, added to the mean; a single model's loss is that of its logits. */
+static cvs_status ask(const evaluating *v, worker_state *w, int which, int64_t from, int64_t n) {
+    const member *m = &v->members[which];
+    cvs_tensor x = {.dtype = CVS_F32,
+                    .rank = 4,
+                    .dim = {v->batch, m->input[0], m->input[1], m->input[2]},
+                    .data = w->x,
+                    .bytes = (size_t)(v->batch * m->input[0] * m->input[1] * m->input[2]) * sizeof(float)};
+    cvs_tensor logits;
+    if (!w->execs[which]) {
+        CVI_TRY(make_exec(v, m, &w->execs[which], &w->err));
+    }
+    CVI_TRY(read_pictures(v, m, w, from, n));
+    CVI_TRY(cvi_exec_forward(w->execs[which], &x, m->answer, &w->err));
+    CVI_TRY(cvi_exec_value(w->execs[which], m->answer, &logits, &w->err));
     for (int64_t i = 0; i < n; i++) {
-        take_note(v, (const float *)logits.data + i * v->outputs, w->row, &v->notes[from + i]);
+        const float *row = (const float *)logits.data + i * m->outputs;
+        cvi_loss_row r = {.k = m->outputs,
+                          .x = row,
+                          .label = v->notes[from + i].label,
+                          .values = (const double[CVI_MAX_SETTINGS]){0}};
+        probabilities(m, row, w->row);
+        for (int c = 0; c < v->n_classes; c++) {
+            w->mean[i * v->n_classes + m->class_of[c]] += w->row[c] / v->n_members;
+        }
+        v->notes[from + i].loss = v->n_members == 1 ? m->loss->row(&r, NULL) : 0;
+    }
+    return CVS_OK;
+}
+
+static cvs_status some_pictures(evaluating *v, worker_state *w, int64_t from, int64_t n) {
+    memset(w->mean, 0, (size_t)(v->batch * v->n_classes) * sizeof *w->mean);
+    for (int i = 0; i < v->n_members; i++) {
+        CVI_TRY(ask(v, w, i, from, n));
+    }
+    for (int64_t i = 0; i < n; i++) {
+        note *one = &v->notes[from + i];
+        take_note(v, w->mean + i * v->n_classes, one);
+        one->loss = v->n_members > 1 ? -log(fmax(one->label_probability, 1e-300)) : one->loss;
     }
     return CVS_OK;
 }
@@ -319,8 +409,8 @@ static cvs_status find_worst(const evaluating *v, cvs_evaluation *e, int most) {
     for (int i = 0; i < e->n_worst; i++) {
         cvs_tensor numbers = {0};
         int label;
-        cvs_status s = cvi_samples_read(v->data, e->worst[i].index, &v->model->preprocess, v->input, &numbers,
-                                        &e->worst[i].picture, &label, v->err);
+        cvs_status s = cvi_samples_read(v->data, e->worst[i].index, &v->model->preprocess,
+                                        v->members[0].input, &numbers, &e->worst[i].picture, &label, v->err);
         cvs_tensor_free(&numbers);
         CVI_TRY(s);
     }
@@ -365,35 +455,62 @@ static cvs_status make_evaluation(const evaluating *v, cvs_evaluation *e) {
     return find_worst(v, e, most);
 }
 
-cvs_status cvs_evaluate(const cvs_model *model, const char *data, const cvs_evaluate_options *options,
-                        cvs_evaluation **out, cvs_error *err) {
+static void free_all(evaluating *v) {
+    for (int i = 0; v->workers && i < v->n_workers; i++) {
+        worker_state *w = &v->workers[i];
+        for (int k = 0; w->execs && k < v->n_members; k++) {
+            cvi_exec_free(w->execs[k]);
+        }
+        cvi_free(w->execs);
+        cvi_free(w->x);
+        cvi_free(w->row);
+        cvi_free(w->mean);
+    }
+    for (int i = 0; v->members && i < v->n_members; i++) {
+        cvi_free(v->members[i].class_of);
+    }
+    cvi_free(v->members);
+    cvi_free(v->workers);
+    cvi_free(v->notes);
+    cvi_free(v->label_of);
+    cvi_pool_free(v->pool);
+    cvs_data_free(v->data);
+}
+
+cvs_status cvs_evaluate_ensemble(const cvs_model *const *models, int n, const char *data,
+                                 const cvs_evaluate_options *options, cvs_evaluation **out, cvs_error *err) {
     static const cvs_evaluate_options none;
-    evaluating v = {.model = model, .o = options ? options : &none, .err = err};
+    evaluating v = {.o = options ? options : &none, .err = err};
     *out = NULL;
+    if (n < 1) {
+        return cvi_fail(err, CVS_E_ARGUMENT, "an ensemble needs at least one model");
+    }
+    v.model = models[0];
+    v.members = cvi_calloc((size_t)n, sizeof *v.members);
+    v.n_members = v.members ? n : 0;
+    for (int i = 0; i < v.n_members; i++) {
+        v.members[i].model = models[i];
+    }
     cvs_evaluation *e = cvi_calloc(1, sizeof *e);
-    cvs_status s = e ? open_all(&v, data) : cvi_no_memory(err, sizeof *e);
+    cvs_status s = e && v.members ? open_all(&v, data) : cvi_no_memory(err, sizeof *e);
     if (s == CVS_OK) {
         s = run_all(&v);
     }
     if (s == CVS_OK) {
         s = make_evaluation(&v, e);
     }
-    for (int i = 0; v.workers && i < v.n_workers; i++) {
-        cvi_exec_free(v.workers[i].exec);
-        cvi_free(v.workers[i].x);
-        cvi_free(v.workers[i].row);
-    }
-    cvi_free(v.workers);
-    cvi_free(v.notes);
-    cvi_free(v.label_of);
-    cvi_pool_free(v.pool);
-    cvs_data_free(v.data);
+    free_all(&v);
     if (s != CVS_OK) {
         cvs_evaluation_free(e);
         return s;
     }
     *out = e;
     return CVS_OK;
+}
+
+cvs_status cvs_evaluate(const cvs_model *model, const char *data, const cvs_evaluate_options *options,
+                        cvs_evaluation **out, cvs_error *err) {
+    return cvs_evaluate_ensemble(&model, 1, data, options, out, err);
 }
 
 void cvs_evaluation_free(cvs_evaluation *e) {

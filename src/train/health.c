@@ -14,8 +14,6 @@ struct cvi_health {
     int64_t interval; /* steps between measurements */
     bool measured;    /* the step at hand */
     float *margins;   /* of the batch */
-    float *sum;       /* of margins, by training picture */
-    uint16_t *seen;   /* how many are in it */
 };
 
 cvs_status cvi_health_new(const cvi_loop *r, cvi_health **out, cvs_error *err) {
@@ -27,16 +25,12 @@ cvs_status cvi_health_new(const cvi_loop *r, cvi_health **out, cvs_error *err) {
     }
     h->interval = CVI_MIN(CVI_MAX(per_epoch / PER_EPOCH, OFTEN), SELDOM);
     h->margins = cvi_calloc((size_t)r->training.batch, sizeof *h->margins);
-    h->sum = cvi_calloc((size_t)r->train.n, sizeof *h->sum);
-    h->seen = cvi_calloc((size_t)r->train.n, sizeof *h->seen);
-    return h->margins && h->sum && h->seen ? CVS_OK : cvi_no_memory(err, (size_t)r->train.n * sizeof *h->sum);
+    return h->margins ? CVS_OK : cvi_no_memory(err, (size_t)r->training.batch * sizeof *h->margins);
 }
 
 void cvi_health_free(cvi_health *h) {
     if (h) {
         cvi_free(h->margins);
-        cvi_free(h->sum);
-        cvi_free(h->seen);
         cvi_free(h);
     }
 }
@@ -149,7 +143,7 @@ void cvi_health_before(cvi_health *h, cvi_loop *r, int64_t n) {
     int64_t step = r->at.step;
     (void)n;
     h->measured = step % h->interval == 0 || step == 1;
-    cvi_trainer_watch(r->trainer, h->measured, h->margins);
+    cvi_trainer_watch(r->trainer, h->measured, r->training.augment.mixup > 0 ? NULL : h->margins);
 }
 
 static void write_measures(const cvi_loop *r, cvi_events *e) {
@@ -176,12 +170,14 @@ static void write_measures(const cvi_loop *r, cvi_events *e) {
     }
 }
 
-void cvi_health_after(cvi_health *h, const cvi_loop *r, cvi_events *e, int64_t n) {
+void cvi_health_after(cvi_health *h, cvi_loop *r, cvi_events *e, int64_t n) {
+    cvi_doubts *d = &r->history.doubts;
     for (int64_t i = 0; i < n; i++) {
         int64_t picture = r->order[r->at.taken - n + i];
-        if (h->seen[picture] < UINT16_MAX && r->at.epoch > 1) { /* the first epoch knows little */
-            h->sum[picture] += h->margins[i];
-            h->seen[picture]++;
+        bool mixed = r->training.augment.mixup > 0; /* then a picture has no label of its own */
+        if (d->seen[picture] < INT32_MAX && r->at.epoch > 1 && !mixed) { /* the first epoch knows little */
+            d->sum[picture] += h->margins[i];
+            d->seen[picture]++;
         }
     }
     if (h->measured) {
@@ -309,18 +305,19 @@ static cvs_status probe(const cvi_loop *r, cvi_events *e, float *x, int *labels,
 
 /* A label is doubted whose picture the network, over the epochs, held twenty times more likely to be of another class (Pleiss et al.
  * 2020 rank pictures by this sum of margins). */
-static void write_doubts(const cvi_health *h, const cvi_loop *r, cvi_events *e) {
+static void write_doubts(const cvi_loop *r, cvi_events *e) {
+    const cvi_doubts *d = &r->history.doubts;
     int64_t seen = 0, doubted = 0;
-    for (int64_t i = 0; i < r->train.n; i++) {
-        seen += h->seen[i] > 0;
-        doubted += h->seen[i] > 0 && (double)h->sum[i] / h->seen[i] < -3;
+    for (int64_t i = 0; i < d->n; i++) {
+        seen += d->seen[i] > 0;
+        doubted += d->seen[i] > 0 && (double)d->sum[i] / d->seen[i] < -3;
     }
     if (seen > 0) {
         scalar(e, "", "doubted_labels", r->at.step, (double)doubted / (double)seen);
     }
 }
 
-cvs_status cvi_health_epoch(cvi_health *h, const cvi_loop *r, cvi_events *e) {
+cvs_status cvi_health_epoch(const cvi_loop *r, cvi_events *e) {
     int64_t n = CVI_MIN(CVI_MAX(r->train.n / 100, 16), PROBES),
             each = r->input[0] * r->input[1] * r->input[2];
     const cvi_graph *g = r->model->graph;
@@ -334,6 +331,6 @@ cvs_status cvi_health_epoch(cvi_health *h, const cvi_loop *r, cvi_events *e) {
     }
     cvi_free(x);
     cvi_free(labels);
-    write_doubts(h, r, e);
+    write_doubts(r, e);
     return s;
 }

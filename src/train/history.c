@@ -68,6 +68,9 @@ void cvi_history_settings(cvi_buf *b, const cvi_history *h) {
     put_setting(b, "brightness", t->augment.brightness);
     put_setting(b, "contrast", t->augment.contrast);
     put_setting(b, "cutout", (double)t->augment.cutout);
+    put_setting(b, "crop", (double)t->augment.crop);
+    put_setting(b, "colour", t->augment.colour);
+    put_setting(b, "mixup", t->augment.mixup);
     cvi_buf_printf(b, "    \"flip\": %s,\n", t->augment.flip ? "true" : "false");
     cvi_buf_printf(b, "    \"seed\": %llu,\n", (unsigned long long)t->seed);
     cvi_buf_printf(b, "    \"pictures\": %lld,\n    \"val_pictures\": %lld,\n", (long long)h->pictures,

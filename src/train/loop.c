@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "convscope/model.h"
+#include "train/feed.h"
 #include "train/run_log.h"
 #include "train/run_record.h"
 
@@ -21,21 +22,6 @@ static double now(void) {
 }
 
 /* ---- training ------------------------------------------------------------------------------------------- */
-
-typedef struct fill_job {
-    cvi_loop *r;
-    int64_t from;
-} fill_job;
-
-static void fill_body(void *context, int64_t chunk, int worker) {
-    (void)worker;
-    const fill_job *j = context;
-    cvi_loop *r = j->r;
-    int64_t each = r->input[0] * r->input[1] * r->input[2], picture = r->order[j->from + chunk];
-    uint64_t draw = (uint64_t)r->at.step * (uint64_t)r->training.batch + (uint64_t)chunk;
-    cvi_samples_get(&r->train, picture, &r->training.augment, r->training.seed, draw, r->x + chunk * each);
-    r->labels[chunk] = r->train.labels[picture];
-}
 
 static bool tell(const cvi_loop *r, cvs_train_step *said) {
     said->seconds = now() - r->started;
@@ -97,13 +83,13 @@ static cvs_status write_all(cvi_loop *r) {
 /* One step with the next n pictures of the order. */
 static cvs_status one_step(cvi_loop *r, int64_t n, int64_t per_epoch) {
     cvi_standing *at = &r->at;
-    fill_job job = {r, at->taken};
     double rate = cvi_steering_rate(r, at->step, per_epoch, at->epoch - 1);
-    cvi_pool_run(r->pool, n, fill_body, &job);
+    const cvi_batch *b = cvi_feed_next(r->feed);
     double before = at->loss;
     at->step++;
     cvi_run_log_before(r, n);
-    CVI_TRY(cvi_trainer_step(r->trainer, n, r->x, r->labels, at->step, rate, &at->loss, &at->right, r->err));
+    cvi_trainer_mix(r->trainer, b->second, b->share);
+    CVI_TRY(cvi_trainer_step(r->trainer, n, b->x, b->labels, at->step, rate, &at->loss, &at->right, r->err));
     at->taken += n;
     r->history.list[at->epoch - 1].learning_rate = rate;
     CVI_TRY(cvi_run_log_step(r, n, (at->loss - before) / (double)n, rate, now()));
@@ -121,6 +107,7 @@ static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
     int64_t batch = r->training.batch, before = at->taken;
     double begun = now(), pause = r->options->save_seconds > 0 ? r->options->save_seconds : SAVE_SECONDS;
     said->steps = (r->n_order + batch - 1) / batch;
+    cvi_feed_forget(r->feed);
     if (!r->given_order) {
         cvi_loop_shuffle(r, at->epoch);
     }
@@ -269,15 +256,16 @@ static void remove_leftovers(const char *run) {
 }
 
 static void free_all(cvi_loop *r) {
+    cvi_feed_free(r->feed); /* its thread reads the pictures */
     cvi_trainer_free(r->trainer);
     cvs_model_free(r->model); /* before the parameters that its constants point to */
     cvi_params_free(&r->params);
     cvi_samples_free(&r->train);
     cvi_samples_free(&r->test);
     cvi_free(r->order);
-    cvi_free(r->x);
-    cvi_free(r->labels);
     cvi_free(r->history.list);
+    cvi_free(r->history.doubts.sum);
+    cvi_free(r->history.doubts.seen);
     cvi_pool_free(r->pool);
 }
 
@@ -314,13 +302,18 @@ cvs_status cvs_train_preview(const char *recipe, const char *data, const cvs_tra
     if (s == CVS_OK) {
         memset(out->data, 255, out->bytes);
     }
+    float *x = s == CVS_OK ? cvi_calloc((size_t)(r.input[0] * r.input[1] * r.input[2]), sizeof *x) : NULL;
+    if (s == CVS_OK && !x) {
+        s = cvi_no_memory(r.err, (size_t)(r.input[0] * r.input[1] * r.input[2]) * sizeof *x);
+    }
     for (int64_t i = 0; i < n && s == CVS_OK; i++) {
         for (int64_t k = 0; k < columns; k++) {
             cvi_samples_get(&r.train, i, k > 0 ? &r.training.augment : NULL, r.training.seed,
-                            (uint64_t)(i * columns + k), r.x);
-            paint_sample(&r, r.x, out, i, k);
+                            (uint64_t)(i * columns + k), x);
+            paint_sample(&r, x, out, i, k);
         }
     }
+    cvi_free(x);
     free_all(&r);
     return s;
 }

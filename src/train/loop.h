@@ -8,6 +8,7 @@
 
 typedef struct cvi_run_log cvi_run_log;     /* run_log.h */
 typedef struct cvi_run_store cvi_run_store; /* watch/run_store.h */
+typedef struct cvi_feed cvi_feed;           /* feed.h */
 
 typedef struct cvi_loop {
     const char *run;
@@ -22,8 +23,7 @@ typedef struct cvi_loop {
     int64_t *order; /* of the epoch */
     int64_t n_order;
     bool given_order;
-    float *x; /* the batch */
-    int *labels;
+    cvi_feed *feed; /* batches, one ahead */
     cvi_history history;
     int64_t steps; /* planned over all epochs */
     cvi_standing at;

@@ -6,7 +6,7 @@
 
 #include "convscope/model.h"
 #include "ops/op.h"
-#include "train/loop.h"
+#include "train/feed.h"
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
@@ -100,23 +100,27 @@ void cvi_loop_shuffle(cvi_loop *r, int epoch) {
 }
 
 static cvs_status make_room(cvi_loop *r) {
-    int64_t each = r->input[0] * r->input[1] * r->input[2];
     if (r->options->order) {
         CVI_TRY(read_order(r, r->options->order));
     } else {
         r->n_order = r->train.n;
         r->order = cvi_calloc((size_t)r->n_order, sizeof *r->order);
     }
-    r->x = cvi_calloc((size_t)r->training.batch, (size_t)each * sizeof *r->x);
-    r->labels = cvi_calloc((size_t)r->training.batch, sizeof *r->labels);
     r->history.list = cvi_calloc((size_t)r->training.epochs, sizeof *r->history.list);
     for (int64_t i = 0; r->given_order && i < r->n_order; i++) {
         r->history.order_fingerprint =
             cvi_random_bits(r->history.order_fingerprint, (uint64_t)i, (uint64_t)r->order[i]);
     }
-    if (!r->order || !r->x || !r->labels || !r->history.list) {
-        return cvi_no_memory(r->err, (size_t)(r->training.batch * each) * sizeof *r->x);
+    cvi_doubts *d = &r->history.doubts;
+    if (!r->options->no_events) {
+        d->sum = cvi_calloc((size_t)r->train.n, sizeof *d->sum);
+        d->seen = cvi_calloc((size_t)r->train.n, sizeof *d->seen);
+        d->n = d->sum && d->seen ? r->train.n : 0;
     }
+    if (!r->order || !r->history.list || (!r->options->no_events && d->n == 0)) {
+        return cvi_no_memory(r->err, (size_t)r->n_order * sizeof *r->order);
+    }
+    CVI_TRY(cvi_feed_new(r, &r->feed, r->err));
     r->steps = (r->n_order + r->training.batch - 1) / r->training.batch * r->training.epochs;
     if (r->options->max_steps > 0) {
         r->steps = CVI_MIN(r->steps, r->options->max_steps);
@@ -156,6 +160,50 @@ static cvs_status go_on(cvi_loop *r) {
     return CVS_OK;
 }
 
+/* A sentence that is no error, from an English literal with a Chinese row. */
+static void say(const cvi_loop *r, const char *fmt, ...) CVI_PRINTF(2, 3);
+static void say(const cvi_loop *r, const char *fmt, ...) {
+    char text[900];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, cvi_tr(r->options->lang, fmt), args);
+    va_end(args);
+    if (r->options->on_note) {
+        r->options->on_note(r->options->context, text);
+    }
+}
+
+/* Another last layer, where one is asked for. */
+static cvs_status change_head(cvi_loop *r) {
+    int64_t n = r->training.head < 0 ? r->train.n_classes : r->training.head;
+    if (r->training.head == 0) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_at_file(r->err, cvi_head_replace(r->model, n, r->training.seed, r->err), r->history.recipe));
+    say(r, "the last layer is new, for %lld classes", (long long)n);
+    return CVS_OK;
+}
+
+/* First weights from a folder of arrays or another model. */
+static cvs_status take_start(cvi_loop *r) {
+    const char *from = r->options->start ? r->options->start : r->training.start, *unfit = NULL;
+    int taken = 0;
+    if (!from) {
+        return CVS_OK;
+    }
+    if (!cvi_is_file(from)) {
+        return cvi_params_load(&r->params, r->model->arena, from, &r->options->limits, r->err);
+    }
+    CVI_TRY(cvi_params_transfer(&r->params, from, &r->options->limits, &taken, &unfit, r->err));
+    if (unfit) {
+        say(r, "%d of %d parameters begin as they are in %.200s; %.100s is the first that does not", taken,
+            r->params.n, from, unfit);
+    } else {
+        say(r, "all %d parameters begin as they are in %.200s", taken, from);
+    }
+    return CVS_OK;
+}
+
 cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     CVI_TRY(open_recipe(r, recipe));
     spec = spec ? spec : r->training.data;
@@ -165,17 +213,16 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     }
     r->pool = cvi_pool_new(r->options->threads);
     CVI_TRY(open_data(r, spec, CVS_TRAIN, &r->train));
+    r->history.recipe = recipe;
+    CVI_TRY(change_head(r));
     CVI_TRY(cvi_params_take(r->model, &r->training, &r->params, r->err));
     CVI_TRY(cvi_at_file(r->err, cvi_params_freeze(r->model, &r->params, r->training.freeze, r->err), recipe));
-    if (r->options->start) {
-        CVI_TRY(cvi_params_load(&r->params, r->model->arena, r->options->start, &r->options->limits, r->err));
-    }
+    CVI_TRY(take_start(r));
     CVI_TRY(cvi_trainer_new(r->model, &r->params, &r->training, r->input, r->train.n_classes, r->pool,
                             &r->trainer, r->err));
     CVI_TRY(open_data(r, spec, CVS_TEST, &r->test));
     CVI_TRY(make_room(r));
     CVI_TRY(complete_model(r));
-    r->history.recipe = recipe;
     r->history.data = spec;
     r->history.training = &r->training;
     r->history.fingerprint = r->train.fingerprint;

@@ -54,3 +54,21 @@ void cvi_loss_batch(const cvi_training *t, bool weighted, int64_t n, int64_t k, 
         }
     }
 }
+
+void cvi_loss_mixed(const cvi_training *t, int64_t n, int64_t k, const float *x, const int *labels,
+                    const int *second, double mix, double scale, double share, float *gradient, double *room,
+                    double *loss, int64_t *right) {
+    for (int64_t i = 0; i < n; i++) {
+        cvi_loss_row r = {.k = k, .x = x + i * k, .label = labels[i], .values = t->loss_values};
+        double first = mix * (t->class_weights ? t->class_weights[labels[i]] : 1);
+        double other = (1 - mix) * (t->class_weights ? t->class_weights[second[i]] : 1);
+        double sum = first * t->loss->row(&r, room);
+        *right += is_right(k, r.x, mix >= 0.5 ? labels[i] : second[i]);
+        r.label = second[i];
+        sum += other * t->loss->row(&r, room + k);
+        *loss += sum * scale;
+        for (int64_t c = 0; c < k; c++) {
+            gradient[i * k + c] = (float)((first * room[c] + other * room[k + c]) * share);
+        }
+    }
+}

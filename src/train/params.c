@@ -4,6 +4,22 @@
  */
 #include "train/trainer.h"
 
+/* A constant that is added behind a layer with weights: a bias that its file did not put into the layer. */
+static bool is_behind_weights(const cvi_graph *g, const cvi_node *node, int v) {
+    bool behind = false;
+    if (!node->def || node->n_in != 2 || !(node->def->flags & CVI_OP_ADDS) ||
+        cvs_tensor_count(g->values[v].constant) < 2) {
+        return false;
+    }
+    int other = node->in[0] == v ? node->in[1] : node->in[0];
+    const cvi_node *before =
+        other >= 0 && g->values[other].producer >= 0 ? &g->nodes[g->values[other].producer] : NULL;
+    for (int k = 0; before && before->def && k < before->n_in && k < before->def->n_inputs; k++) {
+        behind = behind || before->def->inputs[k].role == CVI_WEIGHT;
+    }
+    return behind;
+}
+
 /* What the readers of a constant make of it: the first role that is not plain data. */
 static cvi_role role_of(const cvi_graph *g, int v) {
     if (g->values[v].fixed) {
@@ -15,6 +31,9 @@ static cvi_role role_of(const cvi_graph *g, int v) {
             cvi_role role = node->def->inputs[CVI_MIN(k, node->def->n_inputs - 1)].role;
             if (node->in[k] == v && role != CVI_DATA) {
                 return role;
+            }
+            if (node->in[k] == v && is_behind_weights(g, node, v)) {
+                return CVI_BIAS;
             }
         }
     }
@@ -37,7 +56,7 @@ static bool begins_with(const char *name, const char *with) {
 static cvs_status set_penalties(const cvs_model *model, const cvi_training *t, cvi_param *p, cvs_error *err) {
     p->l1 = t->l1;
     p->l2 = t->l2;
-    for (int i = 0; i < t->recipe->n; i++) {
+    for (int i = 0; t->recipe && i < t->recipe->n; i++) {
         const cvi_recipe_statement *s = &t->recipe->statements[i];
         double l1 = 0, l2 = 0;
         int names = 0;
@@ -167,7 +186,8 @@ cvs_status cvi_params_freeze(cvs_model *model, cvi_params *p, const cvi_recipe_s
     for (int w = 1; freeze && w < freeze->n; w++) {
         bool any = false;
         for (int i = 0; i < p->n; i++) {
-            if (begins_with(p->list[i].name, freeze->words[w].text)) {
+            bool body = strcmp(freeze->words[w].text, "body") == 0 && !cvi_head_has(model, p->list[i].value);
+            if (body || begins_with(p->list[i].name, freeze->words[w].text)) {
                 p->list[i].frozen = any = true;
             }
         }

@@ -6,10 +6,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "formats/net.h"
 #include "train/trainer.h"
 
 typedef struct reading {
     const cvs_model *model;
+    const char *where; /* file of the words, or the option that holds them */
     cvi_training *out;
     cvi_rates given; /* not a number: not given */
     bool nesterov;
@@ -17,7 +19,7 @@ typedef struct reading {
 } reading;
 
 static cvs_status fail_at(const reading *r, const cvi_recipe_word *w, cvs_status s) {
-    return cvi_at_line(r->err, cvi_at_file(r->err, s, r->model->path), w->line, w->column);
+    return cvi_at_line(r->err, cvi_at_file(r->err, s, r->where), w->line, w->column);
 }
 
 /* A number in [low, high], whole where `whole`. `text` is w's, or what stands behind its '='. */
@@ -177,7 +179,7 @@ static cvs_status read_clip(reading *r, const cvi_recipe_statement *s) {
 
 cvs_status cvi_training_penalty(const cvs_model *model, const cvi_recipe_statement *s, double *l1, double *l2,
                                 int *names, cvs_error *err) {
-    const reading r = {.model = model, .err = err};
+    const reading r = {.model = model, .where = model->path, .err = err};
     const pair pairs[] = {{"l1", 0, 1e6, false, l1}, {"l2", 0, 1e6, false, l2}};
     int i = 1;
     for (; i < s->n && strchr(s->words[i].text, '='); i++) {
@@ -258,6 +260,20 @@ static cvs_status read_data(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+static cvs_status read_start(reading *r, const cvi_recipe_statement *s) {
+    r->out->start = s->words[1].text;
+    return CVS_OK;
+}
+
+static cvs_status read_head(reading *r, const cvi_recipe_statement *s) {
+    double v = -1;
+    if (strcmp(s->words[1].text, "data") != 0) {
+        CVI_TRY(number(r, &s->words[1], s->words[1].text, 1, 1000000, true, &v));
+    }
+    r->out->head = (int64_t)v;
+    return CVS_OK;
+}
+
 static cvs_status read_freeze(reading *r, const cvi_recipe_statement *s) {
     r->out->freeze = s;
     return CVS_OK;
@@ -276,12 +292,14 @@ static cvs_status read_schedule(reading *r, const cvi_recipe_statement *s) {
 
 static cvs_status read_augment(reading *r, const cvi_recipe_statement *s) {
     double shift = (double)r->out->augment.shift;
-    double cutout = (double)r->out->augment.cutout;
+    double cutout = (double)r->out->augment.cutout, crop = (double)r->out->augment.crop;
     cvi_augment *a = &r->out->augment;
     const pair pairs[] = {
         {"shift", 0, 4096, true, &shift},        {"rotate", 0, 180, false, &a->rotate},
         {"scale", 0, 0.9, false, &a->scale},     {"brightness", 0, 1, false, &a->brightness},
-        {"contrast", 0, 1, false, &a->contrast}, {"cutout", 0, 4096, true, &cutout}};
+        {"contrast", 0, 1, false, &a->contrast}, {"cutout", 0, 4096, true, &cutout},
+        {"crop", 0, 4096, true, &crop},          {"colour", 0, 1, false, &a->colour},
+        {"color", 0, 1, false, &a->colour},      {"mixup", 0, 1, false, &a->mixup}};
     for (int i = 1; i < s->n; i++) {
         if (strcmp(s->words[i].text, "flip") == 0) {
             r->out->augment.flip = true;
@@ -291,6 +309,7 @@ static cvs_status read_augment(reading *r, const cvi_recipe_statement *s) {
     }
     a->shift = (int64_t)shift;
     a->cutout = (int64_t)cutout;
+    a->crop = (int64_t)crop;
     return CVS_OK;
 }
 
@@ -313,10 +332,12 @@ static const struct {
     {"penalty", 4096, read_penalty},
     {"watch", 1, read_watch},
     {"stop", 2, read_stop},
-    {"augment", 8, read_augment},
+    {"augment", 12, read_augment},
     {"limit", 1, read_limit},
     {"data", 1, read_data},
     {"freeze", 4096, read_freeze},
+    {"head", 1, read_head},
+    {"start", 1, read_start},
 };
 
 static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
@@ -338,8 +359,8 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
         r, &s->words[0],
         cvi_fail(r->err, CVS_E_FORMAT,
                  "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
-                 "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, data "
-                 "and freeze",
+                 "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, data, "
+                 "freeze, head and start",
                  s->words[0].text));
 }
 
@@ -418,6 +439,42 @@ static cvs_status read_options(reading *r, const cvs_train_options *o) {
     return CVS_OK;
 }
 
+/* The statements of a text that is given besides the recipe, behind the recipe's: of most keys the last one counts. */
+static cvs_status read_more(reading *r, const char *text) {
+    cvi_arena *arena = r->model->arena;
+    net_file file = {0};
+    char *block = cvi_arena_printf(arena, "train {\n%s\n}\n", text);
+    int64_t depth = cvs_limits_default(&r->model->limits).max_depth;
+    if (!block) {
+        return cvi_no_memory(r->err, strlen(text));
+    }
+    r->where = "--set";
+    cvs_status s = cvi_net_parse(arena, block, strlen(block), depth, &file, r->err);
+    if (s != CVS_OK) {
+        return cvi_at_file(r->err, s, r->where);
+    }
+    int before = r->model->recipe.n;
+    cvi_recipe *all = cvi_arena_alloc(arena, 1, sizeof *all);
+    cvi_recipe_statement *list = cvi_arena_alloc(arena, before + file.train.n + 1, sizeof *list);
+    if (!all || !list) {
+        return cvi_no_memory(r->err, (size_t)(before + file.train.n) * sizeof *list);
+    }
+    for (int i = 0; i < before; i++) {
+        list[i] = r->model->recipe.statements[i];
+    }
+    for (int i = 0; i < file.train.n; i++) {
+        const cvi_recipe_statement *one = &file.train.statements[i];
+        for (int w = 0; w < one->n; w++) {
+            one->words[w].line--; /* of what was given */
+        }
+        list[before + i] = *one;
+        CVI_TRY(read_statement(r, one));
+    }
+    *all = (cvi_recipe){before + file.train.n, list};
+    r->out->recipe = all;
+    return CVS_OK;
+}
+
 cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *options, cvi_training *out,
                              cvs_error *err) {
     static const cvs_train_options none;
@@ -428,12 +485,16 @@ cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *op
                           .schedule = cvi_schedule_find("constant"),
                           .seed = 1,
                           .recipe = &model->recipe};
-    reading r = {.model = model, .out = out, .err = err};
+    options = options ? options : &none;
+    reading r = {.model = model, .where = model->path, .out = out, .err = err};
     r.given = (cvi_rates){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, false, CVI_TORCH};
     for (int i = 0; i < model->recipe.n; i++) {
         CVI_TRY(read_statement(&r, &model->recipe.statements[i]));
     }
-    return read_options(&r, options ? options : &none);
+    if (options->settings) {
+        CVI_TRY(read_more(&r, options->settings));
+    }
+    return read_options(&r, options);
 }
 
 double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int64_t per_epoch, int epoch,

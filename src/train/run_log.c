@@ -215,7 +215,7 @@ cvs_status cvi_run_log_epoch(cvi_loop *r, int epoch) {
         cvi_free(tag);
     }
     CVI_TRY(add_filters(r, step));
-    CVI_TRY(cvi_health_epoch(log->health, r, log->train));
+    CVI_TRY(cvi_health_epoch(r, log->train));
     CVI_TRY(cvi_events_flush(log->validation, r->err));
     return cvi_events_flush(log->train, r->err);
 }

@@ -131,6 +131,7 @@ cvs_status cvi_samples_load(cvs_data *data, const cvs_limits *limits, const cvs_
     out->n_classes = info.n_classes;
     out->classes = info.classes;
     out->fingerprint = info.fingerprint;
+    out->bgr = p->order == CVS_BGR;
     make_values(out, p);
     cvs_status s = make_room(out, limits, err);
     if (s == CVS_OK) {
@@ -155,6 +156,8 @@ enum { PURPOSE_AUGMENT = 0x61756774 /* "augt" */ };
 typedef struct change {
     double cos, sin; /* of the turn, divided by the enlargement */
     double dy, dx, gain, lift;
+    int64_t down, right; /* by how much it moves over zeros */
+    double hue, saturation;
     bool flip;
     int64_t top, left, side; /* of the square that is cut out */
 } change;
@@ -175,6 +178,10 @@ static change choose(const cvi_samples *s, const cvi_augment *a, uint64_t seed, 
                 .lift = choice(seed, draw, 6) * a->brightness * 255,
                 .flip = a->flip && choice(seed, draw, 7) < 0,
                 .side = a->cutout};
+    c.down = (int64_t)floor(choice(seed, draw, 10) * ((double)a->crop + 0.5) + 0.5);
+    c.right = (int64_t)floor(choice(seed, draw, 11) * ((double)a->crop + 0.5) + 0.5);
+    c.hue = choice(seed, draw, 12) * a->colour * 3.14159265358979323846;
+    c.saturation = 1 + choice(seed, draw, 13) * a->colour;
     c.top = (int64_t)((choice(seed, draw, 8) + 1) / 2 * (double)s->height) - c.side / 2;
     c.left = (int64_t)((choice(seed, draw, 9) + 1) / 2 * (double)s->width) - c.side / 2;
     return c;
@@ -191,6 +198,32 @@ static double between(const uint8_t *plane, int64_t h, int64_t w, double y, doub
            v * ((1 - u) * plane[down * w + left] + u * plane[down * w + right]);
 }
 
+/* Hue and saturation of [3,h,w] in YIQ (the television standard of 1953): the colour plane turned and stretched, the light as it was. */
+static void recolour(const cvi_samples *s, const change *c, float *out) {
+    int64_t n = s->height * s->width;
+    int first = s->bgr ? 2 : 0;
+    double zero[3], step[3], cosine = cos(c->hue) * c->saturation, sine = sin(c->hue) * c->saturation;
+    for (int p = 0; p < 3; p++) {
+        int plane = p == 0 ? first : p == 2 ? 2 - first : 1;
+        zero[p] = (double)s->value[plane][0];
+        step[p] = ((double)s->value[plane][255] - zero[p]) / 255;
+    }
+    float *red = out + first * n, *green = out + n, *blue = out + (2 - first) * n;
+    for (int64_t i = 0; i < n && step[0] != 0 && step[1] != 0 && step[2] != 0; i++) {
+        double r = ((double)red[i] - zero[0]) / step[0], g = ((double)green[i] - zero[1]) / step[1];
+        double b = ((double)blue[i] - zero[2]) / step[2], y = 0.299 * r + 0.587 * g + 0.114 * b;
+        double u = 0.5959 * r - 0.2746 * g - 0.3213 * b, v = 0.2115 * r - 0.5227 * g + 0.3112 * b;
+        double i_new = cosine * u - sine * v, q_new = sine * u + cosine * v;
+        double now[3] = {y + 0.956 * i_new + 0.619 * q_new, y - 0.272 * i_new - 0.647 * q_new,
+                         y - 1.106 * i_new + 1.703 * q_new};
+        float *to[3] = {red + i, green + i, blue + i};
+        for (int p = 0; p < 3; p++) {
+            now[p] = now[p] < 0 ? 0 : now[p] > 255 ? 255 : now[p];
+            *to[p] = (float)(zero[p] + step[p] * now[p]);
+        }
+    }
+}
+
 /* Turned, enlarged, moved, mirrored, brighter or darker, with a square cut out. A pixel's number is linear in its byte. */
 static void get_changed(const cvi_samples *s, int64_t i, const cvi_augment *a, uint64_t seed, uint64_t draw,
                         float *out) {
@@ -202,14 +235,19 @@ static void get_changed(const cvi_samples *s, int64_t i, const cvi_augment *a, u
         double zero = (double)s->value[p][0], step = ((double)s->value[p][255] - zero) / 255;
         for (int64_t y = 0; y < h; y++) {
             for (int64_t x = 0; x < w; x++) {
-                double from_y = (double)y - cy - c.dy, from_x = (double)(c.flip ? w - 1 - x : x) - cx - c.dx;
+                int64_t above = y - c.down, left = (c.flip ? w - 1 - x : x) - c.right;
+                bool outside = above < 0 || above >= h || left < 0 || left >= w;
+                double from_y = (double)above - cy - c.dy, from_x = (double)left - cx - c.dx;
                 double v = between(plane, h, w, cy + c.cos * from_y + c.sin * from_x,
                                    cx + c.cos * from_x - c.sin * from_y);
                 bool cut = y >= c.top && y < c.top + c.side && x >= c.left && x < c.left + c.side;
-                v = cut ? 128 : (v - 128) * c.gain + 128 + c.lift;
+                v = cut ? 128 : ((outside ? 0 : v) - 128) * c.gain + 128 + c.lift;
                 out[(p * h + y) * w + x] = (float)(zero + step * (v < 0 ? 0 : v > 255 ? 255 : v));
             }
         }
+    }
+    if (a->colour > 0 && s->channels == 3) {
+        recolour(s, &c, out);
     }
 }
 
@@ -217,8 +255,9 @@ void cvi_samples_get(const cvi_samples *s, int64_t i, const cvi_augment *augment
                      uint64_t draw, float *out) {
     int64_t dy = 0, dx = 0, h = s->height, w = s->width;
     bool flip = false;
-    if (augment && (augment->rotate > 0 || augment->scale > 0 || augment->brightness > 0 ||
-                    augment->contrast > 0 || augment->cutout > 0)) {
+    if (augment &&
+        (augment->rotate > 0 || augment->scale > 0 || augment->brightness > 0 || augment->contrast > 0 ||
+         augment->cutout > 0 || augment->crop > 0 || augment->colour > 0)) {
         get_changed(s, i, augment, seed, draw, out);
         return;
     }

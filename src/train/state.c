@@ -46,8 +46,8 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     const cvi_augment *a = &t->augment;
     put_numbers(b, "augment",
                 (double[]){(double)a->shift, a->flip, a->rotate, a->scale, a->brightness, a->contrast,
-                           (double)a->cutout},
-                7);
+                           (double)a->cutout, (double)a->crop, a->colour, a->mixup},
+                10);
     cvi_buf_printf(b, "seed=%llu;pictures=%lld;test pictures=%lld;", (unsigned long long)t->seed,
                    (long long)h->pictures, (long long)h->val_pictures);
     cvi_buf_printf(b, "data=%016llx;test data=%016llx;order=%016llx;", (unsigned long long)h->fingerprint,
@@ -189,6 +189,35 @@ static cvs_status list_tensors(const cvi_params *p, const cvi_training *t, cvi_a
     return CVS_OK;
 }
 
+static void list_doubts(const cvi_doubts *d, cvi_safetensor *list, int *n) {
+    if (d->n > 0) {
+        cvs_tensor sum = {.dtype = CVS_F32,
+                          .rank = 1,
+                          .dim = {d->n},
+                          .data = d->sum,
+                          .bytes = (size_t)d->n * sizeof *d->sum};
+        cvs_tensor seen = {.dtype = CVS_I32,
+                           .rank = 1,
+                           .dim = {d->n},
+                           .data = d->seen,
+                           .bytes = (size_t)d->n * sizeof *d->seen};
+        list[(*n)++] = (cvi_safetensor){"doubts/sum", sum};
+        list[(*n)++] = (cvi_safetensor){"doubts/seen", seen};
+    }
+}
+
+/* A checkpoint of a run without events has none: then they begin as 0. */
+static void take_doubts(const cvi_safetensors *f, cvi_doubts *d) {
+    const cvs_tensor *sum = cvi_safetensors_find(f, "doubts/sum"),
+                     *seen = cvi_safetensors_find(f, "doubts/seen");
+    size_t bytes = (size_t)d->n * sizeof *d->sum;
+    if (d->n > 0 && sum && seen && sum->dtype == CVS_F32 && seen->dtype == CVS_I32 && sum->bytes == bytes &&
+        seen->bytes == bytes) {
+        memcpy(d->sum, sum->data, bytes);
+        memcpy(d->seen, seen->data, bytes);
+    }
+}
+
 /* The metadata; the strings live in the arena and in `texts`. false: out of memory. */
 static bool list_pairs(const cvi_standing *at, const cvi_history *h, cvi_arena *arena, cvi_buf texts[4],
                        const char *pairs[18]) {
@@ -229,7 +258,7 @@ cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cv
     cvi_arena *arena = cvi_arena_new(0);
     char *path = cvi_path_join(run, "state.safetensors");
     size_t room = (size_t)p->n * (size_t)(1 + p->n_slots);
-    cvi_safetensor *list = cvi_calloc(room + 1, sizeof *list);
+    cvi_safetensor *list = cvi_calloc(room + 3, sizeof *list);
     cvi_buf texts[4] = {{0}};
     const char *pairs[18];
     cvs_status s = CVS_OK;
@@ -239,6 +268,7 @@ cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cv
     }
     if (s == CVS_OK) {
         s = list_tensors(p, h->training, arena, list, &n, err);
+        list_doubts(&h->doubts, list, &n);
     }
     if (s == CVS_OK) {
         s = cvi_safetensors_write(path, list, n, pairs, h->n_changes > 0 ? 9 : 8, err);
@@ -318,6 +348,7 @@ static cvs_status take_all(const cvi_safetensors *f, cvi_params *p, cvi_standing
         return cvi_fail(err, CVS_E_FORMAT, "the curves in this checkpoint are damaged");
     }
     CVI_TRY(take_tensors(f, p, h->training->optimizer, err));
+    take_doubts(f, &h->doubts);
     h->n = then.epoch - 1;
     *at = then;
     return CVS_OK;

@@ -95,7 +95,7 @@ static cvs_status need_seed(const cvi_trainer *t, worker_state *w, int64_t n) {
     cvi_free(w->seed);
     cvi_free(w->row);
     w->seed = cvi_calloc((size_t)(n * t->outputs), sizeof *w->seed);
-    w->row = cvi_calloc((size_t)t->outputs, sizeof *w->row);
+    w->row = cvi_calloc((size_t)t->outputs, 2 * sizeof *w->row);
     w->seed_room = w->seed && w->row ? n * t->outputs : 0;
     return w->seed_room > 0 ? CVS_OK : cvi_no_memory(&w->err, (size_t)(n * t->outputs) * sizeof *w->seed);
 }
@@ -122,8 +122,13 @@ static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t 
     cvi_exec_reseed(
         w->exec, cvi_random_bits(t->training->seed, PURPOSE_DROP, (uint64_t)t->step << 20 | (uint64_t)from));
     CVI_TRY(forward(t, w, n, t->x + from * each, &answer));
-    cvi_loss_batch(t->training, true, n, t->outputs, answer.data, t->labels + from,
-                   (double)t->batch / t->divisor, 1 / t->divisor, w->seed, w->row, &p->loss, &p->right);
+    if (t->second) {
+        cvi_loss_mixed(t->training, n, t->outputs, answer.data, t->labels + from, t->second + from, t->mix,
+                       (double)t->batch / t->divisor, 1 / t->divisor, w->seed, w->row, &p->loss, &p->right);
+    } else {
+        cvi_loss_batch(t->training, true, n, t->outputs, answer.data, t->labels + from,
+                       (double)t->batch / t->divisor, 1 / t->divisor, w->seed, w->row, &p->loss, &p->right);
+    }
     note_margins(t, from, n, answer.data);
     answer.data = w->seed;
     CVI_TRY(cvi_exec_backward_into(w->exec, CVI_GRADIENT, &t->answer, &answer, 1, t->params->values,
@@ -244,12 +249,18 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
     }
     t->measuring = false;
     t->margins = NULL;
+    t->second = NULL;
     return CVS_OK;
 }
 
 void cvi_trainer_watch(cvi_trainer *t, bool measure, float *margins) {
     t->measuring = measure;
     t->margins = margins;
+}
+
+void cvi_trainer_mix(cvi_trainer *t, const int *second, double share) {
+    t->second = second;
+    t->mix = share;
 }
 
 const cvi_measure *cvi_trainer_measured(const cvi_trainer *t) {

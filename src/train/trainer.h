@@ -79,6 +79,10 @@ typedef struct cvi_training cvi_training;
 void cvi_loss_batch(const cvi_training *t, bool weighted, int64_t n, int64_t k, const float *x,
                     const int *labels, double scale, double share, float *gradient, double *room,
                     double *loss, int64_t *right);
+/* The same for pictures that are `mix` of one label's and the rest of a second's: of both losses and gradients the same share counts. */
+void cvi_loss_mixed(const cvi_training *t, int64_t n, int64_t k, const float *x, const int *labels,
+                    const int *second, double mix, double scale, double share, float *gradient, double *room,
+                    double *loss, int64_t *right);
 
 /* ---- schedules of the learning rate (schedule.c, schedules.def, schedule_*.c) ------------------------------ */
 typedef struct cvi_when {
@@ -106,6 +110,9 @@ typedef struct cvi_augment {
     double brightness; /* share of the range added or taken off at most */
     double contrast;   /* share by which differences from mid-grey grow or shrink at most */
     int64_t cutout;    /* side of a square of mid-grey, 0 = none (DeVries and Taylor 2017) */
+    int64_t crop; /* zeros around the picture of which a part of its size is cut (He et al. 2016), 0 = none */
+    double colour; /* share by which saturation, and of the circle by which hue, changes at most */
+    double mixup;  /* alpha of mixup, 0 = none; made by the feed, of whole batches */
 } cvi_augment;
 
 typedef enum cvi_watched { CVI_VAL_LOSS, CVI_VAL_ACCURACY, CVI_LOSS, CVI_ACCURACY } cvi_watched;
@@ -133,6 +140,8 @@ struct cvi_training {
     int64_t limit;
     const cvi_recipe_statement *freeze; /* words behind "freeze": beginnings of parameters' names, or NULL */
     const char *data;                   /* what the recipe suggests, or NULL */
+    const char *start;                  /* a folder or model to begin from, or NULL */
+    int64_t head; /* outputs of a new last layer; 0 = none, -1 = as many as the data has classes */
 };
 
 /* Defaults, then what the recipe says, then what the options say. Errors name the recipe's line and column. */
@@ -181,6 +190,16 @@ cvs_status cvi_params_load(cvi_params *p, cvi_arena *arena, const char *folder, 
                            cvs_error *err);
 cvs_status cvi_params_save(const cvi_params *p, const char *folder, cvs_error *err);
 
+/* ---- other classes, other weights (head.c) ---------------------------------------------------------------- */
+/* The last layer with weights gets so many outputs, with first weights; the model's class names are forgotten. */
+cvs_status cvi_head_replace(cvs_model *model, int64_t outputs, uint64_t seed, cvs_error *err);
+/* Whether a constant belongs to the last layer with weights or stands behind it. */
+bool cvi_head_has(const cvs_model *model, int value);
+/* Takes over what the model at `path` has under the same names with the same shapes; where it has none, what agrees in order. *unfit: the first
+ * parameter that was left as it is, or NULL; borrowed from p. */
+cvs_status cvi_params_transfer(cvi_params *p, const char *path, const cvs_limits *limits, int *taken,
+                               const char **unfit, cvs_error *err);
+
 /* ---- pictures (samples.c) ------------------------------------------------------------------------------ */
 typedef struct cvi_samples {
     int64_t n, channels, height, width;
@@ -189,6 +208,7 @@ typedef struct cvi_samples {
     int *labels;     /* owned */
     const char *const *classes;
     uint64_t fingerprint;
+    bool bgr;            /* of three channels the first is blue */
     float value[4][256]; /* what a pixel stands for, by channel */
     cvs_data *data;      /* owned */
 } cvi_samples;
@@ -218,6 +238,8 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
 /* For the next step: measure the weights, their gradients and changes; and write every picture's margin, the label's logit less the
  * largest other one, to margins [B] unless it is NULL. Neither changes what the step does. */
 void cvi_trainer_watch(cvi_trainer *t, bool measure, float *margins);
+/* For the next step: its pictures are mixed (cvi_loss_mixed); second NULL: they are not. */
+void cvi_trainer_mix(cvi_trainer *t, const int *second, double share);
 typedef struct cvi_measure {
     double weight, gradient,
         change; /* sums of squares: before the step; before clipping to a norm; of what the step changed */
@@ -244,11 +266,19 @@ enum { CVI_MAX_CHANGES = CVS_MAX_CHANGES };
 typedef struct cvi_epoch {
     double loss, accuracy, val_loss, val_accuracy, learning_rate, seconds;
 } cvi_epoch;
+/* By training picture: its margins over the epochs after the first, added up, and how many they are. A run that goes on goes on with them. */
+typedef struct cvi_doubts {
+    int64_t n; /* 0: nobody keeps them */
+    float *sum;
+    int32_t *seen;
+} cvi_doubts;
+
 typedef struct cvi_history {
     int n;
     cvi_epoch *list; /* owned, room for all epochs */
     const char *recipe, *data;
     const cvi_training *training;
+    cvi_doubts doubts; /* owned */
     uint64_t fingerprint, val_fingerprint, order_fingerprint;
     int64_t pictures, val_pictures, params, steps;
     double seconds;
@@ -275,7 +305,7 @@ typedef struct cvi_standing {
     bool enough; /* patience is at its end */
 } cvi_standing;
 
-/* RUN/state.safetensors: parameters by name, the optimiser's slots as NAME/slot; as metadata where the run stands, the rows of whole
+/* RUN/state.safetensors: parameters by name, the optimiser's slots as NAME/slot, the doubts as doubts/sum and doubts/seen; as metadata where the run stands, the rows of whole
  * epochs, and the settings that its bits depend on. No time is in it: the same run gives the same bytes. */
 cvs_status cvi_state_write(const cvi_params *p, const cvi_standing *at, const cvi_history *h, const char *run,
                            cvs_error *err);

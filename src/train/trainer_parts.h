@@ -64,6 +64,8 @@ struct cvi_trainer {
     int first;     /* piece that has a gradient: where all of them were added up */
     float *scales; /* by parameter: what clipping leaves */
     bool measuring;
+    const int *second; /* of mixed pictures, else NULL */
+    double mix;
     float *margins;                /* of the batch, or NULL */
     cvi_measure *measures, *parts; /* by parameter; by stretch */
     /* the evaluation being made */

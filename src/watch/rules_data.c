@@ -24,6 +24,7 @@ static bool look_bad_input(const cvi_case *c, cvi_finding *f) {
             continue;
         }
         cvi_copy_text(f->tag, sizeof f->tag, mean.tag);
+        f->step = mean.step[0];
         if (apart && !wide) {
             cvi_say(c, f,
                     "channel %.20s has the mean %.3g in training pictures and %.3g in test pictures "
@@ -57,6 +58,7 @@ static bool look_leak(const cvi_case *c, cvi_finding *f) {
         return false;
     }
     cvi_copy_text(f->tag, sizeof f->tag, leaks.tag);
+    f->step = leaks.step[0];
     cvi_say(c, f, "%.0f of %.0f test pictures are training pictures too, pixel by pixel", leaks.value[0],
             all.value[0]);
     return true;
@@ -106,6 +108,7 @@ static bool look_imbalance(const cvi_case *c, cvi_finding *f) {
         return false;
     }
     cvi_copy_text(f->tag, sizeof f->tag, s.tag);
+    f->step = s.step[0];
     cvi_say(c, f, "the most frequent class has %.0f times as many pictures as the rarest", s.value[0]);
     return true;
 }

@@ -506,11 +506,14 @@ static void whole_run(void **state) {
     OK(cvi_safetensors_read(path, NULL, &first, &err));
     snprintf(path, sizeof path, "%s/state.safetensors", c);
     OK(cvi_safetensors_read(path, NULL, &second, &err));
-    assert_true(first.n == 3 * second.n && second.n == 4); /* adam has two buffers for each parameter */
+    assert_true(first.n - 2 == 3 * (second.n - 2) &&
+                second.n - 2 == 4); /* adam has two buffers for each; two of doubts */
     for (int i = 0; i < second.n; i++) {
         const cvs_tensor *t = cvi_safetensors_find(&first, second.list[i].name);
         assert_true(t && t->bytes == second.list[i].t.bytes);
-        for (int64_t k = 0; k < cvs_tensor_count(t); k++) {
+        bool doubts =
+            strncmp(second.list[i].name, "doubts/", 7) == 0; /* of the pictures, not of the network */
+        for (int64_t k = 0; k < cvs_tensor_count(t) && !doubts; k++) {
             assert_true(fabs(cvi_get(t, k) - cvi_get(&second.list[i].t, k)) < 1e-6);
         }
     }
