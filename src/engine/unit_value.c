@@ -362,6 +362,9 @@ static cvs_status fill(cvs_run *run, int v, int64_t at, cvs_lang lang, cvs_unit 
     u->formula = ctx.op->text.formula;
     if (ctx.op->unit) {
         CVI_TRY(ctx.op->unit(&ctx, at, u));
+    } else if ((ctx.op->flags & CVI_OP_IDENTITY) && same_place(&ctx, 0, at) >= 0) {
+        u->kind = CVS_UNIT_COPY;
+        cvi_unit_add(u, 0, at, -1, cvi_get(ctx.in[0], at), 1);
     } else if (ctx.op->affine) {
         CVI_TRY(by_affine(&ctx, at, u));
     }

@@ -3,6 +3,7 @@
  * side of conv_loops.h and its output the large one.
  */
 #include "ops/conv_fast.h"
+#include "ops/unit.h"
 
 static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
     const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
@@ -145,6 +146,42 @@ static void transpose_field(const cvi_opctx *ctx, cvi_field_step *step) {
     }
 }
 
+/* The input position whose tap k of its stamp lies on output o; -1: none. */
+static int64_t stamp_at(const cvi_window *w, int axis, int64_t o, int64_t k) {
+    int64_t far = o + w->begin[axis] - k * w->dilation[axis];
+    int64_t at = far >= 0 && far % w->stride[axis] == 0 ? far / w->stride[axis] : -1;
+    return at < w->out[axis] ? at : -1;
+}
+
+/* All taps of every input channel of the group; those that no stamp lays on this place read nothing (at -1). */
+static cvs_status transpose_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    cvi_conv_sides s;
+    CVI_TRY(read_shape(ctx, &s));
+    const cvi_window *w = &s.w;
+    int64_t per = cvi_window_in(w), plane = at / per, o = at % per, channel = plane % s.channels;
+    int64_t inside = s.channels / s.groups, each = s.filters / s.groups, group = channel / inside;
+    int64_t place[3] = {o / (w->in[1] * w->in[2]), o / w->in[2] % w->in[1], o % w->in[2]};
+    unit->kind = CVS_UNIT_SUM;
+    unit->bias = cvi_in(ctx, 2) != NULL ? cvi_get(ctx->in[2], channel) : 0;
+    for (int64_t c = group * each; c < (group + 1) * each; c++) {
+        int64_t tap = (c * inside + channel % inside) * cvi_window_kernel_size(w);
+        int64_t base = (plane / s.channels * s.filters + c) * cvi_window_out(w);
+        for (int64_t d = 0; d < w->kernel[0]; d++) {
+            for (int64_t h = 0; h < w->kernel[1]; h++) {
+                for (int64_t k = 0; k < w->kernel[2]; k++, tap++) {
+                    int64_t i = stamp_at(w, 0, place[0], d), j = stamp_at(w, 1, place[1], h),
+                            l = stamp_at(w, 2, place[2], k);
+                    bool lies = i >= 0 && j >= 0 && l >= 0;
+                    int64_t x = lies ? base + (i * w->out[1] + j) * w->out[2] + l : -1;
+                    cvi_unit_add(unit, 0, x, tap, lies ? cvi_get(ctx->in[0], x) : 0,
+                                 cvi_get(ctx->in[1], tap));
+                }
+            }
+        }
+    }
+    return CVS_OK;
+}
+
 static const cvi_op_io transpose_in[] = {
     {"X", CVI_DATA, false, false}, {"W", CVI_WEIGHT, false, false}, {"B", CVI_BIAS, true, false}};
 static const cvi_op_io transpose_out[] = {{"Y", CVI_DATA, false, false}};
@@ -183,6 +220,7 @@ const cvi_op cvi_op_conv_transpose = {
     .fast = cvi_conv_fast,
     .how = transpose_how,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
+    .unit = transpose_unit,
     .backward = transpose_backward,
     .back_form = transpose_back_form,
     .back_fast = transpose_back,

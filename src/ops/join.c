@@ -2,6 +2,7 @@
  * join.c - Concat and Split: tensors laid one after another along an axis, and cut apart again. Both are block copies:
  * `outer` blocks of the sides before the axis, each a run of the axis and what is inside it.
  */
+#include "ops/unit.h"
 #include "ops/walk.h"
 
 /* ---- Concat ------------------------------------------------------------------------------------------ */
@@ -295,6 +296,25 @@ static void field_axis(const cvi_opctx *ctx, cvi_field_step *step) {
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------- */
+/* The number of one of the inputs, as it is. */
+static cvs_status concat_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    const cvs_tensor *y = &ctx->out[0];
+    int axis;
+    CVI_TRY(cvi_axis(ctx, cvi_op_int(ctx, "axis"), y->rank, &axis));
+    int64_t row = run_of(y, axis), inside = at % row;
+    for (int k = 0; k < ctx->n_in; k++) {
+        int64_t run = run_of(ctx->in[k], axis);
+        if (inside < run) {
+            int64_t x = at / row * run + inside;
+            unit->kind = CVS_UNIT_COPY;
+            cvi_unit_add(unit, k, x, -1, cvi_get(ctx->in[k], x), 1);
+            return CVS_OK;
+        }
+        inside -= run;
+    }
+    return CVS_OK;
+}
+
 static const cvi_op_io concat_in[] = {{"inputs", CVI_DATA, false, true}};
 static const cvi_op_io concat_out[] = {{"concat_result", CVI_DATA, false, false}};
 static const cvi_op_attr concat_attrs[] = {
@@ -322,6 +342,7 @@ const cvi_op cvi_op_concat = {
     .fast_layout = CVS_NHWC8,
     .fast = fast_concat,
     .apart = cvi_apart_axis,
+    .unit = concat_unit,
     .backward = backward_concat,
     .back_form = concat_back_form,
     .back_fast = concat_back,

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "ops/window.h"
+#include "ops/unit.h"
 
 typedef struct sum_job {
     const cvi_window *w;
@@ -319,6 +319,38 @@ static cvs_status global_average_back(cvi_opctx *ctx, const cvi_back *back) {
     return CVS_OK;
 }
 
+/* ---- one number ------------------------------------------------------------------------------------------- */
+
+/* Every element of the window times one share. */
+static cvs_status average_of(cvi_opctx *ctx, const cvi_window *w, bool count_pad, int64_t at,
+                             cvs_unit *unit) {
+    sum_job j = {.w = w, .count_pad = count_pad};
+    int64_t per = cvi_window_out(w), base = at / per * cvi_window_in(w);
+    place r = locate(&j, at % per);
+    unit->kind = CVS_UNIT_SUM;
+    for (int64_t d = r.first[0]; d < r.last[0]; d++) {
+        for (int64_t h = r.first[1]; h < r.last[1]; h++) {
+            int64_t line = (r.start[0] + d * w->dilation[0]) * w->in[1] + r.start[1] + h * w->dilation[1];
+            for (int64_t k = r.first[2]; k < r.last[2]; k++) {
+                int64_t x = base + line * w->in[2] + r.start[2] + k * w->dilation[2];
+                cvi_unit_add(unit, 0, x, -1, cvi_get(ctx->in[0], x), 1 / r.divisor);
+            }
+        }
+    }
+    return CVS_OK;
+}
+
+static cvs_status average_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    cvi_window w;
+    CVI_TRY(read_window(ctx, &w));
+    return average_of(ctx, &w, cvi_op_int(ctx, "count_include_pad") != 0, at, unit);
+}
+
+static cvs_status global_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
+    cvi_window w = whole_plane(ctx->in[0]);
+    return average_of(ctx, &w, false, at, unit);
+}
+
 /* ---- cost, field --------------------------------------------------------------------------------------------- */
 
 static void pool_cost(const cvi_opctx *ctx, cvi_cost *cost) {
@@ -386,6 +418,7 @@ const cvi_op cvi_op_average_pool = {
     .fast_layout = CVS_NHWC8,
     .fast = average_fast,
     .part = average_part,
+    .unit = average_unit,
     .backward = average_backward,
     .back_form = average_back_form,
     .back_fast = average_back,
@@ -407,6 +440,7 @@ const cvi_op cvi_op_global_average_pool = {
     .fast_layout = CVS_NHWC8,
     .fast = global_average_fast,
     .apart = cvi_apart_always,
+    .unit = global_unit,
     .backward = global_backward,
     .back_form = average_back_form,
     .back_fast = global_average_back,
