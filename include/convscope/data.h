@@ -95,6 +95,9 @@ bool cvs_is_pictures(const char *where);
 /* options as in cvs_data_open, may be NULL; of a folder only limit (the first so many) and limits count. */
 cvs_status cvs_pictures_open(const char *where, const cvs_data_options *options, cvs_pictures **out,
                              cvs_error *err);
+/* Pictures that are in memory already, uint8 [H,W,3]: [n], borrowed with their names until the stream is freed. */
+cvs_status cvs_pictures_memory(const cvs_tensor *pictures, const char *const *names, int n,
+                               cvs_pictures **out, cvs_error *err);
 void cvs_pictures_free(cvs_pictures *pictures); /* NULL allowed */
 /* The next picture, uint8 [H,W,3], owned by the caller, and its name (a path below the folder, or "123 class"), borrowed until the next
  * call. At the end data is NULL. */

@@ -45,6 +45,9 @@ typedef struct cvs_figure_options {
 void cvs_figure_free(cvs_figure *figure); /* NULL is allowed */
 /* Writes the format that the extension names; scale = pixels per point of a PNG, 0 = 2. Atomic. */
 cvs_status cvs_figure_write(const cvs_figure *figure, const char *path, double scale, cvs_error *err);
+/* The same in memory: extension ".svg", ".png", ".pdf", ".tex". *out is owned (cvs_free). */
+cvs_status cvs_figure_encode(const cvs_figure *figure, const char *extension, double scale, char **out,
+                             size_t *size, cvs_error *err);
 /* Says before the work whether a figure could be written there: known extension, writable folder. */
 cvs_status cvs_figure_check_path(const char *path, cvs_error *err);
 /* The SVG text, terminated, owned (cvs_free). */
@@ -211,6 +214,16 @@ typedef struct cvs_draw_style_info {
     bool pictures;
 } cvs_draw_style_info;
 cvs_status cvs_draw_style_describe(int i, cvs_lang lang, cvs_draw_style_info *out, cvs_error *err);
+
+/* ---- one number ------------------------------------------------------------------------------------------- */
+typedef struct cvs_unit_data {
+    const cvs_unit *unit;
+    const char *layer; /* or NULL */
+    int rows;          /* terms shown, largest first; 0 = 16 */
+} cvs_unit_data;
+/* The account of one number (cvs_unit_account_of) as a table, with a bar for every row that begins where the one before ends. */
+cvs_status cvs_draw_unit(const cvs_unit_data *data, const cvs_figure_options *options, cvs_figure **out,
+                         cvs_error *err);
 
 /* ---- why ------------------------------------------------------------------------------------------------- */
 typedef struct cvs_attribution_data {

@@ -19,7 +19,7 @@ typedef struct cvs_open_options {
     const char *weights; /* a second file with the weights, or NULL */
     const char *arch;    /* a file with the architecture when `path` has only weights, or NULL */
     const char *
-        classes; /* file with one class name a line, or NULL (classes.txt or labels.txt beside the model is read) */
+        classes; /* file with one class name a line, "imagenet" (its 1,000 names), or NULL (classes.txt or labels.txt beside the model is read) */
     const cvs_preprocess *preprocess; /* instead of what the model or its side file says, or NULL */
     bool init;                        /* a model without weights gets random ones, from init_seed */
     uint64_t init_seed;
@@ -45,6 +45,10 @@ typedef struct cvs_model_info {
     int64_t file_bytes;
 } cvs_model_info;
 void cvs_model_describe(const cvs_model *model, cvs_model_info *out);
+
+/* A guess for models whose file names no classes: what class `index` of `classes` is called if the model was trained on ImageNet (1,000
+ * classes, or 1,001 with a background before them). English, from WordNet. false: another number of classes. */
+bool cvs_imagenet_name(int64_t classes, int64_t index, char *name, size_t size);
 
 /* Input or output i: name (borrowed) and shape in the graph's own order; -1 where it is free. */
 typedef struct cvs_port {

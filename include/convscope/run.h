@@ -214,6 +214,34 @@ cvs_status cvs_run_unit(cvs_run *run, cvs_place place, int index, int64_t at, cv
                         cvs_error *err);
 void cvs_unit_free(cvs_unit *u);
 
+/* The same for people: terms of one channel of one source are one row (where they are several channels; else each term is one), largest
+ * first, what is left over in one row, and what rounding loses in one, so that the values as printed with `digits` decimals add up to
+ * the result as printed. Of maxima: the values, largest first; of softmax: the exponentials. */
+typedef enum cvs_unit_row_kind {
+    CVS_ROW_BIAS,
+    CVS_ROW_TERMS,
+    CVS_ROW_OTHERS,
+    CVS_ROW_ROUNDING
+} cvs_unit_row_kind;
+typedef struct cvs_unit_row {
+    cvs_unit_row_kind kind;
+    int source;      /* of TERMS; into cvs_unit.source */
+    int64_t channel; /* of TERMS, of the source; -1: all in the padding */
+    int64_t place;   /* of a row of one term: its element, else -1 */
+    int64_t count;   /* terms (of OTHERS: rows) in it */
+    double value;    /* what it adds */
+    double total;    /* of what is printed down to here */
+} cvs_unit_row;
+enum { CVS_UNIT_ROWS = 64 };
+typedef struct cvs_unit_account {
+    int n, digits;
+    int64_t parts; /* rows there would be if all were shown */
+    cvs_unit_row row[CVS_UNIT_ROWS];
+} cvs_unit_account;
+/* most: rows of terms, up to 60. */
+cvs_status cvs_unit_account_of(const cvs_unit *u, int most, int digits, cvs_unit_account *out,
+                               cvs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -21,12 +21,24 @@ static json_t *text(const char *s) {
     return json_string(cli_safe(s, safe, sizeof safe));
 }
 
-static json_t *as_json(const char *file, int64_t sample, int64_t samples, const cvs_score *scores, int n) {
+/* What the class may be called, where the model names none; "" else. */
+static const char *guess(int64_t classes, const cvs_score *s, char *name, size_t size) {
+    name[0] = 0;
+    return !s->name[0] && cvs_imagenet_name(classes, s->index, name, size) ? name : "";
+}
+
+static json_t *as_json(const char *file, int64_t sample, int64_t samples, int64_t classes,
+                       const cvs_score *scores, int n) {
     json_t *top = json_array();
     for (int i = 0; i < n; i++) {
-        json_array_append_new(
-            top, json_pack("{s:i,s:o,s:o,s:o}", "index", scores[i].index, "name", text(scores[i].name),
-                           "probability", number(scores[i].probability), "logit", number(scores[i].logit)));
+        char maybe[160];
+        json_t *line =
+            json_pack("{s:i,s:o,s:o,s:o}", "index", scores[i].index, "name", text(scores[i].name),
+                      "probability", number(scores[i].probability), "logit", number(scores[i].logit));
+        if (guess(classes, &scores[i], maybe, sizeof maybe)[0]) {
+            json_object_set_new(line, "guess", json_string(maybe));
+        }
+        json_array_append_new(top, line);
     }
     json_t *one = json_pack("{s:o,s:o}", "file", text(file), "top", top);
     if (samples > 1) {
@@ -35,17 +47,18 @@ static json_t *as_json(const char *file, int64_t sample, int64_t samples, const 
     return one;
 }
 
-static void as_text(const cli *c, const char *file, int64_t sample, int64_t samples, const cvs_score *scores,
-                    int n) {
-    char safe[300];
+static void as_text(const cli *c, const char *file, int64_t sample, int64_t samples, int64_t classes,
+                    const cvs_score *scores, int n) {
+    char safe[300], maybe[160];
     printf("%s", cli_safe(file, safe, sizeof safe));
     if (samples > 1) {
         printf(" [%lld]", (long long)sample);
     }
     printf("\n");
     for (int i = 0; i < n; i++) {
-        char name[160], number[16];
-        snprintf(number, sizeof number, "%d", scores[i].index);
+        char name[200], number[200];
+        bool guessed = guess(classes, &scores[i], maybe, sizeof maybe)[0] != 0;
+        snprintf(number, sizeof number, guessed ? "%d  %s?" : "%d", scores[i].index, maybe);
         cli_safe(scores[i].name[0] ? scores[i].name : number, name, sizeof name);
         int bar = (int)(scores[i].probability * 20 + 0.5);
         printf("  %6.2f%%  ", scores[i].probability * 100);
@@ -58,8 +71,16 @@ static void as_text(const cli *c, const char *file, int64_t sample, int64_t samp
     }
 }
 
-/* How the logits were found, once per call. */
-static void say_kind(const cli *c, cvs_logit_kind kind) {
+/* How the logits were found, and where names come from, once per call. */
+static void say_kind(const cli *c, cvs_logit_kind kind, bool guessed) {
+    if (guessed) {
+        cli_say(c, "%s",
+                CLI_T(c,
+                      "note: the model names no classes; names with a ? are those of ImageNet, a guess "
+                      "(--classes imagenet takes them, --classes FILE names others)",
+                      "注：模型没有类别名称；带 ? 的名称取自 ImageNet，仅为猜测（--classes imagenet "
+                      "采用它们，--classes FILE 指定其他名称）"));
+    }
     if (kind == CVS_LOGIT_IS_OUTPUT) {
         cli_say(c, "%s",
                 CLI_T(c,
@@ -70,20 +91,23 @@ static void say_kind(const cli *c, cvs_logit_kind kind) {
 }
 
 static cvs_status predict_file(cli *c, const cvs_model *model, cvs_run *run, const char *path, int top,
-                               cvs_score *scores, json_t *list, cvs_logit_kind *kind) {
+                               cvs_score *scores, json_t *list, cvs_logit_kind *kind, bool *guessed) {
     cvs_status s = cli_run_file(c, model, run, path, NULL);
     cvs_tensor output;
     if (s == CVS_OK) {
         s = cvs_run_output(run, 0, &output, &c->err);
     }
     int64_t samples = s == CVS_OK && output.rank > 1 ? output.dim[0] : 1;
+    int64_t classes = s == CVS_OK && samples > 0 ? cvs_tensor_count(&output) / samples : 0;
     for (int64_t n = 0; n < samples && s == CVS_OK; n++) {
         int count = 0;
         s = cvs_run_top(run, n, top, scores, &count, kind, &c->err);
+        char maybe[160];
+        *guessed = s == CVS_OK && count > 0 && guess(classes, &scores[0], maybe, sizeof maybe)[0];
         if (s == CVS_OK && list) {
-            json_array_append_new(list, as_json(path, n, samples, scores, count));
+            json_array_append_new(list, as_json(path, n, samples, classes, scores, count));
         } else if (s == CVS_OK) {
-            as_text(c, path, n, samples, scores, count);
+            as_text(c, path, n, samples, classes, scores, count);
         }
     }
     return s;
@@ -107,9 +131,10 @@ static int run(cli *c) {
     }
     cvs_logit_kind kind = CVS_LOGIT_BEFORE_SOFTMAX;
     for (int i = 1; i < c->n_args && s == CVS_OK; i++) {
-        s = predict_file(c, model, runner, c->args[i], (int)top, scores, list, &kind);
+        bool guessed = false;
+        s = predict_file(c, model, runner, c->args[i], (int)top, scores, list, &kind, &guessed);
         if (i == 1 && s == CVS_OK) {
-            say_kind(c, kind);
+            say_kind(c, kind, guessed);
         }
     }
     if (s == CVS_OK && list) {

@@ -30,7 +30,8 @@ static const cli_option input_options[] = {
      "order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes",
      "预处理：unit、tf、ImageNet-torch、ImageNet-caffe，以及键值对 "
      "resize=shorter|stretch|none、size=、order=rgb|bgr|gray、scale=、mean=a:b:c、std=a:b:c、invert=yes"},
-    {"--classes", "FILE", "class names, one a line", "类别名称文件，每行一个"},
+    {"--classes", "FILE|imagenet", "class names, one a line; imagenet: its 1,000 names",
+     "类别名称文件，每行一个；imagenet：使用 ImageNet 的 1000 个类别名（英文）"},
     {"--layout", "nchw|nhwc", "how a .npy lies, in and out (default: as in the model file)",
      ".npy 输入输出的数据排列（默认与模型文件相同）"},
 };

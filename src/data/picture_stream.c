@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * picture_stream.c - streams of pictures: a data set from end to end, or a folder walked as deep as it goes. Of a folder only the open
- * folders from the top down to the current one are in memory, so it may hold any number of pictures.
+ * picture_stream.c - streams of pictures: a data set from end to end, what is in memory, or a folder walked as deep as it goes. Of a
+ * folder only the open folders from the top down to the current one are in memory, so it may hold any number of pictures.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,7 +13,10 @@
 enum { DEEPEST = 24, LONGEST = 4096 };
 
 struct cvs_pictures {
-    cvs_data *data; /* of a spec; else */
+    cvs_data *data;         /* of a spec; else */
+    const cvs_tensor *kept; /* [n_kept] in memory; else a folder */
+    const char *const *kept_name;
+    int n_kept;
     char *root;
     DIR *dir[DEEPEST];   /* open folders, [0] is the root */
     size_t end[DEEPEST]; /* where the name of dir[i] ends in `name` */
@@ -52,6 +55,19 @@ cvs_status cvs_pictures_open(const char *where, const cvs_data_options *options,
         return s;
     }
     *out = p;
+    return CVS_OK;
+}
+
+cvs_status cvs_pictures_memory(const cvs_tensor *pictures, const char *const *names, int n,
+                               cvs_pictures **out, cvs_error *err) {
+    cvs_pictures *p = cvi_calloc(1, sizeof *p);
+    *out = p;
+    if (!p) {
+        return cvi_no_memory(err, sizeof *p);
+    }
+    p->kept = pictures;
+    p->kept_name = names;
+    p->n_kept = n;
     return CVS_OK;
 }
 
@@ -110,9 +126,30 @@ static cvs_status read_number(const cvs_pictures *p, int64_t i, cvs_tensor *pict
     return s;
 }
 
+static cvs_status copy_kept(const cvs_pictures *p, int64_t i, cvs_tensor *picture, cvs_error *err) {
+    if (i < 0 || i >= p->n_kept) {
+        return cvi_fail(err, CVS_E_NOT_FOUND, "there is no picture %lld of %d", (long long)i, p->n_kept);
+    }
+    CVI_TRY(cvs_tensor_new(picture, CVS_U8, 3, p->kept[i].dim, err));
+    memcpy(picture->data, p->kept[i].data, picture->bytes);
+    return CVS_OK;
+}
+
+/* Only memory that runs out can go wrong: nothing is passed over. Their names begin with their numbers. */
+static cvs_status next_kept(cvs_pictures *p, cvs_tensor *picture, cvs_error *err) {
+    if (p->at >= p->n_kept) {
+        return CVS_OK;
+    }
+    snprintf(p->name, sizeof p->name, "%lld %s", (long long)p->at, p->kept_name[p->at]);
+    return copy_kept(p, p->at++, picture, err);
+}
+
 cvs_status cvs_pictures_read(cvs_pictures *p, const char *name, cvs_tensor *picture, cvs_error *err) {
     int label;
     *picture = (cvs_tensor){0};
+    if (p->kept) {
+        return copy_kept(p, strtoll(name, NULL, 10), picture, err);
+    }
     return p->data ? read_number(p, strtoll(name, NULL, 10), picture, &label, err)
                    : read_file(p, name, picture, err);
 }
@@ -167,6 +204,9 @@ static bool passes_over(cvs_status s) {
 cvs_status cvs_pictures_next(cvs_pictures *p, cvs_tensor *picture, const char **name, cvs_error *err) {
     *picture = (cvs_tensor){0};
     *name = p->name;
+    if (p->kept) {
+        return next_kept(p, picture, err);
+    }
     cvs_data_info info = {0};
     if (p->data) {
         cvs_data_describe(p->data, &info);

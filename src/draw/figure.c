@@ -223,6 +223,20 @@ cvs_status cvs_figure_write(const cvs_figure *figure, const char *path, double s
     return cvi_scene_write(figure->scene, path, scale, err);
 }
 
+cvs_status cvs_figure_encode(const cvs_figure *figure, const char *extension, double scale, char **out,
+                             size_t *size, cvs_error *err) {
+    cvi_buf buf = {0};
+    *out = NULL;
+    cvs_status status = cvi_scene_encode(figure->scene, extension, scale, &buf, err);
+    if (status != CVS_OK || buf.failed) {
+        cvi_buf_free(&buf);
+        return status != CVS_OK ? status : cvi_no_memory(err, 1);
+    }
+    *out = buf.data;
+    *size = buf.size;
+    return CVS_OK;
+}
+
 cvs_status cvs_figure_check_path(const char *path, cvs_error *err) {
     return cvi_check_figure_path(path, err);
 }

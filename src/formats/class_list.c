@@ -166,7 +166,7 @@ cvs_status cvi_classes_from_file(cvs_model *m, const char *path, const char *fro
 }
 
 /* Elements of one sample of the first output, or -1 when the shape is not known without a run. */
-static int64_t output_classes(const cvs_model *m) {
+int64_t cvi_classes_wanted(const cvs_model *m) {
     if (m->graph->n_outputs == 0) {
         return -1;
     }
@@ -201,7 +201,7 @@ static int64_t output_classes(const cvs_model *m) {
 }
 
 cvs_status cvi_classes_check(cvs_model *m, cvs_error *err) {
-    int64_t n = m->n_classes ? output_classes(m) : -1;
+    int64_t n = m->n_classes ? cvi_classes_wanted(m) : -1;
     bool two = n == 1 && m->n_classes == 2; /* one sigmoid unit is two classes */
     if (n < 0 || n == m->n_classes || two) {
         return CVS_OK;

@@ -47,7 +47,9 @@ static cvs_status complete(cvi_open *open, cvs_error *err) {
     if (options && options->preprocess) {
         m->preprocess = *options->preprocess;
     }
-    if (options && options->classes) {
+    if (options && options->classes && strcmp(options->classes, "imagenet") == 0) {
+        CVI_TRY(cvi_classes_imagenet(m, cvi_classes_wanted(m) == 1001, err));
+    } else if (options && options->classes) {
         CVI_TRY(cvi_classes_from_file(m, options->classes, cvi_path_base(options->classes), err));
     }
     if (options && options->init && !m->has_weights) {

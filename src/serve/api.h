@@ -17,6 +17,8 @@ json_t *json_place(const cvs_source *s);
 void reply_copy(reply *r, const char *type, const void *data, size_t size);
 /* uint8 [H,W,3] as PNG. */
 void reply_png(reply *r, const cvs_tensor *image);
+/* A float32 tensor as a .npy file. */
+void reply_npy(reply *r, const cvs_tensor *t);
 /* The slot of the arguments m and p, locked; NULL and a reply. */
 slot *enter_slot(app *a, const request *q, reply *r, entry **e);
 

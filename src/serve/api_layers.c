@@ -260,7 +260,7 @@ void api_unit(app *a, const request *q, reply *r) {
 
 /* ---- as a file --------------------------------------------------------------------------------------------------------------- */
 
-static void reply_npy(reply *r, const cvs_tensor *t) {
+void reply_npy(reply *r, const cvs_tensor *t) {
     char shape[256] = "", head[512];
     size_t n = 0;
     for (int i = 0; i < t->rank; i++) {

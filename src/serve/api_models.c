@@ -143,8 +143,30 @@ static json_t *layer_line(const cvs_links *links, const cvs_layer *l) {
     return j;
 }
 
-static json_t *class_list(const cvs_model_info *info) {
+/* Values that one sample of the model's output has, by its shape. */
+static int64_t answers_of(const cvs_summary *s) {
+    for (int i = s->n_layers - 1; i >= 0; i--) {
+        if (s->layers[i].is_output) {
+            int64_t n = 1;
+            for (int k = 1; k < s->layers[i].rank && n > 0 && n <= 1001; k++) {
+                n *= s->layers[i].dim[k];
+            }
+            return n;
+        }
+    }
+    return 0;
+}
+
+/* Names of the classes; where the model has none and as many as ImageNet, those, and *guess says so. */
+static json_t *class_list(const cvs_model_info *info, const cvs_summary *s, bool *guess) {
     json_t *list = json_array();
+    char name[200];
+    int64_t n = info->n_classes ? 0 : answers_of(s);
+    *guess = false;
+    for (int64_t i = 0; i < n && cvs_imagenet_name(n, i, name, sizeof name); i++) {
+        json_array_append_new(list, json_string(name));
+        *guess = true;
+    }
     for (int i = 0; i < info->n_classes; i++) {
         json_array_append_new(list, json_clean(info->classes[i]));
     }
@@ -189,13 +211,16 @@ void api_model(app *a, const request *q, reply *r) {
     for (int i = 0; i < info.n_notes; i++) {
         json_array_append_new(notes, json_clean(info.notes[i]));
     }
+    bool guess;
+    json_t *classes = class_list(&info, s, &guess);
     json_t *j = json_pack("{so ss ss sb so so so so sI sI sI ss}", "name", json_clean(e->name), "format",
-                          info.format, "producer", "", "weights", info.has_weights, "classes",
-                          class_list(&info), "inputs", input_list(e->model, info.n_inputs), "layers", layers,
-                          "notes", notes, "params", (json_int_t)s->params, "macs", (json_int_t)s->macs,
-                          "memory", (json_int_t)s->activation_bytes, "input", s->input);
+                          info.format, "producer", "", "weights", info.has_weights, "classes", classes,
+                          "inputs", input_list(e->model, info.n_inputs), "layers", layers, "notes", notes,
+                          "params", (json_int_t)s->params, "macs", (json_int_t)s->macs, "memory",
+                          (json_int_t)s->activation_bytes, "input", s->input);
     json_object_set_new(j, "producer", json_clean(info.producer ? info.producer : ""));
     json_object_set_new(j, "preprocess", json_clean(cvs_preprocess_text(info.preprocess, text, sizeof text)));
+    json_object_set_new(j, "classes_guessed", json_boolean(guess));
     json_object_set_new(j, "guessed", json_boolean(!info.preprocess->known));
     reply_json(r, j);
 }

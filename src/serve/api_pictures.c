@@ -106,17 +106,24 @@ void api_predict(app *a, const request *q, reply *r) {
         return;
     }
     json_t *list = json_array();
+    cvs_tensor answer;
+    char guess[200] = "";
+    int64_t n = cvs_run_output(s->run, 0, &answer, NULL) == CVS_OK && answer.rank > 0
+                    ? cvs_tensor_count(&answer) / (answer.rank > 1 && answer.dim[0] > 0 ? answer.dim[0] : 1)
+                    : 0;
     top = top < 1 ? 1 : top > 100 ? 100 : top;
     /* a model that answers with something else than classes has no list; that is no failure */
     bool classes = cvs_run_top(s->run, 0, (int)top, scores, &count, &kind, &err) == CVS_OK;
     for (int i = 0; classes && i < count; i++) {
+        const char *name = scores[i].name ? scores[i].name : "";
+        bool guessed = !name[0] && cvs_imagenet_name(n, scores[i].index, guess, sizeof guess);
         json_array_append_new(list, json_pack("{si so so so}", "index", scores[i].index, "name",
-                                              json_clean(scores[i].name ? scores[i].name : ""), "probability",
+                                              json_clean(guessed ? guess : name), "probability",
                                               json_number_any(scores[i].probability), "logit",
                                               json_number_any(scores[i].logit)));
     }
-    json_t *j = json_pack("{so sb sf sb si}", "scores", list, "classes", classes, "ms", s->ms, "picture",
-                          s->shown.data != NULL, "logit", (int)kind);
+    json_t *j = json_pack("{so sb sb sf sb si}", "scores", list, "classes", classes, "guessed", guess[0] != 0,
+                          "ms", s->ms, "picture", s->shown.data != NULL, "logit", (int)kind);
     if (s->shown.data) {
         json_object_set_new(j, "side",
                             json_pack("[II]", (json_int_t)s->shown.dim[0], (json_int_t)s->shown.dim[1]));

@@ -7,25 +7,28 @@
 #include <string.h>
 
 #include "api.h"
+#include "tasks.h"
 
 /* ---- explanations --------------------------------------------------------------------------------------------------- */
 
+/* Any task: {"task": NAME (explain where it is missing), "m", "p", and what the task asks}. */
 void api_explain(app *a, const request *q, reply *r) {
     json_t *ask = body_json(q, r);
     if (!ask) {
         return;
     }
-    int64_t m = json_integer_value(json_object_get(ask, "m")),
-            p = json_integer_value(json_object_get(ask, "p"));
-    const char *method = json_string_value(json_object_get(ask, "method"));
+    int64_t m = ask_int(ask, "m", 0), p = ask_int(ask, "p", 0);
+    const task *t = task_find(ask_text(ask, "task"));
+    const entry *e = store_model_at(a, m);
     cvs_error err = {.lang = arg_lang(q)};
-    int number;
-    if (!store_model_at(a, m) || !store_picture_at(a, p)) {
+    if (!e || (t && t->pictured && !store_picture_at(a, p))) {
         reply_error(r, 404, "there is no such model or picture");
-    } else if (cvs_method_find(method ? method : "", &number, &err) != CVS_OK) {
+    } else if (!t) {
+        reply_error(r, 404, "there is no such task");
+    } else if (t->check(ask, e->model, &err) != CVS_OK) {
         reply_failed(r, &err);
     } else {
-        job *j = job_start(a, ask, (int)m, (int)p, arg_lang(q));
+        job *j = job_start(a, t, ask, (int)m, (int)p, arg_lang(q));
         if (j) {
             reply_json(r, json_pack("{si}", "job", j->id));
         } else {
@@ -70,37 +73,30 @@ void api_cancel(app *a, const request *q, reply *r) {
     reply_json(r, json_pack("{sb}", "cancelled", true));
 }
 
-static json_t *vote_list(const cvs_explanation *e) {
-    json_t *list = json_array();
-    for (int i = 0; i < e->n_votes; i++) {
-        json_array_append_new(list,
-                              json_pack("[i o o]", e->votes[i].channel, json_number_any(e->votes[i].value),
-                                        json_number_any(e->votes[i].weight)));
-    }
-    return list;
-}
-
-/* The raw, signed map of a job that is done: [C,H,W] of the input, or [1,h,w]. */
+/* What a job that is done has to tell: a packet, or, as ext=npy, its numbers in the layout of the model's own file. */
 void api_map(app *a, const request *q, reply *r) {
     job *j = find_job(a, q, r);
     if (!j) {
         return;
     }
+    cvs_error err = {.lang = arg_lang(q)};
+    cvs_tensor t = {0}, f = {0};
+    bool npy = strcmp(arg_text(q, "ext", ""), "npy") == 0;
     if (!atomic_load(&j->done) || j->failed) {
-        job_leave(j);
         reply_error(r, 409, "this explanation has no map");
-        return;
+    } else if (!npy) {
+        j->task->tell(j, r);
+    } else if (!j->task->numbers) {
+        reply_error(r, 404, "this has no single array of numbers");
+    } else if (j->task->numbers(j, &t, &err) != CVS_OK ||
+               cvs_tensor_convert(&t, CVS_F32, &f, &err) != CVS_OK) {
+        reply_failed(r, &err);
+    } else {
+        reply_npy(r, &f);
+        snprintf(r->file, sizeof r->file, "%s.npy", j->task->name);
     }
-    static const char *const kinds[] = {"pixels", "layer", "grid"};
-    const cvs_explanation *e = &j->result;
-    json_t *head = json_pack(
-        "{ss so ss so so si sb so so sf so sI sI}", "kind", kinds[e->kind], "dim",
-        json_shape(e->map.rank, e->map.dim), "method", e->method, "layer", json_clean(e->layer), "target",
-        json_clean(e->target_name), "index", e->target_index, "probability", e->probability, "value",
-        json_number_any(e->target_value), "caption", json_clean(e->caption), "seconds", j->seconds, "votes",
-        vote_list(e), "patch", (json_int_t)e->patch, "stride", (json_int_t)e->stride);
-    part p = {e->map.data, e->map.bytes};
-    reply_packet(r, head, &p, 1);
+    cvs_tensor_free(&t);
+    cvs_tensor_free(&f);
     job_leave(j);
 }
 

@@ -58,10 +58,12 @@ typedef struct entry {
 } entry;
 
 /* ---- jobs (jobs.c) ---------------------------------------------------------------------------------------------------- */
+struct task;
 typedef struct job {
     int id; /* 0 = free */
     struct app *app;
-    json_t *ask; /* owned */
+    const struct task *task; /* what it does (tasks.h) */
+    json_t *ask;             /* owned */
     int model, picture;
     cvs_lang lang;
     atomic_bool cancel, done;
@@ -70,12 +72,22 @@ typedef struct job {
     char what[160];
     bool failed;
     cvs_error err;
-    cvs_explanation result;
+    struct { /* the one of its task is filled */
+        cvs_explanation why;
+        cvs_feature feature;
+        cvs_top top;
+        cvs_projection projection;
+    } result;
     double seconds;
+    int held; /* by those who read the result without the lock; of the table's lock */
 } job;
 
-/* Queues an explanation; ask: the request's object (shared). NULL: too many are waiting. */
-job *job_start(struct app *a, json_t *ask, int m, int p, cvs_lang lang);
+/* Queues work; ask: the request's object (shared). The same asked again finds the job that did it, or is at it. NULL: too many are
+ * waiting. */
+job *job_start(struct app *a, const struct task *task, json_t *ask, int m, int p, cvs_lang lang);
+/* Of one that is entered: keeps its result until job_let_go, which is called without a lock. */
+void job_hold(job *j);
+void job_let_go(job *j);
 /* The job of that number with the table and it locked, or NULL; leave as soon as read. */
 job *job_enter(struct app *a, int64_t id);
 void job_leave(job *j);
@@ -97,6 +109,11 @@ typedef struct app {
         cvs_run *run;
         int model, picture;
     } why;
+    struct { /* what makes feature pictures, warm from channel to channel; of the heavy lane, as `why` */
+        cvs_feature_maker *maker;
+        json_t *how; /* what it was made for, owned */
+        job *job;    /* that it works for */
+    } maker;
 } app;
 
 /* Fills the tables from the options. */

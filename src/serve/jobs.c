@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * jobs.c - explanations: long work with a number, a progress and an end. One at a time, in a lane and a run of their own, so that
- * looking around stays quick meanwhile.
+ * jobs.c - long work with a number, a progress and an end (tasks.h says what work). One at a time, in a lane and a run of their own, so
+ * that looking around stays quick meanwhile. What was asked before is not done again while its job is kept.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "app.h"
+#include "tasks.h"
 
-static bool on_progress(void *context, const char *what, double fraction) {
+bool job_progress(void *context, const char *what, double fraction) {
     job *j = context;
     pthread_mutex_lock(&j->lock);
     j->fraction = fraction;
     snprintf(j->what, sizeof j->what, "%s", what ? what : "");
     pthread_mutex_unlock(&j->lock);
     return !atomic_load(&j->cancel) && !atomic_load(&j->app->stopping);
-}
-
-static const char *text_of(const json_t *ask, const char *key) {
-    const char *s = json_string_value(json_object_get(ask, key));
-    return s && s[0] ? s : NULL;
-}
-
-static double number_of(const json_t *ask, const char *key) {
-    const json_t *j = json_object_get(ask, key);
-    return json_is_number(j) ? json_number_value(j) : 0;
 }
 
 /* The run with the job's picture, made or run anew only when another was asked for last. */
@@ -57,37 +47,33 @@ static cvs_status prepare(app *a, job *j, cvs_error *err) {
 static void work(void *context) {
     job *j = context;
     app *a = j->app;
-    cvs_explanation e = {0};
     cvs_error err = {.lang = j->lang};
-    cvs_explain_options o = {.method = text_of(j->ask, "method"),
-                             .layer = text_of(j->ask, "layer"),
-                             .baseline = text_of(j->ask, "baseline"),
-                             .signed_map = json_is_true(json_object_get(j->ask, "signed")),
-                             .steps = (int64_t)number_of(j->ask, "steps"),
-                             .samples = (int64_t)number_of(j->ask, "samples"),
-                             .patch = (int64_t)number_of(j->ask, "patch"),
-                             .stride = (int64_t)number_of(j->ask, "stride"),
-                             .seed = (uint64_t)number_of(j->ask, "seed"),
-                             .lang = j->lang,
-                             .target = {.index = -1},
-                             .progress = on_progress,
-                             .progress_context = j};
-    const json_t *target = json_object_get(j->ask, "target");
-    o.target.index = json_is_integer(target) ? (int)json_integer_value(target) : -1;
-    o.target.probability = json_is_true(json_object_get(j->ask, "probability"));
     struct timespec t0, t1;
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    cvs_status s = atomic_load(&j->cancel) ? CVS_E_CANCELLED : prepare(a, j, &err);
-    s = s == CVS_OK ? cvs_explain(a->why.run, &o, &e, &err) : s;
+    cvs_status s = atomic_load(&j->cancel) ? CVS_E_CANCELLED : CVS_OK;
+    s = s == CVS_OK && j->task->pictured ? prepare(a, j, &err) : s;
+    s = s == CVS_OK ? j->task->work(a, j, &err) : s;
     clock_gettime(CLOCK_MONOTONIC, &t1);
     pthread_mutex_lock(&j->lock);
     err.code = s;
     j->failed = s != CVS_OK;
     j->err = err;
-    j->result = e;
     j->seconds = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9;
     pthread_mutex_unlock(&j->lock);
     atomic_store(&j->done, true);
+}
+
+/* One that did the same, or is at it. */
+static job *find_same(app *a, const task *t, const json_t *ask, int m, int p, cvs_lang lang) {
+    for (int i = 0; i < MAX_JOBS; i++) {
+        job *j = &a->jobs[i];
+        bool same = j->id && j->task == t && j->model == m && j->picture == p && j->lang == lang &&
+                    json_equal(j->ask, ask);
+        if (same && !atomic_load(&j->cancel) && !(atomic_load(&j->done) && j->failed)) {
+            return j;
+        }
+    }
+    return NULL;
 }
 
 /* A free place, or that of the oldest job that is done. */
@@ -98,21 +84,27 @@ static job *place(app *a) {
         if (j->id == 0) {
             return j;
         }
-        best = atomic_load(&j->done) && (!best || j->id < best->id) ? j : best;
+        best = atomic_load(&j->done) && j->held == 0 && (!best || j->id < best->id) ? j : best;
     }
     return best;
 }
 
-job *job_start(app *a, json_t *ask, int m, int p, cvs_lang lang) {
+job *job_start(app *a, const task *t, json_t *ask, int m, int p, cvs_lang lang) {
     pthread_mutex_lock(&a->lock);
-    job *j = place(a);
+    job *j = find_same(a, t, ask, m, p, lang);
+    if (j) {
+        pthread_mutex_unlock(&a->lock);
+        return j;
+    }
+    j = place(a);
     if (j) {
         if (j->id) {
-            cvs_explanation_free(&j->result);
+            j->task->drop(j);
             json_decref(j->ask);
         }
         j->id = a->next_job++;
         j->app = a;
+        j->task = t;
         j->ask = json_incref(ask);
         j->model = m;
         j->picture = p;
@@ -120,7 +112,7 @@ job *job_start(app *a, json_t *ask, int m, int p, cvs_lang lang) {
         j->fraction = 0;
         j->what[0] = 0;
         j->failed = false;
-        j->result = (cvs_explanation){0};
+        memset(&j->result, 0, sizeof j->result);
         atomic_store(&j->cancel, false);
         atomic_store(&j->done, false);
         if (!lanes_push(a->lanes, LANE_HEAVY, work, j)) {
@@ -148,5 +140,15 @@ job *job_enter(app *a, int64_t id) {
 
 void job_leave(job *j) {
     pthread_mutex_unlock(&j->lock);
+    pthread_mutex_unlock(&j->app->lock);
+}
+
+void job_hold(job *j) {
+    j->held++;
+}
+
+void job_let_go(job *j) {
+    pthread_mutex_lock(&j->app->lock);
+    j->held--;
     pthread_mutex_unlock(&j->app->lock);
 }

@@ -7,7 +7,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "app.h"
+#include "tasks.h"
+#include "upload.h"
 #include "watching.h"
 
 static cvs_status say(cvs_error *err, cvs_status code, const char *en, const char *zh) {
@@ -166,7 +167,8 @@ int store_upload_model(app *a, const void *data, size_t size, const char *name, 
     open.lang = lang;
     open.weights = open.arch = open.classes = NULL;
     open.preprocess = NULL;
-    if (cvs_model_open_memory(data, size, name, &open, &model, err) != CVS_OK) {
+    if (upload_check_model(data, size, name, &open, err) != CVS_OK ||
+        cvs_model_open_memory(data, size, name, &open, &model, err) != CVS_OK) {
         return -1;
     }
     return store_model(a, model, base_of(name), "", err);
@@ -174,7 +176,7 @@ int store_upload_model(app *a, const void *data, size_t size, const char *name, 
 
 int store_upload_picture(app *a, const void *data, size_t size, const char *name, cvs_error *err) {
     cvs_tensor pixels = {0};
-    if (cvs_image_decode(data, size, name, &a->options->open.limits, &pixels, err) != CVS_OK) {
+    if (upload_picture(data, size, name, &a->options->open.limits, &pixels, err) != CVS_OK) {
         return -1;
     }
     return store_picture(a, &pixels, name, "", err);
@@ -300,6 +302,8 @@ void app_close(app *a) {
     app_stop(a);
     cvs_run_free(a->why.run);
     watching_close(a->watching);
+    cvs_feature_maker_free(a->maker.maker);
+    json_decref(a->maker.how);
     for (int i = 0; i < a->n_models; i++) {
         free_entry(&a->models[i]);
     }
@@ -308,10 +312,10 @@ void app_close(app *a) {
         free(a->pictures[i].path);
     }
     for (int i = 0; i < MAX_JOBS; i++) {
-        json_decref(a->jobs[i].ask);
         if (a->jobs[i].id) {
-            cvs_explanation_free(&a->jobs[i].result);
+            a->jobs[i].task->drop(&a->jobs[i]);
         }
+        json_decref(a->jobs[i].ask);
         pthread_mutex_destroy(&a->jobs[i].lock);
     }
     pthread_mutex_destroy(&a->lock);

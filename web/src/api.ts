@@ -13,10 +13,10 @@ export interface Layer {
 }
 export interface Model {
   name: string; format: string; producer: string; weights: boolean; classes: string[]; inputs: { name: string; dim: number[] }[];
-  layers: Layer[]; notes: string[]; params: number; macs: number; memory: number; input: string; preprocess: string; guessed: boolean;
+  classes_guessed: boolean; layers: Layer[]; notes: string[]; params: number; macs: number; memory: number; input: string; preprocess: string; guessed: boolean;
 }
 export interface Score { index: number; name: string; probability: number; logit: number }
-export interface Prediction { scores: Score[]; classes: boolean; ms: number; picture: boolean; logit: number; side?: [number, number] }
+export interface Prediction { scores: Score[]; classes: boolean; guessed: boolean; ms: number; picture: boolean; logit: number; side?: [number, number] }
 export interface Maps { c: number; h: number; w: number; H: number; W: number; C: number; factor: number; data: Float32Array }
 export interface ChannelStats { least: number; largest: number; mean: number; strength: number; zeros: number; twin: number }
 export interface Stats { dim: [number, number, number]; least: number; largest: number; broken: number; channels: ChannelStats[]; bins: Float32Array }
@@ -28,8 +28,13 @@ export interface Unit {
 }
 export interface Explanation {
   kind: "pixels" | "layer" | "grid"; dim: number[]; method: string; layer: string; target: string; index: number; probability: boolean;
-  value: number; caption: string; seconds: number; votes: [number, number, number][]; patch: number; stride: number; data: Float32Array;
+  value: number; caption: string; seconds: number; votes: [number, number, number][]; patch: number; stride: number; note: string; data: Float32Array; job: number;
 }
+export interface FeaturePicture { layer: string; channel: number; dim: number[]; values: number[]; silent: boolean; seconds: number; pixels: Uint8Array; job: number }
+export interface TopPatch { name: string; value: number; at: [number, number]; box: [number, number, number, number]; patch: number[]; projection: number[]; pixels: Uint8Array; numbers: Float32Array }
+export interface TopPatches { layer: string; channel: number; pictures: number; skipped: number; seconds: number; items: TopPatch[]; job: number }
+export interface Projection { layer: string; channel: number; dim: number[]; value: number; at: [number, number]; box?: [number, number, number, number]; seconds: number; data: Float32Array; job: number }
+export interface Reach { was: number; set: number; layers: { layer: number; changed: number; channels: number; at: number; box: [number, number, number, number]; was: number; is: number; size: number }[] }
 export interface Edit { place: Place; y?: number; x?: number; h?: number; w?: number; channel?: number; channels?: number; fill?: number | number[]; tap?: number; weight?: number }
 
 export class ApiError extends Error {}
@@ -124,9 +129,26 @@ export const startExplain = (ask: Record<string, unknown>): Promise<{ job: numbe
 export const getJob = (job: number): Promise<{ done: boolean; fraction: number; what: string; error: string; cancelled: boolean }> => get("job", { job });
 export const cancelJob = (job: number): Promise<unknown> => post("cancel", { job }, "", "application/json");
 export async function getMap(job: number): Promise<Explanation> {
-  const { head, at, buffer } = await packet<Omit<Explanation, "data">>("map", { job });
-  return { ...head, data: new Float32Array(buffer, at, head.dim.reduce((a, b) => a * b, 1)) };
+  const { head, at, buffer } = await packet<Omit<Explanation, "data" | "job">>("map", { job });
+  return { ...head, job, data: new Float32Array(buffer, at, head.dim.reduce((a, b) => a * b, 1)) };
 }
+const count = (dim: number[]): number => dim.reduce((a, b) => a * b, 1);
+export async function getFeature(job: number): Promise<FeaturePicture> {
+  const { head, at, buffer } = await packet<Omit<FeaturePicture, "pixels" | "job">>("map", { job });
+  return { ...head, job, values: head.values.map(number), pixels: new Uint8Array(buffer, at, count(head.dim)) };
+}
+export async function getTop(job: number): Promise<TopPatches> {
+  const { head, at, buffer } = await packet<Omit<TopPatches, "job">>("map", { job });
+  let from = at;
+  for (const x of head.items) { x.numbers = new Float32Array(buffer, from, count(x.projection)); from += x.numbers.byteLength; }
+  for (const x of head.items) { x.pixels = new Uint8Array(buffer, from, count(x.patch)); from += x.pixels.byteLength; }
+  return { ...head, job };
+}
+export async function getProjection(job: number): Promise<Projection> {
+  const { head, at, buffer } = await packet<Omit<Projection, "data" | "job">>("map", { job });
+  return { ...head, job, value: number(head.value), data: new Float32Array(buffer, at, count(head.dim)) };
+}
+export const getReach = (m: number, p: number, layer: Place, at: number): Promise<Reach> => get("reach", { m, p, layer, at });
 
 export const whatIf = (m: number, p: number, edits: Edit[]): Promise<{ output: number[]; ms: number }> =>
   post("whatif", { m, p }, JSON.stringify({ edits }), "application/json");

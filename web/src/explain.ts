@@ -1,28 +1,34 @@
-// explain.ts - explanations: asked for, waited for, and kept while the picture stays.
+// explain.ts - long work of the server (explanations, feature pictures, ...): asked for, waited for, and kept while the picture stays.
 import * as api from "./api";
 import { lang, m, p } from "./store";
 
-const kept = new Map<string, Promise<api.Explanation>>();
+const kept = new Map<string, Promise<unknown>>();
 const running = new Map<string, number>();
 
-const keyOf = (ask: Ask): string => JSON.stringify({ lang: lang.value, m: m.value, p: p.value, ...ask });
+export type Progress = (fraction: number, what: string) => void;
+export type Request = Record<string, unknown>;
+const keyOf = (ask: Request): string => JSON.stringify({ lang: lang.value, m: m.value, p: p.value, ...ask });
 
-export interface Ask { method: string; layer?: string; target?: number; signed?: boolean; samples?: number; patch?: number; stride?: number }
+export interface Ask extends Request { method: string; layer?: string; target?: number | string; signed?: boolean; samples?: number; patch?: number; stride?: number }
 
-/** The map of a method for what is shown now; asking the same twice computes it once. */
-export function explain(ask: Ask, progress?: (fraction: number, what: string) => void): Promise<api.Explanation> {
+/** What a job tells; asking the same twice computes it once. */
+export function work<T>(ask: Request, read: (job: number) => Promise<T>, progress?: Progress): Promise<T> {
   const full = { m: m.value, p: p.value, ...ask }, key = keyOf(ask);
-  let got = kept.get(key);
+  let got = kept.get(key) as Promise<T> | undefined;
   if (!got) {
-    got = run(key, full, progress);
+    got = run(key, full, read, progress);
     kept.set(key, got);
     got.catch(() => kept.delete(key));
     if (kept.size > 60) kept.delete(kept.keys().next().value as string);
   }
   return got;
 }
+export const isKept = (ask: Request): boolean => kept.has(keyOf(ask));
 
-async function run(key: string, ask: Record<string, unknown>, progress?: (fraction: number, what: string) => void): Promise<api.Explanation> {
+/** The map of a method for what is shown now. */
+export const explain = (ask: Ask, progress?: Progress): Promise<api.Explanation> => work(ask, api.getMap, progress);
+
+async function run<T>(key: string, ask: Request, read: (job: number) => Promise<T>, progress?: Progress): Promise<T> {
   const { job } = await api.startExplain(ask);
   running.set(key, job);
   try {
@@ -31,7 +37,7 @@ async function run(key: string, ask: Record<string, unknown>, progress?: (fracti
       const s = await api.getJob(job);
       if (s.done && s.cancelled) throw new DOMException("cancelled", "AbortError");
       if (s.done && s.error) throw new api.ApiError(s.error);
-      if (s.done) return await api.getMap(job);
+      if (s.done) return await read(job);
       progress?.(s.fraction, s.what);
     }
   } finally {
@@ -40,7 +46,7 @@ async function run(key: string, ask: Record<string, unknown>, progress?: (fracti
 }
 
 /** Cancels what is under way for a request. */
-export function stop(ask: Ask): void {
+export function stop(ask: Request): void {
   const job = running.get(keyOf(ask));
   if (job !== undefined) void api.cancelJob(job);
 }
