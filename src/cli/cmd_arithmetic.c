@@ -143,6 +143,14 @@ static cvs_status show(cli *c, const cvs_model *model, cvs_run *run, int64_t row
     if (s != CVS_OK) {
         return s;
     }
+    cvs_summary summary;
+    char known[200];
+    if (cvs_model_summarize(model, NULL, c->lang, &summary, NULL) ==
+        CVS_OK) { /* "last-conv" and numbers by name */
+        snprintf(known, sizeof known, "%s", layer < summary.n_layers ? summary.layers[layer].name : name);
+        name = known;
+        cvs_summary_free(&summary);
+    }
     if (value.dtype != CVS_F32 || value.rank < 1 || cvs_tensor_count(&value) < 1) {
         cli_say(c, "%s", CLI_T(c, "the layer holds no float32 numbers", "该层没有 float32 数值"));
         return c->err.code = CVS_E_UNSUPPORTED;

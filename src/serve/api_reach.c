@@ -15,17 +15,21 @@ typedef struct reach {
 
 static reach compare(const grid *was, const grid *is) {
     reach r = {.strongest = -1, .box = {was->h, was->w, 0, 0}};
-    double change = 0, all = 0;
+    double change = 0, all = 0, least = 0;
     int64_t plane = was->h * was->w;
+    for (int64_t i = 0; i < was->c * plane; i++) {
+        least = fmax(least, fabs((double)was->data[i]));
+    }
+    least *= 2e-5; /* less than this of the largest is what computing in another order does */
     for (int64_t c = 0; c < was->c; c++) {
         int64_t before = r.changed;
         for (int64_t i = 0; i < plane; i++) {
             double a = (double)was->data[c * plane + i], b = (double)is->data[c * plane + i], d = fabs(b - a);
-            change += d * d;
             all += a * a;
-            if (!(d > 1e-6 * fmax(fabs(a), 1e-3))) { /* what rounding alone may do */
+            if (!(d > least)) {
                 continue;
             }
+            change += d * d;
             int64_t y = i / was->w, x = i % was->w;
             r.changed++;
             r.box[0] = y < r.box[0] ? y : r.box[0];

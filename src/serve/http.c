@@ -300,8 +300,8 @@ static int begin_exchange(struct lws *wsi, server *s, session *at, const char *p
         return answer_text(wsi, HTTP_STATUS_REQ_ENTITY_TOO_LARGE, "convscope: that is too much at once\n",
                            true);
     }
-    if (strtoull(length, NULL, 10) == 0) {
-        return queue(wsi, x);
+    if (strtoull(length, NULL, 10) == 0) { /* libwebsockets closes then: nothing could be waited for */
+        return answer_text(wsi, HTTP_STATUS_BAD_REQUEST, "convscope: the body is empty\n", true);
     }
     return 0; /* the body comes in pieces */
 }

@@ -223,6 +223,133 @@ class App(unittest.TestCase):
         self.assertTrue(state["cancelled"])
         self.assertEqual(self.s.get("map", job=got["job"])[0], 409)
 
+    def task(self, **ask):
+        status, got = self.s.post("explain", dict({"m": 0, "p": 0}, **ask))
+        self.assertEqual(status, 200, got)
+        self.assertEqual(self.wait(got["job"], 60)["error"], "")
+        return got["job"]
+
+    def test_what_excites_a_channel(self):
+        layer = next(l["index"] for l in self.model["layers"][3:] if l["conv"])
+        job = self.task(task="feature", layer=layer, channel=2, steps=24)
+        head, pixels = self.s.packet("map", "B", job=job)
+        self.assertEqual((head["dim"], len(pixels), len(head["values"])), ([1, 64, 64, 3], 64 * 64 * 3, 25))
+        self.assertGreater(head["values"][-1], head["values"][0])
+        self.assertGreater(len(set(pixels)), 50)
+        self.assertEqual(self.task(task="feature", layer=layer, channel=2, steps=24), job)  # kept, not made again
+        self.assertNotEqual(self.task(task="feature", layer=layer, channel=3, steps=24), job)
+        job = self.task(task="top", layer=layer, channel=2, source="open", limit=100, top=5)
+        status, _, body = self.s.get("map", job=job)
+        n, = struct.unpack("<I", body[:4])
+        head = json.loads(body[4:4 + n])
+        best = [x["value"] for x in head["items"]]
+        self.assertEqual((best, len(best)), (sorted(best, reverse=True), 5))
+        size = sum(4 * math.prod(x["projection"]) + math.prod(x["patch"]) for x in head["items"])
+        self.assertEqual(len(body) - 4 - n, size)
+        values = []  # the largest number of the channel over the open pictures is the first patch's
+        for picture in self.s.json("state")["pictures"]:
+            if picture["group"] in ("", "things"):
+                values += self.s.packet("maps", m=0, p=picture["id"], layer=layer, list="2")[1]
+        self.assertAlmostEqual(best[0], max(values), places=4)
+        job = self.task(task="deconv", layer=layer, channel=2)
+        head, numbers = self.s.packet("map", job=job)
+        y, x = head["at"]
+        maps, one = self.s.packet("maps", m=0, p=0, layer=layer, list="2")
+        self.assertAlmostEqual(head["value"], max(one), places=4)
+        self.assertAlmostEqual(one[y * maps["dim"][2] + x], max(one), places=4)
+        top, left, rows, columns = head["box"]
+        self.assertEqual((head["dim"], len(numbers)), ([1, 3, 64, 64], 3 * 64 * 64))
+        inside = [abs(v) for i, v in enumerate(numbers) if top <= i // 64 % 64 < top + rows and left <= i % 64 < left + columns]
+        self.assertGreater(sum(inside), 0.999 * sum(map(abs, numbers)))
+        for bad in ({"task": "tea"}, {"task": "feature", "layer": 999, "channel": 0}, {"task": "top", "layer": layer, "channel": -1},
+                    {"task": "top", "layer": layer, "channel": 0, "source": "folder:/etc"}, {"task": "feature", "layer": layer, "channel": 0, "steps": 10 ** 9}):
+            self.assertIn(self.s.post("explain", dict({"m": 0, "p": 0}, **bad))[0], (404, 422), bad)
+
+    def test_a_neuron_is_explained_and_followed(self):
+        layer = next(l for l in self.model["layers"][3:] if l["conv"])
+        index, (_, _, h, w) = layer["index"], layer["dim"]
+        at = 2 * h * w + (h // 2) * w + w // 2
+        job = self.task(method="gradient", target="neuron:%d:2,%d,%d" % (index, h // 2, w // 2))
+        head, numbers = self.s.packet("map", job=job)
+        self.assertAlmostEqual(head["value"], self.s.packet("maps", m=0, p=0, layer=index)[1][at], places=4)
+        f = layer["field"]
+        seen = {(i // 64 % 64, i % 64) for i, v in enumerate(numbers) if abs(v) > 1e-6 * max(map(abs, numbers))}
+        self.assertLessEqual(max(y for y, _ in seen) - min(y for y, _ in seen) + 1, f["size"][0])
+        self.assertEqual(self.s.post("explain", {"m": 0, "p": 0, "method": "gradient", "target": "neuron:99999:0"})[0], 404)
+        reach = self.s.json("reach", m=0, p=0, layer=index, at=at)
+        by = {x["layer"]: x for x in reach["layers"]}
+        self.assertEqual(min(by), index)  # nothing before it moves
+        own = by[index]
+        self.assertEqual((own["changed"], own["channels"], own["at"], own["box"]), (1, 1, at, [h // 2, w // 2, h // 2 + 1, w // 2 + 1]))
+        self.assertAlmostEqual(own["is"], reach["set"], places=5)
+        after = self.s.packet("maps", m=0, p=0, layer=index, edited=1)[1]
+        self.assertAlmostEqual(after[at], reach["set"], places=5)
+        follows = next(l for l in self.model["layers"][index + 1:] if str(index) in l["from"])
+        self.assertEqual(by[follows["index"]]["channels"], 1)  # a normalisation or rectifier: the same channel only
+        for where, k in ((index, -1), (index, 10 ** 9), ("x", 0)):
+            self.assertIn(self.s.get("reach", m=0, p=0, layer=where, at=k)[0], (400, 404, 422))
+        self.s.post("whatif", {"edits": []}, m=0, p=0)
+
+    def test_every_panel_is_a_file(self):
+        layer = next(l["index"] for l in self.model["layers"] if l["conv"])
+        pool = next(l["index"] for l in self.model["layers"] if l["pool"])
+        starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "tex": b"%"}
+        for what, args in (("maps", {"layer": layer}), ("filters", {"layer": layer}), ("pooling", {"layer": pool}), ("unit", {"layer": layer, "at": 700, "name": "conv_1"})):
+            for ext, start in starts.items():
+                status, headers, body = self.s.get("plot", m=0, p=0, what=what, ext=ext, command="convscope see", theme="dark", lang="zh", **args)
+                self.assertEqual((status, body[:len(start)]), (200, start), (what, ext))
+                self.assertIn(what + "." + ext, headers["Content-Disposition"])
+        for ask in ({"method": "gradcam"}, {"task": "feature", "layer": layer, "channel": 1, "steps": 4}, {"task": "top", "layer": layer, "channel": 1, "source": "open"},
+                    {"task": "deconv", "layer": layer, "channel": 1}):
+            job = self.task(**ask)
+            for ext, start in starts.items():
+                status, _, body = self.s.get("plot", job=job, ext=ext)
+                self.assertEqual((status, body[:len(start)]), (200, start), (ask, ext))
+            status, _, body = self.s.get("map", job=job, ext="npy")
+            self.assertEqual((status, body[:6]), (404, b'{"erro') if ask.get("task") == "top" else (200, b"\x93NUMPY"), ask)
+        self.assertIn(b"convscope see", self.s.get("plot", m=0, p=0, what="maps", layer=layer, ext="svg", command="convscope see")[2])
+        for bad in ({"what": "tea"}, {"what": "maps", "ext": "exe"}, {"job": 99999}, {"what": "maps", "layer": 999}):
+            self.assertIn(self.s.get("plot", **dict({"m": 0, "p": 0, "layer": layer}, **bad))[0], (400, 404, 422), bad)
+
+    def test_uploads_are_read_apart(self):
+        """A picture's reader that dies takes nothing with it."""
+        import zlib
+        side, mine = 9000, {"X-Convscope": "1", "Content-Type": "application/octet-stream"}
+        raw = zlib.compress(bytes(side * (1 + 3 * side)), 1)
+        chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IDAT", raw) + chunk(b"IEND", b"")
+        got, pid = [], self.s.process.pid
+        sender = threading.Thread(target=lambda: got.append(self.s.send("/api/pictures?name=big.png", png, **mine)))
+        sender.start()
+        killed, end = 0, time.time() + 30
+        while not killed and time.time() < end and sender.is_alive():
+            for task in os.listdir("/proc/%d/task" % pid):
+                try:
+                    with open("/proc/%d/task/%s/children" % (pid, task)) as f:
+                        for child in f.read().split():
+                            os.kill(int(child), signal.SIGSEGV)
+                            killed = int(child)
+                except OSError:
+                    pass
+        sender.join(60)
+        self.assertTrue(killed)
+        self.assertEqual(got[0][0], 422, got[0][2])
+        self.assertIn(b"crashed its reader", got[0][2])
+        self.assertEqual(self.s.get("state")[0], 200)
+        for data in (b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, png[:200], b"GIF89a", b"\xff\xd8\xff\xe0" * 9):
+            self.assertIn(self.s.send("/api/pictures?name=x.png", data, **mine)[0], (400, 422), data[:9])
+
+    def test_classes_without_names(self):
+        one = Server(os.path.join(ROOT, "zoo", "squeezenet1_1.net"), "--init", "1", "--size", "64x64", os.path.join(ROOT, "models", "things_car.png"))
+        try:
+            a, m = one.json("predict", m=0, p=0), one.json("model", m=0)
+            self.assertTrue(a["guessed"] and m["classes_guessed"])
+            self.assertEqual((len(m["classes"]), m["classes"][669], m["classes"][0]), (1000, "mosquito net", "tench, Tinca tinca"))
+            self.assertEqual(a["scores"][0]["name"], m["classes"][a["scores"][0]["index"]])
+        finally:
+            one.stop()
+        self.assertFalse(self.s.json("predict", m=0, p=0)["guessed"] or self.model["classes_guessed"])
+
     def test_files(self):
         for ext, start in (("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("tex", b"%")):
             status, headers, body = self.s.get("figure", m=0, ext=ext)

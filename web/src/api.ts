@@ -127,7 +127,7 @@ export async function getFilters(m: number, layer: number, from: number, count: 
 
 export const startExplain = (ask: Record<string, unknown>): Promise<{ job: number }> => post("explain", {}, JSON.stringify(ask), "application/json");
 export const getJob = (job: number): Promise<{ done: boolean; fraction: number; what: string; error: string; cancelled: boolean }> => get("job", { job });
-export const cancelJob = (job: number): Promise<unknown> => post("cancel", { job }, "", "application/json");
+export const cancelJob = (job: number): Promise<unknown> => post("cancel", { job }, "{}", "application/json");
 export async function getMap(job: number): Promise<Explanation> {
   const { head, at, buffer } = await packet<Omit<Explanation, "data" | "job">>("map", { job });
   return { ...head, job, data: new Float32Array(buffer, at, head.dim.reduce((a, b) => a * b, 1)) };

@@ -1,14 +1,18 @@
 // arithmetic.tsx - how one number came about: what it reads, the products, the whole sum; move it, play it, go back to the pixels.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
-import { at, attempt, channel, current, go, layers, m, model, p, page, place, t } from "./store";
-import { Canvas, Command, Panel, useLoad, useWidth } from "./canvas";
+import { at, attempt, channel, current, extra, go, layers, m, model, p, page, place, t } from "./store";
+import { Canvas, Command, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { MapView } from "./mapview";
 import { Products } from "./products";
 import { back, groups, rows, show, spot, stepTo, tapsOf, trail, type Group } from "./unit";
 import { colorOf, ink } from "./color";
 import { fixed, grid, num, shape } from "./format";
-import { commandWithPicture } from "./commands";
+import { commandWithPicture, word } from "./commands";
+import { Influence } from "./influence";
+import { Flow } from "./flow";
+import { useGlide } from "./motion";
+import { csv, figures, give, Save } from "./save";
 
 const digits = 5;
 
@@ -41,9 +45,10 @@ export function Arithmetic() {
   };
   useEffect(() => {
     if (!playing) return;
-    const timer = setInterval(() => { const n = dim[1] * dim[2], first = Math.floor(at.value / n) * n; at.value = first + ((at.value - first + 1) % n); }, 250);
+    const pause = extra.value.pace === "fast" ? 90 : extra.value.pace === "slow" ? 1200 : 480;
+    const timer = setInterval(() => { const n = dim[1] * dim[2], first = Math.floor(at.value / n) * n; at.value = first + ((at.value - first + 1) % n); }, pause);
     return () => clearInterval(timer);
-  }, [playing, where]);
+  }, [playing, where, extra.value.pace]);
   const onKey = (e: KeyboardEvent): boolean => {
     const d = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key];
     if (d) { if (dim[1] * dim[2] === 1) moveTo(c + d[0] + d[1], 0, 0); else moveTo(c, y + d[0], x + d[1]); return true; }
@@ -69,7 +74,8 @@ export function Arithmetic() {
           {dim[1] * dim[2] > 1 && <>
             <label>{t("row", "行")} <input type="number" min={0} max={dim[1] - 1} value={Math.max(0, y)} onInput={(e) => moveTo(c, Number((e.target as HTMLInputElement).value), x)} /></label>
             <label>{t("column", "列")} <input type="number" min={0} max={dim[2] - 1} value={Math.max(0, x)} onInput={(e) => moveTo(c, y, Number((e.target as HTMLInputElement).value))} /></label>
-            <button class={playing ? "on" : ""} aria-pressed={playing} onClick={() => setPlaying(!playing)}>{playing ? t("❚❚ Pause", "❚❚ 暂停") : t("▶ Play", "▶ 播放")}</button></>}
+            <button class={playing ? "on" : ""} aria-pressed={playing} onClick={() => setPlaying(!playing)}>{playing ? t("❚❚ Pause", "❚❚ 暂停") : t("▶ Play", "▶ 播放")}</button>
+            <Segmented value={extra.value.pace === "fast" || extra.value.pace === "slow" ? extra.value.pace : "usual"} set={(v) => go({ place: place.value, extra: { pace: v === "usual" ? "" : v } })} label={t("Pace", "速度")} options={[["slow", t("slow", "慢")], ["usual", t("usual", "中")], ["fast", t("fast", "快")]]} /></>}
         </>}
         <span class="grow" />
         <button disabled={!trail.value.length} onClick={() => { back(); }}>{t("← Back (Esc)", "← 返回（Esc）")}</button>
@@ -77,23 +83,25 @@ export function Arithmetic() {
       <Trail here={here.name} />
       {isPixel ? <Pixel where={where} element={element} /> : u && <>
         <Headline u={u} l={place.value ? undefined : l} c={c} y={y} x={x} />
-        <div class="three">
+        <div class="three" key={where}>
+          <Flow on={`${element} ${chosen}`} />
           {group && <Panel title={<>{t("Reads", "读取")} <b>{u.sources[group.source]?.name}</b></>} side={`${t("channel", "通道")} ${Math.max(0, group.channel)} / ${grid(u.sources[group.source]?.dim ?? [])[0]}`}>
             <Source u={u} group={group} />
           </Panel>}
           <Panel title={middleTitle(u)} class="wide">
-            {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} layer={place.value ? undefined : l.index} step={(i) => { const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
+            {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} reveal={playing && extra.value.pace !== "fast" ? `${element}` : `${where} ${key(group)}`} layer={place.value ? undefined : l.index} step={(i) => { const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
           </Panel>
           {!place.value && <Panel title={<>{t("Makes", "得到")} <b>{l.name}</b></>} side={`${t("channel", "通道")} ${c} / ${dim[0]}`}>
             <MapView where={where} channel={c} cursor={[y, x]} label={t("The layer's map. Arrow keys move the number that is explained.", "该层的特征图。方向键移动所解释的数。")}
               onPick={(yy, xx, cc) => { setPlaying(false); moveTo(cc ?? c, yy, xx); }} onKey={onKey} live />
           </Panel>}
         </div>
-        {u.kind !== "softmax" && <Sum u={u} set={set} group={group} choose={(g) => setChosen(key(g))} stale={!fresh}
+        {u.kind !== "softmax" && <Sum u={u} set={set} group={group} choose={(g) => setChosen(key(g))} stale={!fresh} where={where} name={here.name}
           step={(g) => { const best = g.terms.reduce((a, i) => (Math.abs(u.value[i] * u.weight[i]) > Math.abs(u.value[a] * u.weight[a]) ? i : a), g.terms[0]); const s = u.sources[u.source[best]]; if (u.from[best] >= 0) void stepTo(s.place, u.from[best], s.name, here); }} />}
       </>}
+      {!playing && element >= 0 && <Influence l={place.value ? undefined : l} where={where} at={element} />}
       <p class="quiet">{l.sentence} {l.reading}</p>
-      <Command text={commandWithPicture("activations", "--layer", l.name, "-o", "maps.svg")} />
+      {!place.value && <Command text={commandWithPicture("arithmetic", "--layer", word(l.name), "--at", dim[1] * dim[2] > 1 ? `${c},${y},${x}` : String(Math.max(0, c)), "-o", "arithmetic.svg")} />}
     </div>
   );
 }
@@ -156,26 +164,29 @@ function Softmax(q: { u: api.Unit }) {
   );
 }
 
-function Sum(q: { u: api.Unit; set: Group[]; group?: Group; choose: (g: Group) => void; step: (g: Group) => void; stale: boolean }) {
+interface SumProps { u: api.Unit; set: Group[]; group?: Group; choose: (g: Group) => void; step: (g: Group) => void; stale: boolean; where: api.Place; name: string }
+const Sum = (q: SumProps) => (q.u.kind !== "sum" || q.u.n < 2 ? <p class="equation"><Plain u={q.u} /></p> : <Whole {...q} />);
+
+function Whole(q: SumProps) {
   const { u } = q, [ref, width] = useWidth<HTMLDivElement>();
-  if (u.kind !== "sum" || u.n < 2) return <p class="equation" ref={ref as never}><Plain u={u} /></p>;
   const many = q.set.length === u.n, source = (g: Group): string => (u.sources.length > 1 ? `${u.sources[g.source]?.name} ` : "");
   const list = rows(u, q.set, 10, digits, {
     bias: u.n === 1 ? t("constant", "常数") : t("bias", "偏置"), others: (n) => t(`${n} others`, `其余 ${n} 项`), rounding: t("rounding (float32 and the digits shown)", "舍入（float32 与所示位数）"),
     name: (g) => `${source(g)}${many ? t("input", "输入") : t("channel", "通道")} ${g.channel < 0 ? "—" : g.channel}` });
   const most = Math.max(...list.map((r) => Math.max(Math.abs(r.value), Math.abs(r.total))), 1e-9), w = Math.max(120, Math.min(640, width - 500));
+  const moving = useGlide(list.flatMap((r) => [r.total - r.value, r.total]).concat(most), 180);
   const bars = (g: CanvasRenderingContext2D): void => {
-    const mid = w / 2, k = (w / 2 - 4) / most;
+    const mid = w / 2, k = (w / 2 - 4) / Math.max(moving[moving.length - 1], 1e-9);
     g.strokeStyle = ink("line"); g.beginPath(); g.moveTo(mid + 0.5, 0); g.lineTo(mid + 0.5, list.length * 26); g.stroke();
     list.forEach((r, i) => {
-      const before = r.total - r.value, y = i * 26 + 7;
+      const before = moving[2 * i], total = moving[2 * i + 1], y = i * 26 + 7;
       g.fillStyle = colorOf(Math.sign(r.value) * 0.75, { low: -1, high: 1 });
-      g.fillRect(mid + Math.min(before, r.total) * k, y, Math.max(1, Math.abs(r.value) * k), 12);
-      g.strokeStyle = ink("quiet"); g.beginPath(); g.moveTo(mid + r.total * k + 0.5, y); g.lineTo(mid + r.total * k + 0.5, y + (i < list.length - 1 ? 32 : 14)); g.stroke();
+      g.fillRect(mid + Math.min(before, total) * k, y, Math.max(1, Math.abs(total - before) * k), 12);
+      g.strokeStyle = ink("quiet"); g.beginPath(); g.moveTo(mid + total * k + 0.5, y); g.lineTo(mid + total * k + 0.5, y + (i < list.length - 1 ? 32 : 14)); g.stroke();
     });
   };
   return (
-    <Panel title={t("The whole sum", "完整求和")} side={t(`${u.n} products${u.bias !== 0 ? " and a bias" : ""}, largest first; a click looks inside`, `共 ${u.n} 个乘积${u.bias !== 0 ? "及偏置" : ""}，按大小排列；单击查看内部`)} class={q.stale ? "stale" : ""}>
+    <Panel title={t("The whole sum", "完整求和")} side={<>{t(`${u.n} products${u.bias !== 0 ? " and a bias" : ""}, largest first; a click looks inside`, `共 ${u.n} 个乘积${u.bias !== 0 ? "及偏置" : ""}，按大小排列；单击查看内部`)}<Save label={t("the whole sum", "完整求和")} name="sum" items={[...figures("unit", { layer: q.where, at: u.at, name: q.name }), { label: t("CSV: every term", "CSV：全部项"), run: () => give("terms.csv", csv(["source", "element", "tap", "value", "weight", "product"], [...(u.bias ? [["bias", "", "", "", "", u.bias]] : []), ...Array.from({ length: u.n }, (_, i) => [u.sources[u.source[i]]?.name ?? "", u.from[i], u.tap[i], u.value[i], u.weight[i], u.value[i] * u.weight[i]])])) }]} /></>} class={q.stale ? "stale" : ""}>
       <div class="sum-box" ref={ref}>
         <table class="sum"><tbody>
           {list.map((r, i) => <tr key={i} class={r.group && r.group === q.group ? "on" : ""} tabIndex={r.group ? 0 : undefined} onClick={() => r.group && q.choose(r.group)} onDblClick={() => r.group && q.step(r.group)}

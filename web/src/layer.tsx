@@ -7,8 +7,10 @@ import { MapView } from "./mapview";
 import { drawMap, extent, foldVector } from "./paint";
 import { colorOf, ink, rangeOf, type Range } from "./color";
 import { bytes, num, percent, shape, short } from "./format";
-import { commandWithPicture } from "./commands";
+import { command, commandWithPicture } from "./commands";
 import { explain } from "./explain";
+import { Excites } from "./excites";
+import { csv, figures, give, npy, Save, type Item } from "./save";
 
 type Sort = "number" | "strength" | "zeros" | "vote";
 const gap = 8, label = 14;
@@ -42,9 +44,10 @@ export function LayerPage() {
         {l.field && <> · {t("each number sees", "每个数可见")} {l.field.size[0]}×{l.field.size[1]} {t("pixels", "像素")}</>}
         {dead > 0 && <span class="tag warn">{t(`${dead} dead here`, `${dead} 个无响应`)}</span>}{twins > 0 && <span class="tag">{t(`${twins} duplicates`, `${twins} 个重复`)}</span>}</div>
       <div class="two">
-        {stats && order.length > 0 && <Wall where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} />}
+        {stats && order.length > 0 && <Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} />}
         {stats && <One l={l} stats={stats} />}
       </div>
+      {stats && order.length > 0 && <Excites l={l} c={Math.min(channel.value, stats.channels.length - 1)} />}
       <p class="quiet">{l.sentence} {l.reading} {l.note}</p>
       <Command text={commandWithPicture("activations", "--layer", l.name, "-o", "maps.svg")} />
     </div>
@@ -52,7 +55,7 @@ export function LayerPage() {
 }
 
 /* Every channel; only what is on screen is asked for and drawn. */
-function Wall(q: { where: string; stats: api.Stats; order: number[]; votes?: Map<number, number>; scale: "layer" | "map" }) {
+function Wall(q: { l: api.Layer; where: string; stats: api.Stats; order: number[]; votes?: Map<number, number>; scale: "layer" | "map" }) {
   const [ref, width] = useWidth<HTMLDivElement>(), scroller = useRef<HTMLDivElement>(null), [scroll, setScroll] = useState(0), [hover, setHover] = useState(-1), [, redraw] = useState(0);
   const store = useRef(new Map<number, { d: api.Maps; row: number }>());
   const [C, H, W] = q.stats.dim, vector = H * W === 1, tile = vector ? 22 : C <= 24 ? 104 : C <= 128 ? 76 : 60, cw = tile + gap, ch = tile + (vector ? 4 : label + 4);
@@ -92,9 +95,11 @@ function Wall(q: { where: string; stats: api.Stats; order: number[]; votes?: Map
     if (y < scroll || y + ch > scroll + view) scroller.current!.scrollTop = y - view / 2;
     return true;
   };
+  const files: Item[] = [...figures("maps", { layer: q.where, scale: q.scale }, commandWithPicture("activations", "--layer", q.l.name)), npy("npy", { m: m.value, p: p.value, layer: q.where }),
+    { label: t("CSV: numbers of every channel", "CSV：每个通道的数值"), run: () => give(`${q.l.name}-channels.csv`, csv(["channel", "least", "largest", "mean", "rms", "zeros", "twin", "vote"], q.order.map((c) => { const s = q.stats.channels[c]; return [c, s.least, s.largest, s.mean, s.strength, s.zeros, s.twin < 0 ? "" : s.twin, q.votes?.get(c) ?? ""]; }))) }];
   const tip = hover >= 0 ? q.stats.channels[q.order[hover]] : null;
   return (
-    <Panel class="wall" title={t(`${C} channels`, `${C} 个通道`)} side={<Legend range={hover >= 0 ? rangeAt(q.order[hover]) : ranges} what={t("activation", "激活值")} />}>
+    <Panel class="wall" title={t(`${C} channels`, `${C} 个通道`)} side={<><Legend range={hover >= 0 ? rangeAt(q.order[hover]) : ranges} what={t("activation", "激活值")} /><Save items={files} name={`${q.l.name}-wall`} label={t("the channels", "各通道")} /></>}>
       <div ref={ref}>
         <div ref={scroller} class="wallscroll" style={{ height: `${Math.min(view, lines * ch + 8)}px` }} onScroll={(e) => setScroll((e.target as HTMLElement).scrollTop)}>
           <div style={{ height: `${lines * ch + 8}px` }}><div class="sticky">
@@ -120,7 +125,7 @@ function One(q: { l: api.Layer; stats: api.Stats }) {
         {off.value.length > 0 && <button onClick={() => go({ page: "why" })}>{t("See what changes", "查看影响")}</button>}
         <a class="button" href={api.fileAddress("npy", { m: m.value, p: p.value, layer: l.index })} download>.npy</a></div>
       {l.filters && <Kernel l={l} c={c} />}
-      <h3>{t("All numbers of the layer", "该层全部数值")}</h3>
+      <h3 class="with-save"><span>{t("All numbers of the layer", "该层全部数值")}</span><Save label={t("the histogram", "直方图")} items={[{ label: "CSV", run: () => give(`${l.name}-histogram.csv`, csv(["from", "to", "count"], Array.from(stats.bins, (b, i) => [stats.least + (i / stats.bins.length) * (stats.largest - stats.least), stats.least + ((i + 1) / stats.bins.length) * (stats.largest - stats.least), b]))) }]} /></h3>
       <Histogram stats={stats} />
     </Panel>
   );
@@ -137,7 +142,8 @@ function Kernel(q: { l: api.Layer; c: number }) {
     norms.forEach((k, i) => { const x = (i % per) * (side + 6), y = Math.floor(i / per) * (side + 6), sc = side / Math.max(R, S); drawMap(g, f.data, k * R * S, S, R, range, x, y, S * sc, R * sc); g.strokeStyle = ink("line"); g.strokeRect(x + 0.5, y + 0.5, S * sc - 1, R * sc - 1); });
   };
   return (<>
-    <h3>{t("Its kernel", "它的卷积核")} <span class="quiet">{flat ? t(`${C} weights`, `${C} 个权重`) : t(`${R}×${S}, ${norms.length < C ? `the ${norms.length} largest of ${C}` : C} input channels`, `${R}×${S}，${norms.length < C ? `共 ${C} 个输入通道，显示最大的 ${norms.length} 个` : `${C} 个输入通道`}`)}</span></h3>
+    <h3 class="with-save"><span>{t("Its kernel", "它的卷积核")} <span class="quiet">{flat ? t(`${C} weights`, `${C} 个权重`) : t(`${R}×${S}, ${norms.length < C ? `the ${norms.length} largest of ${C}` : C} input channels`, `${R}×${S}，${norms.length < C ? `共 ${C} 个输入通道，显示最大的 ${norms.length} 个` : `${C} 个输入通道`}`)}</span></span><Save label={t("the kernels", "卷积核")} items={[...figures("filters", { layer: q.l.index }, command("filters", "--layer", q.l.name)),
+      { label: t("CSV: this kernel", "CSV：此卷积核"), run: () => give(`${q.l.name}-kernel-${q.c}.csv`, csv(["channel", "row", "column", "weight"], Array.from(f.data.subarray(0, C * R * S), (v, i) => [Math.floor(i / (R * S)), Math.floor(i / S) % R, i % S, v]))) }]} /></h3>
     <Canvas w={flat ? 200 : per * (side + 6)} h={H} draw={draw} label={t("The kernel's weights", "卷积核权重")} /><Legend range={range} what={t("weight", "权重")} />
   </>);
 }

@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import "./style.css";
+import "./panels.css";
 import * as api from "./api";
 import { attempt, busy, dark, go, lang, m, model, page, pagesNow, refresh, start, state, step, t, theme, trouble, watches, type Page } from "./store";
 import { Rail, takeFiles } from "./rail";

@@ -3,13 +3,13 @@ import { useMemo, useState } from "preact/hooks";
 import * as api from "./api";
 import { attempt, m, p } from "./store";
 import { Canvas, Legend, useLoad } from "./canvas";
-import { ink, rangeOf, type Range } from "./color";
+import { rangeOf, type Range } from "./color";
 import { drawMap, extent, foldVector } from "./paint";
 import { num } from "./format";
 
 export interface MapViewProps {
   where: api.Place; channel: number; size?: number; cursor?: [number, number]; box?: [number, number, number, number]; label: string; edited?: boolean; turn?: number;
-  range?: Range; live?: boolean; onPick?: (y: number, x: number, channel?: number) => void; onKey?: (e: KeyboardEvent) => boolean;
+  range?: Range; live?: boolean; over?: (g: CanvasRenderingContext2D, scale: number) => void; onPick?: (y: number, x: number, channel?: number) => void; onKey?: (e: KeyboardEvent) => boolean;
 }
 
 export function MapView(q: MapViewProps) {
@@ -23,18 +23,16 @@ export function MapView(q: MapViewProps) {
   const scale = size / Math.max(w, h), W = Math.max(8, w * scale), H = Math.max(8, h * scale);
   const range = useMemo(() => q.range ?? (d ? rangeOf(...extent(d.data)) : { low: 0, high: 1 }), [d, q.range]);
   const cursor: [number, number] | undefined = d?.vector ? [Math.floor(q.channel / w), q.channel % w] : q.cursor;
+  const spots: { kind: string; r: [number, number, number, number] }[] = [];
+  const mark = (kind: string, y0: number, x0: number, y1: number, x1: number): void => { spots.push({ kind, r: [x0 * scale, y0 * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale)] }); };
+  if (d && q.box && !d.vector) mark("box", ...q.box);
+  if (d && q.box && d.vector) mark("box", Math.floor(q.channel / w), q.channel % w, Math.floor(q.channel / w) + 1, (q.channel % w) + 1);
+  if (d && cursor) mark("cursor", cursor[0], cursor[1], cursor[0] + 1, cursor[1] + 1);
   const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
     if (!d) return;
     if (d.vector) { const padded = new Float32Array(w * h).fill(NaN); padded.set(d.data); drawMap(g, padded, 0, w, h, range, 0, 0, W, H); } else drawMap(g, d.data, 0, w, h, range, 0, 0, W, H);
-    const mark = (y0: number, x0: number, y1: number, x1: number): void => {
-      const r: [number, number, number, number] = [x0 * scale, y0 * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale)];
-      g.lineWidth = 4; g.strokeStyle = ink("page"); g.strokeRect(...r);
-      g.lineWidth = 2; g.strokeStyle = ink("mark"); g.strokeRect(...r);
-    };
-    if (q.box && !d.vector) mark(...q.box);
-    if (q.box && d.vector) mark(Math.floor(q.channel / w), q.channel % w, Math.floor(q.channel / w) + 1, (q.channel % w) + 1);
-    if (cursor) mark(cursor[0], cursor[1], cursor[0] + 1, cursor[1] + 1);
-  }, [d, range, W, H, cursor?.[0], cursor?.[1], q.box?.join()]);
+    q.over?.(g, scale);
+  }, [d, range, W, H, q.over]);
   const cell = (px: number, py: number): [number, number] => [Math.max(0, Math.min(h - 1, Math.floor(py / scale))), Math.max(0, Math.min(w - 1, Math.floor(px / scale)))];
   const pick = (px: number, py: number): void => {
     const [y, x] = cell(px, py);
@@ -50,7 +48,8 @@ export function MapView(q: MapViewProps) {
   };
   return (
     <div class="mapview">
-      <Canvas w={W} h={H} draw={draw} label={q.label} onMove={move} onLeave={() => setValue("")} onDown={q.onPick && pick} onKey={q.onKey} role={q.onPick ? "application" : "img"} class="map" />
+      <div class="marked" style={{ width: `${W}px`, height: `${H}px` }}><Canvas w={W} h={H} draw={draw} label={q.label} onMove={move} onLeave={() => setValue("")} onDown={q.onPick && pick} onKey={q.onKey} role={q.onPick ? "application" : "img"} class="map" />
+        {spots.map((s) => <i key={s.kind} class={`glide ${s.kind}`} style={{ left: `${s.r[0]}px`, top: `${s.r[1]}px`, width: `${s.r[2]}px`, height: `${s.r[3]}px` }} />)}</div>
       <div class="mapfoot"><Legend range={range} what={q.label} w={Math.min(120, W)} /><span class="value">{value}</span></div>
     </div>
   );

@@ -50,3 +50,13 @@ export function picture(address: string): Promise<HTMLImageElement> {
   }
   return got;
 }
+
+let pixels: HTMLCanvasElement | null = null;
+/** Ready pixels into a rectangle; crisp where they grow. */
+export function drawPixels(g: CanvasRenderingContext2D, image: ImageData, x: number, y: number, W: number, H: number): void {
+  pixels ??= document.createElement("canvas");
+  pixels.width = image.width; pixels.height = image.height;
+  pixels.getContext("2d")!.putImageData(image, 0, 0);
+  g.imageSmoothingEnabled = W < image.width;
+  g.drawImage(pixels, 0, 0, image.width, image.height, x, y, W, H);
+}

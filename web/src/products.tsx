@@ -6,9 +6,10 @@ import { Canvas } from "./canvas";
 import { colorOf, ink, inkOn, rangeOf } from "./color";
 import { extent } from "./paint";
 import { num } from "./format";
+import { useReveal } from "./motion";
 import { spot, type Group } from "./unit";
 
-export function Products(q: { u: Unit; group: Group; kernel: number[]; layer?: number; step: (term: number) => void }) {
+export function Products(q: { u: Unit; group: Group; kernel: number[]; layer?: number; reveal: string; step: (term: number) => void }) {
   const { u, group } = q, n = group.terms.length, [hover, setHovered] = useState(-1), [kept, setKept] = useState(0), sums = u.kind === "sum" && u.n > 1;
   const setHover = (k: number): void => { setHovered(k); if (k >= 0) setKept(k); };
   const spots = group.terms.map((i) => spot(u, i));
@@ -23,11 +24,13 @@ export function Products(q: { u: Unit; group: Group; kernel: number[]; layer?: n
   const [low, high] = extent(values), range = rangeOf(low, high), [wl, wh] = extent(weights), wrange = { low: -Math.max(-wl, wh, 1e-9), high: Math.max(-wl, wh, 1e-9) };
   const products = group.terms.map((i) => u.value[i] * u.weight[i]), [pl, ph] = extent(products), prange = { low: -Math.max(-pl, ph, 1e-9), high: Math.max(-pl, ph, 1e-9) };
   const W = columns * cw + 2, H = lines * ch + 2;
+  const shown = useReveal(q.reveal, roomy, Math.min(420, 140 + 24 * n)), none = u.op === "ConvTranspose" ? t("no stamp", "无盖印") : t("padding 0", "填充 0");
   const draw = (g: CanvasRenderingContext2D): void => {
     group.terms.forEach((i, k) => {
+      g.globalAlpha = shown >= 1 ? 1 : 0.15 + 0.85 * Math.max(0, Math.min(1, (shown * (n + 3) - k) / 3)); // one after the other, softly
       const x = 1 + (k % columns) * cw, y = 1 + Math.floor(k / columns) * ch, pad = u.from[i] < 0;
       g.textAlign = "center"; g.textBaseline = "middle";
-      if (pad) { g.fillStyle = ink("panel"); g.fillRect(x, y, cw - 2, ch - 2); g.fillStyle = ink("quiet"); g.font = `11px ${ink("font")}`; if (roomy) g.fillText(t("padding 0", "填充 0"), x + cw / 2, y + ch / 2); return; }
+      if (pad) { g.fillStyle = ink("panel"); g.fillRect(x, y, cw - 2, ch - 2); g.fillStyle = ink("quiet"); g.font = `11px ${ink("font")}`; if (roomy) g.fillText(none, x + cw / 2, y + ch / 2); return; }
       if (!sums) { cell(g, x, y, cw - 2, ch - 2, u.value[i], range, roomy); }
       else if (roomy) {
         const half = (cw - 2) / 2;
@@ -38,6 +41,7 @@ export function Products(q: { u: Unit; group: Group; kernel: number[]; layer?: n
       if (u.kind === "max" && u.weight[i] === 1) { g.strokeStyle = ink("mark"); g.lineWidth = 3; g.strokeRect(x + 1.5, y + 1.5, cw - 5, ch - 5); }
       if (k === hover) { g.strokeStyle = ink("accent"); g.lineWidth = 2; g.strokeRect(x + 1, y + 1, cw - 4, ch - 4); }
     });
+    g.globalAlpha = 1;
   };
   const find = (x: number, y: number): number => { const c = Math.floor((x - 1) / cw), r = Math.floor((y - 1) / ch), k = r * columns + c; return c >= 0 && c < columns && k >= 0 && k < n ? k : -1; };
   const i = hover >= 0 ? group.terms[hover] : -1;
