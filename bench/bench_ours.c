@@ -138,14 +138,28 @@ static cvs_status work_once(bench *b) {
 }
 
 static cvs_status prepare_explain(bench *b) {
-    static char method[64], layer[160]; /* the request's line is written over */
+    static char method[64], layer[160], compat[32], rule[32],
+        baseline[1024]; /* the request's line is written over */
     snprintf(method, sizeof method, "%s", setting(b, "method", "gradient"));
     snprintf(layer, sizeof layer, "%s", setting(b, "layer", "last-conv"));
+    snprintf(compat, sizeof compat, "%s", setting(b, "compat", ""));
+    snprintf(rule, sizeof rule, "%s", setting(b, "rule", ""));
+    snprintf(baseline, sizeof baseline, "%s", setting(b, "baseline", ""));
     b->explain =
         (cvs_explain_options){.method = method,
                               .layer = layer,
                               .target.index = (int)number(b, "target", 281),
                               .target.probability = strcmp(setting(b, "output", ""), "probability") == 0,
+                              .compat = *compat ? compat : NULL,
+                              .rule = *rule ? rule : NULL,
+                              .baseline = *baseline ? baseline : NULL,
+                              .steps = number(b, "steps", 0),
+                              .samples = number(b, "samples", 0),
+                              .has_noise = setting(b, "noise", NULL) != NULL,
+                              .noise = strtod(setting(b, "noise", "0"), NULL),
+                              .has_epsilon = setting(b, "epsilon", NULL) != NULL,
+                              .epsilon = strtod(setting(b, "epsilon", "0"), NULL),
+                              .signed_map = number(b, "signed", 0) != 0,
                               .patch = number(b, "patch", 0),
                               .stride = number(b, "stride", 0),
                               .has_fill = setting(b, "fill", NULL) != NULL,

@@ -14,6 +14,7 @@ ORT, TENSORFLOW = "1.32.0", "2.21.0"
 NPM = {"onnxruntime-node": "1.30.0", "onnxruntime-web": "1.30.0", "@tensorflow/tfjs": "4.22.0",
        "@tensorflow/tfjs-backend-wasm": "4.22.0"}
 TORCH_EXTRA = ["captum==0.9.0", "grad-cam==1.5.7", "ttach==0.0.3"]
+METHODS_EXTRA = ["saliency==0.2.1", "zennit==0.5.1"]  # of methods.py
 TORCH_NEEDS = ["numpy==1.26.4", "opencv-python-headless==4.10.0.84", "scikit-learn==1.4.2", "matplotlib==3.8.4", "tqdm==4.66.5",
                "packaging==24.1"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -81,6 +82,7 @@ class Env:
         self.torch = torch_python()
         if self.torch:
             once(self.folder, "torch", TORCH_EXTRA + TORCH_NEEDS, self.install_torch)
+            once(self.folder, "methods", METHODS_EXTRA, self.install_methods)
         else:
             self.missing.append("PyTorch")
         once(self.folder, "onednn", digest(os.path.join(HERE, "peer_dnnl.c")), self.compile_dnnl)
@@ -112,6 +114,12 @@ class Env:
         sh(*pip, "--no-deps", *TORCH_EXTRA)
         sh(*pip, *TORCH_NEEDS)
 
+    def install_methods(self):
+        """Apart from the rest; scikit-image, which XRAI's cut of the picture needs, with what it needs."""
+        pip = [self.at("venv", "bin", "pip"), "-q", "--disable-pip-version-check", "install", "--upgrade", "--no-deps", "--target",
+               self.at("methods-extra")]
+        sh(*pip, *METHODS_EXTRA, "scikit-image==0.22.0", "networkx==3.2.1", "lazy_loader==0.3", "imageio==2.33.1", "tifffile==2023.12.9")
+
     def compile_dnnl(self):
         os.makedirs(self.folder, exist_ok=True)
         sh("cc", "-O2", "-fopenmp", os.path.join(HERE, "peer_dnnl.c"), "-ldnnl", "-lm", "-o", self.at("peer_dnnl"))
@@ -134,7 +142,7 @@ class Env:
 
     def versions(self):
         v = {"ort": ORT, "keras": TENSORFLOW, "node": NPM["onnxruntime-node"], "web": NPM["onnxruntime-web"],
-             "tfjs": NPM["@tensorflow/tfjs"], "captum": TORCH_EXTRA[0].split("==")[1], "grad-cam": TORCH_EXTRA[1].split("==")[1]}
+             "tfjs": NPM["@tensorflow/tfjs"], "captum": TORCH_EXTRA[0].split("==")[1], "grad-cam": TORCH_EXTRA[1].split("==")[1], **dict(p.split("==") for p in METHODS_EXTRA)}
         if self.torch:
             v["torch"] = sh(self.torch, "-c", "import torch; print(torch.__version__)").strip().split("a")[0]
         return v

@@ -16,6 +16,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import drive
 import growth
+import methods
 import peers
 import rows as table_of_work
 import special
@@ -193,6 +194,8 @@ def main():
             row.goal or "-"), flush=True)
         kept = [r for r in table.read(path) if (r["work"], r["peer"]) in set(order)]
         table.write(path, table.merge(kept, done, order))
+    if env.torch:
+        failed += methods.run(env, options.out, options.only, options.seconds)
     if not options.no_growth and (not options.only or any(re.search(p, "growth", re.I) for p in options.only)):
         growth.measure(env, os.path.join(options.out, "growth.csv"), sys.modules[__name__])
     all_now = table.read(path)

@@ -93,15 +93,22 @@ static double highest(const double *v, int64_t n, double *low) {
     return high;
 }
 
-/* Absolute values scaled to 0..1, enlarged. */
-static void lay_scaled(full *f, double *part, float *buffer, int64_t h, int64_t w) {
+/* Absolute values scaled to 0..1, added to sum [h,w]. */
+static void add_scaled(double *part, double *sum, int64_t area) {
     double low;
-    for (int64_t i = 0; i < h * w; i++) {
+    for (int64_t i = 0; i < area; i++) {
         part[i] = fabs(part[i]);
     }
-    double high = highest(part, h * w, &low);
+    double high = highest(part, area, &low);
+    for (int64_t i = 0; i < area; i++) {
+        sum[i] += (part[i] - low) / (high - low + 1e-7);
+    }
+}
+
+/* The sum of all channels enlarged, which is the sum of the enlarged ones. */
+static void enlarge(full *f, const double *sum, float *buffer, int64_t h, int64_t w) {
     for (int64_t i = 0; i < h * w; i++) {
-        buffer[i] = (float)((part[i] - low) / (high - low + 1e-7));
+        buffer[i] = (float)sum[i];
     }
     for (int64_t i = 0; i < f->h * f->w; i++) {
         f->map[i] += cvi_map_bilinear(buffer, h, w, ((double)(i / f->w) + 0.5) / (double)f->h,
@@ -134,19 +141,26 @@ static cvs_status lay(full *f, const cvs_tensor *shape, double *products) {
         return CVS_OK;
     }
     int64_t h = shape->dim[2], w = shape->dim[3];
+    double *sum = cvi_calloc((size_t)(h * w), sizeof *sum);
     float *buffer = cvi_calloc((size_t)(h * w), sizeof *buffer);
-    if (!buffer) {
-        return cvi_no_memory(f->q->err, (size_t)(h * w) * sizeof *buffer);
-    }
-    for (int64_t k = 0; k < count; k += h * w) {
-        if (f->q->options->signed_map) {
-            lay_spread(f, products + k, h, w);
-        } else {
-            lay_scaled(f, products + k, buffer, h, w);
+    bool room = sum && buffer;
+    for (int64_t k = 0; k < count && room; k += h * w) {
+        if (!f->q->options->signed_map) {
+            add_scaled(products + k, sum, h * w);
+            continue;
+        }
+        for (int64_t i = 0; i < h * w; i++) {
+            sum[i] += products[k + i];
         }
     }
+    if (room && f->q->options->signed_map) {
+        lay_spread(f, sum, h, w);
+    } else if (room) {
+        enlarge(f, sum, buffer, h, w);
+    }
+    cvi_free(sum);
     cvi_free(buffer);
-    return CVS_OK;
+    return room ? CVS_OK : cvi_no_memory(f->q->err, (size_t)(h * w) * sizeof *sum);
 }
 
 /* ---- which biases there are -------------------------------------------------------------------------------- */

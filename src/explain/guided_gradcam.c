@@ -4,14 +4,19 @@
  */
 #include "explain/method.h"
 
-/* The map at a point of the unit square: bilinear, or as Captum does it the nearest number. */
-static double enlarged(const cvi_question *q, const cvs_tensor *map, double v, double u) {
+/* The map at pixel (y, x) of [rows, columns]: bilinear, half-pixel centres; or as Captum, which is to say PyTorch, does it: the number
+ * at or before the pixel's corner. */
+static double enlarged(const cvi_question *q, const cvs_tensor *map, int64_t y, int64_t x, int64_t rows,
+                       int64_t columns) {
     int64_t h = map->dim[2], w = map->dim[3];
     if (q->compat == CVI_CAPTUM) {
-        int64_t y = CVI_MIN((int64_t)(v * (double)h), h - 1), x = CVI_MIN((int64_t)(u * (double)w), w - 1);
-        return cvi_get(map, y * w + x);
+        float by_y = (float)h / (float)rows, by_x = (float)w / (float)columns;
+        int64_t v = CVI_MIN((int64_t)((float)y * by_y), h - 1),
+                u = CVI_MIN((int64_t)((float)x * by_x), w - 1);
+        return cvi_get(map, v * w + u);
     }
-    return cvi_map_bilinear(map->data, h, w, v, u);
+    return cvi_map_bilinear(map->data, h, w, ((double)y + 0.5) / (double)rows,
+                            ((double)x + 0.5) / (double)columns);
 }
 
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
@@ -34,8 +39,7 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
         int64_t h = g.dim[2], w = g.dim[3];
         float *map = out->map.data;
         for (int64_t i = 0; i < h * w; i++) {
-            double by = enlarged(q, &cam.map, ((double)(i / w) + 0.5) / (double)h,
-                                 ((double)(i % w) + 0.5) / (double)w);
+            double by = enlarged(q, &cam.map, i / w, i % w, h, w);
             for (int64_t c = 0; c < g.dim[1]; c++) {
                 map[c * h * w + i] = (float)((double)map[c * h * w + i] * by);
             }

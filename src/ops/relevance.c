@@ -451,19 +451,26 @@ static cvs_status relevance_of(cvi_opctx *ctx, const cvi_relevance *how, cvi_rul
 
 /* ---- DeepLIFT ------------------------------------------------------------------------------------------------ */
 
-/* A maximum: the whole difference goes to the winner of the run explained, as Captum's does. */
-static cvs_status difference_of_maxima(cvi_opctx *ctx, const cvi_opctx *other, const cvs_tensor *m,
+/* A maximum, as Captum has it: what the picture has more goes to the winner of its own run, what it has less to the winner of the run on
+ * the baseline. There the inputs differ by at least as much, so no multiplier is larger than m: with the picture's winner for both, two
+ * inputs that are nearly equal would make it as large as you like. */
+static cvs_status difference_of_maxima(cvi_opctx *ctx, cvi_opctx *other, const cvs_tensor *m,
                                        cvs_tensor *to) {
-    cvs_tensor s = {0}, way = {0}, slope = {0}; /* differences; to their winners; the gradient */
+    cvs_tensor more = {0}, less = {0}, way = {0},
+               slope = {0}; /* differences; to their winners; the gradient */
     cvs_tensor *grad_in[MOST_IN] = {&way};
-    const cvs_tensor *out[2] = {&s, NULL}; /* a pool's second output, its switches, has none */
-    cvs_status status = like(&s, m, ctx->err);
+    const cvs_tensor *out[2] = {&more, NULL}; /* a pool's second output, its switches, has none */
+    cvs_status status = like(&more, m, ctx->err);
+    status = status == CVS_OK ? like(&less, m, ctx->err) : status;
     status = status == CVS_OK ? like(&way, to, ctx->err) : status;
     status = status == CVS_OK ? like(&slope, to, ctx->err) : status;
     for (int64_t i = 0, n = cvs_tensor_count(m); i < n && status == CVS_OK; i++) {
-        cvi_put(&s, i, cvi_get(m, i) * (cvi_get(&ctx->out[0], i) - cvi_get(&other->out[0], i)));
+        double d = cvi_get(&ctx->out[0], i) - cvi_get(&other->out[0], i);
+        cvi_put(d > 0 ? &more : &less, i, cvi_get(m, i) * d);
     }
     status = status == CVS_OK ? ctx->op->backward(ctx, CVI_GRADIENT, out, grad_in) : status;
+    out[0] = &less;
+    status = status == CVS_OK ? other->op->backward(other, CVI_GRADIENT, out, grad_in) : status;
     out[0] = m;
     grad_in[0] = &slope;
     status = status == CVS_OK ? ctx->op->backward(ctx, CVI_GRADIENT, out, grad_in) : status;
@@ -472,7 +479,8 @@ static cvs_status difference_of_maxima(cvi_opctx *ctx, const cvi_opctx *other, c
         double part = fabs(d) < 1e-10 ? cvi_get(&slope, i) : cvi_get(&way, i) / d;
         cvi_put(to, i, cvi_get(to, i) + part);
     }
-    cvs_tensor_free(&s);
+    cvs_tensor_free(&more);
+    cvs_tensor_free(&less);
     cvs_tensor_free(&way);
     cvs_tensor_free(&slope);
     return status;
@@ -497,6 +505,8 @@ static cvs_status secant(cvi_opctx *ctx, const cvi_opctx *other, const cvs_tenso
 static cvs_status difference_of(cvi_opctx *ctx, const cvi_opctx *reference, const cvs_tensor *const *grad_out,
                                 cvs_tensor *const *grad_in) {
     cvi_opctx other = *reference;
+    other.scratch = ctx->scratch;
+    other.err = ctx->err;
     if (has_kernel(ctx->graph, ctx->node) || ctx->n_in > MOST_IN) {
         return ctx->op->backward(ctx, CVI_GRADIENT, grad_out, grad_in);
     }
@@ -508,8 +518,6 @@ static cvs_status difference_of(cvi_opctx *ctx, const cvi_opctx *reference, cons
     }
     /* The mean of both gradients: exact for what is linear and for products of two. */
     other.aux = NULL;
-    other.scratch = ctx->scratch;
-    other.err = ctx->err;
     CVI_TRY(add_gradient(ctx, 0.5, grad_out, grad_in));
     return add_gradient(&other, 0.5, grad_out, grad_in);
 }
