@@ -451,9 +451,22 @@ static cvs_status relevance_of(cvi_opctx *ctx, const cvi_relevance *how, cvi_rul
 
 /* ---- DeepLIFT ------------------------------------------------------------------------------------------------ */
 
-/* A maximum, as Captum has it: what the picture has more goes to the winner of its own run, what it has less to the winner of the run on
- * the baseline. There the inputs differ by at least as much, so no multiplier is larger than m: with the picture's winner for both, two
- * inputs that are nearly equal would make it as large as you like. */
+/* Whether the picture's winner of output i is one of the baseline's too, as it is wherever that is even. */
+static bool wins_both(const cvi_opctx *ctx, const cvi_opctx *other, int64_t i) {
+    const int64_t *winner = ctx->aux; /* a place in its plane for every output; -1: none */
+    const cvs_tensor *x = ctx->in[0], *y = &ctx->out[0];
+    int64_t planes = x->dim[0] * x->dim[1];
+    if (!winner || winner[i] < 0) {
+        return false;
+    }
+    int64_t plane = i / (cvs_tensor_count(y) / planes);
+    double there = cvi_get(other->in[0], plane * (cvs_tensor_count(x) / planes) + winner[i]);
+    return there >= cvi_get(&other->out[0], i);
+}
+
+/* A maximum: what the picture has more goes to the winner of its own run, what it has less to the winner of the run on the baseline.
+ * There the inputs differ by at least as much, so no multiplier is larger than m; with the picture's winner for both, two inputs that
+ * are nearly equal would make it as large as you like. Captum means the same, and agrees over an even baseline. */
 static cvs_status difference_of_maxima(cvi_opctx *ctx, cvi_opctx *other, const cvs_tensor *m,
                                        cvs_tensor *to) {
     cvs_tensor more = {0}, less = {0}, way = {0},
@@ -466,7 +479,7 @@ static cvs_status difference_of_maxima(cvi_opctx *ctx, cvi_opctx *other, const c
     status = status == CVS_OK ? like(&slope, to, ctx->err) : status;
     for (int64_t i = 0, n = cvs_tensor_count(m); i < n && status == CVS_OK; i++) {
         double d = cvi_get(&ctx->out[0], i) - cvi_get(&other->out[0], i);
-        cvi_put(d > 0 ? &more : &less, i, cvi_get(m, i) * d);
+        cvi_put(d > 0 || wins_both(ctx, other, i) ? &more : &less, i, cvi_get(m, i) * d);
     }
     status = status == CVS_OK ? ctx->op->backward(ctx, CVI_GRADIENT, out, grad_in) : status;
     out[0] = &less;

@@ -370,6 +370,35 @@ static void deeplift_adds_up(void **state) {
     end(&a);
 }
 
+/* Overlapping maxima over a baseline that is uneven: the parts add up, and no multiplier is larger than what the windows that an input
+ * stands in hand back together. */
+static void deeplift_through_maxima(void **state) {
+    (void)state;
+    asked a;
+    net *n = &a.n;
+    net_begin(n, CVS_F32);
+    int v = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    cvi_node *pool = NULL;
+    v = net_op(n, "MaxPool", "pool", 1, &v, 2, &pool);
+    assert_true(cvi_attr_set_ints(n->g, &pool->attr[0], "kernel_shape", 2, (int64_t[]){3, 3}));
+    assert_true(cvi_attr_set_ints(n->g, &pool->attr[1], "strides", 2, (int64_t[]){2, 2}));
+    int64_t out = (int64_t)3 * 5 * 4;
+    net_finish(n, net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &v, 0, NULL), out, CLASSES));
+    begin_run(&a);
+    cvs_explain_options o = {.baseline = "noise", .seed = 3};
+    cvs_explanation e = ask_with(&a, "deeplift", o), w = ask_with(&a, "gradient", o);
+    double most = 0.0, steepest = 4 * largest(&w.map); /* four windows at most */
+    for (int64_t i = 0; i < cvs_tensor_count(&e.map); i++) {
+        double b = cvi_random_uniform(3, 0x62617365u, (uint64_t)i), d = cvi_get(&a.x, i) - b;
+        most = fmax(most, fabs(d) > 1e-6 ? fabs(cvi_get(&e.map, i) / d) : 0.0);
+    }
+    assert_true(e.has_completeness && fabs(e.completeness_error) < 1e-4 * fabs(e.completeness_of));
+    assert_true(most > 0.0 && most <= steepest * 1.001);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&w);
+    end(&a);
+}
+
 /* A step of gradient ascent: along the gradient, of root mean square `step`, uphill; and the same again from the same picture. */
 static void ascent(void **state) {
     (void)state;
@@ -467,6 +496,7 @@ int main(void) {
         cmocka_unit_test(relevance_is_kept),
         cmocka_unit_test(relevance_goes_through_normalisation),
         cmocka_unit_test(deeplift_adds_up),
+        cmocka_unit_test(deeplift_through_maxima),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
