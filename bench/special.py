@@ -7,6 +7,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import drive
@@ -241,8 +242,28 @@ def dnnl(env, row, seconds, run):
     return new
 
 
+# ---- what it costs to watch a run -------------------------------------------------------------------------------
+
+
+def watched(env, row, seconds, run):
+    """Whole processes in turns: a training with its statistics, event files and record, and one without the first two."""
+    recipe = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models", "digits.net")
+    with_all, without = [], []
+    for i in range(5):
+        for more, times in (([], with_all), (["--no-events"], without)):
+            with tempfile.TemporaryDirectory() as folder:
+                times.append(whole([env.convscope, "train", recipe, "--data", "generated:digits", "--limit", "6000", "--epochs", "3",
+                                    "--threads", "2", "-o", os.path.join(folder, "run")] + more, None)[0])
+
+    class F:
+        version, name = "", ""
+    new = run.record(env, row, F, "whole processes", Times(with_all), Times(without), min(without) / min(with_all), 0)
+    new["peer_version"] = ""
+    return new
+
+
 def measure(env, row, seconds, run):
-    return {"cold": cold, "busy": busy, "busy_peer": busy_peer, "floor": floor, "dnnl": dnnl}[row.special](env, row, seconds, run)
+    return {"watched": watched, "cold": cold, "busy": busy, "busy_peer": busy_peer, "floor": floor, "dnnl": dnnl}[row.special](env, row, seconds, run)
 
 
 # ---- the page -------------------------------------------------------------------------------------------------

@@ -27,6 +27,10 @@ typedef struct cvs_net cvs_net;
 
 /* A network for pictures [channels, height, width]; NULL when out of memory. Owned, cvs_net_free (NULL allowed). */
 cvs_net *cvs_net_new(int channels, int height, int width);
+/* A network to train further: any model file that opens. It has no layers to add; cvs_net_train_with(net, "head data") gives it a new last
+ * layer for the data's classes, "freeze body" leaves all others as they are, and what a Keras file says about its training holds
+ * unless compile says otherwise. The path is copied; NULL when out of memory. */
+cvs_net *cvs_net_from(const char *model);
 void cvs_net_free(cvs_net *net);
 
 /* activation: relu, leaky, elu, selu, gelu, silu, mish, sigmoid, tanh, softplus, softmax, ... of the language; NULL = none. */

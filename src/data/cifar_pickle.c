@@ -9,19 +9,6 @@
 
 enum { PIXELS = 3 * 32 * 32 };
 
-/* A key of the dictionary, whether Python wrote it as text or bytes. */
-static const cvi_pickle *get(const cvi_pickle *p, const char *key) {
-    size_t n = strlen(key);
-    for (int64_t i = 0; cvi_pickle_is(p, CVI_PK_DICT) && i + 1 < p->n; i += 2) {
-        const cvi_pickle *k = p->item[i];
-        if ((cvi_pickle_is(k, CVI_PK_TEXT) || cvi_pickle_is(k, CVI_PK_BYTES)) && k->n == (int64_t)n &&
-            memcmp(k->text, key, n) == 0) {
-            return p->item[i + 1];
-        }
-    }
-    return NULL;
-}
-
 static bool is_maker(const cvi_pickle *p, const char *const *names) {
     const char *maker = cvi_pickle_maker(p);
     for (int i = 0; names[i]; i++) {
@@ -30,6 +17,28 @@ static bool is_maker(const cvi_pickle *p, const char *const *names) {
         }
     }
     return false;
+}
+
+/* Text or bytes; bytes that Python 3 wrote for an old protocol as text to be encoded; else NULL. */
+static const cvi_pickle *bytes_of(const cvi_pickle *p) {
+    static const char *const encode[] = {"_codecs.encode", NULL};
+    if (cvi_pickle_is(p, CVI_PK_OBJECT) && is_maker(p, encode)) {
+        p = cvi_pickle_item(p->args, 0);
+        return cvi_pickle_is(p, CVI_PK_TEXT) ? p : NULL;
+    }
+    return cvi_pickle_is(p, CVI_PK_TEXT) || cvi_pickle_is(p, CVI_PK_BYTES) ? p : NULL;
+}
+
+/* A key of the dictionary, whether Python wrote it as text or bytes. */
+static const cvi_pickle *get(const cvi_pickle *p, const char *key) {
+    size_t n = strlen(key);
+    for (int64_t i = 0; cvi_pickle_is(p, CVI_PK_DICT) && i + 1 < p->n; i += 2) {
+        const cvi_pickle *k = bytes_of(p->item[i]);
+        if (k && k->n == (int64_t)n && memcmp(k->text, key, n) == 0) {
+            return p->item[i + 1];
+        }
+    }
+    return NULL;
 }
 
 /* Text in UTF-8 whose characters are bytes, as Python 3 writes bytes for old protocols; returns how many, -1: not that. */
@@ -155,9 +164,8 @@ cvs_status cvi_cifar_names(const char *path, const char *key, const cvs_limits *
     int64_t n = cvi_pickle_is(list, CVI_PK_LIST) ? CVI_MIN(list->n, (int64_t)256) : 0;
     *out = s == CVS_OK ? cvi_arena_alloc(names, n + 1, sizeof **out) : NULL;
     for (int64_t i = 0; *out && i < n; i++) {
-        const cvi_pickle *v = cvi_pickle_item(list, i);
-        bool good = cvi_pickle_is(v, CVI_PK_TEXT) || cvi_pickle_is(v, CVI_PK_BYTES);
-        (*out)[i] = good ? cvi_arena_strn(names, v->text, (size_t)v->n) : NULL;
+        const cvi_pickle *v = bytes_of(cvi_pickle_item(list, i));
+        (*out)[i] = v ? cvi_arena_strn(names, v->text, (size_t)v->n) : NULL;
     }
     if (*out) {
         (*out)[n] = NULL;

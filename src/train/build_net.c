@@ -9,6 +9,7 @@
 struct cvs_net {
     cvi_buf layers, train, text; /* text: what cvs_net_text hands out */
     char *optimizer, *loss;
+    char *from; /* a model's file instead of layers, or NULL */
     bool failed;
     cvs_model *model; /* after a fit, or asked for */
 };
@@ -21,6 +22,15 @@ cvs_net *cvs_net_new(int channels, int height, int width) {
     return net;
 }
 
+cvs_net *cvs_net_from(const char *model) {
+    cvs_net *net = cvi_calloc(1, sizeof *net);
+    if (net) {
+        net->from = cvi_strdup(model);
+        net->failed = !net->from;
+    }
+    return net;
+}
+
 void cvs_net_free(cvs_net *net) {
     if (net) {
         cvs_model_free(net->model);
@@ -29,6 +39,7 @@ void cvs_net_free(cvs_net *net) {
         cvi_buf_free(&net->text);
         cvi_free(net->optimizer);
         cvi_free(net->loss);
+        cvi_free(net->from);
         cvi_free(net);
     }
 }
@@ -132,9 +143,27 @@ void cvs_net_train_with(cvs_net *net, const char *statement) {
     cvi_buf_printf(&net->train, "    %s\n", statement);
 }
 
+/* Of a model from a file: what is said about its training, no more. */
+static void put_settings(cvs_net *net) {
+    cvi_buf_puts(&net->text, "");
+    if (net->optimizer) {
+        cvi_buf_printf(&net->text, "optimizer %s\n", net->optimizer);
+    }
+    if (net->loss) {
+        cvi_buf_printf(&net->text, "loss %s\n", net->loss);
+    }
+    if (net->train.size > 0) {
+        cvi_buf_add(&net->text, net->train.data, net->train.size);
+    }
+}
+
 const char *cvs_net_text(cvs_net *net) {
     cvi_buf_free(&net->text);
     net->text = (cvi_buf){0};
+    if (net->from) {
+        put_settings(net);
+        return net->failed || net->layers.size > 0 || net->text.failed ? NULL : net->text.data;
+    }
     cvi_buf_add(&net->text, net->layers.data, net->layers.size);
     cvi_buf_printf(&net->text, "train {\n    optimizer %s\n    loss %s\n",
                    net->optimizer ? net->optimizer : "adam", net->loss ? net->loss : "cross_entropy");
@@ -166,8 +195,17 @@ cvs_status cvs_net_fit(cvs_net *net, const char *data, int epochs, const char *r
     cvs_train_options o = options ? *options : (cvs_train_options){0};
     const char *text = cvs_net_text(net);
     o.epochs = epochs > 0 ? epochs : o.epochs;
+    if (net->from && net->layers.size > 0) {
+        return cvi_fail(err, CVS_E_ARGUMENT,
+                        "a network from a model file has its layers; none can be added in code");
+    }
     if (!text) {
         return cvi_no_memory(err, net->layers.size);
+    }
+    if (net->from) {
+        o.settings = text;
+        CVI_TRY(cvs_train(net->from, data, run, &o, result, err));
+        return take_result(net, run, err);
     }
     CVI_TRY(cvs_folder_check(run, err));
     CVI_TRY(cvi_make_folder(run, err));
@@ -186,7 +224,9 @@ cvs_status cvs_net_model(cvs_net *net, const cvs_model **out, cvs_error *err) {
     if (!text) {
         return cvi_no_memory(err, net->layers.size);
     }
-    if (!net->model) {
+    if (!net->model && net->from) {
+        CVI_TRY(cvs_model_open(net->from, NULL, &net->model, err));
+    } else if (!net->model) {
         cvs_open_options o = {.init = true, .init_seed = 1};
         CVI_TRY(cvs_model_open_memory(text, strlen(text), "net", &o, &net->model, err));
     }

@@ -260,6 +260,17 @@ static cvs_status read_data(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+static cvs_status read_arithmetic(reading *r, const cvi_recipe_statement *s) {
+    const char *text = s->words[1].text;
+    if (strcmp(text, "exact") != 0 && strcmp(text, "fast") != 0) {
+        return fail_at(
+            r, &s->words[1],
+            cvi_fail(r->err, CVS_E_FORMAT, "\"%.60s\" is not known here; there are exact and fast", text));
+    }
+    r->out->exact = text[0] == 'e';
+    return CVS_OK;
+}
+
 static cvs_status read_start(reading *r, const cvi_recipe_statement *s) {
     r->out->start = s->words[1].text;
     return CVS_OK;
@@ -338,6 +349,7 @@ static const struct {
     {"freeze", 4096, read_freeze},
     {"head", 1, read_head},
     {"start", 1, read_start},
+    {"arithmetic", 1, read_arithmetic},
 };
 
 static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
@@ -360,7 +372,7 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
         cvi_fail(r->err, CVS_E_FORMAT,
                  "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
                  "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, data, "
-                 "freeze, head and start",
+                 "freeze, head, start and arithmetic",
                  s->words[0].text));
 }
 

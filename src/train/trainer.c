@@ -3,7 +3,7 @@
  * a piece a few pictures at a time, so that everything between picture and loss stays in its cache, on an exec of its own. Then
  * threads claim stretches of the parameters, add the pieces' gradients in order and update. What is computed
  * never depends on who computes it, so any number of threads gives the same bits. 3x3 layers go through Winograd in both directions
- * where the kernels' formula says so: a quarter of a step's time on Keras's CIFAR net, for a rounding error far below a step's noise.
+ * where the kernels' formula says so and the recipe does not want exact arithmetic: a quarter of a step's time on Keras's CIFAR net, for a rounding error far below a step's noise.
  */
 #include <math.h>
 
@@ -21,6 +21,7 @@ static cvs_tensor input_tensor(const cvi_trainer *t, int64_t n, const float *x) 
 
 static cvs_status make_exec(const cvi_trainer *t, int64_t n, bool training, cvi_exec **out, cvs_error *err) {
     cvi_exec_options options = {.keep = CVI_KEEP_GRADIENTS,
+                                .exact = t->training->exact,
                                 .training = training,
                                 .keep_aux = training,
                                 .pool = training && t->n_pieces == 1 ? t->pool : NULL,

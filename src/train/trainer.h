@@ -137,6 +137,7 @@ struct cvi_training {
     bool stops;
     double patience, delta;
     cvi_augment augment;
+    bool exact; /* no Winograd: every product of a convolution as it is written */
     int64_t limit;
     const cvi_recipe_statement *freeze; /* words behind "freeze": beginnings of parameters' names, or NULL */
     const char *data;                   /* what the recipe suggests, or NULL */
