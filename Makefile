@@ -38,10 +38,13 @@ tsan: test-deps
 	@[ -f build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
 	@ninja -C build-tsan && meson test -C build-tsan --suite unit --print-errorlogs
 
-# Hostile files: a new random sequence of inputs for every reader, FUZZ_SECONDS for all together; finds go to build-fuzz/finds, the
+# Files that the real libraries write (PyTorch, Keras, TensorFlow; results in docs/exporters.csv), then every allocation of every fuzz seed
+# failing in turn, then hostile files: a new random sequence of inputs for every reader, FUZZ_SECONDS for all together; finds go to build-fuzz/finds, the
 # counts to build-fuzz/slots.csv, and with `tools/fuzz.sh ledger` to docs/campaign.csv.
 FUZZ_SECONDS ?= 600
-campaign: test-deps
+campaign: test-deps all
+	@python3 tests/peers/exporters.py $(BUILD)/convscope build-peers
+	@sh tools/fuzz.sh allocations
 	@sh tools/fuzz.sh $(FUZZ_SECONDS)
 
 # The real TensorBoard reads what a run writes, and we what TensorBoard's and PyTorch's writers write; installs them into build-peers.

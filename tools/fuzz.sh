@@ -4,6 +4,7 @@
 #   tools/fuzz.sh same        every fuzz target from its seeds, one fixed random sequence each, of some seconds: the same on every machine
 #   tools/fuzz.sh SECONDS     a campaign: new random sequences, SECONDS for all targets together, the least fuzzed first, going on where
 #                             the last one stopped (tools/fuzz_campaign.py; its slots are kept in build-fuzz)
+#   tools/fuzz.sh allocations every allocation of every seed fails in turn, in every target
 #   tools/fuzz.sh ledger      adds the campaign's slots to docs/campaign.csv; `totals` prints them
 # TARGETS="net onnx" limits it to those. Finds stay in build-fuzz/finds.
 set -eu

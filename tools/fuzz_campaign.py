@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Fuzzing that goes on where it stopped. usage: tools/fuzz_campaign.py BUILD SECONDS | ledger | totals
+"""Fuzzing that goes on where it stopped. usage: tools/fuzz_campaign.py BUILD SECONDS | allocations | ledger | totals
 
 SECONDS: runs the targets of BUILD (tools/fuzz.sh makes it) one after the other, always the one with the fewest executions so far, each on
 its kept corpus with a new random sequence, until the seconds are over or every target has GOAL executions. Each slot is a line of
 BUILD/slots.csv, so that a stop at any moment loses one slot.
+allocations: gives each target its seeds with every single allocation failing in turn (tests/fuzz/alloc_failures.c).
 ledger: adds BUILD's slots to docs/campaign.csv, one row for each target, day and commit. totals: prints what stands there.
 Environment: TARGETS="net onnx" for those only, SLOT=90 seconds a slot, GOAL=10000000.
 """
@@ -100,12 +101,39 @@ def slot(build, name, seconds, commit):
     return failed
 
 
+def built_from(build):
+    with open(os.path.join(build, "commit"), encoding="utf-8") as f:
+        return f.read().strip()
+
+
+def allocations(build):
+    """Every allocation of every seed fails once alone and once with all after it; counted as a target of its own."""
+    bad = 0
+    for name in targets_of(build):
+        seeds = os.path.join(ROOT, "tests", "fuzz", "seeds", name)
+        if not os.path.isdir(seeds):
+            continue
+        began = time.time()
+        env = dict(os.environ, ALLOC_FAILURES=seeds, UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+                   ASAN_OPTIONS="allocator_may_return_null=1:detect_leaks=1:quarantine_size_mb=8:malloc_context_size=12")
+        p = subprocess.run([os.path.join(build, "tests", "fuzz_" + name)], env=env, capture_output=True, text=True, errors="replace",
+                           check=False)
+        said = re.search(r"(\d+) failures injected", p.stdout)
+        failed = p.returncode != 0 or not said
+        print(f"allocations {name}: {p.stdout.strip()}" + (f", SOMETHING FOUND\n{p.stderr[-6000:]}" if failed else ""), flush=True)
+        add(os.path.join(build, "slots.csv"),
+            {"target": name + " (allocation failures)", "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": built_from(build),
+             "executions": int(said.group(1)) if said else 0, "seconds": round(time.time() - began, 1), "sanitizers": SANITIZERS,
+             "findings": int(failed)})
+        bad |= failed
+    return int(bad)
+
+
 def campaign(build, seconds):
     end = time.time() + seconds
     each = int(os.environ.get("SLOT", "90"))
     goal = int(os.environ.get("GOAL", "10000000"))
-    with open(os.path.join(build, "commit"), encoding="utf-8") as f:  # what the programs were built from
-        commit = f.read().strip()
+    commit = built_from(build)
     names = targets_of(build)
     found = set()
     while time.time() + 1 < end:
@@ -148,6 +176,8 @@ def main():
             into_ledger(build)
         elif what == "totals":
             show(build)
+        elif what == "allocations":
+            return allocations(build)
         else:
             return campaign(build, float(what))
     return 0

@@ -4,8 +4,8 @@
 #include "convert_check.h"
 
 static const cli_option options[] = {
-    {"-o", "FILE", "the model to write; its suffix chooses the format (.onnx, .net, .safetensors)",
-     "要写出的模型文件；由后缀决定格式（.onnx、.net、.safetensors）"},
+    {"-o", "FILE", "the model to write; its suffix chooses the format (.onnx, .json, .net, .safetensors)",
+     "要写出的模型文件；由后缀决定格式（.onnx、.json、.net、.safetensors）"},
     {"--no-check", NULL, "do not run both models afterwards", "写出后不运行两个模型作比较"},
 };
 
@@ -64,7 +64,7 @@ static int run(cli *c) {
 const cli_command cli_command_convert = {
     .name = "convert",
     .args = "MODEL -o FILE",
-    .en = "write the model in another format (.onnx, .safetensors), or as text (.net), and compare outputs",
+    .en = "write the model in another format (.onnx, .json of Keras, .safetensors), or as text (.net), and compare outputs",
     .zh = "将模型写成另一种格式（.onnx、.safetensors）或文本（.net），并比较输出",
     .min_args = 1,
     .max_args = 1,

@@ -18,6 +18,9 @@ static size_t last_part(const char *name, const char **part) {
 static bool is_called(const char *name, const char *slot) {
     const char *part = NULL;
     size_t n = last_part(name, &part);
+    if (n == 16 && strcmp(slot, "kernel") == 0 && memcmp(part, "depthwise_kernel", n) == 0) {
+        return true; /* what DepthwiseConv2D called it before Keras 3, and TensorFlow.js does */
+    }
     return strlen(slot) == n && memcmp(part, slot, n) == 0;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Models made here byte by byte (a small protobuf writer, no library) and opened by the program: graphs as converters write
 # them, hostile names, nodes that leave out what they must not, dead weights, repeated runs in both layouts.
-import ast, array, json, os, random, struct, subprocess, tempfile, unittest, xml.dom.minidom
+import ast, array, json, os, random, struct, subprocess, tempfile, unittest, xml.dom.minidom, zipfile
 
 ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
@@ -139,6 +139,24 @@ class Twin(unittest.TestCase):
             one = self.put("one.npy", npy((H, W, C), last[n * size:(n + 1) * size]))
             for x, y in zip(self.outputs(free, one)[0][1], a[1][n * 5:n * 5 + 5]):
                 self.assertAlmostEqual(x, y, places=6)
+
+    def test_numpy_archive_gives_a_text_its_weights(self):
+        net = self.put("one.net", b"input 1x2x2\nfc: fc 3\n")
+        w, b = self.numbers(12), self.numbers(3)
+        packed = self.path("weights.npz")
+        with zipfile.ZipFile(packed, "w") as z:
+            with z.open("fc.weight.npy", "w", force_zip64=True) as f:  # as numpy.savez writes
+                f.write(npy((3, 4), w))
+            z.writestr("fc.bias.npy", npy((3,), b))
+        x = self.numbers(4)
+        shape, y = self.outputs(packed, self.put("x.npy", npy((1, 1, 2, 2), x)), "--arch", net)[0]
+        self.assertEqual(shape, (1, 3))
+        for k in range(3):
+            self.assertAlmostEqual(y[k], sum(w[4 * k + i] * x[i] for i in range(4)) + b[k], places=6)
+        self.assertEqual(self.outputs(net, self.path("x.npy"), "--weights", packed)[0][1], y)
+        with zipfile.ZipFile(self.path("objects.npz"), "w") as z:
+            z.writestr("a.npy", npy((1,), [1.0]).replace(b"'<f4'", b"'|O' "))
+        self.refused(["info", self.path("objects.npz")], 5, "a.npy", "Python objects")
 
     def test_fixed_batch_runs_sample_by_sample(self):
         self.random = random.Random(3)

@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+# usage: exporters.py CONVSCOPE FOLDER [torch|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf. The real
+# libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
+# against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
+# number), or what went wrong. Rows stay until they are measured again; WORDs run only the cases whose name holds one of them.
+import csv, fcntl, gc, json, os, shutil, subprocess, sys, time
+
+exe, place = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+part = sys.argv[3] if len(sys.argv) > 3 else None
+words = sys.argv[4:]
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ledger = os.path.join(root, "docs", "exporters.csv")
+fields = ["network", "format", "exporter", "version", "opset", "difference", "limit", "result"]
+python = os.path.join(place, "tf", "bin", "python")
+if part is None:
+    bad = 0
+    os.makedirs(place, exist_ok=True)
+    if subprocess.run(["/usr/bin/python3", "-c", "import torch, torchvision"], stderr=subprocess.DEVNULL).returncode == 0:
+        bad |= subprocess.run(["/usr/bin/python3", __file__, exe, place, "torch"]).returncode
+    else:
+        print("exporters: torch skipped, python3-torch and python3-torchvision are not installed")
+    if not os.path.exists(python):
+        subprocess.run([sys.executable, "-m", "venv", os.path.join(place, "tf")], check=True)
+        subprocess.run([python, "-m", "pip", "-q", "install", "tensorflow-cpu", "tf2onnx", "onnx", "h5py"], check=True)
+    bad |= subprocess.run([python, __file__, exe, place, "keras"]).returncode
+    sys.exit(bad)
+
+import numpy as np
+
+work = os.path.join(place, "files-" + part)
+faults = []
+
+
+def known():
+    if not os.path.exists(ledger):
+        return {}
+    with open(ledger, newline="") as f:
+        return {(r["network"], r["format"], r["opset"]): r for r in csv.DictReader(f)}
+
+
+def put(row):
+    with open(os.path.join(place, "rows.lock"), "w") as lock:  # the two libraries may run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        put_alone(row)
+
+
+def put_alone(row):
+    rows = known()
+    rows[(row["network"], row["format"], str(row["opset"]))] = row
+    with open(ledger + ".tmp", "w", newline="") as f:
+        w = csv.DictWriter(f, fields, lineterminator="\n")
+        w.writeheader()
+        w.writerows(rows[k] for k in sorted(rows))
+    os.replace(ledger + ".tmp", ledger)
+
+
+def outputs(model, x, *args):
+    out = os.path.join(work, "out")
+    shutil.rmtree(out, ignore_errors=True)
+    given = os.path.join(work, "input.npy")
+    np.save(given, x)
+    p = subprocess.run([exe, "run", model, given, "-o", out, "--threads", "1", *args], capture_output=True, text=True, timeout=900)
+    if p.returncode:
+        raise RuntimeError(p.stderr.strip()[-300:])
+    with open(os.path.join(out, "index.json")) as f:
+        index = json.load(f)
+    files = {l["name"]: l["file"] for l in index["layers"]}
+    return [np.load(os.path.join(out, files[n])) for n in index["outputs"]]
+
+
+def compare(network, form, exporter, version, opset, limit, path, x, wanted, *args):
+    """Runs the file and writes the row. `wanted`: the library's outputs, in the order of the file's."""
+    row = dict(zip(fields, [network, form, exporter, version, opset, "", limit, ""]))
+    try:
+        got = outputs(path, x, *args)
+        far = 0.0
+        if len(got) < len(wanted):
+            raise RuntimeError("%d outputs, wanted %d" % (len(got), len(wanted)))
+        for a, b in zip(got, wanted):
+            b = np.asarray(b)
+            if a.size != b.size:
+                raise RuntimeError("output %s, wanted %s" % (a.shape, b.shape))
+            if a.dtype.kind in "iu":
+                far = max(far, float(np.abs(a.astype(np.int64).reshape(b.shape) - b.astype(np.int64)).max()))
+            else:
+                far = max(far, float(np.abs(a.reshape(b.shape) - b).max() / max(np.abs(b).max(), 1e-30)))
+        row.update(difference="%.1e" % far if got[0].dtype.kind == "f" else "%d steps" % far, result="ok" if far <= limit else "too far")
+    except Exception as e:  # a row of its own: the others go on
+        row["result"] = " ".join(str(e).replace(work + "/", "").split())[:200]
+    put(row)
+    if row["result"] != "ok":
+        faults.append(row)
+    print("%-22s %-22s %4s  %-9s %s" % (network, form, opset, row["difference"], row["result"]), flush=True)
+
+
+def wanted(name):
+    return not words or any(w in name for w in words)
+
+
+# ---- PyTorch and torchvision ---------------------------------------------------------------------------------
+def torch_part():
+    import torch, torchvision
+    import torchvision.models as tv
+
+    torch.set_num_threads(1)
+    version = torch.__version__ + "/" + torchvision.__version__
+    families = [("alexnet", 224), ("vgg11", 224), ("vgg11_bn", 224), ("resnet18", 64), ("resnext50_32x4d", 64), ("wide_resnet50_2", 64),
+                ("squeezenet1_1", 64), ("densenet121", 64), ("googlenet", 64), ("inception_v3", 96), ("mobilenet_v2", 64),
+                ("mobilenet_v3_small", 64), ("mobilenet_v3_large", 64), ("mnasnet0_5", 64), ("shufflenet_v2_x0_5", 64),
+                ("efficientnet_b0", 64), ("regnet_x_400mf", 64), ("regnet_y_400mf", 64), ("convnext_tiny", 64)]
+    state_dicts = {"alexnet", "vgg11", "vgg11_bn", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "squeezenet1_1", "densenet121",
+                   "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"}
+    for name, size in families:
+        if not wanted(name):
+            continue
+        torch.manual_seed(7)
+        extra = {"init_weights": False, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
+        net = getattr(tv, name)(weights=None, num_classes=10, **extra).eval()
+        for m in net.modules():  # running statistics and scales as after training, not 0 and 1
+            if isinstance(m, torch.nn.BatchNorm2d):
+                m.running_mean.uniform_(-0.3, 0.3)
+                m.running_var.uniform_(0.5, 1.5)
+                torch.nn.init.uniform_(m.weight, 0.6, 1.4)
+                torch.nn.init.uniform_(m.bias, -0.3, 0.3)
+        x = torch.randn(1, 3, size, size)
+        with torch.no_grad():
+            y = [net(x).numpy()]
+            path = os.path.join(work, "m.onnx")
+            for opset in (9, 11, 13, 17):
+                try:
+                    torch.onnx.export(net, x, path, opset_version=opset)
+                except Exception as e:
+                    put(dict(zip(fields, [name, "ONNX", "torch", version, opset, "", 1e-4, "torch does not export it: " + str(e)[:90]])))
+                    continue
+                compare(name, "ONNX", "torch", version, opset, 1e-4, path, x.numpy(), y)
+            os.remove(path) if os.path.exists(path) else None
+            traced = os.path.join(work, "m.pt")
+            torch.jit.trace(net, x).save(traced)
+            compare(name, "TorchScript traced", "torch", version, "", 1e-4, traced, x.numpy(), y)
+            try:
+                torch.jit.script(net).save(traced)
+                compare(name, "TorchScript scripted", "torch", version, "", 1e-4, traced, x.numpy(), y)
+            except Exception as e:
+                print(name, "does not script:", str(e)[:80])
+            if name in state_dicts:
+                torch.save(net.state_dict(), traced)
+                x = torch.randn(1, 3, *2 * [299 if name == "inception_v3" else 224])  # the size that the recognised architecture names
+                with torch.no_grad():
+                    y = [net(x).numpy()]
+                compare(name, ".pt state_dict", "torch", version, "", 1e-4, traced, x.numpy(), y)
+            os.remove(traced)
+        del net
+        gc.collect()
+
+
+# ---- Keras and TensorFlow --------------------------------------------------------------------------------------
+def keras_part():
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    import tensorflow as tf, keras
+    from keras import layers as L
+
+    version = "tf %s/keras %s" % (tf.__version__, keras.__version__)
+    keras.utils.set_random_seed(5)
+
+    def plain():
+        return keras.Sequential([L.Input((32, 32, 3)), L.Rescaling(1 / 255.0), L.Conv2D(8, 3, padding="same", activation="relu"),
+                                 L.MaxPooling2D(), L.Conv2D(16, 3, strides=2, padding="same"), L.BatchNormalization(), L.ReLU(),
+                                 L.Conv2D(16, 3, activation="relu"), L.Flatten(), L.Dense(20, activation="relu"), L.Dropout(0.4),
+                                 L.Dense(10, activation="softmax")], name="plain")
+
+    def branched():
+        i = L.Input((32, 32, 3), name="picture")
+        a = L.Conv2D(8, 3, padding="same", use_bias=False, name="stem_conv")(i)
+        a = L.BatchNormalization(epsilon=1e-3)(a)
+        a = L.Activation("swish")(a)
+        b = L.SeparableConv2D(8, 3, padding="same", activation="elu")(a)
+        c = L.DepthwiseConv2D(5, padding="same", depth_multiplier=1)(a)
+        a = L.Add()([a, b, c])
+        s = L.GlobalAveragePooling2D(keepdims=True)(a)
+        s = L.Conv2D(8, 1, activation="sigmoid")(s)
+        a = L.Multiply()([a, s])
+        b = L.AveragePooling2D(3, strides=2, padding="same")(a)
+        c = L.MaxPooling2D(3, strides=2, padding="same")(a)
+        a = L.Concatenate()([b, c])
+        a = L.Conv2DTranspose(6, 3, strides=2, padding="same", activation="leaky_relu")(a)
+        a = L.UpSampling2D(2, interpolation="bilinear")(a)
+        a = L.ZeroPadding2D(((1, 2), (0, 1)))(a)
+        a = L.Cropping2D(((1, 0), (2, 1)))(a)
+        a = L.PReLU(shared_axes=[1, 2])(a)
+        a = L.GlobalMaxPooling2D()(a)
+        return keras.Model(i, [L.Dense(5, name="five")(a), L.Dense(3, activation="tanh", name="three")(a)], name="branched")
+
+    nets = [("plain", plain), ("branched", branched)]
+    apps = keras.applications
+    for name, make in (("MobileNet", lambda: apps.MobileNet((64, 64, 3), weights=None, classes=10)),
+                       ("MobileNetV2", lambda: apps.MobileNetV2((64, 64, 3), weights=None, classes=10)),
+                       ("MobileNetV3Small", lambda: apps.MobileNetV3Small((64, 64, 3), weights=None, classes=10)),
+                       ("EfficientNetB0", lambda: apps.EfficientNetB0(input_shape=(64, 64, 3), weights=None, classes=10)),
+                       ("DenseNet121", lambda: apps.DenseNet121(input_shape=(64, 64, 3), weights=None, classes=10)),
+                       ("ResNet50", lambda: apps.ResNet50(input_shape=(64, 64, 3), weights=None, classes=10)),
+                       ("Xception", lambda: apps.Xception(input_shape=(96, 96, 3), weights=None, classes=10))):
+        nets.append((name, make))
+    for name, make in nets:
+        if not wanted(name):
+            continue
+        keras.backend.clear_session()
+        net = make()
+        rng = np.random.default_rng(3)
+        for layer in net.layers:
+            if isinstance(layer, L.BatchNormalization):
+                n = layer.moving_mean.shape[0]
+                layer.moving_mean.assign(rng.uniform(-0.2, 0.2, n))
+                layer.moving_variance.assign(rng.uniform(0.6, 1.4, n))
+        x = rng.uniform(0, 255 if name in ("plain", "EfficientNetB0", "MobileNetV3Small") else 1, (1,) + net.input_shape[1:]).astype("float32")
+        y = net(x, training=False)
+        y = [t.numpy() for t in (y if isinstance(y, (list, tuple)) else [y])]
+
+        def case(form, suffix, write, limit=1e-5, want=None, given=None, args=()):
+            path = os.path.join(work, "m" + suffix)
+            shutil.rmtree(path, ignore_errors=True)
+            try:
+                write(path)
+            except Exception as e:
+                put(dict(zip(fields, [name, form, "keras", version, "", "", limit, "the library does not write it: " + " ".join(str(e).split())[:120]])))
+                print(name, form, "not written:", " ".join(str(e).split())[:160])
+                return
+            compare(name, form, "keras" if "keras" in form or form == ".h5" else "tensorflow", version, "", limit, path, x if given is None else given,
+                    y if want is None else want, *args)
+
+        case(".keras", ".keras", net.save)
+        case(".h5", ".h5", net.save)
+        arch = os.path.join(work, "arch.json")
+        with open(arch, "w") as f:
+            f.write(net.to_json())
+        case(".weights.h5", ".weights.h5", net.save_weights, args=("--arch", arch))
+        order = None
+
+        def lite(path, kind="float"):
+            nonlocal order
+            conv = tf.lite.TFLiteConverter.from_keras_model(net)
+            if kind == "int8":
+                conv.optimizations = [tf.lite.Optimize.DEFAULT]
+                conv.representative_dataset = lambda: ([rng.uniform(x.min(), x.max(), x.shape).astype("float32")] for _ in range(8))
+                conv.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+                conv.inference_input_type = conv.inference_output_type = tf.int8
+            elif kind == "float16":
+                conv.optimizations = [tf.lite.Optimize.DEFAULT]
+                conv.target_spec.supported_types = [tf.float16]
+            data = conv.convert()
+            with open(path, "wb") as f:
+                f.write(data)
+            it = tf.lite.Interpreter(model_content=data, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)
+            it.allocate_tensors()
+            i = it.get_input_details()[0]
+            v = x
+            if kind == "int8":
+                scale, zero = i["quantization"]
+                v = np.clip(np.round(x / scale) + zero, -128, 127).astype("int8")
+            it.set_tensor(i["index"], v)
+            it.invoke()
+            order = v, [it.get_tensor(o["index"]) for o in it.get_output_details()]
+
+        for kind in ("float", "float16", "int8"):
+            path = os.path.join(work, "m.tflite")
+            try:
+                lite(path, kind)
+            except Exception as e:
+                print(name, "TFLite", kind, "not written:", " ".join(str(e).split())[:160])
+                continue
+            compare(name, "TFLite " + kind, "tensorflow", version, "", 1e-5 if kind != "int8" else 2, path, order[0], order[1])
+        case("SavedModel", "-saved", net.export)
+
+        def frozen(path):
+            from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+            f = tf.function(lambda t: net(t, training=False)).get_concrete_function(tf.TensorSpec(x.shape, tf.float32))
+            graph = convert_variables_to_constants_v2(f).graph.as_graph_def()
+            with open(path, "wb") as out:
+                out.write(graph.SerializeToString())
+
+        case("GraphDef", ".pb", frozen)
+        if len(y) == 1:
+            def onnx_file(path):
+                import tf2onnx
+                f = tf.function(lambda t: net(t, training=False), input_signature=[tf.TensorSpec(x.shape, tf.float32, name="input")])
+                tf2onnx.convert.from_function(f, input_signature=f.input_signature, opset=15, output_path=path)
+            case("ONNX by tf2onnx", ".onnx", onnx_file)
+        written_by_us(name, net, x, y, version)
+        del net
+        gc.collect()
+
+
+def written_by_us(name, net, x, y, version):
+    """Keras JSON (with the weights beside it) that Convscope writes from a .keras file, opened by the real Keras."""
+    import keras
+
+    row = dict(zip(fields, [name, "Keras JSON that we write", "convscope", version, "", "", 1e-5, ""]))
+    source, path = os.path.join(work, "from.keras"), os.path.join(work, "to.json")
+    try:
+        net.save(source)
+        p = subprocess.run([exe, "convert", source, "-o", path, "--no-check"], capture_output=True, text=True)
+        if p.returncode:
+            raise RuntimeError(p.stderr.strip())
+        with open(path) as f:
+            text = f.read()
+        back, weights, at = keras.models.model_from_json(text), {}, 0
+        group = json.loads(text)["weightsManifest"][0]
+        numbers = np.fromfile(os.path.join(work, group["paths"][0]), "<f4")
+        for w in group["weights"]:
+            n = int(np.prod(w["shape"]))
+            weights.setdefault(w["name"].rsplit("/", 1)[0], []).append(numbers[at:at + n].reshape(w["shape"]))
+            at += n
+        for layer in back.layers:
+            if layer.weights:
+                layer.set_weights(weights[layer.name])
+        z = back(x, training=False)
+        z = [t.numpy() for t in (z if isinstance(z, (list, tuple)) else [z])]
+        far = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(z, y))
+        row.update(difference="%.1e" % far, result="ok" if far <= 1e-5 and len(y) == len(z) else "too far")
+    except Exception as e:
+        row["result"] = " ".join(str(e).replace(work + "/", "").split())[:200]
+    put(row)
+    if row["result"] != "ok":
+        faults.append(row)
+    print("%-22s %-22s       %-9s %s" % (name, row["format"], row["difference"], row["result"]), flush=True)
+
+
+def main():
+    os.makedirs(work, exist_ok=True)
+    began = time.time()
+    {"torch": torch_part, "keras": keras_part}[part]()
+    print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
+    shutil.rmtree(work, ignore_errors=True)
+    sys.exit(1 if faults else 0)
+
+
+main()
