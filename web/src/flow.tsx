@@ -15,8 +15,9 @@ export function Flow(q: { on: string }) {
         const x0 = a.right - r.left, x1 = b.left - r.left, u = y1 - r.top, v = y2 - r.top, k = Math.max(12, (x1 - x0) / 2);
         if (x1 - x0 > 8) out.push({ d: `M${x0} ${u}C${x0 + k} ${u} ${x1 - k} ${v} ${x1} ${v}` });
       };
-      if (read && mid) { join(read, mid, read.top, mid.top + 2); join(read, mid, read.bottom, mid.bottom - 2); }
-      if (mid && made) join(mid, made, (mid.top + mid.bottom) / 2, (made.top + made.bottom) / 2);
+      const wrapped = !!read && !!mid && mid.top > at(root.querySelector(".panel"))!.bottom; // one below the other: no lines across
+      if (read && mid && !wrapped) { join(read, mid, read.top, mid.top + 2); join(read, mid, read.bottom, mid.bottom - 2); }
+      if (mid && made && !wrapped) join(mid, made, (mid.top + mid.bottom) / 2, (made.top + made.bottom) / 2);
       set(out); setSize([r.width, r.height]);
     };
     const later = setTimeout(measure, 210), watch = new ResizeObserver(measure); // after the marks have glided

@@ -1,10 +1,10 @@
 // layer.tsx - all channels of a layer on one canvas, sorted; the chosen one large, with its kernel and what its numbers are like.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, channel, current, extra, go, layers, m, off, p, t } from "./store";
+import { attempt, channel, current, dark, extra, go, lang, layers, m, off, p, t } from "./store";
 import { Canvas, Command, Legend, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { MapView } from "./mapview";
-import { drawMap, extent, foldVector } from "./paint";
+import { drawMap, extent, foldVector, strip } from "./paint";
 import { colorOf, ink, rangeOf, type Range } from "./color";
 import { bytes, num, percent, shape, short } from "./format";
 import { command, commandWithPicture } from "./commands";
@@ -44,20 +44,21 @@ export function LayerPage() {
         {l.field && <> · {t("each number sees", "每个数可见")} {l.field.size[0]}×{l.field.size[1]} {t("pixels", "像素")}</>}
         {dead > 0 && <span class="tag warn">{t(`${dead} dead here`, `${dead} 个无响应`)}</span>}{twins > 0 && <span class="tag">{t(`${twins} duplicates`, `${twins} 个重复`)}</span>}</div>
       <div class="two">
-        {stats && order.length > 0 && <Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} />}
+        {stats && order.length > 0 && <div class="stack"><Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} /><Excites l={l} c={Math.min(channel.value, stats.channels.length - 1)} /></div>}
         {stats && <One l={l} stats={stats} />}
       </div>
-      {stats && order.length > 0 && <Excites l={l} c={Math.min(channel.value, stats.channels.length - 1)} />}
       <p class="quiet">{l.sentence} {l.reading} {l.note}</p>
       <Command text={commandWithPicture("activations", "--layer", l.name, "-o", "maps.svg")} />
     </div>
   );
 }
 
+interface Batch { d: api.Maps; list: number[]; look?: string; strip?: { canvas: HTMLCanvasElement; across: number } }
+
 /* Every channel; only what is on screen is asked for and drawn. */
 function Wall(q: { l: api.Layer; where: string; stats: api.Stats; order: number[]; votes?: Map<number, number>; scale: "layer" | "map" }) {
-  const [ref, width] = useWidth<HTMLDivElement>(), scroller = useRef<HTMLDivElement>(null), [scroll, setScroll] = useState(0), [hover, setHover] = useState(-1), [, redraw] = useState(0);
-  const store = useRef(new Map<number, { d: api.Maps; row: number }>());
+  const [ref, width] = useWidth<HTMLDivElement>(), scroller = useRef<HTMLDivElement>(null), [scroll, setScroll] = useState(0), [hover, setHover] = useState(-1), [version, redraw] = useState(0);
+  const store = useRef(new Map<number, { batch: Batch; row: number }>());
   const [C, H, W] = q.stats.dim, vector = H * W === 1, tile = vector ? 22 : C <= 24 ? 104 : C <= 128 ? 76 : 60, cw = tile + gap, ch = tile + (vector ? 4 : label + 4);
   const perRow = Math.max(1, Math.floor((width - 14) / cw)), lines = Math.ceil(q.order.length / perRow), view = Math.max(320, Math.min(640, innerHeight - 320));
   const first = Math.max(0, Math.floor(scroll / ch)), last = Math.min(lines, Math.ceil((scroll + view) / ch) + 1), ranges = useMemo(() => rangeOf(q.stats.least, q.stats.largest), [q.stats]);
@@ -65,26 +66,31 @@ function Wall(q: { l: api.Layer; where: string; stats: api.Stats; order: number[
   useEffect(() => {
     if (vector) return;
     const need = q.order.slice(first * perRow, last * perRow).filter((c) => !store.current.has(c)), mm = m.value, pp = p.value, mine = store.current, stop = new AbortController();
-    if (need.length) void attempt(() => api.getMaps(mm, pp, q.where, { list: need, side: tile * 1.5 | 0 }, stop.signal)).then((d) => { if (d) { need.forEach((c, row) => mine.set(c, { d, row })); redraw((n) => n + 1); } });
+    if (need.length) void attempt(() => api.getMaps(mm, pp, q.where, { list: need, side: tile * 1.5 | 0 }, stop.signal)).then((d) => { if (d) { const batch: Batch = { d, list: need }; need.forEach((c, row) => mine.set(c, { batch, row })); redraw((n) => n + 1); } });
     return () => stop.abort();
   }, [first, last, perRow, q.order, q.where, q.stats]);
   const rangeAt = (c: number): Range => (q.scale === "map" ? rangeOf(q.stats.channels[c].least, q.stats.channels[c].largest) : ranges);
-  const draw = (g: CanvasRenderingContext2D): void => {
-    const text = ink("quiet"), line = ink("line"), warn = ink("warn");
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
+    const text = ink("quiet"), line = ink("line"), warn = ink("warn"), empty = ink("panel"), font = ink("font"), marks = new Set(off.value.filter((o) => String(o.layer) === q.where).map((o) => o.channel)), look = `${q.scale} ${dark.value}`;
+    g.font = `11px ${font}`; g.lineWidth = 1;
     for (let i = first * perRow; i < Math.min(q.order.length, last * perRow); i++) {
       const c = q.order[i], x = 6 + (i % perRow) * cw, y = 4 + Math.floor(i / perRow) * ch - scroll, s = q.stats.channels[c], got = store.current.get(c);
       if (vector) { g.fillStyle = colorOf(s.mean, ranges); g.fillRect(x, y, tile, tile); }
-      else if (got) { const k = Math.min(tile / got.d.w, tile / got.d.h), w = got.d.w * k, h = got.d.h * k; drawMap(g, got.d.data, got.row * got.d.w * got.d.h, got.d.w, got.d.h, rangeAt(c), x + (tile - w) / 2, y + (tile - h) / 2, w, h, got.d.w > tile); }
-      else { g.fillStyle = ink("panel"); g.fillRect(x, y, tile, tile); }
-      const chosen = c === channel.value, isOff = off.value.some((o) => String(o.layer) === q.where && o.channel === c);
-      g.strokeStyle = chosen ? ink("accent") : i === hover ? ink("text") : line; g.lineWidth = chosen ? 3 : 1; g.strokeRect(x - 0.5, y - 0.5, tile + 1, tile + 1);
-      if (isOff) { g.strokeStyle = warn; g.lineWidth = 2; g.beginPath(); g.moveTo(x, y); g.lineTo(x + tile, y + tile); g.stroke(); }
+      else if (got) {
+        const { batch: b, row } = got, { w, h } = b.d, k = Math.min(tile / w, tile / h);
+        if (b.look !== look) { b.strip = strip(b.d.data, b.d.c, w, h, (r) => rangeAt(b.list[r])); b.look = look; } // coloured once, copied ever after
+        g.imageSmoothingEnabled = w > tile;
+        g.drawImage(b.strip!.canvas, (row % b.strip!.across) * w, Math.floor(row / b.strip!.across) * h, w, h, x + (tile - w * k) / 2, y + (tile - h * k) / 2, w * k, h * k);
+      } else { g.fillStyle = empty; g.fillRect(x, y, tile, tile); }
+      g.strokeStyle = line; g.lineWidth = 1; g.strokeRect(x - 0.5, y - 0.5, tile + 1, tile + 1);
+      if (marks.has(c)) { g.strokeStyle = warn; g.lineWidth = 2; g.beginPath(); g.moveTo(x, y); g.lineTo(x + tile, y + tile); g.stroke(); }
       if (vector) continue;
-      g.font = `11px ${ink("font")}`; g.textAlign = "left"; g.fillStyle = s.least === s.largest ? warn : text;
+      g.textAlign = "left"; g.fillStyle = s.least === s.largest ? warn : text;
       g.fillText(s.least === s.largest ? `${c} ${t("dead", "无响应")}` : s.twin >= 0 ? `${c} = ${s.twin}` : String(c), x, y + tile + 12);
       if (q.votes) { const v = q.votes.get(c) ?? 0; g.textAlign = "right"; g.fillStyle = colorOf(Math.sign(v) * 0.8, { low: -1, high: 1 }); g.fillText(num(v, 2), x + tile, y + tile + 12); }
     }
-  };
+  }, [version, first, last, scroll, perRow, q.order, q.scale, q.votes, q.stats, dark.value, lang.value, off.value]);
+  const frame = (i: number, kind: string): preact.JSX.Element | null => (i < first * perRow || i >= last * perRow ? null : <i class={`tilebox ${kind}`} style={{ left: `${6 + (i % perRow) * cw}px`, top: `${4 + Math.floor(i / perRow) * ch - scroll}px`, width: `${tile}px`, height: `${tile}px` }} />);
   const find = (x: number, y: number): number => { const col = Math.floor((x - 6) / cw), i = Math.floor((y + scroll - 4) / ch) * perRow + col; return col >= 0 && col < perRow && i < q.order.length ? i : -1; };
   const key = (e: KeyboardEvent): boolean => {
     const d = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -perRow, ArrowDown: perRow }[e.key];
@@ -104,7 +110,8 @@ function Wall(q: { l: api.Layer; where: string; stats: api.Stats; order: number[
         <div ref={scroller} class="wallscroll" style={{ height: `${Math.min(view, lines * ch + 8)}px` }} onScroll={(e) => setScroll((e.target as HTMLElement).scrollTop)}>
           <div style={{ height: `${lines * ch + 8}px` }}><div class="sticky">
             <Canvas w={Math.max(40, width - 12)} h={Math.min(view, lines * ch + 8)} draw={draw} role="application" label={t("All channels; arrow keys choose, Enter opens the arithmetic", "全部通道；方向键选择，回车打开算术页")} onMove={(x, y) => setHover(find(x, y))}
-              onLeave={() => setHover(-1)} onDown={(x, y) => { const i = find(x, y); if (i >= 0) go({ channel: q.order[i], at: -1 }); }} onKey={key} /></div></div>
+              onLeave={() => setHover(-1)} onDown={(x, y) => { const i = find(x, y); if (i >= 0) go({ channel: q.order[i], at: -1 }); }} onKey={key} />
+            {frame(hover, "hover")}{frame(q.order.indexOf(channel.value), "chosen")}</div></div>
         </div>
         <p class="readout">{tip ? <>{t("channel", "通道")} <b>{q.order[hover]}</b> · {num(tip.least, 3)} … {num(tip.largest, 3)} · {t("mean", "均值")} {num(tip.mean, 3)} · {percent(tip.zeros)} {t("zeros", "为零")}</> : "\u00a0"}</p>
       </div>

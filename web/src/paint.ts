@@ -60,3 +60,12 @@ export function drawPixels(g: CanvasRenderingContext2D, image: ImageData, x: num
   g.imageSmoothingEnabled = W < image.width;
   g.drawImage(pixels, 0, 0, image.width, image.height, x, y, W, H);
 }
+
+/** Many maps of one size side by side on one canvas of their own, coloured once: drawing them again is copying. */
+export function strip(data: Float32Array, n: number, w: number, h: number, rangeOfRow: (row: number) => Range): { canvas: HTMLCanvasElement; across: number } {
+  const across = Math.max(1, Math.min(n, Math.floor(4096 / Math.max(w, 1)))), canvas = document.createElement("canvas"), image = new ImageData(w, h), out = new Uint32Array(image.data.buffer);
+  canvas.width = across * w; canvas.height = Math.ceil(n / across) * h;
+  const g = canvas.getContext("2d")!;
+  for (let i = 0; i < n; i++) { fill(out, data, i * w * h, w * h, rangeOfRow(i)); g.putImageData(image, (i % across) * w, Math.floor(i / across) * h); }
+  return { canvas, across };
+}

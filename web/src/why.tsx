@@ -66,7 +66,7 @@ function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
       {progress && <div class="progress"><i style={{ width: `${Math.max(2, progress[0] * 100)}%` }} /><span>{progress[1]}</span><button onClick={() => stop(q.ask)}>{t("Stop", "停止")}</button></div>}
       {wrong && <p class="wrong">{wrong} <button onClick={() => setTurn(turn + 1)}>{t("Again", "重试")}</button></p>}
       {e && !wrong && <><div class="mapfoot"><Legend range={range} what={t("attribution", "归因值")} w={120} /><span class="quiet small">{d!.w}×{d!.h}</span></div>
-        <p class="caption">{targetName(e)} · {t(e.probability ? "probability" : "logit", e.probability ? "概率" : "logit")} {num(e.value)}{e.layer && ` · ${e.layer}`}</p>
+        <p class="caption">{targetName(e)} · {e.index < 0 ? t("value", "数值") : t(e.probability ? "probability" : "logit", e.probability ? "概率" : "logit")} {num(e.value)}{e.layer && ` · ${e.layer}`}</p>
         {e.note && <p class="caption warn">{e.note}</p>}
         {e.votes.length > 0 && <Votes e={e} />}
         <p class="caption quiet">{q.method.caveat || q.method.sentence}</p><Command text={command} /></>}
