@@ -63,6 +63,14 @@ def torch_part():
     save("captum_conductance", C.LayerConductance(net, net.relu2).attribute(x, target=TARGET).sum(1, keepdim=True))
     save("captum_layer_ig", C.LayerIntegratedGradients(net, net.relu2).attribute(x, target=TARGET).sum(1, keepdim=True))
 
+    # By chance: means over many draws, which test_explain_compat.c holds against as many of ours.
+    torch.manual_seed(11)
+    tunnel = C.NoiseTunnel(C.Saliency(net))
+    for name, kind in (("smoothgrad", "smoothgrad"), ("smoothgrad_squared", "smoothgrad_sq"), ("vargrad", "vargrad")):
+        save("captum_" + name, tunnel.attribute(x, target=TARGET, nt_type=kind, nt_samples=4000, nt_samples_batch_size=200, stdevs=0.05))
+    save("captum_gradientshap", C.GradientShap(net).attribute(x, torch.zeros_like(x), n_samples=4000, stdevs=0.05, target=TARGET))
+    save("captum_occlusion", C.Occlusion(net).attribute(x, sliding_window_shapes=(3, 4, 4), strides=(3, 4, 4), target=TARGET)[:, :1])
+
     import pytorch_grad_cam as P
     import pytorch_grad_cam.base_cam as base
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

@@ -2,7 +2,7 @@
 # Draws docs/gallery/explain*: every method of `convscope explain --method list`, the pictures cut out of its own figures.
 #   tools/make_explain_gallery.py MODEL OUT.jpg PHOTO [-- explain options]              one photograph, one tile a method
 #   tools/make_explain_gallery.py MODEL OUT.jpg PHOTO PHOTO ... [-- explain options]    a row a method, a column a photograph
-# Needs Pillow. What a method refuses is printed, and its tile stays empty with a cross.
+# Needs Pillow; METHODS=a,b,c in the environment: those only. What a method refuses is printed, and its tile stays empty with a cross.
 import json, os, subprocess, sys, tempfile
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
@@ -13,9 +13,10 @@ SMALL, SPACE, NAMES, HEAD = 76, 4, 168, 44  # of the sheet of many photographs
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 INK = (40, 40, 40)
 # Many photographs: settings that take a few seconds each, under which the maps look as they do by default.
-QUICK = {"rise": ["--samples", "500"], "lime": ["--samples", "500"], "kernelshap": ["--samples", "500"], "xrai": ["--steps", "12"],
-         "integrated-gradients": ["--steps", "24"], "guided-ig": ["--steps", "24"], "blur-ig": ["--steps", "24"],
-         "occlusion": ["--patch", "32", "--stride", "12"]}
+QUICK = {"rise": ["--samples", "320"], "lime": ["--samples", "320"], "kernelshap": ["--samples", "320"], "xrai": ["--steps", "8"],
+         "integrated-gradients": ["--steps", "16"], "guided-ig": ["--steps", "16"], "blur-ig": ["--steps", "16"],
+         "occlusion": ["--patch", "32", "--stride", "16"], "smoothgrad": ["--samples", "8"], "smoothgrad-squared": ["--samples", "8"],
+         "vargrad": ["--samples", "8"], "gradientshap": ["--samples", "16"]}
 
 
 def tell(*args):
@@ -23,6 +24,8 @@ def tell(*args):
 
 
 def methods():
+    if "METHODS" in os.environ:  # some only
+        return os.environ["METHODS"].split(",")
     return [l.split()[0] for l in tell("explain", "--method", "list").stdout.splitlines()]
 
 

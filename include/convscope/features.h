@@ -49,6 +49,12 @@ void cvs_projection_free(cvs_projection *p);
 cvs_status cvs_projection_file(const cvs_projection *p, const char *layout, cvs_tensor *out, cvs_error *err);
 
 /* ---- the pictures of a set that excite each channel most (the paper's figure 2) ------------------------- */
+typedef enum cvs_top_crop {
+    CVS_CROP_FIELD,     /* the theoretical receptive field: all patches of a layer are of one size */
+    CVS_CROP_EFFECTIVE, /* the square around what holds 99 % of |projection| */
+    CVS_CROP_WHOLE
+} cvs_top_crop;
+
 typedef struct cvs_top_options {
     const char *layer; /* NULL = last-conv */
     const int64_t *channels;
@@ -59,6 +65,7 @@ typedef struct cvs_top_options {
     cvs_lang lang; /* of the caption */
     cvs_progress progress;
     void *progress_context;
+    cvs_top_crop crop; /* what patches and projections are cut to */
 } cvs_top_options;
 
 /* A channel's largest unit in one picture. */

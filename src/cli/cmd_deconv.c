@@ -18,6 +18,10 @@ static const cli_option options[] = {
     {"--maps", "N", "of DATA without --channel: this many channels, spread evenly (12)",
      "对 DATA 且未给 --channel：均匀选取的通道数（12）"},
     {"--top", "N", "of DATA: pictures for each channel (9)", "对 DATA：每个通道的图片数（9）"},
+    {"--crop", "field|effective|whole",
+     "of DATA: cut to all that the unit can see, to the square that holds 99 % of its projection, or not "
+     "(field)",
+     "对 DATA：裁剪为单元所能看到的全部范围、包含其投影 99 % 的方形，或不裁剪（field）"},
     {"--limit", "N", "of DATA: at most this many pictures (all)", "对 DATA：最多使用的图片数（全部）"},
     {"--csv", "FILE", "of DATA: channel, rank, activation, row, column, picture",
      "对 DATA：通道、名次、激活值、行、列、图片"},
@@ -309,6 +313,18 @@ static int run_data(cli *c, const cvs_run_options *run_options) {
         free(channels);
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
+    static const char *const crops[] = {"field", "effective", "whole"};
+    const char *crop = cli_value(c, "--crop");
+    int which = 0;
+    while (crop && which < 3 && strcmp(crop, crops[which]) != 0) {
+        which++;
+    }
+    if (which == 3) {
+        free(channels);
+        return cli_usage(
+            c, CLI_T(c, "--crop is field, effective or whole", "--crop 只能是 field、effective 或 whole"));
+    }
+    o.crop = (cvs_top_crop)which;
     o.channels = channels;
     o.maps = (int)maps;
     o.top = (int)top;

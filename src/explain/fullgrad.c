@@ -15,6 +15,7 @@ typedef struct full {
     double elsewhere; /* biases behind the last feature maps */
     bool *depends;    /* values: on the input and above the target */
     int *values, *nodes, n;
+    int voter; /* which of them the votes are about; -1: none */
     int64_t h, w;
 } full;
 
@@ -200,6 +201,47 @@ static void collect(full *f) {
     }
 }
 
+/* Whose maps vote: those of the layer asked for, else the last ones that add a bias and have places. */
+static cvs_status choose_voter(full *f) {
+    cvi_question *q = f->q;
+    int asked = -1;
+    f->voter = -1;
+    if (q->options->layer && strcmp(q->options->layer, "last-conv") != 0) {
+        CVI_TRY(cvi_ops_find_layer(q->model->graph, q->options->layer, &asked, q->err));
+    }
+    for (int k = 1; k < f->n; k++) {
+        cvs_tensor t;
+        CVI_TRY(cvi_question_value(q, f->values[k], &t));
+        bool maps = t.rank == 4 && t.dim[2] * t.dim[3] > 1;
+        f->voter = maps && (asked < 0 || asked == f->values[k]) ? k : f->voter;
+    }
+    if (f->voter >= 0) {
+        snprintf(f->out->layer, sizeof f->out->layer, "%.120s",
+                 q->model->graph->values[f->values[f->voter]].name);
+    } else if (asked >= 0) {
+        return cvi_fail(q->err, CVS_E_ARGUMENT,
+                        "layer %.80s adds no bias to feature maps before the target, so it has no votes in "
+                        "FullGrad: a convolution or normalisation with a bias has",
+                        q->model->graph->values[asked].name);
+    }
+    return CVS_OK;
+}
+
+/* What every feature map's bias gives to the target: bias times gradient, all places together. */
+static cvs_status vote(full *f, const cvs_tensor *shape, const double *products) {
+    int64_t channels = shape->dim[1], area = shape->dim[2] * shape->dim[3];
+    double *value = cvi_calloc((size_t)CVI_MAX(channels, 1), sizeof *value);
+    if (!value) {
+        return cvi_no_memory(f->q->err, (size_t)channels * sizeof *value);
+    }
+    for (int64_t i = 0; i < channels * area; i++) {
+        value[i / area] += products[i];
+    }
+    cvs_status s = cvi_cam_votes(f->q, value, NULL, channels, f->out);
+    cvi_free(value);
+    return s;
+}
+
 /* This sample's part of a value and its gradient; false where the value has no gradient. */
 static cvs_status products(full *f, int k) {
     const cvi_graph *g = f->q->model->graph;
@@ -221,7 +263,8 @@ static cvs_status products(full *f, int k) {
         double b = n ? bias_at(g, n, bias_of(g, n), &value, i) : cvi_get(&value, i);
         part[i] = b * cvi_get(&slope, first + i);
     }
-    cvs_status s = lay(f, &value, part);
+    cvs_status s = k == f->voter ? vote(f, &value, part) : CVS_OK;
+    s = s == CVS_OK ? lay(f, &value, part) : s;
     cvi_free(part);
     return s;
 }
@@ -235,6 +278,7 @@ static cvs_status ask(full *f) {
     f->values[0] = q->input_value;
     f->n = 1;
     collect(f);
+    CVI_TRY(choose_voter(f));
     CVI_TRY(cvi_exec_backward(q->exec, CVI_GRADIENT, &q->target_value, &q->seed, 1, f->values, f->n, q->err));
     for (int k = 0; k < f->n; k++) {
         CVI_TRY(products(f, k));

@@ -79,7 +79,7 @@ static cvs_status sample(shap *s, cvs_explanation *out) {
         return cvi_fail(q->err, CVS_E_ARGUMENT, "noise of %g times the picture's range is not possible",
                         o->noise);
     }
-    s->sigma = o->noise * range_of(&a->picture);
+    s->sigma = o->noise * (q->compat == CVI_CAPTUM ? 1.0 : range_of(&a->picture)); /* there in its units */
     CVI_TRY(cvi_baseline(a, o->baseline, &s->baseline));
     s->sum = cvi_calloc((size_t)a->pixels, sizeof *s->sum);
     if (!s->sum) {

@@ -7,6 +7,10 @@
 
 #include "explain/probe.h"
 
+/* What captions say of the cut, by cvs_top_crop. */
+static const char *const crops[] = {"cut to what the unit can see",
+                                    "cut to what holds 99 % of its projection", "whole"};
+
 enum { MOST_TOP = 100, USUAL_TOP = 9, USUAL_MAPS = 12 };
 
 typedef struct search {
@@ -135,11 +139,54 @@ static void choose_box(const search *s, cvs_top_unit *u) {
     bool known =
         cvi_unit_box(s->probe.model->graph, s->probe.exec, s->probe.value, u->row, u->column, u->box);
     for (int a = 0; a < 2; a++) {
-        if (!known || u->box[2 + a] >= s->input.dim[2 + a]) {
+        if (!known || s->o->crop == CVS_CROP_WHOLE || u->box[2 + a] >= s->input.dim[2 + a]) {
             u->box[a] = 0;
             u->box[2 + a] = s->input.dim[2 + a];
         }
     }
+}
+
+/* The part of the marginal sums [n] that holds all but 0.25 % of their whole at either end. */
+static void trim(const double *sum, int64_t n, int64_t *first, int64_t *last) {
+    double all = 0.0, low = 0.0, high = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        all += sum[i];
+    }
+    *first = 0;
+    *last = n - 1;
+    while (*first < *last && low + sum[*first] <= 0.0025 * all) {
+        low += sum[(*first)++];
+    }
+    while (*last > *first && high + sum[*last] <= 0.0025 * all) {
+        high += sum[(*last)--];
+    }
+}
+
+/* The box made smaller: the square around what holds 99 % of the projection's size, inside the picture. */
+static cvs_status shrink(const search *s, cvs_top_unit *u, const cvs_tensor *map) {
+    int64_t h = s->input.dim[2], w = s->input.dim[3], y0, y1, x0, x1;
+    double *rows = cvi_calloc((size_t)(h + w), sizeof *rows), *columns = rows + h, all = 0.0;
+    if (!rows) {
+        return cvi_no_memory(s->err, (size_t)(h + w) * sizeof *rows);
+    }
+    for (int64_t i = 0; i < s->input.dim[1] * h * w; i++) {
+        double v = fabs((double)((const float *)map->data)[i]);
+        rows[i / w % h] += v;
+        columns[i % w] += v;
+        all += v;
+    }
+    trim(rows, h, &y0, &y1);
+    trim(columns, w, &x0, &x1);
+    cvi_free(rows);
+    if (!(all > 0.0)) {
+        return CVS_OK; /* nothing came back: the field says where it would have been */
+    }
+    int64_t side = CVI_MAX(y1 - y0, x1 - x0) + 1, tall = CVI_MIN(side, h), wide = CVI_MIN(side, w);
+    u->box[0] = CVI_MAX(0, CVI_MIN((y0 + y1 + 1 - tall) / 2, h - tall));
+    u->box[1] = CVI_MAX(0, CVI_MIN((x0 + x1 + 1 - wide) / 2, w - wide));
+    u->box[2] = tall;
+    u->box[3] = wide;
+    return CVS_OK;
 }
 
 static cvs_status cut(const search *s, cvs_top_unit *u, const cvs_tensor *shown, const cvs_tensor *map) {
@@ -170,6 +217,9 @@ static cvs_status project(search *s, int unit, const cvi_planes *a, const cvs_te
     choose_box(s, u);
     CVI_TRY(cvi_project_seed(s->probe.exec, s->probe.value, &s->probe.shape, at, (float)u->value,
                              s->probe.input, s->o->rule, &map, s->err));
+    if (s->o->crop == CVS_CROP_EFFECTIVE) {
+        CVI_TRY(shrink(s, u, &map));
+    }
     return cut(s, u, shown, &map);
 }
 
@@ -218,13 +268,13 @@ cvs_status cvs_top_units(const cvs_model *model, const cvs_run_options *run_opti
         status = project_all(&s);
     }
     if (status == CVS_OK) {
-        snprintf(out->caption, sizeof out->caption,
-                 cvi_tr(options->lang,
-                        "The pictures among %lld that excite each channel of layer %s most, cut to "
-                        "what the unit can see, and the unit projected to the pixels. Signed, "
-                        "not scaled; Convscope %s. Projections are of these pictures, they are "
-                        "no samples from the model."),
-                 (long long)out->pictures, out->layer, CVS_VERSION);
+        snprintf(
+            out->caption, sizeof out->caption,
+            cvi_tr(options->lang, "The pictures among %lld that excite each channel of layer %s most, %s, "
+                                  "and the unit projected to the pixels. Signed, "
+                                  "not scaled; Convscope %s. Projections are of these pictures, they are "
+                                  "no samples from the model."),
+            (long long)out->pictures, out->layer, cvi_tr(options->lang, crops[options->crop]), CVS_VERSION);
     } else {
         cvs_top_free(out);
     }

@@ -149,6 +149,73 @@ static void where_shapes_or_signs_differ(void **state) {
     close_net(&p);
 }
 
+/* |a - b| of the size of b. */
+static double apart(const cvs_tensor *a, const cvs_tensor *b) {
+    double off = 0, all = 0;
+    for (int64_t i = 0; i < cvs_tensor_count(b); i++) {
+        off += pow(cvi_get(a, i) - cvi_get(b, i), 2);
+        all += pow(cvi_get(b, i), 2);
+    }
+    return sqrt(off / all);
+}
+
+/* What is drawn by chance: 4000 draws there, 2000 of other numbers here, noise of 0.05 in the input's units. The mean of SmoothGrad may be
+ * off by six standard errors at any pixel, which VarGrad tells; the whole maps by a few percent, where 1 / sqrt(2000) is 2 %. */
+static void chances_agree(void **state) {
+    (void)state;
+    static const struct {
+        const char *method, *file;
+        double within;
+    } drawn[] = {{"smoothgrad", "captum_smoothgrad", 0.02},
+                 {"smoothgrad-squared", "captum_smoothgrad_squared", 0.04},
+                 {"vargrad", "captum_vargrad", 0.15},
+                 {"gradientshap", "captum_gradientshap", 0.05}};
+    peer p = {0};
+    open_net(&p);
+    cvs_tensor spread = read_npy(&p, "captum_vargrad");
+    for (int i = 0; i < CVI_COUNT(drawn); i++) {
+        cvs_explain_options o = {.method = drawn[i].method,
+                                 .compat = "captum",
+                                 .samples = 2000,
+                                 .noise = 0.05,
+                                 .target = {.index = 1}};
+        cvs_explanation e;
+        NET_OK(&p, cvs_explain(p.run, &o, &e, &p.err));
+        cvs_tensor want = read_npy(&p, drawn[i].file);
+        if (!(apart(&e.map, &want) < drawn[i].within)) {
+            fail_msg("%s: %g of its size apart", drawn[i].method, apart(&e.map, &want));
+        }
+        for (int64_t k = 0; i == 0 && k < cvs_tensor_count(&want); k++) {
+            double error = sqrt(cvi_get(&spread, k) * (1.0 / 2000 + 1.0 / 4000));
+            assert_true(fabs(cvi_get(&e.map, k) - cvi_get(&want, k)) < 6 * error + 1e-7);
+        }
+        cvs_tensor_free(&want);
+        cvs_explanation_free(&e);
+    }
+    cvs_tensor_free(&spread);
+    close_net(&p);
+}
+
+/* Captum keeps what the target loses under a patch, at every pixel of it; ours what the target is, once for the patch. */
+static void occlusion_is_captums(void **state) {
+    (void)state;
+    peer p = {0};
+    open_net(&p);
+    cvs_explain_options o = {
+        .method = "occlusion", .patch = 4, .stride = 4, .has_fill = true, .target = {.index = 1}};
+    cvs_explanation e;
+    NET_OK(&p, cvs_explain(p.run, &o, &e, &p.err));
+    cvs_tensor want = read_npy(&p, "captum_occlusion");
+    assert_int_equal(cvs_tensor_count(&e.map), 36);
+    for (int64_t k = 0; k < 36; k++) {
+        double lost = cvi_get(&want, k / 6 * 4 * 24 + k % 6 * 4);
+        assert_true(fabs(e.target_value - cvi_get(&e.map, k) - lost) < 1e-6);
+    }
+    cvs_tensor_free(&want);
+    cvs_explanation_free(&e);
+    close_net(&p);
+}
+
 static void what_a_library_lacks_is_said(void **state) {
     (void)state;
     peer p = {0};
@@ -228,6 +295,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_libraries_say_the_same),
         cmocka_unit_test(where_shapes_or_signs_differ),
+        cmocka_unit_test(chances_agree),
+        cmocka_unit_test(occlusion_is_captums),
         cmocka_unit_test(what_a_library_lacks_is_said),
         cmocka_unit_test(regions_are_scikit_images),
         cmocka_unit_test(ranks_are_pairs),

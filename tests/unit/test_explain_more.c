@@ -113,6 +113,34 @@ static void fullgrad_has_everything(void **state) {
     }
 }
 
+/* A map's vote is its bias times the sum of its gradient, which Grad-CAM's weights are the means of. */
+static void fullgrad_has_votes(void **state) {
+    (void)state;
+    asked a;
+    begin(&a, true);
+    cvs_explain_options o = {.layer = "conv2"};
+    cvs_explanation e = ask_signed(&a, "fullgrad", o), cam = ask_signed(&a, "gradcam", o);
+    assert_int_equal(e.n_votes, MAPS);
+    assert_string_equal(e.layer, "conv2");
+    double all = 0;
+    for (int i = 0; i < MAPS; i++) {
+        for (int k = 0; k < MAPS; k++) {
+            if (cam.votes[k].channel == e.votes[i].channel) {
+                double want = constant_at(&a, "conv2_b", e.votes[i].channel) * cam.votes[k].weight * AREA;
+                assert_true(fabs(e.votes[i].value - want) < 1e-5);
+                all += fabs(want);
+            }
+        }
+    }
+    assert_true(all > 1e-4);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&cam);
+    o.method = "fullgrad";
+    o.layer = "relu1";
+    refuse(&a, o, "a convolution or normalisation with a bias has");
+    end(&a);
+}
+
 /* Inner parts add up to f(x) - f(baseline), better with more steps; and a later layer's agree with the whole way. */
 static void inner_parts_add_up(void **state) {
     (void)state;
@@ -363,6 +391,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cam_is_the_head),
         cmocka_unit_test(fullgrad_has_everything),
+        cmocka_unit_test(fullgrad_has_votes),
         cmocka_unit_test(inner_parts_add_up),
         cmocka_unit_test(inner_parts_before_a_linear_head),
         cmocka_unit_test(gradientshap_is_integrated_gradients_by_chance),
