@@ -25,8 +25,8 @@ bool cli_data_number(const char *path, char *spec, size_t size, int64_t *number)
     return !*end && *number >= 0;
 }
 
-static cvs_status run_number(cli *c, cvs_run *run, const char *spec, int64_t number, cvs_tensor *shown,
-                             cvs_tensor *mask) {
+cvs_status cli_run_number(cli *c, cvs_run *run, const char *spec, int64_t number, cvs_tensor *shown,
+                          cvs_tensor *mask) {
     cvs_data *data = NULL;
     cvs_data_options o = {.split = CVS_TEST};
     cvs_status s = cvs_data_open(spec, &o, &data, &c->err);
@@ -43,7 +43,7 @@ cvs_status cli_run_picture(cli *c, const cvs_model *model, cvs_run *run, const c
     int64_t number;
     const char *file = cli_value(c, "--mask");
     cvs_status s = cli_data_number(path, spec, sizeof spec, &number)
-                       ? run_number(c, run, spec, number, shown, mask)
+                       ? cli_run_number(c, run, spec, number, shown, mask)
                        : cli_run_file(c, model, run, path, shown);
     if (s == CVS_OK && mask && file && shown->data) {
         cvs_tensor picture = {0};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "cli_check.h"
 
 int cli_fail(cli *c) {
     char text[1200];
@@ -108,6 +109,11 @@ bool cli_run_options(cli *c, cvs_run_options *out) {
 
 cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char *path, cvs_tensor *shown) {
     cvs_tensor seen = {0};
+    char spec[1024];
+    int64_t number;
+    if (cli_data_number(path, spec, sizeof spec, &number)) {
+        return cli_run_number(c, run, spec, number, shown, NULL);
+    }
     cvs_status s = cvs_run_file(run, path, cli_value(c, "--layout"), &seen, &c->err);
     cvs_model_info info;
     cvs_model_describe(model, &info);

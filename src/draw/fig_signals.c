@@ -60,7 +60,8 @@ static void draw_row(cvi_page *page, const cvs_signal *s, const cvs_tensor *pict
     }
     for (int i = 0; i < COLUMNS; i++) {
         cvi_draw_textf(page->s, page->left + names + i * pitch, top + tall + 9, &note,
-                       cvi_page_tr(page, "%.1f %% zeros"), 100 * s->zeros[i]);
+                       cvi_page_tr(page, "%.1f %% zeros"),
+                       s->zeros[i] < 1 ? fmin(100 * s->zeros[i], 99.9) : 100.0); /* all is said only of all */
     }
     cvi_draw_text_fit(page->s, page->left, top + 9, names - 8, &body,
                       s->input ? cvi_page_tr(page, "the picture") : s->layer);

@@ -201,28 +201,23 @@ static void collect(full *f) {
     }
 }
 
-/* Whose maps vote: those of the layer asked for, else the last ones that add a bias and have places. */
+/* Whose maps vote: the last ones that add a bias and have places, up to the layer asked for. */
 static cvs_status choose_voter(full *f) {
     cvi_question *q = f->q;
-    int asked = -1;
+    const cvi_graph *g = q->model->graph;
+    int asked = -1, end = g->n_nodes;
     f->voter = -1;
     if (q->options->layer && strcmp(q->options->layer, "last-conv") != 0) {
-        CVI_TRY(cvi_ops_find_layer(q->model->graph, q->options->layer, &asked, q->err));
+        CVI_TRY(cvi_ops_find_layer(g, q->options->layer, &asked, q->err));
+        end = g->values[asked].producer;
     }
-    for (int k = 1; k < f->n; k++) {
+    for (int k = 1; k < f->n && f->nodes[k] <= end; k++) {
         cvs_tensor t;
         CVI_TRY(cvi_question_value(q, f->values[k], &t));
-        bool maps = t.rank == 4 && t.dim[2] * t.dim[3] > 1;
-        f->voter = maps && (asked < 0 || asked == f->values[k]) ? k : f->voter;
+        f->voter = t.rank == 4 && t.dim[2] * t.dim[3] > 1 ? k : f->voter;
     }
     if (f->voter >= 0) {
-        snprintf(f->out->layer, sizeof f->out->layer, "%.120s",
-                 q->model->graph->values[f->values[f->voter]].name);
-    } else if (asked >= 0) {
-        return cvi_fail(q->err, CVS_E_ARGUMENT,
-                        "layer %.80s adds no bias to feature maps before the target, so it has no votes in "
-                        "FullGrad: a convolution or normalisation with a bias has",
-                        q->model->graph->values[asked].name);
+        cvi_copy_text(f->out->layer, sizeof f->out->layer, g->values[f->values[f->voter]].name);
     }
     return CVS_OK;
 }
