@@ -23,6 +23,8 @@ $(BUILD)/build.ninja: | deps
 
 test-deps: deps
 	@flock $(BUILD)/.lock sh tools/install.sh test
+	@flock $(BUILD)/.lock sh -c '[ ! -f $(BUILD)/build.ninja ] || { [ -e $(BUILD)/convscope_mpi.so ] && [ -e $(BUILD)/tests/test_base ]; } || \
+	  meson setup --reconfigure $(BUILD) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log >&2; exit 1; }'
 
 run: all
 	@$(BUILD)/convscope open

@@ -10,7 +10,7 @@ packages() {
             libpango1.0-dev libjansson-dev libwebsockets-dev libsqlite3-dev fonts-dejavu-core fonts-noto-cjk python3
         command -v npm >/dev/null 2>&1 || echo nodejs npm ;;
     test)
-        echo git python3 libcmocka-dev clang clang-format libclang-rt-dev binutils librsvg2-bin graphviz ;;
+        echo git python3 libcmocka-dev libopenmpi-dev openmpi-bin clang clang-format libclang-rt-dev binutils librsvg2-bin graphviz ;;
     bench)
         echo python3-venv python3-torch python3-torchvision libdnnl-dev
         command -v npm >/dev/null 2>&1 || echo nodejs npm ;;

@@ -4,6 +4,7 @@
 #define CONVSCOPE_H
 #include "base.h"
 #include "tensor.h"
+#include "comm.h"
 #include "confine.h"
 #include "data.h"
 #include "evaluate.h"

@@ -4,6 +4,7 @@
 #ifndef CONVSCOPE_TRAIN_H
 #define CONVSCOPE_TRAIN_H
 
+#include "comm.h"
 #include "data.h"
 #include "model.h"
 
@@ -47,6 +48,11 @@ typedef struct cvs_train_options {
         changes; /* history.json of a run whose learning rate was changed by hand: the same is done, or NULL */
     bool no_events;      /* leave out RUN/train and RUN/validation, the event files for those who watch */
     double save_seconds; /* between checkpoints in the midst of an epoch [60]; one comes after every epoch */
+    /* How many shards every batch is cut into: the gradients are those of the shards, added in their order, and BatchNormalization takes
+     * its statistics from each. [the recipe's; 8, or 1 for a network with BatchNormalization; with comm 8 for every network] */
+    int shards;
+    const cvs_comm
+        *comm; /* processes that train together, or NULL; borrowed. on_step is asked in each of them */
     cvs_lang lang;
     cvs_limits limits;
     const char *

@@ -51,6 +51,9 @@ static const cli_option options[] = {
      "从 RUN 的最近检查点继续训练，结果与未中断时逐位相同"},
     {"--save-every", "S", "seconds between checkpoints within an epoch (60)",
      "一轮之内两次检查点的间隔秒数（60）"},
+    {"--shards", "N",
+     "pieces that every batch is cut into (8; 1 with batch normalization; under mpirun always 8)",
+     "每批切成的份数（8；含批归一化时为 1；在 mpirun 下总是 8）"},
     {"--preview", "FILE", "train nothing; draw what augmentation makes of some pictures (.png)",
      "不训练；画出数据增强对若干图片的效果（.png）"},
     {"--snapshots", NULL,
@@ -87,6 +90,7 @@ static void listen_for_interrupt(void) {
 
 typedef struct talk {
     cli *c;
+    bool quiet;   /* one of many processes, and not the one that talks */
     bool stepped; /* training has begun */
     char settings[4096];
 } talk;
@@ -95,6 +99,9 @@ static bool on_step(void *context, const cvs_train_step *s) {
     talk *t = context;
     cli *c = t->c;
     t->stepped = true;
+    if (t->quiet) {
+        return !interrupted;
+    }
     char text[200];
     if (s->epoch_ended) {
         cli_progress(c, "", 1.0);
@@ -158,7 +165,7 @@ static bool real(cli *c, const char *name, double low, double high, double *out)
 
 static bool read_options(talk *t, cvs_train_options *o) {
     cli *c = t->c;
-    int64_t epochs, batch, seed, threads;
+    int64_t epochs, batch, shards, seed, threads;
     *o = (cvs_train_options){.optimizer = cli_value(c, "--optimizer"),
                              .profile = cli_value(c, "--profile"),
                              .loss = cli_value(c, "--loss"),
@@ -177,8 +184,8 @@ static bool read_options(talk *t, cvs_train_options *o) {
                              .settings = gather(c, t->settings),
                              .context = t};
     if (!o->settings || !cli_int(c, "--epochs", 1, 1000000, 0, &epochs) ||
-        !cli_int(c, "--batch", 1, 65536, 0, &batch) || !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) ||
-        !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
+        !cli_int(c, "--batch", 1, 65536, 0, &batch) || !cli_int(c, "--shards", 1, 64, 0, &shards) ||
+        !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) || !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
         !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit) ||
         !cli_int(c, "--steps", 1, INT64_MAX, 0, &o->max_steps) ||
         !real(c, "--save-every", 1e-6, 1e9, &o->save_seconds) ||
@@ -188,6 +195,7 @@ static bool read_options(talk *t, cvs_train_options *o) {
     }
     o->epochs = (int)epochs;
     o->batch = (int)batch;
+    o->shards = (int)shards;
     o->seed = (uint64_t)seed;
     o->threads = (int)threads;
     if (!cli_value(c, "-o") && !cli_value(c, "--preview")) {
@@ -250,10 +258,67 @@ static void diagnose(cli *c, const char *folder) {
     c->err = kept;
 }
 
-static int run(cli *c) {
-    cvs_train_options o;
+/* Trains, and says how it ended; the exit code. */
+static int train_alone(talk *t, const cvs_train_options *o) {
+    cli *c = t->c;
     cvs_train_result result;
     const char *folder = cli_value(c, "-o");
+    listen_for_interrupt();
+    pid_t page = !t->quiet && cli_flag(c, "--watch") ? begin_watching(c, folder) : -1;
+    if (!t->quiet && page < 0 && !o->no_events && isatty(STDERR_FILENO)) {
+        char safe[600];
+        cli_say(
+            c, CLI_T(c, "to see it in the browser: convscope watch %s", "在浏览器中查看：convscope watch %s"),
+            cli_safe(folder, safe, sizeof safe));
+    }
+    cvs_status s = cvs_train(c->args[0], cli_value(c, "--data"), folder, o, &result, &c->err);
+    bool stopped = s == CVS_OK && result.stopped;
+    if (t->quiet) {
+        return cvs_status_exit(stopped ? CVS_E_CANCELLED : s);
+    }
+    cli_progress(c, "", 1.0);
+    if ((s == CVS_OK || t->stepped) && !o->no_events) {
+        diagnose(c, folder);
+    }
+    int code = s == CVS_OK ? 0 : cli_fail(c);
+    if (stopped) {
+        cli_say(c,
+                CLI_T(c,
+                      "stopped; what was learned so far is in %s, and the same command with --resume goes on",
+                      "已停止；目前学到的内容在 %s，同一命令加上 --resume 可继续训练"),
+                folder);
+        code = cvs_status_exit(CVS_E_CANCELLED);
+    }
+    if (s == CVS_OK || t->stepped) {
+        go_on_watching(c, page);
+    } else if (page > 0) {
+        kill(page, SIGTERM);
+        waitpid(page, NULL, 0);
+    }
+    return code;
+}
+
+/* Started by mpirun: together with the others, of which the first one talks. All know how it ended; were one not to, the others would wait
+ * for it, so a failure ends them all. */
+static int train(talk *t, cvs_train_options *o) {
+    cli *c = t->c;
+    cvs_comm comm;
+    int size, rank;
+    if (!cvs_comm_launched(&size, &rank)) {
+        return train_alone(t, o);
+    }
+    if (cvs_comm_mpi(&comm, &c->err) != CVS_OK) {
+        return rank == 0 ? cli_fail(c) : cvs_status_exit(c->err.code);
+    }
+    o->comm = &comm;
+    t->quiet = comm.rank != 0;
+    int code = train_alone(t, o);
+    cvs_comm_mpi_end(&comm, 0);
+    return code;
+}
+
+static int run(cli *c) {
+    cvs_train_options o;
     talk t = {.c = c};
     if (!read_options(&t, &o)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
@@ -267,43 +332,7 @@ static int run(cli *c) {
         cvs_tensor_free(&sheet);
         return s == CVS_OK ? 0 : cli_fail(c);
     }
-    listen_for_interrupt();
-    pid_t page = cli_flag(c, "--watch") ? begin_watching(c, folder) : -1;
-    if (page < 0 && !o.no_events && isatty(STDERR_FILENO)) {
-        char safe[600];
-        cli_say(
-            c, CLI_T(c, "to see it in the browser: convscope watch %s", "在浏览器中查看：convscope watch %s"),
-            cli_safe(folder, safe, sizeof safe));
-    }
-    cvs_status trained = cvs_train(c->args[0], cli_value(c, "--data"), folder, &o, &result, &c->err);
-    cli_progress(c, "", 1.0);
-    if (trained != CVS_OK) {
-        if (t.stepped && !o.no_events) {
-            diagnose(c, folder);
-        }
-        int code = cli_fail(c);
-        if (t.stepped) {
-            go_on_watching(c, page);
-        } else if (page > 0) {
-            kill(page, SIGTERM);
-            waitpid(page, NULL, 0);
-        }
-        return code;
-    }
-    if (!o.no_events) {
-        diagnose(c, folder);
-    }
-    if (result.stopped) {
-        cli_say(c,
-                CLI_T(c,
-                      "stopped; what was learned so far is in %s, and the same command with --resume goes on",
-                      "已停止；目前学到的内容在 %s，同一命令加上 --resume 可继续训练"),
-                folder);
-        go_on_watching(c, page);
-        return cvs_status_exit(CVS_E_CANCELLED);
-    }
-    go_on_watching(c, page);
-    return 0;
+    return train(&t, &o);
 }
 
 const cli_command cli_command_train = {

@@ -62,6 +62,7 @@ void cvi_history_settings(cvi_buf *b, const cvi_history *h) {
     put_text(b, "schedule", t->schedule->name);
     put_setting(b, "epochs", t->epochs);
     put_setting(b, "batch", t->batch);
+    put_setting(b, "shards", h->shards);
     put_setting(b, "shift", (double)t->augment.shift);
     put_setting(b, "rotate", t->augment.rotate);
     put_setting(b, "scale", t->augment.scale);

@@ -10,6 +10,7 @@
 
 #include "convscope/model.h"
 #include "train/feed.h"
+#include "train/ranks.h"
 #include "train/run_log.h"
 #include "train/run_record.h"
 
@@ -41,6 +42,9 @@ static cvs_status check_loss(const cvi_loop *r, double loss, int epoch) {
 }
 
 static cvs_status write_model(const cvi_loop *r, const char *name) {
+    if (!r->writes) {
+        return CVS_OK;
+    }
     char *path = cvi_path_join(r->run, name);
     cvs_status s = path ? cvs_model_write(r->model, path, r->err) : cvi_no_memory(r->err, 0);
     cvi_free(path);
@@ -55,7 +59,7 @@ static cvs_status keep_snapshot(const cvi_loop *r, int epoch) {
         a = b;
         b = next;
     }
-    if (!r->options->snapshots || (epoch > 0 && b != epoch)) {
+    if (!r->writes || !r->options->snapshots || (epoch > 0 && b != epoch)) {
         return CVS_OK;
     }
     char *folder = cvi_path_join(r->run, "snapshots"), name[60];
@@ -67,6 +71,9 @@ static cvs_status keep_snapshot(const cvi_loop *r, int epoch) {
 
 /* The model first, the state last: what the state says is there, and going on from a state writes the others again. */
 cvs_status cvi_loop_checkpoint(cvi_loop *r) {
+    if (!r->writes) {
+        return CVS_OK;
+    }
     CVI_TRY(write_model(r, "model.onnx"));
     CVI_TRY(cvi_state_write(&r->params, &r->at, &r->history, r->run, r->err));
     r->saved = now();
@@ -76,6 +83,9 @@ cvs_status cvi_loop_checkpoint(cvi_loop *r) {
 static cvs_status write_all(cvi_loop *r) {
     r->history.steps = r->at.step;
     r->history.seconds = now() - r->started;
+    if (!r->writes) {
+        return CVS_OK;
+    }
     CVI_TRY(cvi_history_write(&r->history, r->run, r->err));
     return cvi_loop_checkpoint(r);
 }
@@ -101,6 +111,22 @@ static bool may_step(const cvi_loop *r) {
     return r->options->max_steps == 0 || r->at.step < r->options->max_steps;
 }
 
+/* Before a step: the process that writes does what was asked for, and tells the others of it. */
+static cvs_status steer(cvi_loop *r, cvs_train_step *said, bool *more) {
+    const cvs_comm *comm = r->options->comm;
+    cvs_status s = r->writes ? cvi_steering_wait(r, said, more) : CVS_OK;
+    if (!comm || !r->options->control) {
+        return s;
+    }
+    bool stop = !*more;
+    CVI_TRY(cvi_ranks_agree(comm, s, &stop, r->err));
+    if (stop) {
+        r->history.stopped = true;
+        *more = false;
+    }
+    return cvi_ranks_steering(r);
+}
+
 /* The epoch, or what is left of it; *more = false: asked to stop, or all steps are made. said->loss and accuracy are running means. */
 static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
     cvi_standing *at = &r->at;
@@ -117,23 +143,25 @@ static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
             cvi_steering_rate(r, at->step - 1, said->steps, at->epoch - 1);
     }
     while (at->taken < r->n_order && *more) {
-        CVI_TRY(cvi_steering_wait(r, said, more));
+        CVI_TRY(steer(r, said, more));
         if (!*more) {
             break;
         }
-        CVI_TRY(one_step(r, CVI_MIN(batch, r->n_order - at->taken), said->steps));
+        cvs_status s = one_step(r, CVI_MIN(batch, r->n_order - at->taken), said->steps);
         said->step = (at->taken + batch - 1) / batch;
-        said->loss = at->loss / (double)at->taken;
-        said->accuracy = (double)at->right / (double)at->taken;
+        said->loss = at->loss / (double)CVI_MAX(at->taken, 1);
+        said->accuracy = (double)at->right / (double)CVI_MAX(at->taken, 1);
         said->images_per_second = (double)(at->taken - before) / CVI_MAX(now() - begun, 1e-9);
-        if (!tell(r, said)) {
+        bool stop = s == CVS_OK && !tell(r, said);
+        if (s == CVS_OK && !stop && may_step(r) && at->taken < r->n_order && now() - r->saved >= pause) {
+            s = cvi_loop_checkpoint(r);
+        }
+        CVI_TRY(cvi_ranks_agree(r->options->comm, s, &stop, r->err));
+        if (stop) {
             r->history.stopped = true;
             *more = false;
         }
         *more = *more && may_step(r);
-        if (*more && at->taken < r->n_order && now() - r->saved >= pause) {
-            CVI_TRY(cvi_loop_checkpoint(r));
-        }
     }
     said->loss = at->loss / (double)CVI_MAX(at->taken, 1);
     said->accuracy = (double)at->right / (double)CVI_MAX(at->taken, 1);
@@ -189,6 +217,12 @@ static cvs_status keep_epoch(cvi_loop *r, int epoch) {
     return write_all(r);
 }
 
+static cvs_status write_epoch(cvi_loop *r, int epoch) {
+    CVI_TRY(cvi_run_log_epoch(r, epoch));
+    CVI_TRY(keep_epoch(r, epoch));
+    return cvi_run_record_epoch(r, epoch);
+}
+
 /* After an epoch, or what was made of it: test, remember, write. Stopped in its midst: the test is left out. */
 static cvs_status end_epoch(cvi_loop *r, double begun, cvs_train_step *said, bool *more) {
     int epoch = r->at.epoch;
@@ -201,25 +235,22 @@ static cvs_status end_epoch(cvi_loop *r, double begun, cvs_train_step *said, boo
     }
     e->seconds = now() - begun;
     r->history.n = epoch;
-    CVI_TRY(cvi_run_log_epoch(r, epoch));
-    CVI_TRY(keep_epoch(r, epoch));
-    CVI_TRY(cvi_run_record_epoch(r, epoch));
+    cvs_status s = write_epoch(r, epoch);
     said->epoch_ended = true;
     said->val_loss = e->val_loss;
     said->val_accuracy = e->val_accuracy;
-    if (!r->history.stopped && !tell(r, said)) {
+    bool stop = s == CVS_OK && !r->history.stopped && !tell(r, said);
+    CVI_TRY(cvi_ranks_agree(r->options->comm, s, &stop, r->err));
+    if (stop) {
         *more = false;
         r->history.stopped = epoch < r->training.epochs;
-        return cvi_history_write(&r->history, r->run, r->err);
+        return r->writes ? cvi_history_write(&r->history, r->run, r->err) : CVS_OK;
     }
     return CVS_OK;
 }
 
 static cvs_status run_epochs(cvi_loop *r) {
     bool more = may_step(r);
-    if (r->at.step == 0) {
-        CVI_TRY(keep_snapshot(r, 0));
-    }
     r->started = now() - r->history.seconds;
     r->saved = now();
     while (r->at.epoch <= r->training.epochs && !r->at.enough && (more || r->at.taken > 0) &&
@@ -232,7 +263,7 @@ static cvs_status run_epochs(cvi_loop *r) {
             break;
         }
     }
-    if (r->options->write_params || r->options->start || r->options->order) {
+    if (r->writes && (r->options->write_params || r->options->start || r->options->order)) {
         char *path = cvi_path_join(r->run, "params");
         cvs_status s = path ? cvi_params_save(&r->params, path, r->err) : cvi_no_memory(r->err, 0);
         cvi_free(path);
@@ -318,35 +349,52 @@ cvs_status cvs_train_preview(const char *recipe, const char *data, const cvs_tra
     return s;
 }
 
+/* What the writing process does before the first step. */
+static cvs_status begin_writing(cvi_loop *r) {
+    if (!r->writes) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_make_folder(r->run, r->err));
+    CVI_TRY(cvi_run_record_begin(r)); /* before anything is written: another process may be at it */
+    if (r->options->resume) {
+        remove_leftovers(r->run);
+        if (r->at.step > 0) { /* what the last checkpoint says, whatever else was killed */
+            CVI_TRY(write_all(r));
+        }
+    }
+    CVI_TRY(cvi_steering_begin(r));
+    CVI_TRY(cvi_run_log_begin(r));
+    return r->at.step == 0 ? keep_snapshot(r, 0) : CVS_OK;
+}
+
 cvs_status cvs_train(const char *recipe, const char *data, const char *run, const cvs_train_options *options,
                      cvs_train_result *result, cvs_error *err) {
     static const cvs_train_options none;
     cvs_error local = {0};
     cvi_loop r = {.run = run, .options = options ? options : &none, .err = err ? err : &local, .at.epoch = 1};
     r.err->lang = options && options->lang ? options->lang : r.err->lang;
-    CVI_TRY(cvs_folder_check(run, r.err));
-    cvs_status s = cvi_loop_open(&r, recipe, data);
+    const cvs_comm *comm = r.options->comm;
+    r.writes = !comm || comm->rank == 0;
+    cvs_status s = r.writes ? cvs_folder_check(run, r.err) : CVS_OK;
     if (s == CVS_OK) {
-        s = cvi_make_folder(run, r.err);
+        s = cvi_loop_open(&r, recipe, data);
     }
-    if (s == CVS_OK) { /* before anything is written: another process may be at it */
-        s = cvi_run_record_begin(&r);
-    }
-    if (s == CVS_OK && r.options->resume) {
-        remove_leftovers(run);
-        s = r.at.step > 0 ? write_all(&r)
-                          : CVS_OK; /* what the last checkpoint says, whatever else was killed */
+    s = cvi_ranks_agree(comm, s, NULL, r.err);
+    if (s == CVS_OK) {
+        s = cvi_ranks_begin(&r);
     }
     if (s == CVS_OK) {
-        s = cvi_steering_begin(&r);
+        s = cvi_ranks_agree(comm, begin_writing(&r), NULL, r.err);
     }
     if (s == CVS_OK) {
-        s = cvi_run_log_begin(&r);
+        s = cvi_ranks_steering(&r);
     }
     if (s == CVS_OK) {
         s = run_epochs(&r);
     }
-    cvi_steering_end(&r);
+    if (r.store) { /* the folder is ours */
+        cvi_steering_end(&r);
+    }
     cvs_status ended = cvi_run_log_end(&r, s == CVS_OK, s == CVS_OK ? r.err : NULL);
     s = s == CVS_OK ? ended : s;
     ended = cvi_run_record_end(&r, s, r.err, s == CVS_OK ? r.err : NULL);

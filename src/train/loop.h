@@ -12,6 +12,7 @@ typedef struct cvi_feed cvi_feed;           /* feed.h */
 
 typedef struct cvi_loop {
     const char *run;
+    bool writes; /* this process writes what the run leaves behind: it is alone, or the first one */
     const cvs_train_options *options;
     cvi_training training;
     cvs_model *model;

@@ -7,6 +7,7 @@
 #include "convscope/model.h"
 #include "ops/op.h"
 #include "train/feed.h"
+#include "train/ranks.h"
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
@@ -14,6 +15,13 @@ static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
     cvs_open_options open = {.limits = r->options->limits, .lang = r->options->lang};
     CVI_TRY(cvs_model_open(recipe, &open, &r->model, r->err));
     CVI_TRY(cvi_training_read(r->model, r->options, &r->training, r->err));
+    bool statistics = cvi_trainer_statistics(r->model->graph);
+    int alone = statistics ? 1 : CVI_PIECES, *shards = &r->training.shards;
+    if (r->options->comm && *shards == 0) { /* the same for any number of processes */
+        *shards = CVI_PIECES;
+    }
+    r->history.shards = *shards > 0 ? *shards : alone;
+    *shards = *shards == alone ? 0 : *shards;
     if (!r->model->has_weights) {
         CVI_TRY(cvi_ops_init_weights(r->model, r->training.seed, r->err));
     }
@@ -211,7 +219,7 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
         return cvi_fail(r->err, CVS_E_ARGUMENT,
                         "what to train on is missing: --data mnist:DIR, folder:DIR or generated:NAME");
     }
-    r->pool = cvi_pool_new(r->options->threads);
+    r->pool = cvi_pool_new(cvi_ranks_threads(r->options->comm, r->options->threads));
     CVI_TRY(open_data(r, spec, CVS_TRAIN, &r->train));
     r->history.recipe = recipe;
     CVI_TRY(change_head(r));
@@ -220,6 +228,7 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     CVI_TRY(take_start(r));
     CVI_TRY(cvi_trainer_new(r->model, &r->params, &r->training, r->input, r->train.n_classes, r->pool,
                             &r->trainer, r->err));
+    CVI_TRY(cvi_trainer_join(r->trainer, r->options->comm, r->err));
     CVI_TRY(open_data(r, spec, CVS_TEST, &r->test));
     CVI_TRY(make_room(r));
     CVI_TRY(complete_model(r));
@@ -231,5 +240,5 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     r->history.val_pictures = r->test.n;
     r->history.params = r->params.numbers;
     r->history.changes = r->steering.list;
-    return r->options->resume ? go_on(r) : CVS_OK;
+    return r->options->resume && r->writes ? go_on(r) : CVS_OK;
 }

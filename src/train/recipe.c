@@ -241,6 +241,13 @@ static cvs_status read_epochs(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+static cvs_status read_shards(reading *r, const cvi_recipe_statement *s) {
+    double v = 0;
+    CVI_TRY(number(r, &s->words[1], s->words[1].text, 1, CVI_MAX_PIECES, true, &v));
+    r->out->shards = (int)v;
+    return CVS_OK;
+}
+
 static cvs_status read_seed(reading *r, const cvi_recipe_statement *s) {
     double v = 0;
     CVI_TRY(number(r, &s->words[1], s->words[1].text, 0, 9007199254740992.0, true, &v));
@@ -336,6 +343,7 @@ static const struct {
     {"weights", 65536, read_weights},
     {"batch", 1, read_batch},
     {"epochs", 1, read_epochs},
+    {"shards", 1, read_shards},
     {"seed", 1, read_seed},
     {"schedule", 5, read_schedule},
     {"warmup", 2, read_warmup},
@@ -371,7 +379,8 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
         r, &s->words[0],
         cvi_fail(r->err, CVS_E_FORMAT,
                  "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
-                 "batch, epochs, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, data, "
+                 "batch, epochs, shards, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, "
+                 "data, "
                  "freeze, head, start and arithmetic",
                  s->words[0].text));
 }
@@ -436,13 +445,15 @@ static cvs_status read_names(reading *r, const cvs_train_options *o) {
 /* What the caller asked for wins over the recipe. */
 static cvs_status read_options(reading *r, const cvs_train_options *o) {
     cvi_training *t = r->out;
-    if (o->epochs < 0 || o->batch < 0 || o->batch > 65536 || o->limit < 0 || o->max_steps < 0 ||
-        !(o->learning_rate >= 0) || !isfinite(o->learning_rate) || !(o->momentum >= 0 && o->momentum < 1)) {
+    if (o->epochs < 0 || o->batch < 0 || o->batch > 65536 || o->shards < 0 || o->shards > CVI_MAX_PIECES ||
+        o->limit < 0 || o->max_steps < 0 || !(o->learning_rate >= 0) || !isfinite(o->learning_rate) ||
+        !(o->momentum >= 0 && o->momentum < 1)) {
         return cvi_fail(r->err, CVS_E_ARGUMENT, "an option of training is negative or too large");
     }
     CVI_TRY(read_names(r, o));
     t->epochs = o->epochs > 0 ? o->epochs : t->epochs;
     t->batch = o->batch > 0 ? o->batch : t->batch;
+    t->shards = o->shards > 0 ? o->shards : t->shards;
     t->limit = o->limit > 0 ? o->limit : t->limit;
     t->seed = o->has_seed ? o->seed : t->seed;
     r->given.learning_rate = o->learning_rate > 0 ? o->learning_rate : r->given.learning_rate;

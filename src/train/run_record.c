@@ -126,7 +126,7 @@ cvs_status cvi_run_record_begin(cvi_loop *r) {
         cvi_run_begin begin = {.what = &what,
                                .go_on = r->options->resume && r->at.step > 0,
                                .threads = cvi_pool_threads(r->pool),
-                               .ranks = 1};
+                               .ranks = r->options->comm ? r->options->comm->size : 1};
         s = cvi_run_store_begin(r->run, &begin, &r->store, r->err);
     }
     cvi_free(rows);

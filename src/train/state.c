@@ -44,6 +44,9 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_numbers(b, "watch", (double[]){(double)t->watched, t->stops, t->patience, t->delta}, 4);
     put_number(b, "batch", t->batch);
     put_number(b, "exact", t->exact);
+    if (t->shards > 0) {
+        put_number(b, "shards", t->shards);
+    }
     const cvi_augment *a = &t->augment;
     put_numbers(b, "augment",
                 (double[]){(double)a->shift, a->flip, a->rotate, a->scale, a->brightness, a->contrast,

@@ -7,7 +7,7 @@
  */
 #include <math.h>
 
-#include "train/trainer_parts.h"
+#include "train/ranks.h"
 
 /* ---- execs ---------------------------------------------------------------------------------------------- */
 
@@ -138,14 +138,19 @@ static cvs_status share_step(cvi_trainer *t, worker_state *w, piece *p, int64_t 
     return CVS_OK;
 }
 
-static cvs_status make_gradients(const cvi_trainer *t, worker_state *w, piece *p) {
+cvs_status cvi_trainer_need_gradients(cvi_trainer *t, int index, cvs_error *err) {
     const cvi_params *params = t->params;
-    p->gradients = cvi_malloc((size_t)CVI_MAX(params->numbers, 1) * sizeof *p->gradients);
+    piece *p = &t->pieces[index];
+    if (p->gradients) {
+        return CVS_OK;
+    }
+    size_t numbers = (size_t)CVI_MAX(params->numbers + t->n_statistics, 1);
+    p->gradients = cvi_malloc(numbers * sizeof *p->gradients);
     p->into = p->gradients ? cvi_calloc((size_t)params->n_trained, sizeof *p->into) : NULL;
     if (!p->into) {
         cvi_free(p->gradients);
         p->gradients = NULL;
-        return cvi_no_memory(&w->err, (size_t)params->numbers * sizeof *p->gradients);
+        return cvi_no_memory(err, numbers * sizeof *p->gradients);
     }
     float *at = p->gradients;
     for (int i = 0; i < params->n_trained; i++) {
@@ -155,43 +160,88 @@ static cvs_status make_gradients(const cvi_trainer *t, worker_state *w, piece *p
     return CVS_OK;
 }
 
+/* Whether the batch changes parameter i, a running statistic, through input k of a node. */
+static bool renews(const cvi_trainer *t, const cvi_node *node, int k, int i) {
+    const cvi_param *p = &t->params->list[i];
+    return node->def && node->def->renew && p->value == node->in[k] && !p->frozen;
+}
+
+/* The running statistics as this piece alone would leave them, behind its gradients. */
+static cvs_status keep_statistics(const cvi_trainer *t, worker_state *w, const piece *p) {
+    const cvi_graph *g = t->model->graph;
+    float *at = p->gradients + t->params->numbers;
+    for (int i = t->params->n_trained; i < t->params->n; i++) {
+        cvs_tensor one = t->params->list[i].now;
+        if (one.bytes > 0) {
+            memcpy(at, one.data, one.bytes);
+        }
+        one.data = at;
+        one.owned = false;
+        for (int n = 0; n < g->n_nodes; n++) {
+            for (int k = 0; k < g->nodes[n].n_in; k++) {
+                if (renews(t, &g->nodes[n], k, i)) {
+                    CVI_TRY(cvi_exec_renew(w->exec, n, k, &one, &w->err));
+                }
+            }
+        }
+        at += cvs_tensor_count(&one);
+    }
+    return CVS_OK;
+}
+
 static cvs_status piece_step(cvi_trainer *t, worker_state *w, int64_t index) {
     piece *p = &t->pieces[index];
     int64_t at = t->batch * index / t->n_pieces, end = t->batch * (index + 1) / t->n_pieces;
+    bool whole = t->n_pieces == 1 || t->n_statistics > 0, some = at < end;
     p->loss = 0;
     p->right = 0;
     p->any = false;
-    if (!p->gradients && at < end) {
-        CVI_TRY(make_gradients(t, w, p));
+    if (some) {
+        CVI_TRY(cvi_trainer_need_gradients(t, (int)index, &w->err));
     }
     for (int64_t n; at < end; at += n) {
-        n = t->n_pieces == 1 ? end - at : CVI_MIN(t->share, end - at);
+        n = whole ? end - at : CVI_MIN(t->share, end - at);
         CVI_TRY(share_step(t, w, p, at, n));
     }
-    return CVS_OK;
+    return some && t->n_statistics > 0 ? keep_statistics(t, w, p) : CVS_OK;
 }
 
 static void piece_body(void *context, int64_t chunk, int worker) {
     cvi_trainer *t = context;
     worker_state *w = &t->workers[worker];
-    cvs_status s = w->status == CVS_OK ? piece_step(t, w, chunk) : CVS_OK;
+    int from, to;
+    cvi_ranks_pieces(t, &from, &to);
+    cvs_status s = w->status == CVS_OK ? piece_step(t, w, from + chunk) : CVS_OK;
     w->status = w->status == CVS_OK ? s : w->status;
 }
 
-/* The batch's statistics into the running ones; there is one piece where any node keeps some. */
-static cvs_status renew_statistics(cvi_trainer *t, cvs_error *err) {
+/* The running statistics become the mean of what the pieces left, added in order. */
+static void renew_statistics(cvi_trainer *t) {
     const cvi_graph *g = t->model->graph;
-    for (int n = 0; n < g->n_nodes && t->n_pieces == 1; n++) {
-        const cvi_node *node = &g->nodes[n];
-        for (int k = 0; node->def && node->def->renew && k < node->n_in; k++) {
-            for (int i = t->params->n_trained; i < t->params->n; i++) {
-                if (t->params->list[i].value == node->in[k] && !t->params->list[i].frozen) {
-                    CVI_TRY(cvi_exec_renew(t->workers[0].exec, n, k, &t->params->list[i].now, err));
-                }
+    float *sum = NULL;
+    int pieces = 0;
+    for (int i = 0; i < t->n_pieces && t->n_statistics > 0; i++) {
+        pieces += t->batch * i / t->n_pieces < t->batch * (i + 1) / t->n_pieces;
+        float *more = t->pieces[i].any ? t->pieces[i].gradients + t->params->numbers : NULL;
+        for (int64_t k = 0; sum && more && k < t->n_statistics; k++) {
+            sum[k] += more[k];
+        }
+        sum = sum ? sum : more;
+    }
+    for (int i = t->params->n_trained; sum && i < t->params->n; i++) {
+        cvs_tensor *now = &t->params->list[i].now;
+        int64_t count = cvs_tensor_count(now);
+        bool renewed = false;
+        for (int n = 0; n < g->n_nodes && !renewed; n++) {
+            for (int k = 0; k < g->nodes[n].n_in && !renewed; k++) {
+                renewed = renews(t, &g->nodes[n], k, i);
             }
         }
+        for (int64_t k = 0; renewed && k < count; k++) {
+            ((float *)now->data)[k] = sum[k] / (float)pieces;
+        }
+        sum += count;
     }
-    return CVS_OK;
 }
 
 static cvs_status first_error(const worker_state *w, int n, cvs_error *err) {
@@ -232,18 +282,22 @@ cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *
     t->rates = t->training->rates;
     t->rates.learning_rate = learning_rate;
     t->divisor = divisor_of(t, batch, labels);
+    t->margins = t->margins ? t->margins : t->own_margins;
     clear_errors(t->workers, t->n_workers, err);
+    int from, to;
+    cvi_ranks_pieces(t, &from, &to);
     if (t->n_pieces == 1) { /* the operators themselves use the pool */
         piece_body(t, 0, 0);
     } else {
-        cvi_pool_run(t->pool, t->n_pieces, piece_body, t);
+        cvi_pool_run(t->pool, to - from, piece_body, t);
     }
-    CVI_TRY(first_error(t->workers, t->n_workers, err));
+    CVI_TRY(cvi_ranks_losses(t, first_error(t->workers, t->n_workers, err), err));
     for (int i = 0; i < t->n_pieces; i++) {
         *loss += t->pieces[i].loss;
         *right += t->pieces[i].right;
     }
-    CVI_TRY(renew_statistics(t, err));
+    CVI_TRY(cvi_ranks_gradients(t, err));
+    renew_statistics(t);
     *loss += cvi_trainer_update(t) * (double)batch;
     if (t->measuring) {
         cvi_trainer_sum_measures(t);
@@ -278,6 +332,7 @@ int cvi_trainer_answer(const cvi_trainer *t, int64_t *outputs) {
 static void evaluate_body(void *context, int64_t chunk, int worker) {
     cvi_trainer *t = context;
     worker_state *w = &t->testers[worker];
+    chunk = t->comm ? chunk * t->comm->size + t->comm->rank : chunk;
     int64_t from = chunk * EVALUATE, n = CVI_MIN(t->samples->n - from, (int64_t)EVALUATE);
     int64_t each = t->input[0] * t->input[1] * t->input[2];
     float *x = t->room + worker * EVALUATE * each;
@@ -315,9 +370,11 @@ cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *lo
     }
     clear_errors(t->testers, t->n_workers, err);
     if (status == CVS_OK) {
-        cvi_pool_run(t->pool, chunks, evaluate_body, t);
+        int64_t own = t->comm ? (chunks + t->comm->size - 1 - t->comm->rank) / t->comm->size : chunks;
+        cvi_pool_run(t->pool, own, evaluate_body, t);
         status = first_error(t->testers, t->n_workers, err);
     }
+    status = cvi_ranks_evaluated(t, chunks, status, err);
     int64_t right = 0;
     for (int64_t i = 0; status == CVS_OK && i < chunks; i++) {
         *loss += t->losses[i];
@@ -398,13 +455,21 @@ static cvs_status make_stretches(cvi_trainer *t, cvs_error *err) {
     return CVS_OK;
 }
 
-static cvs_status make_workers(cvi_trainer *t, cvs_error *err) {
-    cvi_graph *g = t->model->graph;
-    t->n_pieces = CVI_PIECES;
+bool cvi_trainer_statistics(const cvi_graph *g) {
     for (int n = 0; n < g->n_nodes; n++) {
-        g->nodes[n].biased = t->training->rates.profile == CVI_KERAS;
-        t->n_pieces = g->nodes[n].def && g->nodes[n].def->renew ? 1 : t->n_pieces;
+        if (g->nodes[n].def && g->nodes[n].def->renew) {
+            return true;
+        }
     }
+    return false;
+}
+
+static cvs_status make_workers(cvi_trainer *t, cvs_error *err) {
+    bool statistics = cvi_trainer_statistics(t->model->graph);
+    for (int i = t->params->n_trained; i < t->params->n && statistics; i++) {
+        t->n_statistics += cvs_tensor_count(&t->params->list[i].now);
+    }
+    t->n_pieces = t->training->shards > 0 ? t->training->shards : statistics ? 1 : CVI_PIECES;
     t->n_workers = cvi_pool_threads(t->pool);
     t->workers = cvi_calloc((size_t)t->n_workers, sizeof *t->workers);
     t->testers = cvi_calloc((size_t)t->n_workers, sizeof *t->testers);
@@ -443,7 +508,7 @@ void cvi_trainer_free(cvi_trainer *t) {
     if (!t) {
         return;
     }
-    for (int i = 0; i < CVI_PIECES; i++) {
+    for (int i = 0; i < CVI_MAX_PIECES; i++) {
         cvi_free(t->pieces[i].gradients);
         cvi_free(t->pieces[i].into);
     }
@@ -459,7 +524,20 @@ void cvi_trainer_free(cvi_trainer *t) {
     cvi_free(t->scales);
     cvi_free(t->parts);
     cvi_free(t->measures);
+    cvi_free(t->own_margins);
     cvi_free(t);
+}
+
+cvs_status cvi_trainer_join(cvi_trainer *t, const cvs_comm *comm, cvs_error *err) {
+    if (!comm) {
+        return CVS_OK;
+    }
+    t->comm = comm;
+    t->own_margins = cvi_calloc((size_t)t->training->batch, sizeof *t->own_margins);
+    if (!t->own_margins) {
+        return cvi_no_memory(err, (size_t)t->training->batch * sizeof *t->own_margins);
+    }
+    return cvi_ranks_check(t, err);
 }
 
 cvs_status cvi_trainer_input(const cvs_model *model, const cvs_data_info *info, int64_t input[3],

@@ -10,8 +10,9 @@
 #include "engine/engine.h"
 
 /* A batch is always cut into this many pieces, whatever the number of threads; each has its own gradients, and they are added in
- * the order of the pieces. One piece where statistics of the whole batch are needed (BatchNormalization). */
-enum { CVI_PIECES = 8, CVI_MAX_SLOTS = 3 };
+ * the order of the pieces. One piece where statistics of the whole batch are needed (BatchNormalization), unless the recipe cuts it
+ * (`shards`). The pieces may belong to several processes (ranks.h). */
+enum { CVI_PIECES = 8, CVI_MAX_PIECES = 64, CVI_MAX_SLOTS = 3 };
 
 /* ---- optimisers (optimizer.c, optimizers.def) ---------------------------------------------------------- */
 typedef enum cvi_profile {
@@ -118,7 +119,7 @@ typedef struct cvi_augment {
 typedef enum cvi_watched { CVI_VAL_LOSS, CVI_VAL_ACCURACY, CVI_LOSS, CVI_ACCURACY } cvi_watched;
 
 struct cvi_training {
-    int epochs, batch;
+    int epochs, batch, shards; /* shards 0: as a process alone cuts its batches */
     const cvi_optimizer *optimizer;
     cvi_rates rates;
     int n_slots; /* of the optimiser, with its variant's */
@@ -232,6 +233,10 @@ cvs_status cvi_trainer_new(cvs_model *model, cvi_params *params, const cvi_train
                            const int64_t input[3], int n_classes, cvi_pool *pool, cvi_trainer **out,
                            cvs_error *err);
 void cvi_trainer_free(cvi_trainer *t);
+/* Whether a network has running statistics that follow the batch. */
+bool cvi_trainer_statistics(const cvi_graph *g);
+/* From now on its steps and evaluations are made together with others (ranks.h), who all call the same; comm is borrowed. */
+cvs_status cvi_trainer_join(cvi_trainer *t, const cvs_comm *comm, cvs_error *err);
 /* Forward, backward and update with x [B,C,H,W] and its labels; adds to *loss the sum of the samples' losses, to *right. `step`
  * counts from 1 over the whole run. */
 cvs_status cvi_trainer_step(cvi_trainer *t, int64_t batch, float *x, const int *labels, int64_t step,
@@ -282,6 +287,7 @@ typedef struct cvi_history {
     cvi_doubts doubts; /* owned */
     uint64_t fingerprint, val_fingerprint, order_fingerprint;
     int64_t pictures, val_pictures, params, steps;
+    int shards;
     double seconds;
     bool stopped;
     cvi_change *changes; /* borrowed, room for CVI_MAX_CHANGES */

@@ -27,9 +27,10 @@ typedef struct worker_state {
 } worker_state;
 
 typedef struct piece {
-    float *gradients; /* of the trained parameters, one after another: NULL until used */
-    void **into;      /* where each of them is */
-    bool any;         /* this step */
+    float *
+        gradients; /* of the trained parameters, one after another, then renewed statistics: NULL until used */
+    void **into;   /* where each of them is */
+    bool any;      /* this step */
     double loss;
     int64_t right;
 } piece;
@@ -48,8 +49,11 @@ struct cvi_trainer {
     int answer; /* the value that the loss is computed from */
     int64_t outputs;
     int n_pieces;
-    int64_t share; /* pictures at a time */
-    piece pieces[CVI_PIECES];
+    int64_t share;        /* pictures at a time */
+    int64_t n_statistics; /* numbers of running statistics, behind a piece's gradients; 0 = there are none */
+    piece pieces[CVI_MAX_PIECES];
+    const cvs_comm *comm; /* NULL: alone */
+    float *own_margins;   /* [batch] where nobody asked for them, so that all processes do the same */
     int n_workers;
     worker_state *workers, *testers;
     stretch *stretches;
@@ -76,6 +80,8 @@ struct cvi_trainer {
     int *room_labels;
 };
 
+/* Room for a piece's gradients and statistics. */
+cvs_status cvi_trainer_need_gradients(cvi_trainer *t, int piece, cvs_error *err);
 /* Adds up the pieces' gradients and changes the weights; returns the penalties on the weights before the update. */
 double cvi_trainer_update(cvi_trainer *t);
 /* The measures of all stretches into those of the parameters. */
