@@ -465,7 +465,11 @@ bool cvi_trainer_statistics(const cvi_graph *g) {
 }
 
 static cvs_status make_workers(cvi_trainer *t, cvs_error *err) {
-    bool statistics = cvi_trainer_statistics(t->model->graph);
+    cvi_graph *g = t->model->graph;
+    bool statistics = cvi_trainer_statistics(g);
+    for (int n = 0; n < g->n_nodes; n++) {
+        g->nodes[n].biased = t->training->rates.profile == CVI_KERAS;
+    }
     for (int i = t->params->n_trained; i < t->params->n && statistics; i++) {
         t->n_statistics += cvs_tensor_count(&t->params->list[i].now);
     }
