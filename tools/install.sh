@@ -7,7 +7,7 @@ packages() {
     case "$1" in
     build)
         echo gcc libc6-dev make meson ninja-build pkg-config zlib1g-dev libpng-dev libjpeg-dev libwebp-dev libcairo2-dev \
-            libpango1.0-dev libjansson-dev libwebsockets-dev libsqlite3-dev fonts-dejavu-core fonts-noto-cjk python3
+            libpango1.0-dev libjansson-dev libwebsockets-dev libgif-dev libsqlite3-dev fonts-dejavu-core fonts-noto-cjk python3
         command -v npm >/dev/null 2>&1 || echo nodejs npm ;;
     test)
         echo git python3 libcmocka-dev libopenmpi-dev openmpi-bin clang clang-format libclang-rt-dev binutils librsvg2-bin graphviz ;;

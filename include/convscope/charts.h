@@ -6,6 +6,7 @@
 
 #include "draw.h"
 #include "evaluate.h"
+#include "evolution.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,19 @@ typedef struct cvs_evolution_options {
 } cvs_evolution_options;
 cvs_status cvs_draw_evolution(const char *run, const cvs_evolution_options *o,
                               const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+
+/* Of convolutions as cvs_evolution_look found them (all of one run; epochs[n_epochs]: their numbers): one epoch (counted from 0, called
+ * `number`), with a row each for kernels, maps, strongest units; all epochs side by side, as figure 4 of Zeiler and Fergus 2014. */
+cvs_status cvs_draw_evolution_frame(const cvs_evolution_layer *layers, int n, int epoch, int number,
+                                    const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
+cvs_status cvs_draw_evolution_strip(const cvs_evolution_layer *layers, int n, const int *epochs,
+                                    const char *run, const cvs_figure_options *options, cvs_figure **out,
+                                    cvs_error *err);
+/* The frames as an animation (scale: pixels per point, 0 = 1.5), and into a TensorBoard log in `folder`: a picture a layer and epoch. */
+cvs_status cvs_evolution_gif(const cvs_evolution_layer *layers, int n, const int *epochs, const char *path,
+                             const cvs_figure_options *options, double scale, cvs_error *err);
+cvs_status cvs_evolution_events(const cvs_evolution_layer *layers, int n, const int *epochs,
+                                const char *folder, const cvs_figure_options *options, cvs_error *err);
 
 #ifdef __cplusplus
 }

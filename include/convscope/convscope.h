@@ -11,6 +11,7 @@
 #include "check.h"
 #include "diagnose.h"
 #include "explain.h"
+#include "evolution.h"
 #include "features.h"
 #include "connections.h"
 #include "invariance.h"

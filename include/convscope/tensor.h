@@ -81,6 +81,9 @@ cvs_status cvs_image_decode(const void *data, size_t size, const char *name, con
 cvs_status cvs_png_write(const char *path, const cvs_tensor *image, cvs_error *err);
 /* The same into memory: *out is owned, cvs_free. */
 cvs_status cvs_png_encode(const cvs_tensor *image, uint8_t **out, size_t *out_bytes, cvs_error *err);
+/* n frames uint8 [H,W,3] of one size as a GIF that runs for ever, `delay` milliseconds each, in one palette of at most 256 colours. Atomic.
+ * CVS_E_UNSUPPORTED in a program that was built without giflib. */
+cvs_status cvs_gif_write(const char *path, const cvs_tensor *frames, int n, int delay, cvs_error *err);
 /* Resamples uint8 [H,W,3] to [height,width,3], owned: antialiased bilinear (triangle filter, support grows
  * when shrinking, half-pixel centres), as Pillow's BILINEAR. */
 cvs_status cvs_image_resize(const cvs_tensor *image, int64_t height, int64_t width, cvs_tensor *out,

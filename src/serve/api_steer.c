@@ -9,40 +9,11 @@
 #include "convscope/train.h"
 #include "watching.h"
 
-enum { MOST_STEERED = 64, PATH = 1200 };
+enum { MOST_STEERED = 64 };
 
-typedef struct steered {
-    char path[PATH];
-} steered;
-
-static void add(steered *list, int *n, const char *path) {
-    cvs_steering now;
-    for (int i = 0; i < *n; i++) {
-        if (strcmp(list[i].path, path) == 0) {
-            return;
-        }
-    }
-    if (*n < MOST_STEERED && cvs_run_steering(path, &now, NULL) == CVS_OK) {
-        snprintf(list[(*n)++].path, PATH, "%s", path);
-    }
-}
-
-/* The folders of Convscope's own runs that are watched: what was named, and where a log has X/train, X. */
-static steered *find(watching *w, int *n) {
-    steered *list = calloc(MOST_STEERED, sizeof *list);
-    *n = 0;
-    for (int k = 0; list && k < w->n; k++) {
-        add(list, n, w->list[k].path);
-        for (int i = 0; i < cvs_log_n_runs(w->list[k].log) && i < 2000; i++) {
-            const char *name = cvs_log_run(w->list[k].log, i);
-            size_t length = strlen(name);
-            char path[PATH];
-            if (length > 6 && strcmp(name + length - 6, "/train") == 0 &&
-                snprintf(path, sizeof path, "%s/%.*s", w->list[k].path, (int)length - 6, name) < PATH) {
-                add(list, n, path);
-            }
-        }
-    }
+static watch_folder *find(watching *w, int *n) {
+    watch_folder *list = calloc(MOST_STEERED, sizeof *list);
+    *n = list ? watching_folders(w, "steering.json", list, MOST_STEERED) : 0;
     return list;
 }
 
@@ -62,7 +33,7 @@ void api_log_control(app *a, const request *q, reply *r) {
     if (!w) {
         return;
     }
-    steered *list = find(w, &n);
+    watch_folder *list = find(w, &n);
     watching_leave(w);
     json_t *runs = json_array();
     for (int i = 0; i < n; i++) {
@@ -87,7 +58,7 @@ void api_log_steer(app *a, const request *q, reply *r) {
     }
     watching *w = watching_enter(a, r);
     int n = 0;
-    steered *list = w ? find(w, &n) : NULL;
+    watch_folder *list = w ? find(w, &n) : NULL;
     if (w) {
         watching_leave(w);
     }

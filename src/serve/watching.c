@@ -4,8 +4,11 @@
  */
 #include "watching.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define REFRESH_SECONDS 0.5
 
@@ -117,4 +120,34 @@ watched *watching_series(watching *w, int64_t number, int *series) {
 watched *watching_run(watching *w, int64_t number, int *run) {
     watched *one = at(w, number, run);
     return one && *run < cvs_log_n_runs(one->log) ? one : NULL;
+}
+
+static void add_folder(watch_folder *list, int *n, int most, const char *path, const char *name) {
+    char inside[WATCH_PATH + 40];
+    for (int i = 0; i < *n; i++) {
+        if (strcmp(list[i].path, path) == 0) {
+            return;
+        }
+    }
+    snprintf(inside, sizeof inside, "%s/%s", path, name);
+    if (*n < most && strlen(path) < WATCH_PATH && access(inside, R_OK) == 0) {
+        snprintf(list[(*n)++].path, WATCH_PATH, "%s", path);
+    }
+}
+
+int watching_folders(const watching *w, const char *name, watch_folder *list, int most) {
+    int n = 0;
+    for (int k = 0; k < w->n; k++) {
+        add_folder(list, &n, most, w->list[k].path, name);
+        for (int i = 0; i < cvs_log_n_runs(w->list[k].log) && i < 4000; i++) {
+            const char *run = cvs_log_run(w->list[k].log, i);
+            size_t length = strlen(run);
+            char path[WATCH_PATH];
+            if (length > 6 && strcmp(run + length - 6, "/train") == 0 &&
+                snprintf(path, sizeof path, "%s/%.*s", w->list[k].path, (int)length - 6, run) < WATCH_PATH) {
+                add_folder(list, &n, most, path, name);
+            }
+        }
+    }
+    return n;
 }

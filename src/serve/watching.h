@@ -34,4 +34,12 @@ void watching_leave(watching *w);
 watched *watching_series(watching *w, int64_t number, int *series);
 watched *watching_run(watching *w, int64_t number, int *run);
 
+/* Folders of Convscope's own runs among what is watched (what was named, and X where a log has X/train) that hold a file or folder `name`:
+ * fills list, how many. */
+enum { WATCH_PATH = 1200 };
+typedef struct watch_folder {
+    char path[WATCH_PATH];
+} watch_folder;
+int watching_folders(const watching *w, const char *name, watch_folder *list, int most);
+
 #endif

@@ -4,6 +4,7 @@
  * costs is bounded by how seldom it is done: a table in docs/training.md has the measured share.
  */
 #include "train/health.h"
+#include "train/run_log.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -288,6 +289,8 @@ static cvs_status probe(const cvi_loop *r, cvi_events *e, float *x, int *labels,
             s = cvi_exec_value(exec, g->nodes[k].out[0], &t, r->err);
             if (s == CVS_OK && t.data && t.dtype == CVS_F32 && t.rank >= 2 && cvs_tensor_count(&t) > 0) {
                 write_activation(e, g->nodes[k].layer, r->at.step, &t);
+                cvi_run_log_histogram(e, g->nodes[k].layer, "activations", r->at.epoch - 1, t.data,
+                                      cvs_tensor_count(&t));
             }
         }
     }

@@ -99,8 +99,21 @@ cvs_status cvi_run_log_begin(cvi_loop *r) {
 }
 
 void cvi_run_log_before(cvi_loop *r, int64_t n) {
-    if (r->log) {
-        cvi_health_before(r->log->health, r, n);
+    cvi_run_log *log = r->log;
+    if (log) {
+        cvi_health_before(log->health, r, n);
+    }
+    if (log && r->at.taken + n >= r->n_order) {
+        int64_t at = 0;
+        log->before = log->before
+                          ? log->before
+                          : cvi_malloc((size_t)CVI_MAX(r->params.numbers, (int64_t)1) * sizeof *log->before);
+        for (int i = 0; log->before && i < r->params.n_trained;
+             i++) { /* without room: no histograms of changes */
+            const cvs_tensor *w = &r->params.list[i].now;
+            memcpy(log->before + at, w->data, (size_t)cvs_tensor_count(w) * sizeof *log->before);
+            at += cvs_tensor_count(w);
+        }
     }
 }
 
@@ -121,7 +134,10 @@ cvs_status cvi_run_log_step(cvi_loop *r, int64_t n, double loss, double rate, do
 
 /* ---- what the weights are like -------------------------------------------------------------------------- */
 
-static void add_histogram(cvi_events *e, const char *tag, int64_t step, const float *v, int64_t n) {
+void cvi_run_log_histogram(cvi_events *e, const char *who, const char *what, int64_t step, const float *v,
+                           int64_t n) {
+    char tag[700];
+    snprintf(tag, sizeof tag, "%.600s/%s", who, what);
     double left[BINS], right[BINS], count[BINS] = {0}, lo = HUGE_VAL, hi = -HUGE_VAL;
     for (int64_t i = 0; i < n; i++) {
         if (isfinite(v[i])) {
@@ -193,6 +209,27 @@ static cvs_status add_filters(cvi_loop *r, int64_t step) {
     return CVS_OK;
 }
 
+/* Of every weight the gradient of the epoch's last step, as it was used, and what the step changed. */
+static void add_last_step(const cvi_loop *r, int64_t step) {
+    const cvi_run_log *log = r->log;
+    int64_t at = 0;
+    for (int i = 0; log->before && r->at.taken >= r->n_order && i < r->params.n_trained; i++) {
+        const cvi_param *p = &r->params.list[i];
+        const float *g = cvi_trainer_gradient(r->trainer, i), *now = p->now.data;
+        float *was = log->before + at;
+        int64_t n = cvs_tensor_count(&p->now);
+        at += n;
+        if (!p->weight || !g) {
+            continue;
+        }
+        for (int64_t k = 0; k < n; k++) {
+            was[k] = now[k] - was[k];
+        }
+        cvi_run_log_histogram(log->train, p->name, "gradients", step, g, n);
+        cvi_run_log_histogram(log->train, p->name, "updates", step, was, n);
+    }
+}
+
 cvs_status cvi_run_log_epoch(cvi_loop *r, int epoch) {
     cvi_run_log *log = r->log;
     const cvi_epoch *e = &r->history.list[epoch - 1];
@@ -208,12 +245,9 @@ cvs_status cvi_run_log_epoch(cvi_loop *r, int epoch) {
     }
     for (int i = 0; i < r->params.n_trained; i++) {
         const cvi_param *p = &r->params.list[i];
-        char *tag = cvi_path_join(p->name, "histogram");
-        if (tag) {
-            add_histogram(log->train, tag, step, p->now.data, cvs_tensor_count(&p->now));
-        }
-        cvi_free(tag);
+        cvi_run_log_histogram(log->train, p->name, "histogram", step, p->now.data, cvs_tensor_count(&p->now));
     }
+    add_last_step(r, step);
     CVI_TRY(add_filters(r, step));
     CVI_TRY(cvi_health_epoch(r, log->train));
     CVI_TRY(cvi_events_flush(log->validation, r->err));
@@ -231,6 +265,7 @@ cvs_status cvi_run_log_end(cvi_loop *r, bool success, cvs_error *err) {
     cvs_status s = cvi_events_close(log->train, err);
     cvs_status t = cvi_events_close(log->validation, s == CVS_OK ? err : NULL);
     cvi_health_free(log->health);
+    cvi_free(log->before);
     cvi_free(log);
     r->log = NULL;
     return s == CVS_OK ? t : s;

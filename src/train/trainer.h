@@ -254,6 +254,8 @@ typedef struct cvi_measure {
 } cvi_measure;
 /* Of the last step that was measured, one a trained parameter; borrowed. */
 const cvi_measure *cvi_trainer_measured(const cvi_trainer *t);
+/* The gradient of trained parameter i that the last step used, borrowed until the next one; NULL: there was none. */
+const float *cvi_trainer_gradient(const cvi_trainer *t, int i);
 /* The value that the loss is computed from, and how many numbers it has a picture. */
 int cvi_trainer_answer(const cvi_trainer *t, int64_t *outputs);
 /* Mean loss and accuracy of all pictures, without changing anything. */

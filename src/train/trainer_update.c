@@ -176,3 +176,12 @@ void cvi_trainer_sum_measures(cvi_trainer *t) {
         m->unchanged += p->unchanged;
     }
 }
+
+const float *cvi_trainer_gradient(const cvi_trainer *t, int i) {
+    for (int64_t k = 0; k < t->n_stretches && t->first < t->n_pieces; k++) {
+        if (t->stretches[k].param == i && t->stretches[k].from == 0) {
+            return t->pieces[t->first].gradients + t->stretches[k].at;
+        }
+    }
+    return NULL;
+}
