@@ -20,7 +20,8 @@ static void sample(const cvi_axis_of *a, const cvs_view *view, const double *y, 
     double wide = (view->to - view->from) / view->columns;
     int64_t n = a->s->n, i = cvi_axis_at(a, view->from);
     for (int c = 0; c < view->columns; c++) {
-        double end = view->from + wide * (c + 1), middle = end - wide / 2, sum = 0;
+        double middle = view->from + wide * (c + 0.5), sum = 0;
+        double end = c + 1 < view->columns ? view->from + wide * (c + 1) : nextafter(view->to, HUGE_VAL);
         int64_t count = 0, begin = i;
         for (; i < n && cvi_axis_x(a, i) < end; i++) {
             if (isfinite(y[i])) {

@@ -37,6 +37,11 @@ def train(folder, *args, **more):
     return subprocess.Popen([EXE, "train", DIGITS, "--data", "generated:digits", "--epochs", "3", "--limit", "600", *args, "-o", folder], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
 
 
+def mark(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
 def until(what, seconds=60):
     end = time.time() + seconds
     while time.time() < end:
@@ -176,7 +181,7 @@ class Steering(unittest.TestCase):
             p.wait()
             self.assertEqual(train(killed, "--resume", "--changes", os.path.join(run, "history.json")).wait(120), 0)
             for name in ("model.onnx", "state.safetensors"):
-                marks = {hashlib.sha256(open(os.path.join(x, name), "rb").read()).hexdigest() for x in (run, again, killed)}
+                marks = {mark(os.path.join(x, name)) for x in (run, again, killed)}
                 self.assertEqual(len(marks), 1, name)
 
     def test_not_asked_for_is_not_listened_to(self):

@@ -31,7 +31,7 @@ export function EvolutionRail() {
       </div>
       <div class="row"><button onClick={() => file.current!.click()}>{t("Add…", "添加…")}</button><input ref={file} type="file" accept="image/*" hidden onChange={(e) => { void add((e.target as HTMLInputElement).files!); }} /></div>
       <label class="control"><span>{t("Channels a layer", "每层通道数")}</span><select value={String(channels())} onChange={(e) => go({ extra: { count: (e.target as HTMLSelectElement).value } })}>{[4, 8, 12, 16, 24].map((n) => <option key={n} value={String(n)}>{n}</option>)}</select></label>
-      <label class="control"><span>{t("Strongest among", "最强激活的查找范围")}</span><select value={String(strongest())} onChange={(e) => go({ extra: { top: (e.target as HTMLSelectElement).value } })}>{[0, 500, 2000, 10000, -1].map((n) => <option key={n} value={String(n)}>{n === 0 ? t("not looked for", "不查找") : n < 0 ? t("all training pictures", "全部训练图片") : `${n.toLocaleString("en-US")} ${t("training pictures", "张训练图片")}`}</option>)}</select></label>
+      <label class="control"><span>{t("Strongest among", "最强激活的查找范围")}</span><select value={String(strongest())} onChange={(e) => go({ extra: { top: (e.target as HTMLSelectElement).value } })}>{[...new Set([0, 500, 2000, 10000, -1, strongest()])].map((n) => <option key={n} value={String(n)}>{n === 0 ? t("not looked for", "不查找") : n < 0 ? t("all training pictures", "全部训练图片") : `${n.toLocaleString("en-US")} ${t("training pictures", "张训练图片")}`}</option>)}</select></label>
       <p class="quiet small">{t("Epoch 0 is before the first step. Every number is of that epoch's own weights.", "第 0 轮为训练开始之前。所有数值均由该轮的权重计算得出。")}</p>
     </aside>
   );
@@ -74,7 +74,7 @@ function LayerPanel(q: { r: api.Run; index: number; epoch: number; width: number
   }, [d]);
   useEffect(() => { if (d) layersOf.value = { ...layersOf.value, [`${q.r.run} ${q.index}`]: d }; }, [d]);
   if (!d || !scales) return <Panel title={q.r.layers[q.index]}><p class="quiet">{t("looking…", "正在计算…")}</p></Panel>;
-  const count = d.channels.length, label = 128, why = d.why[q.epoch] && d.shown ? 1 : 0, side = Math.max(24, Math.min(72, (q.width - label - 40 - why * 150) / count - 6)), cell = (i: number): api.Cell => d.cells[q.epoch * count + i];
+  const count = d.channels.length, label = 128, why = d.why[q.epoch] && d.shown ? 1 : 0, side = Math.max(24, Math.min(100, (q.width - label - 40 - why * 150) / count - 6)), cell = (i: number): api.Cell => d.cells[q.epoch * count + i];
   const rows: [string, (x: api.Cell) => unknown, (g: CanvasRenderingContext2D, x: api.Cell, i: number, px: number, py: number) => void][] = [
     [d.input < 0 ? t("kernel", "卷积核") : `${t("kernel, input", "卷积核，输入")} ${d.input}`, (x) => x.kernel, (g, x, i, px, py) => { if (x.kernelDim![0] === 3) drawSigned(g, x.kernel!, x.kernelDim!, d.bgr, scales.kernel[i], px, py, side); else drawMap(g, x.kernel!, 0, x.kernelDim![2], x.kernelDim![1], { low: -scales.kernel[i], high: scales.kernel[i] }, px, py, side, side); }],
     [t("feature map", "特征图"), (x) => x.map, (g, x, i, px, py) => drawMap(g, x.map!, 0, x.mapDim![1], x.mapDim![0], { low: scales.negative ? -scales.map[i] : 0, high: scales.map[i] }, px, py, side, side * (x.mapDim![0] / x.mapDim![1]))],

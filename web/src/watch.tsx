@@ -181,7 +181,7 @@ function Runs() {
   const rows: Row[] = [...groups].map(([key, runs]) => {
     const settings = Object.assign({}, ...runs.map((r) => r.settings)) as Record<string, string>, values: Row["values"] = {};
     for (const x of metrics) for (const s of x.series) { const r = runs.find((y) => y.id === s.run); if (r) values[`${isTest(r) ? "val " : ""}${x.tag}`] = ends?.get(s.id); }
-    return { key, runs, name: runs.length > 1 || part(runs[0]) ? nameOf(runs[0]).replace(/\/?(train|validation|val|test|eval)$/i, "") || nameOf(runs[0]) : nameOf(runs[0]), settings, values };
+    return { key, runs, name: runs.length > 1 || part(runs[0]) ? nameOf(runs[0]).replace(/\/?(train|validation|val|test|eval)$/i, "") || l.logs[runs[0].log].replace(/\/+$/, "").split("/").pop()! : nameOf(runs[0]), settings, values };
   });
   const numbers = [...new Set(rows.flatMap((r) => Object.keys(r.values)))];
   const cell = (r: Row, c: string): string | number => (c === "" ? r.name : numbers.includes(c) ? r.values[c]?.[1] ?? NaN : r.settings[c] ?? "");
