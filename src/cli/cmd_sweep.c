@@ -22,6 +22,8 @@ static const cli_option options[] = {
      "随机抽取 N 种组合，学习率按对数均匀"},
     {"--epochs", "N", "times over the whole set", "遍历数据集的轮数"},
     {"--limit", "N", "at most this many training pictures", "最多使用的训练图片数"},
+    {"--set", "TEXT", "statements of a recipe for all of them: \"schedule cosine | augment flip\"",
+     "用于所有运行的配方语句，如 \"schedule cosine | augment flip\""},
     {"--threads", "N", "threads", "线程数"},
 };
 
@@ -162,7 +164,7 @@ static void print_table(const cli *c, const trial *t, int n) {
 
 static int run(cli *c) {
     int64_t seeds, random, epochs, threads;
-    cvs_train_options o = {.lang = c->lang};
+    cvs_train_options o = {.lang = c->lang, .settings = cli_value(c, "--set")};
     const char *folder = cli_value(c, "-o");
     trial *trials = calloc(MOST, sizeof *trials);
     list *lists = calloc(3, sizeof *lists);

@@ -221,6 +221,9 @@ cvs_status cvi_loop_open(cvi_loop *r, const char *recipe, const char *spec) {
     }
     r->pool = cvi_pool_new(cvi_ranks_threads(r->options->comm, r->options->threads));
     CVI_TRY(open_data(r, spec, CVS_TRAIN, &r->train));
+    if (r->training.normalise) {
+        cvi_samples_normalise(&r->train, &r->model->preprocess);
+    }
     r->history.recipe = recipe;
     CVI_TRY(change_head(r));
     CVI_TRY(cvi_params_take(r->model, &r->training, &r->params, r->err));

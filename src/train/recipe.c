@@ -278,6 +278,17 @@ static cvs_status read_arithmetic(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+static cvs_status read_normalise(reading *r, const cvi_recipe_statement *s) {
+    const char *text = s->words[1].text;
+    if (strcmp(text, "data") != 0 && strcmp(text, "no") != 0) {
+        return fail_at(
+            r, &s->words[1],
+            cvi_fail(r->err, CVS_E_FORMAT, "\"%.60s\" is not known here; there are data and no", text));
+    }
+    r->out->normalise = text[0] == 'd';
+    return CVS_OK;
+}
+
 static cvs_status read_start(reading *r, const cvi_recipe_statement *s) {
     r->out->start = s->words[1].text;
     return CVS_OK;
@@ -358,6 +369,7 @@ static const struct {
     {"head", 1, read_head},
     {"start", 1, read_start},
     {"arithmetic", 1, read_arithmetic},
+    {"normalise", 1, read_normalise},
 };
 
 static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
@@ -380,8 +392,7 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
         cvi_fail(r->err, CVS_E_FORMAT,
                  "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
                  "batch, epochs, shards, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, "
-                 "data, "
-                 "freeze, head, start and arithmetic",
+                 "data, freeze, head, start, arithmetic and normalise",
                  s->words[0].text));
 }
 

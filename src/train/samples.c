@@ -143,6 +143,33 @@ cvs_status cvi_samples_load(cvs_data *data, const cvs_limits *limits, const cvs_
     return s;
 }
 
+void cvi_samples_normalise(cvi_samples *s, cvs_preprocess *p) {
+    double scale = p->scale > 0 ? p->scale : 1.0 / 255;
+    int64_t pixels = s->height * s->width;
+    for (int64_t c = 0; c < CVI_MIN(s->channels, (int64_t)4); c++) {
+        int64_t count[256] = {0};
+        double sum = 0, square = 0, all = (double)(s->n * pixels);
+        for (int64_t i = 0; i < s->n; i++) {
+            const uint8_t *plane = s->pixels + (i * s->channels + c) * pixels;
+            for (int64_t k = 0; k < pixels; k++) {
+                count[plane[k]]++;
+            }
+        }
+        for (int v = 0; v < 256; v++) {
+            sum += (double)count[v] * v * scale;
+            square += (double)count[v] * v * scale * v * scale;
+        }
+        double mean = sum / fmax(all, 1), deviation = sqrt(fmax(square / fmax(all, 1) - mean * mean, 0));
+        p->mean[c] = round(mean * 1e4) / 1e4; /* as files of models keep them */
+        p->std[c] = deviation > 1e-4 ? round(deviation * 1e4) / 1e4 : 1;
+    }
+    for (int c = 1; s->channels == 1 && c < 4; c++) {
+        p->mean[c] = p->mean[0];
+        p->std[c] = p->std[0];
+    }
+    make_values(s, p);
+}
+
 void cvi_samples_free(cvi_samples *s) {
     cvi_free(s->pixels);
     cvi_free(s->labels);

@@ -43,7 +43,7 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_numbers(b, "penalty", (double[]){t->l1, t->l2}, 2);
     put_numbers(b, "watch", (double[]){(double)t->watched, t->stops, t->patience, t->delta}, 4);
     put_number(b, "batch", t->batch);
-    put_number(b, "exact", t->exact);
+    put_numbers(b, "arithmetic", (double[]){t->exact, t->normalise}, 2);
     if (t->shards > 0) {
         put_number(b, "shards", t->shards);
     }

@@ -138,7 +138,8 @@ struct cvi_training {
     bool stops;
     double patience, delta;
     cvi_augment augment;
-    bool exact; /* no Winograd: every product of a convolution as it is written */
+    bool normalise; /* by the training pictures' own mean and deviation */
+    bool exact;     /* no Winograd: every product of a convolution as it is written */
     int64_t limit;
     const cvi_recipe_statement *freeze; /* words behind "freeze": beginnings of parameters' names, or NULL */
     const char *data;                   /* what the recipe suggests, or NULL */
@@ -219,6 +220,8 @@ typedef struct cvi_samples {
 cvs_status cvi_samples_load(cvs_data *data, const cvs_limits *limits, const cvs_preprocess *p,
                             const int64_t input[3], cvi_pool *pool, cvi_samples *out, cvs_error *err);
 void cvi_samples_free(cvi_samples *s);
+/* Mean and deviation of every channel of these pictures into *p, to four digits behind the point, and what a pixel stands for by them. */
+void cvi_samples_normalise(cvi_samples *s, cvs_preprocess *p);
 /* Picture i of a set as the network takes it: numbers [1,C,H,W] and, unless NULL, what is seen, uint8 [H,W,3]; both owned. */
 cvs_status cvi_samples_read(cvs_data *data, int64_t i, const cvs_preprocess *p, const int64_t input[3],
                             cvs_tensor *numbers, cvs_tensor *shown, int *label, cvs_error *err);

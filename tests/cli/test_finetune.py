@@ -263,6 +263,22 @@ class Finetune(unittest.TestCase):
         self.assertGreater(loss[" augment mixup=1"], loss[""])
         self.assertNotEqual(loss[" augment crop=3"], loss[""])
 
+    def test_normalised_by_the_data(self):
+        """The mean and deviation of the training pictures become the model's preprocessing, so evaluate finds what training found."""
+        net = self.net("n.net", "conv 4 k5 s2 | relu | flatten | fc 10", " normalise data")
+        code, out, err = run("train", net, "--data", "generated:digits", "--limit", 320, "--epochs", 1, "-o", self.path("run"))
+        self.assertEqual(code, 0, err)
+        h = json.loads(self.read("run", "history.json"))
+        code, out, err = run("evaluate", self.path("run"), "generated:digits", "--json")
+        self.assertAlmostEqual(json.loads(out)["loss"], h["val_loss"][-1], places=5)
+        seen = json.loads(run("watch", self.path("run"), "--json", "--tag", "health/input")[1])["series"]
+        value = {s["tag"]: s["value"][0] for s in seen}
+        self.assertAlmostEqual(value["health/input/0/mean"], 0, places=2)
+        self.assertAlmostEqual(value["health/input/0/deviation"], 1, places=2)
+        code, out, err = run("info", self.path("run", "model.onnx"))
+        self.assertIn("mean=", out)
+        self.assertNotEqual(run("train", self.net("w.net", "fc 10", " normalise maybe"), "--data", "generated:digits", "-o", self.path("x"))[0], 0)
+
     # ---- a full disk ----------------------------------------------------------------------------------------
 
     def test_no_room(self):
