@@ -64,7 +64,8 @@ static int run(cli *c) {
 const cli_command cli_command_convert = {
     .name = "convert",
     .args = "MODEL -o FILE",
-    .en = "write the model in another format (.onnx, .json of Keras, .safetensors), or as text (.net), and compare outputs",
+    .en = "write the model in another format (.onnx, .json of Keras, .safetensors), or as text (.net), and "
+          "compare outputs",
     .zh = "将模型写成另一种格式（.onnx、.safetensors）或文本（.net），并比较输出",
     .min_args = 1,
     .max_args = 1,

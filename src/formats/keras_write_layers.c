@@ -340,6 +340,47 @@ static void pad(keras_writing *w, const cvi_node *node) {
     cvi_keras_give(w, layer, turned, w->value[node->in[0]].positive);
 }
 
+static const int64_t *integers(keras_writing *w, int v, int64_t n) {
+    const cvs_tensor *t = v >= 0 ? cvi_keras_dims(w, v) : NULL;
+    return t && t->data && t->dtype == CVS_I64 && cvs_tensor_count(t) == n ? t->data : NULL;
+}
+
+/* A piece of height and width without gaps is what cropping leaves. */
+static void slice(keras_writing *w, const cvi_node *node) {
+    const cvs_tensor *x = cvi_keras_dims(w, node->in[0]), *y = cvi_keras_dims(w, node->out[0]);
+    const cvs_tensor *list = cvi_keras_dims(w, cvi_keras_input(node, 1));
+    int64_t n = list ? cvs_tensor_count(list) : 0, cut[4][2] = {{0}};
+    const int64_t *start = integers(w, cvi_keras_input(node, 1), n),
+                  *axis = integers(w, cvi_keras_input(node, 3), n),
+                  *step = integers(w, cvi_keras_input(node, 4), n);
+    bool turned = w->value[node->in[0]].turned;
+    bool fits = x && y && start && axis && x->rank == 4 && w->fixed && (step || cvi_keras_input(node, 4) < 0);
+    for (int64_t i = 0; fits && i < n; i++) {
+        int64_t a = axis[i] < 0 ? axis[i] + 4 : axis[i];
+        fits = a >= 0 && a < 4 && (!step || step[i] == 1);
+        if (fits) {
+            cut[a][0] = CVI_MIN(start[i] < 0 ? start[i] + x->dim[a] : start[i], x->dim[a]);
+            cut[a][1] = x->dim[a] - y->dim[a] - cut[a][0];
+        }
+    }
+    int row = turned ? 2 : 1, channel = turned ? 1 : 3;
+    for (int a = 0; a < 4 && fits; a++) {
+        bool whole = cut[a][0] == 0 && cut[a][1] == 0;
+        fits = cut[a][0] >= 0 && cut[a][1] >= 0 && (whole || (a != 0 && a != channel));
+    }
+    if (!fits) {
+        cvi_keras_refuse(w, "not a piece of height and width");
+        return;
+    }
+    const char *in = turned ? cvi_keras_turned(w, node->in[0]) : cvi_keras_lying(w, node->in[0]);
+    const char *layer = cvi_keras_put_layer(
+        w, "Cropping2D", w->label, 1, &in,
+        ", \"cropping\": [[%lld, %lld], [%lld, %lld]], \"data_format\": \"channels_last\"",
+        (long long)cut[row][0], (long long)cut[row][1], (long long)cut[row + 1][0],
+        (long long)cut[row + 1][1]);
+    cvi_keras_give(w, layer, turned, w->value[node->in[0]].positive);
+}
+
 static void resize(keras_writing *w, const cvi_node *node) {
     const cvs_tensor *x = cvi_keras_dims(w, node->in[0]), *y = cvi_keras_dims(w, node->out[0]);
     const char *mode = cvi_node_string(node, "mode", "nearest");
@@ -417,6 +458,7 @@ void cvi_keras_put_node(keras_writing *w, const cvi_node *node) {
               {"Concat", concat},
               {"Pad", pad},
               {"Resize", resize},
+              {"Slice", slice},
               {"Identity", pass},
               {"Dropout", pass}};
     const cvs_tensor *y = node->n_out > 0 ? cvi_keras_dims(w, node->out[0]) : NULL;

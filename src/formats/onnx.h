@@ -186,6 +186,9 @@ cvs_dtype cvi_onnx_widened(const cvi_onnx *o, cvs_dtype dtype);
 /* Reads a tensor: data points into the file or lies in the model's arena. name (may be NULL) gets the tensor's name. */
 cvs_status cvi_onnx_tensor(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message, const char **name,
                            cvs_tensor *out);
+/* A sparse one, made dense (onnx_sparse.c). */
+cvs_status cvi_onnx_sparse(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message, const char **name,
+                           cvs_tensor *out);
 
 /* ---- onnx_graph.c ---- */
 /* Builds a graph (or, with parent, a subgraph) from its GraphProto. */

@@ -352,10 +352,10 @@ cvs_status cvi_onnx_call_attrs(cvi_onnx *o, const cvi_onnx_scope *scope, const c
 
 typedef struct graph_parts {
     const char *name;
-    int n_nodes, n_in, n_out, n_initial, n_info;
+    int n_nodes, n_in, n_out, n_initial, n_sparse, n_info;
     cvi_onnx_node *nodes;
     cvi_onnx_info *in, *out, *info;
-    cvi_pb_piece *initial;
+    cvi_pb_piece *initial, *sparse;
 } graph_parts;
 
 static cvs_status graph_field(cvi_onnx *o, const cvi_pb *r, const cvi_pb_field *f, graph_parts *p) {
@@ -379,15 +379,16 @@ static cvs_status graph_field(cvi_onnx *o, const cvi_pb *r, const cvi_pb_field *
         CVI_TRY(cvi_pb_expect(r, f, CVI_PB_BYTES, "GraphProto.value_info"));
         return cvi_onnx_parse_info(o, r, &f->bytes, &p->info[p->n_info++]);
     case 15:
-        return cvi_at_offset(
-            o->err, cvi_fail(o->err, CVS_E_UNSUPPORTED, "sparse initializers are not supported"), f->offset);
+        CVI_TRY(cvi_pb_expect(r, f, CVI_PB_BYTES, "GraphProto.sparse_initializer"));
+        p->sparse[p->n_sparse++] = f->bytes;
+        return CVS_OK;
     default:
         return CVS_OK;
     }
 }
 
 static cvs_status parse_graph(cvi_onnx *o, const cvi_pb *r, graph_parts *p) {
-    int counts[14];
+    int counts[16];
     *p = (graph_parts){.name = ""};
     CVI_TRY(cvi_onnx_count(r, CVI_COUNT(counts), counts));
     if (counts[1] > o->model->limits.max_nodes) {
@@ -396,10 +397,11 @@ static cvs_status parse_graph(cvi_onnx *o, const cvi_pb *r, graph_parts *p) {
     }
     p->nodes = cvi_onnx_alloc(o, counts[1], sizeof *p->nodes);
     p->initial = cvi_onnx_alloc(o, counts[5], sizeof *p->initial);
+    p->sparse = cvi_onnx_alloc(o, counts[15], sizeof *p->sparse);
     p->in = cvi_onnx_alloc(o, counts[11], sizeof *p->in);
     p->out = cvi_onnx_alloc(o, counts[12], sizeof *p->out);
     p->info = cvi_onnx_alloc(o, (int64_t)counts[13] + counts[12], sizeof *p->info);
-    if (!p->nodes || !p->initial || !p->in || !p->out || !p->info) {
+    if (!p->nodes || !p->initial || !p->sparse || !p->in || !p->out || !p->info) {
         return CVS_E_MEMORY;
     }
     cvi_pb walk = *r;
@@ -415,11 +417,12 @@ static cvs_status parse_graph(cvi_onnx *o, const cvi_pb *r, graph_parts *p) {
 
 /* An initializer of a type that we do not hold stops nobody until a node reads it. */
 static cvs_status put_initializer(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_pb *r,
-                                  const cvi_pb_piece *message) {
+                                  const cvi_pb_piece *message, bool sparse) {
     const char *name = "";
     cvs_tensor t;
     int v = CVI_ONNX_UNSUPPORTED;
-    cvs_status s = cvi_onnx_tensor(o, r, message, &name, &t);
+    cvs_status s =
+        sparse ? cvi_onnx_sparse(o, r, message, &name, &t) : cvi_onnx_tensor(o, r, message, &name, &t);
     if (s == CVS_E_UNSUPPORTED && t.dtype == CVS_NONE && name[0]) {
         cvi_error_clear(o->err);
     } else if (s != CVS_OK) {
@@ -497,7 +500,10 @@ static cvs_status mark_outputs(cvi_onnx *o, cvi_onnx_scope *scope, const graph_p
 
 static cvs_status fill_graph(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_pb *r, graph_parts *p) {
     for (int i = 0; i < p->n_initial; i++) {
-        CVI_TRY(put_initializer(o, scope, r, &p->initial[i]));
+        CVI_TRY(put_initializer(o, scope, r, &p->initial[i], false));
+    }
+    for (int i = 0; i < p->n_sparse; i++) {
+        CVI_TRY(put_initializer(o, scope, r, &p->sparse[i], true));
     }
     for (int i = 0; i < p->n_in; i++) {
         CVI_TRY(put_input(o, scope, &p->in[i]));

@@ -158,6 +158,22 @@ class Twin(unittest.TestCase):
             z.writestr("a.npy", npy((1,), [1.0]).replace(b"'<f4'", b"'|O' "))
         self.refused(["info", self.path("objects.npz")], 5, "a.npy", "Python objects")
 
+    def test_sparse_weights_are_dense_ones_with_zeros(self):
+        x = self.put("x.npy", npy((1, 4), [1, 2, 3, 4]))
+
+        def opened(values, places, shape, dims):
+            sparse = (field(1, tensor("w", [len(values)], values)) + field(2, tensor("", shape, places, "q"))
+                      + b"".join(field(3, d) for d in dims))
+            graph = (field(1, node("MatMul", ["x", "w"], ["y"])) + field(2, "g") + field(11, port("x", (1, 4))) + field(12, field(1, "y"))
+                     + field(15, sparse))
+            return self.put("sparse.onnx", field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
+
+        for shape, places in (([3], [0, 5, 11]), ([3, 2], [0, 0, 1, 2, 3, 2])):
+            self.assertEqual(self.outputs(opened([2.0, -1.0, 1.0], places, shape, [4, 3]), x)[0], ((1, 3), [2.0, 0.0, 2.0]))
+        for places, dims in (([0, 5, 12], [4, 3]), ([5, 0, 11], [4, 3]), ([0, 0, 1], [4, 3]), ([0, -1, 3], [4, 3]), ([0, 1, 2], [2, 1])):
+            self.refused(["info", opened([1.0, 2.0, 3.0], places, [3], dims)], 4, "sparse")
+        self.refused(["info", opened([1.0], [0], [1], [1 << 31, 1 << 31])], 7, "too large")
+
     def test_fixed_batch_runs_sample_by_sample(self):
         self.random = random.Random(3)
         fixed = self.put("fixed.onnx", self.channels_last_model(1))

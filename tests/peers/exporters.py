@@ -27,7 +27,7 @@ if part is None:
 
 import numpy as np
 
-work = os.path.join(place, "files-" + part)
+work = os.path.join(place, "files-%s-%d" % (part, os.getpid()))
 faults = []
 
 
