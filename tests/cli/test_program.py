@@ -185,6 +185,35 @@ class Program(unittest.TestCase):
         p = run("predict", os.path.join(ROOT, "zoo", "lenet5.net"), DIGIT, "--init", "7", "--json")
         self.assertEqual(p.returncode, 0, p.stderr)
 
+    def test_arithmetic_adds_up(self):
+        for layer, at in (("0", "3"), ("0", "3,5,7"), ("last-conv", "1,2,2")):
+            p = run("arithmetic", MODEL, DIGIT, "--layer", layer, "--at", at, "--csv", self.path("t.csv"), "-o", self.path("t.svg"))
+            self.assertEqual((p.returncode, p.stderr), (0, ""))
+            head, result = p.stdout.split("\n")[0].split(" = ")
+            rows = [l.split() for l in p.stdout.split("\n")[2:-2]]
+            self.assertAlmostEqual(sum(float(r[-2]) for r in rows), float(result), delta=6e-6, msg=head)  # as printed, rounding has its row
+            self.assertAlmostEqual(float(rows[-1][-1]), float(result), delta=6e-6)
+            with open(self.path("t.csv")) as f:
+                terms = [line.rsplit(",", 5) for line in f.read().split("\n")[1:-1]]
+            self.assertAlmostEqual(sum(float(t[-1]) for t in terms), float(result), delta=2e-5)
+            self.assertIn(b"</svg>", read(self.path("t.svg")))
+        self.assertIn("累计和", run("arithmetic", "--help", "--lang", "zh").stdout)
+        for bad in ("99", "1,2", "1,2,99", "x", "0,0,0,0", "-1"):
+            self.said(run("arithmetic", MODEL, DIGIT, "--layer", "0", "--at", bad), 2, "--at")
+
+    def test_imagenets_names_are_a_guess_that_says_so(self):
+        net = [os.path.join(ROOT, "zoo", "squeezenet1_1.net"), os.path.join(ROOT, "models", "things_car.png"), "--init", "1", "--size", "64x64"]
+        top = json.loads(run("predict", *net, "--json").stdout)[0]["top"]
+        self.assertEqual([t["name"] for t in top], [""] * 5)
+        self.assertTrue(all(len(t["guess"]) > 1 for t in top))
+        p = run("predict", *net)
+        self.assertIn(top[0]["guess"][:20], p.stdout)
+        self.assertIn("--classes imagenet", p.stderr)
+        named = json.loads(run("predict", *net, "--json", "--classes", "imagenet").stdout)[0]["top"]
+        self.assertEqual([(t["name"], "guess" in t) for t in named], [(t["guess"], False) for t in top])
+        own = json.loads(run("predict", MODEL, DIGIT, "--json").stdout)[0]["top"]
+        self.assertFalse(any("guess" in t for t in own))
+
     def test_convert_round_trip(self):
         onnx = self.path("lenet.onnx")
         lenet = os.path.join(ROOT, "zoo", "lenet5.net")

@@ -58,7 +58,7 @@ export function Rail() {
       )}
       {box && <p class="quiet small">{t("The box: all that this number can see.", "方框：这个数能看到的全部区域。")}</p>}
       <Answer />
-      {a?.guessed && <p class="quiet small">{t("The model names no classes. These are ImageNet's, a guess: --classes names others.", "模型未提供类别名称，此处为 ImageNet 的名称，仅为猜测；可用 --classes 指定。")}</p>}
+      {a?.guessed && <p class="quiet small">{t("The model names no classes. These are ImageNet's, a guess; other names: ", "模型未提供类别名称，此处为 ImageNet 的名称，仅为猜测；另行指定：")}<code class="whole">--classes</code></p>}
       {a && <p class="quiet small">{t("computed in", "计算用时")} {a.ms.toFixed(a.ms < 10 ? 1 : 0)} ms</p>}
       <div class="thumbs" role="listbox" aria-label={t("Pictures", "图片")}>
         {list.map((x) => (

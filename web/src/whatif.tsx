@@ -119,7 +119,7 @@ export function WhatIf() {
         <div>
           <table class="change"><thead><tr><th>{t("class", "类别")}</th><th>{t("before", "之前")}</th><th>{t("now", "现在")}</th><th /></tr></thead><tbody>
             {a.scores.slice(0, 8).map((s) => { const now = after ? after[s.index] : s.probability, d = now - s.probability; return (
-              <tr key={s.index}><td>{s.name || model.value?.classes[s.index] || s.index}</td><td class="n">{percent(s.probability)}</td><td class="n"><b>{percent(now)}</b></td>
+              <tr key={s.index}><td title={s.name}>{s.name || model.value?.classes[s.index] || s.index}</td><td class="n">{percent(s.probability)}</td><td class="n"><b>{percent(now)}</b></td>
                 <td><span class="twobars"><i class="was" style={{ width: `${s.probability * 100}%` }} /><i class="is" style={{ width: `${Math.min(1, Math.max(0, now)) * 100}%` }} /></span>
                   <span class={Math.abs(d) < 0.0005 ? "delta quiet" : d > 0 ? "delta up" : "delta down"}>{Math.abs(d) < 0.0005 ? "±0" : `${d > 0 ? "+" : "−"}${num(Math.abs(d) * 100, 3)}`}</span></td></tr>); })}
           </tbody></table>
