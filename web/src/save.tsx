@@ -55,8 +55,8 @@ export function Save(q: { items: Item[]; name?: string; label?: string }) {
       <summary aria-label={t(`Save ${what} as a file`, `将${what}存为文件`)} title={t(`Save ${what} as a file`, `将${what}存为文件`)}>{t("Save", "保存")} ▾</summary>
       <div class="menu">
         {q.items.map((x) => x.href ? <a key={x.label} href={x.href} download onClick={shut}>{x.label}</a>
-          : <button key={x.label} onClick={() => { shut(); void Promise.resolve(x.run?.()).catch((e: unknown) => { trouble.value = String(e); }); }}>{x.label}</button>)}
-        {q.name && <button onClick={() => { shut(); seen(ref.current!.closest(".panel"), q.name!); }}>{t("PNG as seen", "所见 PNG")}</button>}
+          : <button key={x.label} aria-label={x.label} onClick={() => { shut(); void Promise.resolve(x.run?.()).catch((e: unknown) => { trouble.value = String(e); }); }}>{x.label}</button>)}
+        {q.name && <button aria-label={t("PNG as seen", "所见 PNG")} onClick={() => { shut(); seen(ref.current!.closest(".panel"), q.name!); }}>{t("PNG as seen", "所见 PNG")}</button>}
       </div>
     </details>
   );
