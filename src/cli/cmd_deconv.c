@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "cli_check.h"
 
 static const cli_option options[] = {
     {"--layer", "L", "layer: name, number, last-conv (last-conv)", "层：名称、编号或 last-conv（last-conv）"},
@@ -336,7 +337,9 @@ static int run_data(cli *c, const cvs_run_options *run_options) {
 static int run(cli *c) {
     cvs_run_options run_options;
     cvs_unit_options unit;
-    bool data = cvs_is_pictures(c->args[1]);
+    char spec[1024];
+    int64_t number; /* one picture of a data set is one picture */
+    bool data = !cli_data_number(c->args[1], spec, sizeof spec, &number) && cvs_is_pictures(c->args[1]);
     if (!cli_value(c, "-o") && !cli_value(c, "--raw") && !(data && cli_value(c, "--csv"))) {
         return cli_usage(c, CLI_T(c, "convscope deconv needs -o FILE or --raw FILE.npy",
                                   "convscope deconv 需要 -o FILE 或 --raw FILE.npy"));

@@ -123,6 +123,30 @@ class Deconv(Case):
         self.looks("deconv", THINGS, "generated:things", "--limit", "24", "--layer", layer, "--maps", "3")
         self.looks("deconv", DIGITS, os.path.join(MODELS, "digits_3.png"), "--channel", "1", "--rule", "guided")
 
+    def test_patches_are_cut_to_what_counts(self):
+        held, sides = {}, {}
+        for crop in ("field", "effective", "whole"):
+            self.ok("deconv", THINGS, "generated:things", "--limit", "12", "--layer", "relu_3", "--channel", "3", "--top", "3", "--crop", crop,
+                    "--raw", self.path(crop))
+            made = [load(os.path.join(self.path(crop), "channel3_%d.npy" % k)) for k in (1, 2, 3)]
+            held[crop] = [sum(map(abs, v)) for _, v in made]
+            sides[crop] = [s[1:] for s, _ in made]
+        self.assertEqual(set(sides["whole"]), {(64, 64)})
+        self.assertEqual(len(set(sides["field"])), 1)
+        for k in range(3):
+            self.assertGreaterEqual(held["effective"][k], 0.99 * held["whole"][k])
+            self.assertAlmostEqual(held["field"][k], held["whole"][k], delta=1e-5 * held["whole"][k])
+            self.assertLessEqual(max(sides["effective"][k]), max(sides["field"][k]))
+        self.refused(2, "--crop is field", "deconv", THINGS, "generated:things", "--crop", "x", "--csv", self.path("c.csv"))
+
+    def test_a_picture_of_a_data_set_by_its_number(self):
+        for command in (["connections", "--from", "relu_1", "--to", "relu_2", "--csv"], ["deconv", "--layer", "relu_3", "--channel", "3", "--raw"],
+                        ["backward", "--layer", "relu_3", "--channel", "3", "-o"]):
+            out = self.path("n.csv" if command[-1] == "--csv" else "n.npy" if command[-1] == "--raw" else "n.svg")
+            self.ok(command[0], THINGS, "generated:things#19", *command[1:], out)
+            self.assertGreater(os.path.getsize(out), 300)
+        self.refused(9, "999999", "backward", THINGS, "generated:things#999999", "--layer", "relu_3", "--channel", "3", "-o", self.path("n.svg"))
+
     def test_mistakes(self):
         picture = os.path.join(MODELS, "things_car.png")
         out = self.path("x.npy")
