@@ -52,6 +52,7 @@ campaign: test-deps all
 # The real TensorBoard reads what a run writes, and we what TensorBoard's and PyTorch's writers write; installs them into build-peers.
 peers: all
 	@python3 tests/peers/tensorboard.py $(BUILD)/convscope build-peers
+	@python3 tests/peers/visdom_client.py $(BUILD)/convscope build-peers
 
 fmt:
 	@clang-format -i $$(git ls-files '*.c' '*.h')

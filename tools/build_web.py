@@ -2,7 +2,7 @@
 # Builds the web app of web/ and writes it as a C file (the table of src/serve/app.h): tools/build_web.py --web web --out FILE.c
 # Needs Node 18 and npm; without them, or where the packages cannot be had, the file holds a page that says so and the build goes on.
 # The packages are those of web/package-lock.json, in web/node_modules. The file is written only when its content changes.
-import argparse, fcntl, hashlib, os, shutil, subprocess, sys, tempfile
+import argparse, fcntl, gzip, hashlib, os, shutil, subprocess, sys, tempfile, time
 
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
          ".svg": "image/svg+xml"}
@@ -39,6 +39,21 @@ def packages(web):
         f.write(want)
 
 
+def plotly_file(folder):
+    """Plotly's file, or None where it cannot be had: those plots then say so, and it is asked for again after an hour."""
+    there = os.path.join(folder, "node_modules", "plotly.js-dist-min", "plotly.min.js")
+    tried = os.path.join(folder, ".tried")
+    if not os.path.exists(there) and not (os.path.exists(tried) and time.time() - os.path.getmtime(tried) < 3600):
+        with open(tried, "w"):
+            pass
+        try:
+            subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1",
+                            "--fetch-timeout=30000"], cwd=folder, capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+        except (subprocess.TimeoutExpired, OSError):
+            return None
+    return there if os.path.exists(there) else None
+
+
 def bundle(web, to):
     if not shutil.which("node"):
         raise Absent("node was not found")
@@ -51,11 +66,18 @@ def bundle(web, to):
     if got.returncode != 0:
         sys.exit("web: " + got.stderr)
     files = {"/assets/app.js": os.path.join(to, "app.js"), "/assets/app.css": os.path.join(to, "app.css")}
+    files["/assets/plotlyframe.js"] = os.path.join(web, "plotly", "frame.js")
+    files["/plotly"] = os.path.join(web, "plotly", "frame.html")
+    plotly = plotly_file(os.path.join(web, "plotly"))
+    if plotly:
+        files["/assets/plotly.js"] = plotly
     return dict(files, **{"/": os.path.join(web, "index.html"), "/favicon.svg": os.path.join(web, "favicon.svg")})
 
 
 def as_c(files):
-    """files: path -> (type, bytes). The table as C."""
+    """files: path -> (type, bytes). The table as C; a large file packed."""
+    packed = {path for path, (_, data) in files.items() if len(data) > 1 << 20}
+    files = {path: (kind, gzip.compress(data, 9, mtime=0) if path in packed else data) for path, (kind, data) in files.items()}
     out = ["/* SPDX-License-Identifier: MIT", " * web_assets.c - the web app, made by tools/build_web.py. */",
            '#include "serve/app.h"', ""]
     for i, (path, (_, data)) in enumerate(sorted(files.items())):
@@ -65,7 +87,7 @@ def as_c(files):
         out.append("};")
     out.append("const asset cvs_web_assets[] = {")
     for i, (path, (kind, data)) in enumerate(sorted(files.items())):
-        out.append('    {"%s", "%s", file_%d, %d},' % (path, kind, i, len(data)))
+        out.append('    {"%s", "%s", %s, file_%d, %d},' % (path, kind, "true" if path in packed else "false", i, len(data)))
     out += ["};", "const int cvs_n_web_assets = %d;" % len(files), ""]
     return "\n".join(out)
 

@@ -23,6 +23,10 @@ typedef struct cvs_serve_options {
     /* Training runs and log directories to watch: RUN folders, anybody's TensorBoard logs. Opened while serving begins. */
     const char *const *logs;
     int n_logs;
+    /* A second port, for the Visdom client for Python, whose panes become a page of the app; 0 = none. Any program of this machine may
+     * draw into it; nothing that it sends is run. Environments are saved into visdom_folder as Visdom does, NULL = they are not. */
+    int visdom_port;
+    const char *visdom_folder;
     const char *builtin; /* folder with the built-in models and pictures, or NULL */
     bool arrive;         /* nothing was named: open the built-in ones */
     cvs_open_options open;

@@ -11,6 +11,10 @@
 
 static const cli_option options[] = {
     {"--port", "N", "port on 127.0.0.1 (0: any free one)", "127.0.0.1 上的端口（0：任意空闲端口）"},
+    {"--visdom-port", "N", "draw what the Visdom client for Python sends to this port of this machine",
+     "显示 Python 的 Visdom 客户端发到本机此端口的内容"},
+    {"--visdom-dir", "DIR", "where Visdom's environments are saved (default: nowhere)",
+     "保存 Visdom 环境的文件夹（默认不保存）"},
     {"--no-browser", NULL, "only print the address", "只打印地址，不打开浏览器"},
 };
 
@@ -47,13 +51,15 @@ static void builtin_folder(const char *file, char *out, size_t size) {
     free(here);
 }
 
-static int serve(cli *c, const opened *o, int port) {
+static int serve(cli *c, const opened *o, int port, int visdom) {
     char folder[1024] = "", any[1024];
     if (cli_builtin("digits.onnx", any, sizeof any)) {
         builtin_folder(any, folder, sizeof folder);
     }
     cli_ready told = {.c = c};
     cvs_serve_options setup = {.port = port,
+                               .visdom_port = visdom,
+                               .visdom_folder = cli_value(c, "--visdom-dir"),
                                .lang = c->lang,
                                .models = (const cvs_model *const *)o->models,
                                .commands = o->commands,
@@ -78,8 +84,8 @@ static int serve(cli *c, const opened *o, int port) {
 }
 
 static int run(cli *c) {
-    int64_t port;
-    if (!cli_int(c, "--port", 0, 65535, 0, &port)) {
+    int64_t port, visdom;
+    if (!cli_int(c, "--port", 0, 65535, 0, &port) || !cli_int(c, "--visdom-port", 1, 65535, 0, &visdom)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
     size_t room = (size_t)c->n_args + 1;
@@ -96,7 +102,7 @@ static int run(cli *c) {
             code = cli_fail(c);
         }
     }
-    code = code == 0 ? serve(c, &o, (int)port) : code;
+    code = code == 0 ? serve(c, &o, (int)port, (int)visdom) : code;
     for (int i = 0; o.models && i < o.n_models; i++) {
         cvs_model_free(o.models[i]);
     }

@@ -18,6 +18,11 @@ static const cli_option options[] = {
      "在终端显示表格（标准输出不是终端时的默认方式）"},
     {"--port", "N", "of the page, on 127.0.0.1 (0: any free one)",
      "网页在 127.0.0.1 上的端口（0：任意空闲端口）"},
+    {"--visdom-port", "N",
+     "a page more: what the Visdom client for Python sends to this port of this machine",
+     "增加一页：显示 Python 的 Visdom 客户端发到本机此端口的内容"},
+    {"--visdom-dir", "DIR", "where Visdom's environments are saved (RUN/visdom)",
+     "保存 Visdom 环境的文件夹（RUN/visdom）"},
     {"--no-browser", NULL, "serve the page, only print its address", "提供网页，只打印地址，不打开浏览器"},
     {"-o", "FILE", "figure of the curves (.png, .svg or .pdf)", "曲线图（.png、.svg 或 .pdf）"},
     {"--tag", "TEXT", "only tags that contain this", "只显示名称含此文字的数据"},
@@ -376,17 +381,23 @@ static bool wants_page(const cli *c) {
             return false;
         }
     }
-    return cli_flag(c, "--no-browser") || cli_value(c, "--port") || isatty(STDOUT_FILENO);
+    return cli_flag(c, "--no-browser") || cli_value(c, "--port") || cli_value(c, "--visdom-port") ||
+           isatty(STDOUT_FILENO);
 }
 
 static int serve_page(cli *c) {
-    int64_t port;
-    if (!cli_int(c, "--port", 0, 65535, 0, &port)) {
+    int64_t port, visdom;
+    char beside[4200];
+    const char *folder = cli_value(c, "--visdom-dir");
+    if (!cli_int(c, "--port", 0, 65535, 0, &port) || !cli_int(c, "--visdom-port", 1, 65535, 0, &visdom)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
+    snprintf(beside, sizeof beside, "%s/visdom", c->args[0]);
     cli_ready told = {.c = c, .page = "watch"};
     cvs_serve_options setup = {.port = (int)port,
                                .lang = c->lang,
+                               .visdom_port = (int)visdom,
+                               .visdom_folder = folder ? folder : beside,
                                .logs = c->args,
                                .n_logs = c->n_args,
                                .open = {.lang = c->lang},

@@ -60,9 +60,9 @@ void api_state(app *a, const request *q, reply *r) {
             json_array_append_new(closed, json_string(names[k]));
         }
     }
-    reply_json(r, json_pack("{ss so so so so si}", "version", CVS_VERSION, "models", models, "pictures",
+    reply_json(r, json_pack("{ss so so so so si si}", "version", CVS_VERSION, "models", models, "pictures",
                             pictures, "builtin", closed, "methods", method_lines(arg_lang(q)), "watching",
-                            a->options->n_logs));
+                            a->options->n_logs, "visdom", a->options->visdom_port));
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */

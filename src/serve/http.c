@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "app.h"
+#include "visdom_socket.h"
 #include "lws_calls.h"
 
 enum { PIECE = 64 * 1024 }; /* bytes written a turn, so that a slow reader blocks nobody */
@@ -28,12 +29,15 @@ typedef struct exchange {
 /* Per connection. */
 typedef struct session {
     exchange *x;
+    int64_t next; /* as in visdom_session: the two begin alike */
 } session;
+_Static_assert(sizeof(session) == sizeof(visdom_session), "both are the memory of one connection");
 
 typedef struct server {
     app *app;
     struct lws_context *context;
     int port;
+    struct lws_vhost *clients; /* the port of Visdom's clients, or NULL */
     char token[33];
     pthread_mutex_t lock; /* of `done` */
     exchange *done;
@@ -61,11 +65,11 @@ static bool same_secret(const char *a, const char *b, size_t n) {
     return different == 0;
 }
 
-static bool is_ours(const char *text, const server *s, const char *scheme) {
+static bool is_ours(const char *text, int port, const char *scheme) {
     static const char *const names[] = {"127.0.0.1", "localhost"};
     for (int i = 0; i < 2; i++) {
         char ours[80];
-        snprintf(ours, sizeof ours, "%s%s:%d", scheme, names[i], s->port);
+        snprintf(ours, sizeof ours, "%s%s:%d", scheme, names[i], port);
         if (strcmp(text, ours) == 0) {
             return true;
         }
@@ -73,16 +77,16 @@ static bool is_ours(const char *text, const server *s, const char *scheme) {
     return false;
 }
 
-static bool host_is_ours(struct lws *wsi, const server *s) {
+static bool host_is_ours(struct lws *wsi, int port) {
     char host[64];
-    return lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) > 0 && is_ours(host, s, "");
+    return lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) > 0 && is_ours(host, port, "");
 }
 
 /* What changes things, or costs, must come from our own page: a foreign one cannot set a header of its own. */
 static bool origin_is_ours(struct lws *wsi, const server *s, bool post) {
     char text[128];
     if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0 &&
-        (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_ORIGIN) <= 0 || !is_ours(text, s, "http://"))) {
+        (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_ORIGIN) <= 0 || !is_ours(text, s->port, "http://"))) {
         return false;
     }
     if (lws_hdr_custom_length(wsi, "sec-fetch-site:", 15) > 0 &&
@@ -121,16 +125,26 @@ static int header(struct lws *wsi, const char *name, const char *value, unsigned
                                        (int)strlen(value), p, end);
 }
 
-/* Status line and headers of every answer. file: a name to save it under, or "". */
-static int begin_answer(struct lws *wsi, unsigned status, const char *type, size_t length, const char *file) {
+/* What a document may do: the app's page; somebody's HTML in a frame of it; Plotly in a frame of its own, which writes styles. */
+static const char *const policies[] = {
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src "
+    "'self'; frame-src 'self'; "
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for "
+    "'script'",
+    "sandbox; default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data: blob:; base-uri "
+    "'none'; form-action 'none'; "
+    "frame-ancestors 'self'"};
+
+/* Status line and headers of every answer; r: type, size, file and what kind of document it is. */
+static int begin_answer(struct lws *wsi, unsigned status, const reply *r, const char *path) {
     unsigned char buffer[LWS_PRE + 3072], *start = buffer + LWS_PRE, *p = start,
                                           *end = buffer + sizeof buffer - 1;
+    const char *type = r->type ? r->type : "text/plain", *file = r->file;
+    size_t length = r->size;
     static const char *const fixed[][2] = {
-        {"content-security-policy:",
-         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src "
-         "'self'; "
-         "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-         "require-trusted-types-for 'script'"},
         {"x-content-type-options:", "nosniff"},
         {"referrer-policy:", "no-referrer"},
         {"cross-origin-opener-policy:", "same-origin"},
@@ -150,6 +164,14 @@ static int begin_answer(struct lws *wsi, unsigned status, const char *type, size
             return 1;
         }
     }
+    if (header(wsi, "content-security-policy:",
+               policies[r->framed                      ? 1
+                        : strcmp(path, "/plotly") == 0 ? 2
+                                                       : 0],
+               &p, end) ||
+        (r->packed && header(wsi, "content-encoding:", "gzip", &p, end))) {
+        return 1;
+    }
     if (file[0]) {
         snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", file);
         if (header(wsi, "content-disposition:", disposition, &p, end)) {
@@ -164,8 +186,9 @@ static int answer_text(struct lws *wsi, unsigned status, const char *text, bool 
     unsigned char buffer[LWS_PRE + 256];
     size_t n = strlen(text);
     memcpy(buffer + LWS_PRE, text, n);
-    if (begin_answer(wsi, status, "text/plain; charset=utf-8", n, "") ||
-        lws_write(wsi, buffer + LWS_PRE, n, LWS_WRITE_HTTP_FINAL) < 0 || close) {
+    reply r = {.type = "text/plain; charset=utf-8", .size = n};
+    if (begin_answer(wsi, status, &r, "") || lws_write(wsi, buffer + LWS_PRE, n, LWS_WRITE_HTTP_FINAL) < 0 ||
+        close) {
         return -1;
     }
     return lws_http_transaction_completed(wsi) ? -1 : 0;
@@ -266,8 +289,10 @@ static const asset *find_asset(const char *path) {
 }
 
 static int begin_exchange(struct lws *wsi, server *s, session *at, const char *path, bool post, bool head) {
+    static const route client = {"", true, LANE_LIGHT, VISDOM_BODY, api_visdom_client};
+    bool drawn = s->clients && lws_get_vhost(wsi) == s->clients;
     const asset *file = post ? NULL : find_asset(path);
-    const route *to = file ? NULL : route_find(path, post);
+    const route *to = drawn ? &client : file ? NULL : route_find(path, post);
     if (!file && !to) {
         return answer_text(wsi, HTTP_STATUS_NOT_FOUND, "convscope: there is nothing here\n", post);
     }
@@ -280,7 +305,8 @@ static int begin_exchange(struct lws *wsi, server *s, session *at, const char *p
     x->q.post = post;
     snprintf(x->q.path, sizeof x->q.path, "%s", path);
     if (file) {
-        x->r = (reply){.status = 200, .type = file->type, .size = file->size, .borrowed = true};
+        x->r = (reply){
+            .status = 200, .type = file->type, .size = file->size, .borrowed = true, .packed = file->packed};
         x->r.data = (uint8_t *)(uintptr_t)file->data;
         lws_callback_on_writable(wsi);
         return 0;
@@ -306,13 +332,31 @@ static int begin_exchange(struct lws *wsi, server *s, session *at, const char *p
     return 0; /* the body comes in pieces */
 }
 
+/* A client of Visdom's is no browser: what carries an Origin comes from a page that has no business here. */
+static int on_client(struct lws *wsi, server *s, session *at, const char *path, bool post) {
+    if (!host_is_ours(wsi, s->app->options->visdom_port) || lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0 ||
+        lws_hdr_custom_length(wsi, "sec-fetch-site:", 15) > 0) {
+        return answer_text(wsi, HTTP_STATUS_FORBIDDEN,
+                           "convscope: only Visdom's clients of this machine may ask this\n", true);
+    }
+    if (!post) {
+        return answer_text(
+            wsi, HTTP_STATUS_OK,
+            "Convscope draws what the Visdom client sends here; its page has another address.\n", false);
+    }
+    return begin_exchange(wsi, s, at, path, true, false);
+}
+
 static int on_request(struct lws *wsi, server *s, session *at, const char *path) {
     bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
     bool head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
     bool api = strncmp(path, "/api/", 5) == 0;
     free_exchange(at->x && !at->x->queued ? at->x : NULL);
     at->x = NULL;
-    if (!host_is_ours(wsi, s)) {
+    if (s->clients && lws_get_vhost(wsi) == s->clients) {
+        return on_client(wsi, s, at, path, post);
+    }
+    if (!host_is_ours(wsi, s->port)) {
         return answer_text(wsi, HTTP_STATUS_FORBIDDEN, "convscope: this address is not mine\n", true);
     }
     if (!post && !head && lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0) {
@@ -356,8 +400,7 @@ static int on_writable(struct lws *wsi, session *at) {
     }
     if (!x->begun) {
         x->begun = true;
-        if (begin_answer(wsi, x->r.status ? (unsigned)x->r.status : 200u,
-                         x->r.type ? x->r.type : "text/plain", x->r.size, x->r.file)) {
+        if (begin_answer(wsi, x->r.status ? (unsigned)x->r.status : 200u, &x->r, x->q.path)) {
             return -1;
         }
         if (!x->head && x->r.size > 0) {
@@ -420,6 +463,26 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     }
 }
 
+/* The same on the port of Visdom's clients, and the sockets that they keep open. */
+static int on_client_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                           size_t length) {
+    server *s = lws_context_user(lws_get_context(wsi));
+    bool handled = false, ours = false;
+    if (reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION) {
+        char origin[128];
+        int port = s->app->options->visdom_port;
+        ours = host_is_ours(wsi, port) && (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) == 0 ||
+                                           (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0 &&
+                                            is_ours(origin, port, "http://")));
+    }
+    if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED && s->clients) {
+        lws_callback_on_writable_all_protocol_vhost(s->clients,
+                                                    lws_vhost_name_to_protocol(s->clients, "visdom"));
+    }
+    int got = visdom_socket_event(wsi, reason, user, s->app->visdom, ours, &handled);
+    return handled ? got : on_event(wsi, reason, user, in, length);
+}
+
 /* ---- the server ------------------------------------------------------------------------------------------------------- */
 
 static cvs_status failed(cvs_error *err, const char *en, const char *zh) {
@@ -455,6 +518,23 @@ static cvs_status loop(server *s, const cvs_serve_options *options, cvs_error *e
     if (!s->context) {
         return failed(err, "no server could be started on 127.0.0.1: is the port taken?",
                       "无法在 127.0.0.1 启动服务：端口是否已被占用？");
+    }
+    if (options->visdom_port > 0) {
+        static const struct lws_protocols draws[] = {{.name = "visdom",
+                                                      .callback = on_client_event,
+                                                      .per_session_data_size = sizeof(session),
+                                                      .rx_buffer_size = 65536},
+                                                     {0}};
+        info.port = options->visdom_port;
+        info.protocols = draws;
+        info.vhost_name = "visdom";
+        s->clients = lws_create_vhost(s->context, &info);
+        if (!s->clients) {
+            app_stop(s->app);
+            lws_context_destroy(s->context);
+            return failed(err, "the port for Visdom could not be opened on 127.0.0.1: is it taken?",
+                          "无法在 127.0.0.1 打开供 Visdom 使用的端口：是否已被占用？");
+        }
     }
     s->port = lws_get_vhost_listen_port(lws_get_vhost_by_name(s->context, "default"));
     char url[160];

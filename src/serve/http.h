@@ -33,8 +33,9 @@ typedef struct reply {
     const char *type;
     uint8_t *data;
     size_t size;
-    bool borrowed;
-    char file[160]; /* a name to save it under; "" = shown */
+    bool borrowed, packed; /* packed: with gzip */
+    bool framed;           /* somebody's HTML, for a frame of the page: nothing in it may run */
+    char file[160];        /* a name to save it under; "" = shown */
 } reply;
 
 /* The value of an argument (borrowed), or otherwise; a whole number, or otherwise where it is none. */

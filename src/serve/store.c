@@ -269,6 +269,10 @@ cvs_status app_open(app *a, const cvs_serve_options *options, cvs_error *err) {
     if (s != CVS_OK) {
         return s;
     }
+    a->visdom = options->visdom_port > 0 ? visdom_new(options->visdom_folder) : NULL;
+    if (options->visdom_port > 0 && !a->visdom) {
+        return say(err, CVS_E_MEMORY, "out of memory", "内存不足");
+    }
     a->lanes = lanes_new();
     return a->lanes ? CVS_OK : say(err, CVS_E_MEMORY, "out of memory", "内存不足");
 }
@@ -304,6 +308,7 @@ void app_close(app *a) {
     watching_close(a->watching);
     cvs_feature_maker_free(a->maker.maker);
     json_decref(a->maker.how);
+    visdom_free(a->visdom);
     for (int i = 0; i < a->n_models; i++) {
         free_entry(&a->models[i]);
     }

@@ -4,7 +4,7 @@ export type Place = string; // "12" a layer, "in0" an input, "v7" a value inside
 export interface ModelLine { id: number; name: string; builtin: string; format: string; command: string; weights: boolean; layers: number }
 export interface PictureLine { id: number; name: string; group: string; command: string; width: number; height: number }
 export interface Method { name: string; title: string; sentence: string; caveat: string; layer: boolean; kind: number }
-export interface State { version: string; models: ModelLine[]; pictures: PictureLine[]; builtin: string[]; methods: Method[]; watching: number }
+export interface State { version: string; models: ModelLine[]; pictures: PictureLine[]; builtin: string[]; methods: Method[]; watching: number; visdom: number }
 export interface Layer {
   index: number; name: string; op: string; title: string; dim: number[]; from: Place[]; params: number; macs: number; bytes: number;
   settings: string; formula: string; sentence: string; reading: string; note: string; glyph: number;

@@ -15,13 +15,14 @@ import { Why } from "./why";
 import { Compare } from "./compare";
 import { Tour, TourCard } from "./tour";
 import { Watch, WatchRail } from "./watch";
+import { Visdom, VisdomRail } from "./visdom";
 import { Evolution, EvolutionRail } from "./evolution";
 
 const names = (): Record<Page, string> => ({
   overview: t("Overview", "总览"), network: t("Network", "结构"), layer: t("Layer", "层"), arithmetic: t("Arithmetic", "算术"),
-  why: t("Why", "为什么"), compare: t("Compare", "对比"), tour: t("Tour", "导览"), watch: t("Training", "训练"), evolution: t("Evolution", "演化"),
+  why: t("Why", "为什么"), compare: t("Compare", "对比"), tour: t("Tour", "导览"), watch: t("Training", "训练"), evolution: t("Evolution", "演化"), visdom: "Visdom",
 });
-const views: Record<Page, () => preact.JSX.Element> = { overview: Overview, network: Network, layer: LayerPage, arithmetic: Arithmetic, why: Why, compare: Compare, tour: Tour, watch: Watch, evolution: Evolution };
+const views: Record<Page, () => preact.JSX.Element> = { overview: Overview, network: Network, layer: LayerPage, arithmetic: Arithmetic, why: Why, compare: Compare, tour: Tour, watch: Watch, evolution: Evolution, visdom: Visdom };
 
 const builtinName = (x: string): string => ({ things: t("Things (colour pictures)", "物体（彩色图片）"), digits: t("Digits", "手写数字"), shortcut: t("Shortcut (a flawed one)", "捷径（有缺陷的模型）") })[x] ?? x;
 
@@ -71,7 +72,7 @@ function App() {
     <div class={over ? "frame over" : "frame"}>
       <Header />
       <div class={busy.value > 0 ? "busy on" : "busy"} aria-hidden="true" />
-      {page.value === "evolution" ? <EvolutionRail /> : watches.value ? <WatchRail /> : <Rail />}
+      {page.value === "evolution" ? <EvolutionRail /> : page.value === "visdom" ? <VisdomRail /> : watches.value ? <WatchRail /> : <Rail />}
       <main id="main" aria-label={names()[page.value]}>{watches.value ? <View key={page.value} /> : model.value ? <View key={`${page.value} ${m.value}`} /> : <p class="quiet empty">{state.value && !state.value.models.length ? t("Drop a model file here.", "将模型文件拖放到此处。") : t("opening…", "正在打开…")}</p>}</main>
       {step.value >= 0 && <TourCard />}
       {trouble.value && <div class="trouble" role="alert"><span>{trouble.value}</span><button onClick={() => { trouble.value = ""; }} aria-label={t("Close", "关闭")}>×</button></div>}

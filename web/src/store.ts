@@ -2,7 +2,7 @@
 import { signal, computed, effect, batch } from "@preact/signals";
 import * as api from "./api";
 
-export const pages = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour", "watch", "evolution"] as const;
+export const pages = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour", "watch", "evolution", "visdom"] as const;
 export type Page = (typeof pages)[number];
 export type Theme = "auto" | "light" | "dark";
 
@@ -43,8 +43,8 @@ export const pictures = computed(() => {
   return (state.value?.pictures ?? []).filter((x) => x.group === "" || x.group === (line?.builtin ?? ""));
 });
 /** The pages that there is something for: of models, of watched logs. */
-export const pagesNow = computed(() => pages.filter((x) => (x === "watch" || x === "evolution" ? (state.value?.watching ?? 0) > 0 : !state.value || state.value.models.length > 0 || !state.value.watching)));
-export const watches = computed(() => page.value === "watch" || page.value === "evolution");
+export const pagesNow = computed(() => pages.filter((x) => (x === "watch" || x === "evolution" ? (state.value?.watching ?? 0) > 0 : x === "visdom" ? (state.value?.visdom ?? 0) > 0 : !state.value || state.value.models.length > 0 || !state.value.watching)));
+export const watches = computed(() => page.value === "watch" || page.value === "evolution" || page.value === "visdom");
 export const layers = computed(() => model.value?.layers ?? []);
 export const current = computed<api.Layer | undefined>(() => layers.value[layer.value] ?? layers.value[0]);
 
