@@ -82,6 +82,6 @@ export function Visdom() {
   }, [now]);
   if (!v) return <p class="quiet empty">{t("opening…", "正在打开…")}</p>;
   const shown = v.panes.filter((p) => !filter.value || (p.title ?? "").toLowerCase().includes(filter.value.toLowerCase()));
-  if (!v.panes.length) return <Panel title="Visdom"><p>{t("Nothing was drawn into this environment yet. In Python:", "此环境中还没有内容。在 Python 中：")}</p><Command text={`vis = visdom.Visdom(server="http://localhost", port=${v.port})`} /></Panel>;
+  if (!v.panes.length) return <Panel title="Visdom"><p>{t("Nothing was drawn into this environment yet. In Python:", "此环境中还没有内容。在 Python 中：")}</p><Command text={`vis = visdom.Visdom(port=${v.port})`} /></Panel>;
   return <div class="vpanes">{shown.map((p) => <One key={p.id} pane={p} />)}</div>;
 }
