@@ -59,7 +59,7 @@ kinds = {"scatter": v.scatter(r.randn(50, 2), r.randint(1, 3, 50)), "scatter3d":
          "histogram": v.histogram(r.randn(200)), "heatmap": v.heatmap(r.rand(4, 5)), "boxplot": v.boxplot(r.randn(20, 3)), "surf": v.surf(r.rand(6, 6)),
          "contour": v.contour(r.rand(6, 6)), "pie": v.pie(np.array([1, 2, 3])), "quiver": v.quiver(np.ones((3, 3)), np.ones((3, 3))),
          "stem": v.stem(r.rand(5)), "image": v.image(r.rand(3, 8, 8)), "images": v.images(r.rand(4, 1, 8, 8)), "text": v.text("<b>a</b>"),
-         "svg": v.svg(svgstr="<svg></svg>"), "mesh": v.mesh(r.rand(5, 2))}
+         "svg": v.svg(svgstr='<svg width="9" height="9"><rect width="9" height="9"/></svg>'), "mesh": v.mesh(r.rand(5, 2))}
 seen = {p["id"]: p for p in page("visdom", {"env": "main"})["panes"]}
 for kind, win in kinds.items():
     check("the page has the %s" % kind, win in seen)
