@@ -2,8 +2,10 @@
 """How time and memory grow with the picture's side, the batch and the depth: ours and ONNX Runtime's, answer only."""
 import csv
 import os
+import re
 
 import drive
+import table
 
 COLUMNS = ["what", "of", "ours_ms", "peer_ms", "ours_mib", "peer_mib", "ratio"]
 
@@ -18,9 +20,13 @@ def cases(env):
         yield "depth, 64 channels 56x56", depth, "depth_%d.onnx" % depth, "depth.npy"
 
 
-def measure(env, path, run):
-    rows = []
+def measure(env, path, run, only=()):
+    """All cases, or those whose "growth: what of" holds one of the patterns, merged into what is there, one by one."""
+    order = [(what, str(of)) for what, of, _, _ in cases(env)]
+    rows = table.read(path)
     for what, of, model, x in cases(env):
+        if only and not any(re.search(p, "growth: %s %s" % (what, of), re.I) for p in only):
+            continue
         common = dict(task="forward", model=env.model(model), input=env.model(x))
         drivers = []
         try:
@@ -34,16 +40,22 @@ def measure(env, path, run):
             sides = [drive.Side(ours), drive.Side(peer)]
             drive.in_turns(sides, 0.6, turns=3, least=3)
             memory = [int(d.ask("memory")[0]) / 2**20 for d in drivers]
-            rows.append({"what": what, "of": of, "ours_ms": "%.3f" % sides[0].best(), "peer_ms": "%.3f" % sides[1].best(),
-                         "ours_mib": "%.0f" % memory[0], "peer_mib": "%.0f" % memory[1],
-                         "ratio": "%.2f" % (sides[1].best() / sides[0].best())})
-            print("growth: %s %s: ours %s ms %s MiB, peer %s ms %s MiB" % (what, of, *[rows[-1][k] for k in (
+            new = {"what": what, "of": str(of), "ours_ms": "%.3f" % sides[0].best(), "peer_ms": "%.3f" % sides[1].best(),
+                   "ours_mib": "%.0f" % memory[0], "peer_mib": "%.0f" % memory[1],
+                   "ratio": "%.2f" % (sides[1].best() / sides[0].best())}
+            rows = [r for r in rows if (r["what"], r["of"]) in order and (r["what"], r["of"]) != (what, str(of))] + [new]
+            rows.sort(key=lambda r: order.index((r["what"], r["of"])))
+            write(path, rows)
+            print("growth: %s %s: ours %s ms %s MiB, peer %s ms %s MiB" % (what, of, *[new[k] for k in (
                 "ours_ms", "ours_mib", "peer_ms", "peer_mib")]), flush=True)
         except drive.Failed as e:
             print("growth: %s %s FAILED: %s" % (what, of, e), flush=True)
         finally:
             for d in drivers:
                 d.close()
+
+
+def write(path, rows):
     with open(path + ".part", "w", newline="", encoding="utf-8") as f:
         w = csv.DictWriter(f, COLUMNS, lineterminator="\n")
         w.writeheader()

@@ -5,7 +5,8 @@
     python3 bench/run.py [--only PATTERN]... [--build DIR] [--env DIR] [--out DIR] [--seconds S] [--list] [--no-growth]
 
 --only keeps the rows whose "work | peer" holds the pattern (a regular expression, case ignored) and merges them into what is
-there. Rules: docs/performance.md. A peer whose output differs from ours fails its row, loudly."""
+there; patterns with "growth" are of the rows of growth.csv ("growth: side, resnet50 448"). Rules: docs/performance.md. A peer
+whose output differs from ours fails its row, loudly."""
 import argparse
 import os
 import re
@@ -196,8 +197,9 @@ def main():
         table.write(path, table.merge(kept, done, order))
     if env.torch:
         failed += methods.run(env, options.out, options.only, options.seconds)
-    if not options.no_growth and (not options.only or any(re.search(p, "growth", re.I) for p in options.only)):
-        growth.measure(env, os.path.join(options.out, "growth.csv"), sys.modules[__name__])
+    if not options.no_growth and (not options.only or any("growth" in p.lower() for p in options.only)):
+        growth.measure(env, os.path.join(options.out, "growth.csv"), sys.modules[__name__],
+                       [p for p in options.only if "growth" in p.lower()])
     all_now = table.read(path)
     special.write_markdown(env, options.out, all_now, table.read(os.path.join(options.out, "growth.csv")), failed)
     print(table.summary(all_now))

@@ -109,6 +109,7 @@ void cvi_exec_free(cvi_exec *x) {
     }
     cvi_back_free(x);
     cvi_fuse_free(x);
+    cvi_free(x->chains);
     cvi_free(x->requests);
     cvi_free(x->parts);
     cvi_free(x->slots);
@@ -268,10 +269,9 @@ static cvs_status prepare(cvi_exec *x, int n, cvi_group *group, cvi_call *call, 
     return s;
 }
 
-/* A whole group: its head's operator, with the others as an epilogue, writes the last one's output. */
-static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
+/* Fills the call of a whole group: its head's operator, with the others as an epilogue. */
+static cvs_status fill_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
     int head = group->node[0];
-    CVI_TRY(prepare(x, head, group, &x->call, err));
     cvs_tensor residual = {0};
     if (group->residual >= 0) {
         int64_t bytes = 0;
@@ -286,16 +286,81 @@ static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
     group->epilogue.residual = residual.data;
     group->epilogue.pitch = cvi_branch_pitch(x, group->out);
     x->call.ctx.epilogue = &group->epilogue;
-    CVI_TRY(give_memory(x, head, group->out, &x->call.out[0], err));
-    cvs_status s = x->g->nodes[head].def->fast(&x->call.ctx);
+    return CVS_OK;
+}
+
+static void group_done(cvi_exec *x, cvi_group *group) {
     group->epilogue.pitch = 0; /* of this pass only: rectangles of the value lie by themselves */
-    cvi_arena_reset(x->scratch);
-    CVI_TRY(s);
-    x->slots[group->out].form[x->call.out[0].layout].ready = !cvi_branch_joined(x, group->out);
     for (int i = 0; i < group->n; i++) {
         x->steps[group->node[i]].done = true;
     }
+}
+
+/* A whole group writes the last one's output. */
+static cvs_status run_group(cvi_exec *x, cvi_group *group, cvs_error *err) {
+    int head = group->node[0];
+    CVI_TRY(prepare(x, head, group, &x->call, err));
+    CVI_TRY(fill_group(x, group, err));
+    CVI_TRY(give_memory(x, head, group->out, &x->call.out[0], err));
+    cvs_status s = x->g->nodes[head].def->fast(&x->call.ctx);
+    group->epilogue.pitch = 0;
+    cvi_arena_reset(x->scratch);
+    CVI_TRY(s);
+    x->slots[group->out].form[x->call.out[0].layout].ready = !cvi_branch_joined(x, group->out);
+    group_done(x, group);
     return CVS_OK;
+}
+
+/* Fills what each link of a chain needs; the first one's input in *in, the last one's output in *out. */
+static cvs_status fill_links(cvi_exec *x, const cvi_chain *chain, cvi_band *links, cvs_tensor *in,
+                             cvs_tensor *out, cvs_error *err) {
+    for (int i = 0; i < chain->n; i++) {
+        int n = chain->head[i];
+        cvi_group *group = x->steps[n].group >= 0 ? &x->groups[x->steps[n].group] : NULL;
+        CVI_TRY(prepare(x, n, group, &x->call, err));
+    }
+    for (int i = 0; i < chain->n; i++) {
+        int n = chain->head[i];
+        cvi_group *group = x->steps[n].group >= 0 ? &x->groups[x->steps[n].group] : NULL;
+        CVI_TRY(group ? fill_group(x, group, err) : cvi_call_fill(x, n, &x->call, CVI_IN_STEP, err));
+        cvi_epilogue slice = {.pitch = cvi_branch_pitch(x, cvi_chain_output(x, n))};
+        if (!group && slice.pitch != 0) {
+            x->call.ctx.epilogue = &slice;
+        }
+        *in = i == 0 ? *x->call.pin[0] : *in;
+        if (i + 1 == chain->n) {
+            CVI_TRY(give_memory(x, n, cvi_chain_output(x, n), out, err));
+        }
+        if (!x->g->nodes[n].def->band(&x->call.ctx, &links[i])) {
+            return cvi_no_memory(err, sizeof *links);
+        }
+    }
+    return CVS_OK;
+}
+
+/* A chain, band by band. Its maps inside count as there while calls are filled, or these would compute them. */
+static cvs_status run_chain(cvi_exec *x, const cvi_chain *chain, cvs_error *err) {
+    cvi_band links[CVI_CHAIN_MOST] = {0};
+    cvs_tensor in = {0}, out = {0};
+    for (int i = 0; i + 1 < chain->n; i++) {
+        cvi_form *f = &x->slots[cvi_chain_output(x, chain->head[i])].form[CVS_NHWC8];
+        f->data = NULL;
+        f->ready = true;
+    }
+    cvs_status s = fill_links(x, chain, links, &in, &out, err);
+    if (s == CVS_OK) {
+        s = cvi_chain_run(x, chain->n, links, in.dim[0], in.data, out.data, err);
+    }
+    cvi_arena_reset(x->scratch);
+    for (int i = 0; i < chain->n; i++) {
+        int n = chain->head[i], v = cvi_chain_output(x, n);
+        x->slots[v].form[CVS_NHWC8].ready = s == CVS_OK && i + 1 == chain->n && !cvi_branch_joined(x, v);
+        x->steps[n].done = s == CVS_OK;
+        if (x->steps[n].group >= 0) {
+            group_done(x, &x->groups[x->steps[n].group]);
+        }
+    }
+    return s;
 }
 
 static cvs_status run_folded(cvi_exec *x, int n, cvi_call *call, cvs_error *err) {
@@ -391,6 +456,12 @@ static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
 
 /* Step n of a pass in which `needed` is marked. A group runs at its last node, unless that one is not needed. */
 static cvs_status run_next(cvi_exec *x, int n, cvs_error *err) {
+    if (cvi_chain_runs(x, n)) {
+        const cvi_chain *chain = &x->chains[x->steps[n].chain];
+        cvs_status s = n == chain->last ? run_chain(x, chain, err) : CVS_OK;
+        const cvi_node *first = &x->g->nodes[chain->head[0]];
+        return s == CVS_OK ? s : cvi_at_node(err, s, first->name, first->op);
+    }
     cvi_group *group = x->steps[n].group >= 0 ? &x->groups[x->steps[n].group] : NULL;
     int last = group ? group->node[group->n - 1] : n;
     if (!group || !x->steps[last].needed || (x->steps[last].part >= 0 && !x->now && x->last != -1)) {

@@ -66,8 +66,8 @@ static bool read_at(void *context, int v) {
 
 /* The step at which node n really runs. */
 static int step_of(const cvi_exec *x, int n) {
-    int g = x->steps[n].group;
-    return g < 0 ? n : x->groups[g].node[x->groups[g].n - 1];
+    int g = x->steps[n].group, chain = x->steps[n].chain;
+    return chain >= 0 ? x->chains[chain].last : g < 0 ? n : x->groups[g].node[x->groups[g].n - 1];
 }
 
 static void find_lives(lives *l) {
@@ -106,7 +106,8 @@ static void inherit(cvi_exec *x, const lives *l) {
     for (int i = 0; i < x->n_groups; i++) {
         const cvi_group *group = &x->groups[i];
         int head = group->node[0], last = group->node[group->n - 1], r = group->residual;
-        if (r < 0 || (x->steps[last].part >= 0 && (x->slots[r].part < 0 || x->slots[group->out].part < 0)) ||
+        if (r < 0 || x->steps[last].chain >= 0 ||
+            (x->steps[last].part >= 0 && (x->slots[r].part < 0 || x->slots[group->out].part < 0)) ||
             !(x->g->nodes[head].def->epilogue & CVI_EPI_OVER) || l->root[r] != r || l->death[r] != last) {
             continue;
         }

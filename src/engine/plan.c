@@ -237,7 +237,8 @@ static cvs_status place_inputs(cvi_exec *x, int n, int at, cvs_error *err) {
     for (int k = 0; k < node->n_in; k++) {
         cvi_slot *slot = node->in[k] >= 0 ? &x->slots[node->in[k]] : NULL;
         cvs_layout form = slot ? cvi_step_form(x, n, k) : CVS_PLAIN;
-        if (slot && !slot->made[form] && !slot->late && !slot->inner && x->phase == CVI_PHASE_PLAN) {
+        if (slot && !slot->made[form] && !slot->late && !slot->inner && !slot->vanishes &&
+            x->phase == CVI_PHASE_PLAN) {
             CVI_TRY(cvi_memory_place(x, node->in[k], form, at, err));
         }
     }
@@ -249,7 +250,9 @@ static cvs_status place_outputs(cvi_exec *x, int n, int at, cvs_error *err) {
     cvi_step *step = &x->steps[n];
     for (int k = 0; k < node->n_out; k++) {
         cvi_slot *slot = node->out[k] >= 0 ? &x->slots[node->out[k]] : NULL;
-        if (slot && !slot->inner) {
+        if (slot && slot->vanishes) {
+            slot->made[cvi_step_writes(x, n, &slot->shape)] = true;
+        } else if (slot && !slot->inner) {
             cvs_layout form = cvi_step_writes(x, n, &slot->shape);
             slot->made[form] = true;
             slot->late = step->late;
@@ -390,6 +393,7 @@ cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err)
     CVI_TRY(cvi_fuse_find(x, err));
     CVI_TRY(cvi_parts_find(x, err));
     CVI_TRY(cvi_branches_find(x, err));
+    CVI_TRY(cvi_bands_find(x, err));
     for (int n = 0; n < x->g->n_nodes; n++) {
         if (!x->steps[n].late) {
             CVI_TRY(place(x, n, err));

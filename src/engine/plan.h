@@ -44,6 +44,7 @@ typedef struct cvi_slot {
     int into; /* the joined value of which this one is a slice in a whole pass (branches.c), else -1 */
     int64_t channel; /* and its first channel there */
     bool holds;      /* the last pass left its branches' numbers in it */
+    bool vanishes;   /* inside a chain: has no place in the block */
     bool shared;     /* its places in the block serve other values too: gone after the pass */
 } cvi_slot;
 
@@ -73,10 +74,18 @@ typedef struct cvi_stretch {
     int64_t batch, samples;
 } cvi_stretch;
 
+/* Nodes, or groups by their heads, that a whole pass goes through band by band (bands.c), at the place of the last one. */
+enum { CVI_CHAIN_MOST = 4 };
+typedef struct cvi_chain {
+    int n, head[CVI_CHAIN_MOST];
+    int last; /* the step at which it runs */
+} cvi_chain;
+
 typedef struct cvi_step {
     cvi_step_kind kind;
     int part;  /* index into cvi_exec.parts, -1 = sees the whole batch */
     int group; /* index into cvi_exec.groups, -1 = runs by itself */
+    int chain; /* index into cvi_exec.chains, -1 = not in one */
     bool
         joined; /* its inputs are written straight into its output: a whole pass has nothing to do (branches.c) */
     int birth;   /* joined: the first step that writes into its output */
@@ -131,6 +140,8 @@ struct cvi_exec {
     int n_groups;
     cvi_stretch *parts; /* [n_parts] */
     int n_parts;
+    cvi_chain *chains; /* [n_chains] */
+    int n_chains;
     const cvi_stretch *now; /* the run of parts that is under way, and its first sample */
     int64_t sample;
     cvi_call call, shown; /* shown: what cvi_exec_opctx hands out */
@@ -184,6 +195,13 @@ cvs_status cvi_branch_memory(cvi_exec *x, int v, cvs_tensor *t, cvs_error *err);
 cvs_status
 cvi_branch_cut(cvi_exec *x, int v,
                cvs_error *err); /* after a pass: v out of the value it was joined into, if it is there */
+/* bands.c: finds the chains; whether node n runs in one in this pass; the value that a node, or its group, makes; runs n links on
+ * `samples` pictures. */
+cvs_status cvi_bands_find(cvi_exec *x, cvs_error *err);
+bool cvi_chain_runs(const cvi_exec *x, int n);
+int cvi_chain_output(const cvi_exec *x, int head);
+cvs_status cvi_chain_run(cvi_exec *x, int n, const cvi_band *links, int64_t samples, const float *in,
+                         float *out, cvs_error *err);
 /* places.c: asks for a place for one form of a value that step `birth` makes; decides all places; after a pass, forgets values whose
  * places were shared. */
 cvs_status cvi_memory_place(cvi_exec *x, int v, cvs_layout form, int birth, cvs_error *err);

@@ -85,6 +85,11 @@ bool cvi_rows_fit(const cvi_conv_plan *p);
 int64_t cvi_rows_scratch(const cvi_conv_plan *p);
 void cvi_rows_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io);
 
+/* cvi_conv_run_rows() of each. */
+void cvi_direct_rows(const cvi_conv_plan *p, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker);
+void cvi_depthwise_rows(const cvi_conv_plan *p, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker);
+void cvi_rows_rows(const cvi_conv_plan *p, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker);
+
 void cvi_winograd_layout(cvi_conv_plan *p);
 void cvi_winograd_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);
 int64_t cvi_winograd_scratch(const cvi_conv_plan *p);

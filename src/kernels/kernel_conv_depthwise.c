@@ -228,13 +228,11 @@ static void run_squares(const run_job *job, const row_work *w, int64_t n, int64_
     }
 }
 
-static void run_chunk(void *context, int64_t chunk, int worker) {
-    const run_job *job = context;
+/* Output rows [first, last) of a phase of picture n, the channels of one part. */
+static void run_rows(const run_job *job, int64_t n, int64_t phase, int64_t part, int64_t first, int64_t last,
+                     int worker) {
     const cvi_conv_plan *p = job->plan;
     const cvi_conv_io *io = job->io;
-    int64_t part = chunk % job->parts, band = chunk / job->parts % job->bands;
-    int64_t phase = chunk / job->parts / job->bands % p->n_phases,
-            n = chunk / job->parts / job->bands / p->n_phases;
     int64_t c = part * job->channels, channels = CVI_MIN(job->channels, job->pitch - c);
     float *bias = (float *)(void *)((char *)io->scratch + worker * cvi_depthwise_scratch(p));
     memset(bias, 0, (size_t)channels * sizeof(float));
@@ -256,9 +254,6 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     int64_t step = p->in_step_x, room = p->in_w - w.phase->high_x;
     w.low = CVI_MIN(w.phase->columns, w.phase->low_x < 0 ? (-w.phase->low_x + step - 1) / step : 0);
     w.high = CVI_MAX(w.low, CVI_MIN(w.phase->columns, room > 0 ? (room + step - 1) / step : 0));
-    int64_t first = job->square ? cut(w.phase->rows, job->bands, band) : band * job->rows;
-    int64_t last =
-        job->square ? cut(w.phase->rows, job->bands, band + 1) : CVI_MIN(w.phase->rows, first + job->rows);
     if (job->square) {
         cvi_square at = {.w = p->weights + w.phase->packed + c,
                          .w_step = job->pitch,
@@ -286,11 +281,37 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     }
 }
 
-void cvi_depthwise_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    const cvi_conv_plan *p = job->plan;
+    int64_t part = chunk % job->parts, band = chunk / job->parts % job->bands;
+    int64_t phase = chunk / job->parts / job->bands % p->n_phases,
+            n = chunk / job->parts / job->bands / p->n_phases;
+    int64_t rows = p->phases[phase].rows, first = band * job->rows, last = CVI_MIN(rows, first + job->rows);
+    if (job->square) {
+        first = cut(rows, job->bands, band);
+        last = cut(rows, job->bands, band + 1);
+    }
+    run_rows(job, n, phase, part, first, last, worker);
+}
+
+static run_job job_of(const cvi_conv_plan *p, const cvi_conv_io *io) {
     run_job job = {.plan = p, .io = io, .pitch = CVI_PITCH(p->in_c)};
     job.in_pitch = io->in_pitch != 0 ? io->in_pitch : job.pitch;
     job.out_pitch = io->out_pitch != 0 ? io->out_pitch : job.pitch;
     job.square = is_square(p);
     (job.square ? split_square : split)(&job);
+    return job;
+}
+
+void cvi_depthwise_rows(const cvi_conv_plan *p, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker) {
+    run_job job = job_of(p, io);
+    for (int64_t part = 0; part < job.parts; part++) {
+        run_rows(&job, 0, 0, part, y0, y1, worker);
+    }
+}
+
+void cvi_depthwise_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+    run_job job = job_of(p, io);
     cvi_pool_run(pool, p->N * p->n_phases * job.bands * job.parts, run_chunk, &job);
 }

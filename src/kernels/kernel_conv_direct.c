@@ -355,18 +355,12 @@ static void gate_pixels(const run_job *job, pixels at, int64_t from, int64_t to)
     }
 }
 
-static void run_chunk(void *context, int64_t chunk, int worker) {
-    const run_job *job = context;
+/* Pixels [begin, end) of a line, all panels of a part. */
+static void run_block(const run_job *job, int64_t part, int64_t line, int64_t begin, int64_t end,
+                      int worker) {
     const cvi_conv_plan *p = job->plan;
-    int64_t part = chunk / job->run % job->parts,
-            block = chunk / job->run / job->parts * job->run + chunk % job->run;
-    int64_t line = block / job->line_blocks;
-    if (line >= job->lines) {
-        return;
-    }
     int64_t units = p->groups * panels_of(p), first_unit = part * p->panels;
     int64_t last_unit = CVI_MIN(units, first_unit + p->panels);
-    int64_t begin = block % job->line_blocks * p->block, end = CVI_MIN(job->row_length, begin + p->block);
     worker_scratch w = scratch_of(p, job->io->scratch, worker);
     tiling cut = tiling_of(end - begin, p->kernels->rows);
     pixels all = {begin, end - begin, line};
@@ -387,8 +381,17 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
         int64_t panels = panels_of(p), last = last_unit - 1;
         int64_t from = first_unit / panels * p->group_out + first_unit % panels * 16;
         int64_t to = last / panels * p->group_out + CVI_MIN(p->group_out, (last % panels + 1) * 16);
-        gate_pixels(job, (pixels){begin, end - begin, line}, from,
-                    last_unit == units ? CVI_PITCH(p->out_c) : to);
+        gate_pixels(job, all, from, last_unit == units ? CVI_PITCH(p->out_c) : to);
+    }
+}
+
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    int64_t part = chunk / job->run % job->parts,
+            block = chunk / job->run / job->parts * job->run + chunk % job->run;
+    int64_t line = block / job->line_blocks, begin = block % job->line_blocks * job->plan->block;
+    if (line < job->lines) {
+        run_block(job, part, line, begin, CVI_MIN(job->row_length, begin + job->plan->block), worker);
     }
 }
 
@@ -434,24 +437,40 @@ static bool is_linear(const cvi_conv_plan *p, const cvi_phase *ph) {
            p->in_step_x == 1 && p->in_h == p->out_h && p->in_w == p->out_w;
 }
 
+static run_job job_of(const cvi_conv_plan *p, const cvi_conv_io *io, const cvi_phase *ph) {
+    run_job job = {.plan = p, .io = io, .phase = ph};
+    job.in_pitch = io->in_pitch != 0 ? io->in_pitch : CVI_PITCH(p->in_c);
+    job.out_pitch = io->out_pitch != 0 ? io->out_pitch : CVI_PITCH(p->out_c);
+    bool join = rows_join(p);
+    job.lines = join ? 1 : p->N * ph->rows;
+    job.row_length = join ? p->N * ph->rows * ph->columns : ph->columns;
+    job.linear = is_linear(p, ph);
+    job.line_blocks = (job.row_length + p->block - 1) / p->block;
+    job.parts = p->algorithm == CVI_CONV_DEPTHWISE ? 1 : parts_of(p->groups * panels_of(p), p->panels);
+    return job;
+}
+
+/* Output rows [y0, y1) of one picture by this thread alone; of a forward plan. */
+void cvi_direct_rows(const cvi_conv_plan *p, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker) {
+    run_job job = job_of(p, io, &p->phases[0]);
+    int64_t columns = p->phases[0].columns;
+    for (int64_t part = 0; part < job.parts; part++) {
+        for (int64_t begin = y0 * columns; begin < y1 * columns; begin += p->block) {
+            run_block(&job, part, 0, begin, CVI_MIN(y1 * columns, begin + p->block), worker);
+        }
+    }
+}
+
 void cvi_direct_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
     for (int64_t i = 0; i < p->n_phases; i++) {
         const cvi_phase *ph = &p->phases[i];
-        run_job job = {.plan = p, .io = io, .phase = ph};
-        job.in_pitch = io->in_pitch != 0 ? io->in_pitch : CVI_PITCH(p->in_c);
-        job.out_pitch = io->out_pitch != 0 ? io->out_pitch : CVI_PITCH(p->out_c);
-        bool join = rows_join(p);
-        job.lines = join ? 1 : p->N * ph->rows;
-        job.row_length = join ? p->N * ph->rows * ph->columns : ph->columns;
-        job.linear = is_linear(p, ph);
-        job.line_blocks = (job.row_length + p->block - 1) / p->block;
+        run_job job = job_of(p, io, ph);
         if (p->algorithm == CVI_CONV_DEPTHWISE) {
             cvi_pool_run(pool, job.lines * job.line_blocks, run_depthwise_chunk, &job);
         } else {
             /* A thread takes a share of the pixels through all panels; the weights of a part stay near over the pixels of
              * that share. The order of chunks changes no bit. */
             int64_t blocks = job.lines * job.line_blocks, shares = CVI_MIN(cvi_pool_threads(pool), blocks);
-            job.parts = parts_of(p->groups * panels_of(p), p->panels);
             job.run = shares > 0 ? parts_of(blocks, shares) : 1;
             cvi_pool_run(pool, parts_of(blocks, job.run) * job.run * job.parts, run_chunk, &job);
         }

@@ -249,3 +249,14 @@ void cvi_conv_run(const cvi_conv_plan *plan, cvi_pool *pool, const cvi_conv_io *
      : plan->few                  ? cvi_rows_run
                                   : cvi_direct_run)(plan, pool, io);
 }
+
+bool cvi_conv_by_rows(const cvi_conv_plan *plan, cvi_rows_read *reads) {
+    const cvi_phase *ph = &plan->phases[0];
+    *reads = (cvi_rows_read){plan->in_step_y, ph->low_y, ph->high_y - ph->low_y + 1};
+    return plan->kind == CVI_CONV_FORWARD && !is_winograd(plan->algorithm) &&
+           (plan->algorithm != CVI_CONV_DEPTHWISE || plan->grid);
+}
+
+void cvi_conv_run_rows(const cvi_conv_plan *plan, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker) {
+    (plan->grid ? cvi_depthwise_rows : plan->few ? cvi_rows_rows : cvi_direct_rows)(plan, io, y0, y1, worker);
+}

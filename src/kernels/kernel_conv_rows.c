@@ -156,12 +156,10 @@ static void run_row(const run_job *job, const float *const *address, int64_t til
     }
 }
 
-static void run_chunk(void *context, int64_t chunk, int worker) {
-    const run_job *job = context;
+/* Output rows [y0, y1) of picture n, no more than a band. */
+static void run_band(const run_job *job, int64_t n, int64_t y0, int64_t y1, int worker) {
     const cvi_conv_plan *p = job->plan;
     const cvi_phase *ph = &p->phases[0];
-    int64_t n = chunk / job->bands, y0 = chunk % job->bands * job->band,
-            y1 = CVI_MIN(ph->rows, y0 + job->band);
     char *scratch = (char *)job->io->scratch + worker * cvi_rows_scratch(p);
     const float **address = (const float **)(void *)scratch;
     float *bias = (float *)(void *)(scratch + address_count(p) * (int64_t)sizeof(float *));
@@ -187,10 +185,28 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
     }
 }
 
-void cvi_rows_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+static void run_chunk(void *context, int64_t chunk, int worker) {
+    const run_job *job = context;
+    int64_t y0 = chunk % job->bands * job->band;
+    run_band(job, chunk / job->bands, y0, CVI_MIN(job->plan->phases[0].rows, y0 + job->band), worker);
+}
+
+static run_job job_of(const cvi_conv_plan *p, const cvi_conv_io *io) {
     run_job job = {.plan = p, .io = io, .band = band_of(p)};
     job.in_pitch = io->in_pitch != 0 ? io->in_pitch : CVI_PITCH(p->in_c);
     job.out_pitch = io->out_pitch != 0 ? io->out_pitch : CVI_PITCH(p->out_c);
     job.bands = (p->phases[0].rows + job.band - 1) / job.band;
+    return job;
+}
+
+void cvi_rows_rows(const cvi_conv_plan *p, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker) {
+    run_job job = job_of(p, io);
+    for (; y0 < y1; y0 += job.band) {
+        run_band(&job, 0, y0, CVI_MIN(y1, y0 + job.band), worker);
+    }
+}
+
+void cvi_rows_run(const cvi_conv_plan *p, cvi_pool *pool, const cvi_conv_io *io) {
+    run_job job = job_of(p, io);
     cvi_pool_run(pool, p->N * job.bands, run_chunk, &job);
 }

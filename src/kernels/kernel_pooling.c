@@ -175,6 +175,13 @@ void cvi_maxpool(cvi_pool *pool, const cvi_pool_shape *s, const float *in, float
     cvi_pool_run(pool, s->N * s->OH, max_row, &job);
 }
 
+void cvi_maxpool_rows(const cvi_pool_shape *s, const float *in, float *out, int64_t y0, int64_t y1) {
+    pool_job job = {.s = s, .kernels = cvi_kernels_get(), .in = in, .out = out, .pitch = CVI_PITCH(s->C)};
+    for (; y0 < y1; y0++) {
+        max_row(&job, y0, 0);
+    }
+}
+
 void cvi_avgpool(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *in, float *out) {
     pool_job job = {.s = s,
                     .kernels = cvi_kernels_get(),

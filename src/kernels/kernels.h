@@ -98,6 +98,16 @@ bool cvi_conv_borrow(cvi_conv_plan *plan, const cvi_conv_plan *owner);
 int64_t cvi_conv_scratch_bytes(const cvi_conv_plan *plan, int threads);
 void cvi_conv_run(const cvi_conv_plan *plan, cvi_pool *pool, const cvi_conv_io *io);
 
+/* By rows, for work that goes through several layers band by band: output row y reads the input rows from y*step + first on, `count` of
+ * them, as far as they exist. by_rows: whether the plan can. run_rows computes the output rows [y0,y1) of one picture on the calling
+ * thread, as number `worker` of those that share io->scratch; io->in and io->out are where row 0 of that picture would be: rows
+ * that are not read or written need no memory. */
+typedef struct cvi_rows_read {
+    int64_t step, first, count;
+} cvi_rows_read;
+bool cvi_conv_by_rows(const cvi_conv_plan *plan, cvi_rows_read *reads);
+void cvi_conv_run_rows(const cvi_conv_plan *plan, const cvi_conv_io *io, int64_t y0, int64_t y1, int worker);
+
 /* Gradient to the weights: dw [K,C/groups,R,S] plain = (accumulate ? dw : 0) + sum over n, oy, ox. x and dy are
  * NHWC8 (pitch 0 as above). */
 int64_t cvi_conv_dw_scratch_bytes(const cvi_conv_shape *shape, int threads);
@@ -140,6 +150,8 @@ typedef struct cvi_pool_shape {
  * channels 0, -1 where the window is empty): the first maximum in row-major order; a NaN wins, the first
  * NaN first. */
 void cvi_maxpool(cvi_pool *pool, const cvi_pool_shape *s, const float *in, float *out, int32_t *argmax);
+/* Output rows [y0,y1) of one picture on the calling thread; in and out as in cvi_conv_run_rows. */
+void cvi_maxpool_rows(const cvi_pool_shape *s, const float *in, float *out, int64_t y0, int64_t y1);
 /* Mean over the elements inside the picture, or, count_pad, over the window clipped to the padded picture. */
 void cvi_avgpool(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *in, float *out);
 /* x [N,C,pixels] NHWC8 -> y [N,C,1,1] NHWC8, i.e. N rows of CVI_PITCH(C): mean, or maximum. */

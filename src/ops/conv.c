@@ -72,6 +72,11 @@ static cvs_status conv_part(cvi_opctx *ctx, const cvi_part *part) {
     return cvi_conv_part(ctx, &s, part);
 }
 
+static bool conv_band(cvi_opctx *ctx, cvi_band *b) {
+    cvi_conv_sides s;
+    return read_shape(ctx, &s) == CVS_OK && cvi_conv_band(ctx, &s, b);
+}
+
 static void conv_how(cvi_opctx *ctx, cvi_how *how) {
     cvi_conv_sides s;
     if (read_shape(ctx, &s) == CVS_OK) {
@@ -194,6 +199,7 @@ const cvi_op cvi_op_conv = {
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
+    .band = conv_band,
     .how = conv_how,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
     .part = conv_part,

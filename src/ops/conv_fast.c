@@ -235,6 +235,58 @@ cvs_status cvi_conv_fast(cvi_opctx *ctx) {
     return run_io(ctx, ready->plan[ready->large], &io);
 }
 
+/* ---- rows -------------------------------------------------------------------------------------------------- */
+
+typedef struct band_work {
+    const cvi_conv_plan *plan;
+    cvi_conv_io io;
+} band_work;
+
+static void run_band(const cvi_band *b, int64_t n, const float *in, float *out, int64_t y0, int64_t y1,
+                     int worker) {
+    const band_work *w = b->of;
+    cvi_conv_io io = w->io;
+    io.in = in;
+    io.out = out;
+    io.residual = io.residual != NULL ? io.residual + n * b->out_rows * b->out_row : NULL;
+    cvi_conv_run_rows(w->plan, &io, y0, y1, worker);
+}
+
+bool cvi_conv_band(cvi_opctx *ctx, const cvi_conv_sides *s, cvi_band *b) {
+    const conv_ready *ready = ctx->prepared;
+    cvi_conv_plan *made = NULL;
+    if (ready == NULL && make_plan(ctx, s, false, &made) != CVS_OK) {
+        return false;
+    }
+    const cvi_conv_plan *plan = ready != NULL ? ready->plan[0] : made;
+    cvi_conv_shape shape = shape_of(s);
+    cvi_rows_read reads = {0};
+    bool fits = plan != NULL && cvi_conv_by_rows(plan, &reads);
+    int64_t pitch =
+        ctx->epilogue != NULL && ctx->epilogue->pitch != 0 ? ctx->epilogue->pitch : CVI_PITCH(shape.K);
+    *b = (cvi_band){.step = reads.step,
+                    .first = reads.first,
+                    .count = reads.count,
+                    .in_rows = shape.H,
+                    .out_rows = shape.OH,
+                    .in_row = shape.W * CVI_PITCH(shape.C),
+                    .out_row = shape.OW * pitch,
+                    .run = run_band};
+    cvi_conv_plan_free(made);
+    if (!fits || ready == NULL) {
+        return fits;
+    }
+    band_work *w = cvi_arena_raw(ctx->scratch, (int64_t)sizeof *w);
+    void *scratch = cvi_arena_raw(ctx->scratch, cvi_conv_scratch_bytes(plan, cvi_pool_threads(ctx->pool)));
+    if (w == NULL || scratch == NULL) {
+        return false;
+    }
+    *w = (band_work){.plan = plan, .io = io_of(ctx, ready, NULL, NULL)};
+    w->io.scratch = scratch;
+    b->of = w;
+    return true;
+}
+
 /* ---- rectangles ------------------------------------------------------------------------------------------- */
 
 /* The same weights on blocks of another size: the plan borrows what was packed for the whole picture. */

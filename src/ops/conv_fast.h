@@ -19,6 +19,7 @@ cvs_status cvi_conv_fast(cvi_opctx *ctx);
 
 /* A Conv's rectangles (cvi_op.part, grain). */
 cvs_status cvi_conv_part(cvi_opctx *ctx, const cvi_conv_sides *s, const cvi_part *part);
+bool cvi_conv_band(cvi_opctx *ctx, const cvi_conv_sides *s, cvi_band *b); /* op.h, band */
 int64_t cvi_conv_grain(const cvi_opctx *ctx);
 
 /* The fast backward of both. large: the operator's output is the large side (ConvTranspose). */

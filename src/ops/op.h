@@ -214,6 +214,20 @@ typedef struct cvi_part {
     bool end[2]; /* the block ends where the picture ends */
 } cvi_part;
 
+/* A fast form row by row (engine/bands.c): a thread computes some rows of one picture, so that a large map between two nodes is never
+ * there as a whole. */
+typedef struct cvi_band {
+    int64_t step, first,
+        count; /* output row y reads `count` input rows from y*step + first on, as far as they exist */
+    int64_t in_rows, out_rows; /* of a picture */
+    int64_t in_row, out_row;   /* floats from row to row */
+    /* Output rows [y0,y1) of picture n by the calling thread, the pool's number `worker`; in and out are where row 0 of that picture
+     * would be. */
+    void (*run)(const struct cvi_band *b, int64_t n, const float *in, float *out, int64_t y0, int64_t y1,
+                int worker);
+    const void *of; /* what `run` needs */
+} cvi_band;
+
 struct cvs_unit; /* convscope/run.h */
 
 struct cvi_op {
@@ -253,6 +267,10 @@ struct cvi_op {
     /* Packs again after only the constants' numbers changed (training: every step); NULL: drop and prepare do it. */
     cvs_status (*repack)(cvi_opctx *ctx, void *prepared);
     cvs_status (*fast)(cvi_opctx *ctx);
+
+    /* Fills *b for ctx, whose scratch holds what it needs; in and out may have no numbers. prepared NULL: only what it reads is asked
+     * for. false: not by rows. NULL: never. */
+    bool (*band)(cvi_opctx *ctx, cvi_band *b);
 
     void (*how)(cvi_opctx *ctx, cvi_how *how); /* in: shapes; NULL: there is one way only */
 

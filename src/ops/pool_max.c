@@ -150,6 +150,35 @@ static cvs_status max_fast(cvi_opctx *ctx) {
     return run_fast(ctx, &s);
 }
 
+static void run_rows(const cvi_band *b, int64_t n, const float *in, float *out, int64_t y0, int64_t y1,
+                     int worker) {
+    (void)n;
+    (void)worker;
+    cvi_maxpool_rows(b->of, in, out, y0, y1);
+}
+
+static bool max_band(cvi_opctx *ctx, cvi_band *b) {
+    cvi_window w;
+    if (read_window(ctx, &w) != CVS_OK) {
+        return false;
+    }
+    cvi_pool_shape *s = cvi_arena_raw(ctx->scratch, (int64_t)sizeof *s);
+    if (s == NULL) {
+        return false;
+    }
+    *s = cvi_window_pool(&w, ctx->in[0]);
+    *b = (cvi_band){.step = s->stride_h,
+                    .first = -s->pad_top,
+                    .count = (s->R - 1) * s->dilation_h + 1,
+                    .in_rows = s->H,
+                    .out_rows = s->OH,
+                    .in_row = s->W * CVI_PITCH(s->C),
+                    .out_row = s->OW * CVI_PITCH(s->C),
+                    .run = run_rows,
+                    .of = s};
+    return ctx->aux == NULL;
+}
+
 static cvs_status max_part(cvi_opctx *ctx, const cvi_part *part) {
     cvi_window w;
     CVI_TRY(read_window(ctx, &w));
@@ -428,6 +457,7 @@ const cvi_op cvi_op_max_pool = {
     .can_fast = max_can_fast,
     .fast_layout = CVS_NHWC8,
     .fast = max_fast,
+    .band = max_band,
     .part = max_part,
     .unit = max_unit,
     .backward = max_backward,

@@ -465,12 +465,94 @@ static void branches_write_into_their_join(void **state) {
     net_end(&n);
 }
 
+/* A convolution of any size with "same" pads, and a limit behind it. */
+static int link_of(net *n, const char *name, int x, int64_t from, int64_t to, int64_t side, int64_t stride,
+                   int64_t groups) {
+    char text[3][40];
+    const char *const more[] = {"w", "b", "y"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(text[i], sizeof text[i], "%s_%s", name, more[i]);
+    }
+    cvi_node *node;
+    int in[3] = {x, net_weight(n, text[0], 4, (int64_t[]){to, from / groups, side, side}, 0.5),
+                 net_weight(n, text[1], 1, (int64_t[]){to}, 0.5)};
+    int y = net_op(n, "Conv", name, 3, in, 3, &node);
+    int64_t pad = side / 2;
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[0], "pads", 4, (int64_t[]){pad, pad, pad, pad}));
+    assert_true(cvi_attr_set_ints(n->g, &node->attr[1], "strides", 2, (int64_t[]){stride, stride}));
+    assert_true(cvi_attr_set_int(n->g, &node->attr[2], "group", groups));
+    return net_relu(n, text[2], y);
+}
+
+/* Large maps that only the next node reads: a stem of few channels, depthwise of both strides, 1x1, a pool; then a block whose input is
+ * also its residual. */
+static void banded_net(net *n) {
+    net_begin(n, CVS_F32);
+    int y = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, 97, 29});
+    y = link_of(n, "stem", y, 3, 16, 3, 2, 1);
+    y = link_of(n, "deep1", y, 16, 16, 3, 1, 16);
+    y = link_of(n, "wide", y, 16, 48, 1, 1, 1);
+    y = link_of(n, "deep2", y, 48, 48, 3, 2, 48);
+    y = link_of(n, "narrow", y, 48, 12, 1, 1, 1);
+    int z = link_of(n, "wide2", y, 12, 40, 1, 1, 1);
+    int r = net_pool(n, "pool", link_of(n, "odd", z, 40, 20, 5, 1, 1));
+    z = link_of(n, "wide3", r, 20, 64, 1, 1, 1);
+    z = link_of(n, "deep3", z, 64, 64, 3, 1, 64);
+    char w[] = "last_w";
+    cvi_node *node;
+    int last = net_op(n, "Conv", "last", 2, (int[]){z, net_weight(n, w, 4, (int64_t[]){20, 64, 1, 1}, 0.5)},
+                      1, &node);
+    assert_true(cvi_attr_set_int(n->g, &node->attr[0], "group", 1));
+    net_finish(n, net_relu(n, "end", net_op(n, "Add", "sum", 2, (int[]){last, r}, 0, NULL)));
+}
+
+/* The same numbers band by band, on any number of threads, whole batches and parts; values inside can be looked at; a pass may end
+ * inside a chain. */
+static void large_maps_go_band_by_band(void **state) {
+    (void)state;
+    cvi_pool *pool = cvi_pool_new(2);
+    net n;
+    banded_net(&n);
+    for (int64_t batch = 1; batch <= 4; batch += 3) {
+        cvs_tensor x = net_tensor(&n, 4, (int64_t[]){batch, 3, 97, 29}, 9);
+        cvi_exec_options o = {.keep = CVI_KEEP_ANSWER, .part_bytes = 32000};
+        cvi_exec *plain = make(&n, &x, (cvi_exec_options){.plain = true}), *one = make(&n, &x, o);
+        o.pool = pool;
+        cvi_exec *two = make(&n, &x, o);
+        assert_true(one->n_chains >= 3);
+        forward(&n, plain, &x);
+        for (int again = 0; again < 2; again++) {
+            forward(&n, one, &x);
+            forward(&n, two, &x);
+            same_bits(&n, one, two, n.g->outputs[0]);
+            same_value(&n, one, plain, n.g->outputs[0], near);
+            for (int v = n.g->n_values - 1; v >= 0; v--) {
+                if (!n.g->values[v].constant) {
+                    same_value(&n, two, plain, v, near);
+                }
+            }
+        }
+        for (int v = 0; v < n.g->n_values; v++) {
+            if (!n.g->values[v].constant) {
+                NET_OK(&n, cvi_exec_forward(two, &x, v, &n.err));
+                same_value(&n, two, plain, v, near);
+            }
+        }
+        cvi_exec_free(plain);
+        cvi_exec_free(one);
+        cvi_exec_free(two);
+        cvs_tensor_free(&x);
+    }
+    net_end(&n);
+    cvi_pool_free(pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_equals_unfused),           cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(groups_are_as_described),        cmocka_unit_test(replaced_weights_are_folded_anew),
         cmocka_unit_test(passes_may_be_cut_anywhere),     cmocka_unit_test(gradients_are_the_same),
-        cmocka_unit_test(branches_write_into_their_join),
+        cmocka_unit_test(branches_write_into_their_join), cmocka_unit_test(large_maps_go_band_by_band),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
