@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * kernel_pooling.c - maximum and average pooling of any window in NHWC8, their gradients, and global pooling.
+ * kernel_pooling.c - maximum and average pooling of any window in NHWC8, and global pooling.
  */
 #include <math.h>
 
@@ -190,62 +190,6 @@ void cvi_avgpool(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const 
                     .out = out,
                     .pitch = CVI_PITCH(s->C)};
     cvi_pool_run(pool, s->N * s->OH, average_row, &job);
-}
-
-/* ---- gradients: a chunk is a picture, because windows overlap ------------------------------------------ */
-
-static void max_back(void *context, int64_t n, int worker) {
-    const pool_job *job = context;
-    const cvi_pool_shape *s = job->s;
-    (void)worker;
-    float *dx = job->out + n * s->H * s->W * job->pitch;
-    const float *dy = job->in + n * s->OH * s->OW * job->pitch;
-    const int32_t *arg = job->argmax + n * s->OH * s->OW * job->pitch;
-    memset(dx, 0, (size_t)(s->H * s->W * job->pitch) * sizeof(float));
-    for (int64_t i = 0; i < s->OH * s->OW; i++) {
-        for (int64_t c = 0; c < s->C; c++) {
-            int64_t at = i * job->pitch + c;
-            if (arg[at] >= 0) {
-                dx[arg[at] * job->pitch + c] += dy[at];
-            }
-        }
-    }
-}
-
-static void average_back(void *context, int64_t n, int worker) {
-    const pool_job *job = context;
-    const cvi_pool_shape *s = job->s;
-    (void)worker;
-    float *dx = job->out + n * s->H * s->W * job->pitch;
-    const float *dy = job->in + n * s->OH * s->OW * job->pitch;
-    memset(dx, 0, (size_t)(s->H * s->W * job->pitch) * sizeof(float));
-    for (int64_t o = 0; o < s->OH * s->OW; o++) {
-        window w = window_of(job, o / s->OW, o % s->OW);
-        for (int64_t i = 0; i < w.rows * w.columns; i++) {
-            int64_t y = w.y + i / w.columns * s->dilation_h, x = w.x + i % w.columns * s->dilation_w;
-            float scale = 1.0F / (float)w.divisor;
-            job->kernels->add_rows(1, job->pitch, &scale, dy + o * job->pitch, 0,
-                                   dx + (y * s->W + x) * job->pitch);
-        }
-    }
-}
-
-void cvi_maxpool_backward(cvi_pool *pool, const cvi_pool_shape *s, const float *dy, const int32_t *argmax,
-                          float *dx) {
-    pool_job job = {.s = s, .in = dy, .out = dx, .pitch = CVI_PITCH(s->C)};
-    job.argmax = (int32_t *)(uintptr_t)argmax; /* only read */
-    cvi_pool_run(pool, s->N, max_back, &job);
-}
-
-void cvi_avgpool_backward(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *dy,
-                          float *dx) {
-    pool_job job = {.s = s,
-                    .kernels = cvi_kernels_get(),
-                    .count_pad = count_pad,
-                    .in = dy,
-                    .out = dx,
-                    .pitch = CVI_PITCH(s->C)};
-    cvi_pool_run(pool, s->N, average_back, &job);
 }
 
 /* ---- global: a chunk is one picture and 64 channels ---------------------------------------------------- */

@@ -157,11 +157,6 @@ void cvi_avgpool(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const 
 /* x [N,C,pixels] NHWC8 -> y [N,C,1,1] NHWC8, i.e. N rows of CVI_PITCH(C): mean, or maximum. */
 void cvi_global_avgpool(cvi_pool *pool, int64_t N, int64_t C, int64_t pixels, const float *in, float *out);
 void cvi_global_maxpool(cvi_pool *pool, int64_t N, int64_t C, int64_t pixels, const float *in, float *out);
-/* Gradients; dx is overwritten. */
-void cvi_maxpool_backward(cvi_pool *pool, const cvi_pool_shape *s, const float *dy, const int32_t *argmax,
-                          float *dx);
-void cvi_avgpool_backward(cvi_pool *pool, const cvi_pool_shape *s, bool count_pad, const float *dy,
-                          float *dx);
 
 /* ---- gradients that write all of their result, added to `base` (or NULL: to nothing; it may be the result itself) ----------
  * Of pools (kernel_pool_back.c), NHWC8: a maximum pool sends what a window received to its winner, found again from x and y

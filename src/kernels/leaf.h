@@ -44,6 +44,51 @@
 #define CVI_NAMES_16(name)                                                                                   \
     CVI_NAMES_10(name), name##_11, name##_12, name##_13, name##_14, name##_15, name##_16
 
+/* A register block of M pixels (leaf_micro*.c): what it begins with, four input channels and one, what it does with its sums; each is
+ * a macro of the list of rows. WIDTH: weights of an input channel that lie together. */
+#define CVI_MICRO(NAME, M, ROWS, WIDTH, BEGIN, FOUR, ONE, END)                                               \
+    static void NAME##_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,            \
+                           const float *w, const cvi_tile *tile) {                                           \
+        BEGIN(ROWS)                                                                                          \
+        for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
+            ROWS(CVI_POINTER)                                                                                \
+            int64_t c = 0;                                                                                   \
+            for (; c + 4 <= channels; c += 4, w += 4 * WIDTH) {                                              \
+                FOUR(ROWS)                                                                                   \
+            }                                                                                                \
+            for (; c < channels; c++, w += WIDTH) {                                                          \
+                ONE(ROWS)                                                                                    \
+            }                                                                                                \
+        }                                                                                                    \
+        END(ROWS)                                                                                            \
+    }
+#define CVI_POINTER(i) const float *p##i = x[i] + offset;
+
+/* Weights come from the second-level cache or beyond: ask for those of twelve unrolled steps later, one step
+ * at a time. Past the end of a panel that is the next panel, which the first pixels will need. */
+#define CVI_PREFETCH(w)                                                                                      \
+    __builtin_prefetch((w) + 768);                                                                           \
+    __builtin_prefetch((w) + 784);                                                                           \
+    __builtin_prefetch((w) + 800);                                                                           \
+    __builtin_prefetch((w) + 816);
+
+/* out[j] += sum over i < 4 of a[i] * b[i][j], in two chains. */
+CVI_INLINE void add_four(int64_t n, const float *a, const float *const *b, float *out) {
+    const float *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
+    v8 a0 = v8_all(a[0]), a1 = v8_all(a[1]), a2 = v8_all(a[2]), a3 = v8_all(a[3]);
+    int64_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        v8 s = v8_fma(a0, v8_load(b0 + j), v8_load(out + j));
+        v8 t = v8_mul(a2, v8_load(b2 + j));
+        s = v8_fma(a1, v8_load(b1 + j), s);
+        t = v8_fma(a3, v8_load(b3 + j), t);
+        v8_store(out + j, v8_add(s, t));
+    }
+    for (; j < n; j++) {
+        out[j] += (a[0] * b0[j] + a[1] * b1[j]) + (a[2] * b2[j] + a[3] * b3[j]);
+    }
+}
+
 #if CVI_WIDE
 extern cvi_micro *const CVI_LEAF(micro32)[CVI_MAX_ROWS + 1];
 extern cvi_micro_square *const CVI_LEAF(square)[2][CVI_SQUARE][CVI_SQUARE];

@@ -99,19 +99,7 @@ void CVI_LEAF(pool_route)(int64_t count, int64_t channels, const float *const *x
 void CVI_LEAF(add_listed)(int64_t rows, int64_t n, const float *a, const float *const *b, float *out) {
     int64_t i = 0;
     for (; i + 4 <= rows; i += 4) {
-        const float *b0 = b[i], *b1 = b[i + 1], *b2 = b[i + 2], *b3 = b[i + 3];
-        v8 a0 = v8_all(a[i]), a1 = v8_all(a[i + 1]), a2 = v8_all(a[i + 2]), a3 = v8_all(a[i + 3]);
-        int64_t j = 0;
-        for (; j + 8 <= n; j += 8) {
-            v8 s = v8_fma(a0, v8_load(b0 + j), v8_load(out + j));
-            v8 t = v8_mul(a2, v8_load(b2 + j));
-            s = v8_fma(a1, v8_load(b1 + j), s);
-            t = v8_fma(a3, v8_load(b3 + j), t);
-            v8_store(out + j, v8_add(s, t));
-        }
-        for (; j < n; j++) {
-            out[j] += (a[i] * b0[j] + a[i + 1] * b1[j]) + (a[i + 2] * b2[j] + a[i + 3] * b3[j]);
-        }
+        add_four(n, a + i, b + i, out);
     }
     for (; i < rows; i++) {
         v8 a0 = v8_all(a[i]);

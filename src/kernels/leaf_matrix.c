@@ -116,19 +116,8 @@ void CVI_LEAF(dot4)(int64_t n, const float *a, const float *b, int64_t ld, float
 void CVI_LEAF(add_rows)(int64_t rows, int64_t n, const float *a, const float *b, int64_t ld, float *out) {
     int64_t i = 0;
     for (; i + 4 <= rows; i += 4) {
-        const float *b0 = b + i * ld, *b1 = b0 + ld, *b2 = b1 + ld, *b3 = b2 + ld;
-        v8 a0 = v8_all(a[i]), a1 = v8_all(a[i + 1]), a2 = v8_all(a[i + 2]), a3 = v8_all(a[i + 3]);
-        int64_t j = 0;
-        for (; j + 8 <= n; j += 8) {
-            v8 s = v8_fma(a0, v8_load(b0 + j), v8_load(out + j));
-            v8 t = v8_mul(a2, v8_load(b2 + j));
-            s = v8_fma(a1, v8_load(b1 + j), s);
-            t = v8_fma(a3, v8_load(b3 + j), t);
-            v8_store(out + j, v8_add(s, t));
-        }
-        for (; j < n; j++) {
-            out[j] += (a[i] * b0[j] + a[i + 1] * b1[j]) + (a[i + 2] * b2[j] + a[i + 3] * b3[j]);
-        }
+        const float *const four[4] = {b + i * ld, b + (i + 1) * ld, b + (i + 2) * ld, b + (i + 3) * ld};
+        add_four(n, a + i, four, out);
     }
     for (; i < rows; i++) {
         for (int64_t j = 0; j < n; j++) {

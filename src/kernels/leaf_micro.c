@@ -9,14 +9,6 @@
 #include "kernels/leaf.h"
 #include "kernels/leaf_simd.h"
 
-/* Weights come from the second-level cache or beyond: ask for those of twelve unrolled steps later, one step
- * at a time. Past the end of a panel that is the next panel, which the first pixels will need. */
-#define PREFETCH(w)                                                                                          \
-    __builtin_prefetch((w) + 768);                                                                           \
-    __builtin_prefetch((w) + 784);                                                                           \
-    __builtin_prefetch((w) + 800);                                                                           \
-    __builtin_prefetch((w) + 816)
-
 CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     if (t->add != NULL) {
         sum = v8_add(sum, v8_load(t->add + at));
@@ -27,7 +19,6 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     v8_store(t->out + at, sum);
 }
 
-#define POINTER(i) const float *p##i = x[i] + offset;
 /* The result's place is asked for before the sum is made: stores that wait for it would hold up the next block. */
 #define START16(i)                                                                                           \
     v8 a##i = bias0, b##i = bias1;                                                                           \
@@ -48,24 +39,12 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     put(tile, (i)*tile->pitch, a##i);                                                                        \
     put(tile, (i)*tile->pitch + 8, b##i);
 
-#define MICRO16(M, ROWS)                                                                                     \
-    static void micro16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
-                            const float *w, const cvi_tile *tile) {                                          \
-        v8 bias0 = v8_load(tile->bias), bias1 = v8_load(tile->bias + 8);                                     \
-        ROWS(START16)                                                                                        \
-        for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
-            ROWS(POINTER)                                                                                    \
-            int64_t c = 0;                                                                                   \
-            for (; c + 4 <= channels; c += 4, w += 64) {                                                     \
-                PREFETCH(w);                                                                                 \
-                STEP16(ROWS, 0) STEP16(ROWS, 1) STEP16(ROWS, 2) STEP16(ROWS, 3)                              \
-            }                                                                                                \
-            for (; c < channels; c++, w += 16) {                                                             \
-                STEP16(ROWS, 0)                                                                              \
-            }                                                                                                \
-        }                                                                                                    \
-        ROWS(PUT16)                                                                                          \
-    }
+#define BEGIN16(ROWS)                                                                                        \
+    v8 bias0 = v8_load(tile->bias), bias1 = v8_load(tile->bias + 8);                                         \
+    ROWS(START16)
+#define FOUR16(ROWS) CVI_PREFETCH(w) STEP16(ROWS, 0) STEP16(ROWS, 1) STEP16(ROWS, 2) STEP16(ROWS, 3)
+#define ONE16(ROWS)  STEP16(ROWS, 0)
+#define END16(ROWS)  ROWS(PUT16)
 
 /* Eight channels wide: even and odd input channels have accumulators of their own, or six chains of dependent
  * multiply-adds would leave the two units idle a quarter of the time. */
@@ -95,25 +74,15 @@ CVI_INLINE void put(const cvi_tile *t, int64_t at, v8 sum) {
     }
 #define PUT8(i) put(tile, (i)*tile->pitch, v8_add(a##i, b##i));
 
-#define MICRO8(M, ROWS)                                                                                      \
-    static void micro8_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,            \
-                           const float *w, const cvi_tile *tile) {                                           \
-        v8 bias0 = v8_load(tile->bias);                                                                      \
-        ROWS(START8)                                                                                         \
-        for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
-            ROWS(POINTER)                                                                                    \
-            int64_t c = 0;                                                                                   \
-            for (; c + 4 <= channels; c += 4, w += 32) {                                                     \
-                STEP8(ROWS, 0) STEP8(ROWS, 2)                                                                \
-            }                                                                                                \
-            for (; c < channels; c++, w += 8) {                                                              \
-                LAST8(ROWS)                                                                                  \
-            }                                                                                                \
-        }                                                                                                    \
-        ROWS(PUT8)                                                                                           \
-    }
+#define BEGIN8(ROWS)                                                                                         \
+    v8 bias0 = v8_load(tile->bias);                                                                          \
+    ROWS(START8)
+#define FOUR8(ROWS) STEP8(ROWS, 0) STEP8(ROWS, 2)
+#define END8(ROWS)  ROWS(PUT8)
 
-#define BLOCKS(M, ROWS) MICRO16(M, ROWS) MICRO8(M, ROWS)
+#define BLOCKS(M, ROWS)                                                                                      \
+    CVI_MICRO(micro16, M, ROWS, 16, BEGIN16, FOUR16, ONE16, END16)                                           \
+    CVI_MICRO(micro8, M, ROWS, 8, BEGIN8, FOUR8, LAST8, END8)
 CVI_EACH(CVI_LEAF_ROWS, BLOCKS)
 
 cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_ROWS, micro16);

@@ -6,13 +6,7 @@
  */
 #include "kernels/leaf.h"
 
-/* As in leaf_micro.c: weights of twelve unrolled steps later. Asking for the results' places as well, as the AVX2 block does,
- * makes layers of large maps a fifth slower here (measured). */
-#define PREFETCH(w)                                                                                          \
-    __builtin_prefetch((w) + 768);                                                                           \
-    __builtin_prefetch((w) + 784);                                                                           \
-    __builtin_prefetch((w) + 800);                                                                           \
-    __builtin_prefetch((w) + 816)
+/* Asking for the results' places as well, as the AVX2 block does, makes layers of large maps a fifth slower here (measured). */
 
 /* The sums of a block on their way out; what is the same for all of them is read once. */
 #define FINISH(V, EACH, ADD, LOW, STORE)                                                                     \
@@ -28,7 +22,6 @@
     }                                                                                                        \
     EACH(STORE)
 
-#define POINTER(i) const float *p##i = x[i] + offset;
 #define START16(i) v16 a##i = bias;
 #define ADD16(i)   V16_ACCUMULATE_ALL(a##i, weights, p##i[c + j]);
 #define STEP16(ROWS, step)                                                                                   \
@@ -41,24 +34,12 @@
 #define LIMIT16(i) a##i = v16_min(hi, v16_max(lo, a##i));
 #define STORE16(i) v16_store(out + (i)*pitch, a##i);
 
-#define MICRO16(M, ROWS)                                                                                     \
-    static void micro16_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
-                            const float *w, const cvi_tile *tile) {                                          \
-        const v16 bias = v16_load(tile->bias);                                                               \
-        ROWS(START16)                                                                                        \
-        for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
-            ROWS(POINTER)                                                                                    \
-            int64_t c = 0;                                                                                   \
-            for (; c + 4 <= channels; c += 4, w += 64) {                                                     \
-                PREFETCH(w);                                                                                 \
-                STEP16(ROWS, 0) STEP16(ROWS, 1) STEP16(ROWS, 2) STEP16(ROWS, 3)                              \
-            }                                                                                                \
-            for (; c < channels; c++, w += 16) {                                                             \
-                STEP16(ROWS, 0)                                                                              \
-            }                                                                                                \
-        }                                                                                                    \
-        FINISH(v16, ROWS, PLUS16, LIMIT16, STORE16)                                                          \
-    }
+#define BEGIN16(ROWS)                                                                                        \
+    const v16 bias = v16_load(tile->bias);                                                                   \
+    ROWS(START16)
+#define FOUR16(ROWS) CVI_PREFETCH(w) STEP16(ROWS, 0) STEP16(ROWS, 1) STEP16(ROWS, 2) STEP16(ROWS, 3)
+#define ONE16(ROWS)  STEP16(ROWS, 0)
+#define END16(ROWS)  FINISH(v16, ROWS, PLUS16, LIMIT16, STORE16)
 
 /* Two panels: weights of the second follow those of the first. */
 #define START32(i) v16 a##i = bias0, b##i = bias1;
@@ -84,26 +65,16 @@
     v16_store(out + (i)*pitch, a##i);                                                                        \
     v16_store(out + (i)*pitch + 16, b##i);
 
-#define MICRO32(M, ROWS)                                                                                     \
-    static void micro32_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,           \
-                            const float *w, const cvi_tile *tile) {                                          \
-        const v16 bias0 = v16_load(tile->bias), bias1 = v16_load(tile->bias + 16);                           \
-        const int64_t second = taps * channels * 16;                                                         \
-        ROWS(START32)                                                                                        \
-        for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
-            ROWS(POINTER)                                                                                    \
-            int64_t c = 0;                                                                                   \
-            for (; c + 4 <= channels; c += 4, w += 64) {                                                     \
-                PREFETCH(w);                                                                                 \
-                PREFETCH(w + second);                                                                        \
-                STEP32(ROWS, 0) STEP32(ROWS, 1) STEP32(ROWS, 2) STEP32(ROWS, 3)                              \
-            }                                                                                                \
-            for (; c < channels; c++, w += 16) {                                                             \
-                STEP32(ROWS, 0)                                                                              \
-            }                                                                                                \
-        }                                                                                                    \
-        FINISH(v16, ROWS, PLUS32, LIMIT32, STORE32)                                                          \
-    }
+#define BEGIN32(ROWS)                                                                                        \
+    const v16 bias0 = v16_load(tile->bias), bias1 = v16_load(tile->bias + 16);                               \
+    const int64_t second = taps * channels * 16;                                                             \
+    ROWS(START32)
+#define FOUR32(ROWS)                                                                                         \
+    CVI_PREFETCH(w)                                                                                          \
+    CVI_PREFETCH(w + second)                                                                                 \
+    STEP32(ROWS, 0) STEP32(ROWS, 1) STEP32(ROWS, 2) STEP32(ROWS, 3)
+#define ONE32(ROWS) STEP32(ROWS, 0)
+#define END32(ROWS) FINISH(v16, ROWS, PLUS32, LIMIT32, STORE32)
 
 /* Even and odd input channels have accumulators of their own, as on the other levels: the same sums, bit for bit. */
 #define START8(i) v8 a##i = bias, b##i = v8_zero();
@@ -127,25 +98,16 @@
 #define LIMIT8(i) a##i = v8_min(hi, v8_max(lo, a##i));
 #define STORE8(i) v8_store(out + (i)*pitch, a##i);
 
-#define MICRO8(M, ROWS)                                                                                      \
-    static void micro8_##M(int64_t taps, int64_t channels, const float *const *x, int64_t offset,            \
-                           const float *w, const cvi_tile *tile) {                                           \
-        const v8 bias = v8_load(tile->bias);                                                                 \
-        ROWS(START8)                                                                                         \
-        for (int64_t t = 0; t < taps; t++, x += M) {                                                         \
-            ROWS(POINTER)                                                                                    \
-            int64_t c = 0;                                                                                   \
-            for (; c + 4 <= channels; c += 4, w += 32) {                                                     \
-                STEP8(ROWS, 0) STEP8(ROWS, 2)                                                                \
-            }                                                                                                \
-            for (; c < channels; c++, w += 8) {                                                              \
-                LAST8(ROWS)                                                                                  \
-            }                                                                                                \
-        }                                                                                                    \
-        ROWS(JOIN8) FINISH(v8, ROWS, PLUS8, LIMIT8, STORE8)                                                  \
-    }
+#define BEGIN8(ROWS)                                                                                         \
+    const v8 bias = v8_load(tile->bias);                                                                     \
+    ROWS(START8)
+#define FOUR8(ROWS) STEP8(ROWS, 0) STEP8(ROWS, 2)
+#define END8(ROWS)  ROWS(JOIN8) FINISH(v8, ROWS, PLUS8, LIMIT8, STORE8)
 
-#define BLOCKS(M, ROWS) MICRO32(M, ROWS) MICRO16(M, ROWS) MICRO8(M, ROWS)
+#define BLOCKS(M, ROWS)                                                                                      \
+    CVI_MICRO(micro32, M, ROWS, 16, BEGIN32, FOUR32, ONE32, END32)                                           \
+    CVI_MICRO(micro16, M, ROWS, 16, BEGIN16, FOUR16, ONE16, END16)                                           \
+    CVI_MICRO(micro8, M, ROWS, 8, BEGIN8, FOUR8, LAST8, END8)
 CVI_EACH(CVI_LEAF_ROWS, BLOCKS)
 
 cvi_micro *const CVI_LEAF(micro32)[CVI_MAX_ROWS + 1] = CVI_BLOCKS(CVI_LEAF_ROWS, micro32);
