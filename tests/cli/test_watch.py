@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # convscope watch as a page: what the server says of logs, anybody's and broken ones; the page in a real Chromium, in both languages, light and
 # dark, wide and narrow; a run that is paused, stepped and given another learning rate, and repeated to the same bits; evolution.
-import hashlib, json, math, os, struct, subprocess, sys, tempfile, threading, time, unittest, urllib.parse, zlib
+import base64, hashlib, json, os, re, struct, subprocess, sys, tempfile, time, unittest, urllib.parse, zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chromium  # noqa: E402
@@ -281,42 +281,48 @@ class Page(unittest.TestCase):
             for lang in ("en", "zh"):
                 dark, width = (n + (lang == "zh")) % 2 == 1, 900 if lang == "zh" else 1600
                 self.show(lang=lang, dark=dark, width=width, **{"x-tab": tab})
-                self.shot("watch-%s-%s" % (tab, lang))
-                self.check(lang, width, tab)
                 if tab in ("curves", "layers", "histograms"):
-                    self.assertTrue(self.drawn(), tab)
+                    self.drawn()
+                self.check(lang, width, tab)
+                self.shot("watch-%s-%s" % (tab, lang))
 
     def drawn(self):
-        """Whether the first canvas of the page has lines or colours on it."""
-        return self.browser.js("(() => { const c = document.querySelector('main canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, s = new Set(); for (let i = 0; i < d.length; i += 4) if (d[i + 3]) s.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return s.size > 8; })()")
+        """Waits until the first canvas of the page has lines or colours on it."""
+        self.browser.wait("(() => { const c = document.querySelector('main canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, s = new Set(); for (let i = 0; i < d.length; i += 4) if (d[i + 3]) s.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return s.size > 8; })()")
 
     def test_axes_smoothing_bands_and_logarithms(self):
         for more in ({"x-axis": "epoch"}, {"x-axis": "time"}, {"x-log": 1}, {"x-outliers": 1}, {"x-band": 1}, {"x-smooth": 0.9}, {"x-smooth": 0}):
             self.show(**more)
-            self.assertTrue(self.drawn(), more)
+            self.drawn()
 
     def test_zooming_moving_and_back(self):
         b = self.show(**{"x-smooth": 0})
-        r = b.js("(() => { const r = [...document.querySelectorAll('.chartcard')].find(e => e.id === 'tag batch_loss').querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()")
-        b.mouse("mouseMoved", r[0] + 100, r[1] + 80)
-        b.pump(0.2)
+        chart = "[...document.querySelectorAll('.chartcard')].find(e => e.id === 'tag batch_loss').querySelector('canvas')"
+        self.drawn()
+        r = b.js("(() => { const r = %s.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()" % chart)
+
+        def step(x):
+            """The step that is told for a place, once the pointer's table follows."""
+            b.mouse("mouseMoved", r[0] + x - 1, r[1] + 80)
+            b.mouse("mouseMoved", r[0] + x, r[1] + 80)
+            b.wait("!!document.querySelector('.tip b')")
+            b.pump(0.1)
+            return int(b.js("document.querySelector('.tip b').innerText").split()[1])
+
+        def settled(x, good):
+            until(lambda: good(step(x)), 30)
+
+        middle = r[2] / 2
+        settled(middle, lambda v: 10 <= v <= 20)
         self.assertIn("train", b.js("document.querySelector('.tip').innerText"))
-        first = b.js("document.querySelector('.tip b').innerText")
-        b.mouse("mousePressed", r[0] + 100, r[1] + 80, 1)
+        b.mouse("mousePressed", r[0] + middle, r[1] + 80, 1)
         for i in range(6):
-            b.mouse("mouseMoved", r[0] + 100 + 15 * i, r[1] + 80, 1)
-        b.mouse("mouseReleased", r[0] + 175, r[1] + 80)
-        b.pump(0.4)
-        b.mouse("mouseMoved", r[0] + 60, r[1] + 80)
-        b.pump(0.2)
-        zoomed = b.js("document.querySelector('.tip b').innerText")
-        self.assertNotEqual(zoomed, first)
-        b.js("[...document.querySelectorAll('.chartcard')].find(e => e.id === 'tag batch_loss').querySelector('canvas').focus()")
+            b.mouse("mouseMoved", r[0] + middle + 20 * i, r[1] + 80, 1)
+        b.mouse("mouseReleased", r[0] + middle + 100, r[1] + 80)
+        settled(70, lambda v: v >= 12)  # the left end is now what was the middle
+        b.js("%s.focus()" % chart)
         b.key("Escape")
-        b.pump(0.4)
-        b.mouse("mouseMoved", r[0] + 100, r[1] + 80)
-        b.pump(0.2)
-        self.assertEqual(b.js("document.querySelector('.tip b').innerText"), first)
+        settled(70, lambda v: v <= 4)
 
     def test_runs_are_switched(self):
         b = self.show()
@@ -381,10 +387,33 @@ class Page(unittest.TestCase):
             b.wait("document.querySelector('.timeline input').value === '1'")
             self.assertNotEqual(b.js("document.querySelector('.evolved canvas').toDataURL()"), before)
 
+    def test_animation_log_and_figure_4(self):
+        picture, folder = os.path.join(ROOT, "models", "digits_3.png"), self.temp.name
+        gif, strip, log = os.path.join(folder, "e.gif"), os.path.join(folder, "e.svg"), os.path.join(folder, "log")
+        for args in (["-o", gif], ["-o", strip, "--layer", "last-conv"], ["--events", log, "--layer", "0"]):
+            p = subprocess.run([EXE, "evolution", self.run_folder, picture, "--strongest", "80", "--rows", "4", *args], capture_output=True, text=True)
+            self.assertEqual((p.returncode, p.stdout), (0, ""), p.stderr)
+        with open(gif, "rb") as f:
+            data = base64.b64encode(f.read()).decode()
+        b = self.show()
+        frames = b.js("(async () => { const d = new ImageDecoder({ type: 'image/gif', data: Uint8Array.from(atob('%s'), c => c.charCodeAt(0)) }); await d.tracks.ready; "
+                      "const out = []; for (let i = 0; i < d.tracks.selectedTrack.frameCount; i++) { const f = (await d.decode({ frameIndex: i })).image; const c = new OffscreenCanvas(f.displayWidth, f.displayHeight), g = c.getContext('2d'); "
+                      "g.drawImage(f, 0, 0); const p = g.getImageData(0, 0, c.width, c.height).data; let h = 0; for (let k = 0; k < p.length; k += 4) h = (h * 31 + p[k] + p[k + 1] * 256 + p[k + 2] * 65536) | 0; out.push([f.displayWidth, f.displayHeight, h]); } return out; })()" % data)
+        self.assertEqual(len(frames), 4)  # epochs 0, 1, 2, 3
+        self.assertEqual(len({tuple(f[:2]) for f in frames}), 1)
+        self.assertEqual(len({f[2] for f in frames}), 4)
+        with open(strip, encoding="utf-8") as f:
+            self.assertIn("80 training pictures", " ".join(re.sub("<[^>]*>", " ", f.read()).split()))
+        seen = json.loads(subprocess.run([EXE, "watch", log, "--json"], capture_output=True, text=True, check=True).stdout)["series"]
+        self.assertEqual([(s["kind"], s["tag"], s["step"]) for s in seen], [("picture", "conv_1/evolution", [0, 1, 2, 3])])
+        for args, code in ((["--layer", "nothing", "-o", gif], 9), (["-o", os.path.join(folder, "no", "e.gif")], 3), ([], 2), (["--strongest", "0", "-o", gif], 2), (["--data", "mnist:/nowhere", "--strongest", "5", "-o", gif], 3)):
+            p = subprocess.run([EXE, "evolution", self.run_folder, *args], capture_output=True, text=True)
+            self.assertEqual(p.returncode, code, (args, p.stderr))
+
     def hostile(self, folder):
         html = b"<img src=x onerror=alert(1)><script>alert(2)</script>"
         with ev.open_run(folder, "<b>run' onload=1") as f:
-            f.write(ev.event(1.7e9, 0, [ev.scalar(html, 1), ev.scalar(b"x" * 4000, 2), ev.scalar("\u202egnp.exe \u2066/\u0007".encode(), 3), ev.scalar(b"\xff\xfe\x80", 4), ev.scalar(b"", 5)]))
+            f.write(ev.event(1.7e9, 0, [ev.scalar(html, 1), ev.scalar(b"x" * 4000, 2), ev.scalar("\u202egnp.exe \u2066/\u0007".encode(), 3), ev.scalar(b"", 5)]))
             f.write(ev.event(1.7e9, 0, [ev.settings([(html, 3.0), (b"__proto__", b"polluted"), (b"x" * 3000, b"y" * 9000)])]))
             for i, v in enumerate((float("nan"), float("inf"), -float("inf"), 3e38, -3e38, 1e-45)):
                 f.write(ev.event(float("nan") if i == 2 else -1e300, i, [ev.scalar(b"odd", v)]))
@@ -395,6 +424,8 @@ class Page(unittest.TestCase):
         with ev.open_run(folder, "broken") as f:
             f.write(ev.event(1.7e9, 1, [ev.scalar(b"loss", 1)]))
             f.write(struct.pack("<Q", 1 << 60) + b"\0" * 40)
+        with ev.open_run(folder, "no text") as f:
+            f.write(ev.event(1.7e9, 1, [ev.scalar(b"loss", 1)]) + ev.event(1.7e9, 2, [ev.scalar(b"\xff\xfe\x80", 4)]))
         with ev.open_run(folder, "cut") as f:
             f.write(ev.event(1.7e9, 1, [ev.scalar(b"loss", 1)])[:-7])
         with ev.open_run(folder, "wrong") as f:
@@ -414,9 +445,11 @@ class Page(unittest.TestCase):
             self.assertEqual(s.get("log/picture", series=pictures["p/good"])[0], 200)
             for name in ("p/svg", "p/none"):
                 self.assertEqual(s.get("log/picture", series=pictures[name])[0], 422, name)
-            for tab in ("curves", "histograms", "texts", "runs", "layers"):
+            for tab in ("curves", "histograms", "texts", "runs"):
                 for width in (1600, 900):
                     b = self.show(server=s, width=width, **{"x-tab": tab})
+                    if tab == "curves":
+                        self.drawn()
                     self.assertEqual(b.js("document.querySelectorAll('main img[src=\"x\"], main script, .rail img[src=\"x\"]').length"), 0)
                     self.assertLessEqual(b.js("document.documentElement.scrollWidth"), width, tab)
                     self.assertIn("Damaged files", b.js("document.querySelector('main').innerText"))

@@ -74,7 +74,7 @@ function LayerPanel(q: { r: api.Run; index: number; epoch: number; width: number
   }, [d]);
   useEffect(() => { if (d) layersOf.value = { ...layersOf.value, [`${q.r.run} ${q.index}`]: d }; }, [d]);
   if (!d || !scales) return <Panel title={q.r.layers[q.index]}><p class="quiet">{t("looking…", "正在计算…")}</p></Panel>;
-  const count = d.channels.length, label = 128, why = d.why[q.epoch] && d.shown ? 1 : 0, side = Math.max(24, Math.min(100, (q.width - label - 40 - why * 150) / count - 6)), cell = (i: number): api.Cell => d.cells[q.epoch * count + i];
+  const count = d.channels.length, label = 128, why = d.why[q.epoch] && d.shown ? 1 : 0, side = Math.max(24, Math.min(100, (q.width - label - 40 - (q.width > 780 ? why * 150 : 0)) / count - 6)), cell = (i: number): api.Cell => d.cells[q.epoch * count + i];
   const rows: [string, (x: api.Cell) => unknown, (g: CanvasRenderingContext2D, x: api.Cell, i: number, px: number, py: number) => void][] = [
     [d.input < 0 ? t("kernel", "卷积核") : `${t("kernel, input", "卷积核，输入")} ${d.input}`, (x) => x.kernel, (g, x, i, px, py) => { if (x.kernelDim![0] === 3) drawSigned(g, x.kernel!, x.kernelDim!, d.bgr, scales.kernel[i], px, py, side); else drawMap(g, x.kernel!, 0, x.kernelDim![2], x.kernelDim![1], { low: -scales.kernel[i], high: scales.kernel[i] }, px, py, side, side); }],
     [t("feature map", "特征图"), (x) => x.map, (g, x, i, px, py) => drawMap(g, x.map!, 0, x.mapDim![1], x.mapDim![0], { low: scales.negative ? -scales.map[i] : 0, high: scales.map[i] }, px, py, side, side * (x.mapDim![0] / x.mapDim![1]))],

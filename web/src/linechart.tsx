@@ -179,7 +179,9 @@ export function LineChart(q: Chart) {
     g.restore();
     g.strokeStyle = ink("line"); g.strokeRect(left + 0.5, top + 0.5, W - 1, H - 1);
   };
-  const redraw = (): void => { if (!frame.current) frame.current = requestAnimationFrame(paint); };
+  const latest = useRef(paint); // what is drawn is always what the newest properties say
+  latest.current = paint;
+  const redraw = (): void => { if (!frame.current) frame.current = requestAnimationFrame(() => latest.current()); };
   const wheeling = useRef(0);
 
   const fetch = async (): Promise<void> => {
