@@ -9,7 +9,7 @@
 
 /* What captions say of the cut, by cvs_top_crop. */
 static const char *const crops[] = {"cut to what the unit can see",
-                                    "cut to what holds 99 % of its projection", "whole"};
+                                    "cut to what holds 99 percent of its projection", "whole"};
 
 enum { MOST_TOP = 100, USUAL_TOP = 9, USUAL_MAPS = 12 };
 
