@@ -15,6 +15,7 @@
 #include "features.h"
 #include "connections.h"
 #include "invariance.h"
+#include "compare.h"
 #include "graph.h"
 #include "model.h"
 #include "run.h"

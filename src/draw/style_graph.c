@@ -422,10 +422,25 @@ static void put_text(cvi_buf *b, const char *key, const char *text) {
     cvi_free(clean);
 }
 
-static void put_box(const drawn *d, int b, cvi_buf *out) {
+/* The layer that a box ends with, as `layer` counts; -1 where it makes none. */
+static int last_layer(const cvi_arch_node *n, const cvi_graph *g, const int *layer_of) {
+    for (int i = n->n_members - 1; g != NULL && layer_of != NULL && i >= 0; i--) {
+        const cvi_node *node = &g->nodes[n->members[i]];
+        int v = node->n_out > 0 ? node->out[0] : -1;
+        if (v >= 0 && layer_of[v] >= 0) {
+            return layer_of[v];
+        }
+    }
+    return n->layer;
+}
+
+static void put_box(const drawn *d, int b, const cvi_graph *g, const int *layer_of, cvi_buf *out) {
     cvi_arch_node n;
     char shape[160], name[32];
     cvi_box_node(d->view, b, &n);
+    bool group = d->view->boxes[b].kind == CVI_BOX_GROUP;
+    const cvi_arch_group *of = group ? &d->a->groups[d->view->boxes[b].index] : NULL;
+    int last = last_layer(of != NULL ? &d->a->nodes[of->first + of->count - 1] : &n, g, layer_of);
     cvi_buf_printf(out, "%s{\"id\":\"%s\",", b > 0 ? ",\n" : "\n", d->view->boxes[b].id);
     put_place(out, &d->layout->boxes[b]);
     snprintf(name, sizeof name, "%s", d->style.theme->look[n.cls].name);
@@ -434,13 +449,13 @@ static void put_box(const drawn *d, int b, cvi_buf *out) {
     put_text(out, "class", name);
     put_text(out, "in", cvi_shape_short(&n.in, shape, sizeof shape));
     put_text(out, "out", cvi_shape_short(&n.out, shape, sizeof shape));
-    cvi_buf_printf(out,
-                   ",\"kind\":\"%s\",\"group\":%d,\"times\":%d,\"layer\":%d,\"params\":%lld,\"macs\":%lld,"
-                   "\"bytes\":%lld,\"main\":%s",
-                   d->view->boxes[b].kind == CVI_BOX_GROUP ? "group" : "layer",
-                   d->view->boxes[b].kind == CVI_BOX_GROUP ? d->view->boxes[b].index : n.group,
-                   d->view->boxes[b].times, n.layer, (long long)n.params, (long long)n.macs,
-                   (long long)n.bytes, d->layout->boxes[b].main ? "true" : "false");
+    cvi_buf_printf(
+        out,
+        ",\"kind\":\"%s\",\"group\":%d,\"times\":%d,\"layer\":%d,\"last\":%d,\"params\":%lld,\"macs\":%lld,"
+        "\"bytes\":%lld,\"main\":%s",
+        group ? "group" : "layer", group ? d->view->boxes[b].index : n.group, d->view->boxes[b].times,
+        n.layer, last, (long long)n.params, (long long)n.macs, (long long)n.bytes,
+        d->layout->boxes[b].main ? "true" : "false");
     cvi_buf_puts(out, ",\"strips\":[");
     for (int i = 0; i < n.n_strips; i++) {
         cvi_buf_printf(out, "%s{\"head\":%s", i > 0 ? "," : "", i < n.n_heads ? "true" : "false");
@@ -489,6 +504,11 @@ static void put_groups(const drawn *d, cvi_buf *out) {
 }
 
 static void write_json(const drawn *d, cvi_buf *out) {
+    const cvi_graph *g = d->a->model != NULL ? d->a->model->graph : NULL;
+    int *layer_of = g != NULL ? cvi_malloc(((size_t)g->n_values + 1) * sizeof *layer_of) : NULL;
+    if (layer_of != NULL) {
+        cvi_graph_layer_numbers(g, layer_of);
+    }
     cvi_buf_printf(out, "{\"width\":%.2f,\"height\":%.2f,\"direction\":\"%s\"", d->layout->width,
                    d->layout->height, d->layout->across ? "lr" : "tb");
     put_text(out, "model", d->a->name);
@@ -496,8 +516,9 @@ static void write_json(const drawn *d, cvi_buf *out) {
     cvi_buf_printf(out, ",\"params\":%lld,\"macs\":%lld,\"boxes\":[", (long long)d->a->params,
                    (long long)d->a->macs);
     for (int b = 0; b < d->view->n_boxes; b++) {
-        put_box(d, b, out);
+        put_box(d, b, g, layer_of, out);
     }
+    cvi_free(layer_of);
     cvi_buf_puts(out, "],\n\"links\":[");
     for (int i = 0; i < d->view->n_links; i++) {
         put_route(d, i, out);

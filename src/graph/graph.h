@@ -178,6 +178,8 @@ int cvi_node_ints(const cvi_node *node, const char *name, int64_t *out, int max,
 /* Layers: the values that a node made and no reader hid, in topological order. Returns value or -1. */
 int cvi_graph_n_layers(const cvi_graph *g);
 int cvi_graph_layer(const cvi_graph *g, int layer);
+/* The other way round, for all at once: layer_of [n_values], -1 where a value is none. */
+void cvi_graph_layer_numbers(const cvi_graph *g, int *layer_of);
 /* Finds a layer by name or by index ("12"); the error lists near names. (op.h has the form that knows "last-conv".) */
 cvs_status cvi_graph_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err);
 /* Consumers: nodes that read value v; fills up to max, returns the count. */

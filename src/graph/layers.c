@@ -30,6 +30,18 @@ static bool count_one(void *context, int layer, int value) {
     return false;
 }
 
+static bool number_one(void *context, int layer, int value) {
+    ((int *)context)[value] = layer;
+    return false;
+}
+
+void cvi_graph_layer_numbers(const cvi_graph *g, int *layer_of) {
+    for (int v = 0; v < g->n_values; v++) {
+        layer_of[v] = -1;
+    }
+    walk(g, number_one, layer_of);
+}
+
 int cvi_graph_n_layers(const cvi_graph *g) {
     int n = 0;
     walk(g, count_one, &n);

@@ -15,6 +15,8 @@ json_t *json_shape(int rank, const int64_t *dim);
 json_t *json_place(const cvs_source *s);
 /* Copies what the library allocated. */
 void reply_copy(reply *r, const char *type, const void *data, size_t size);
+/* Averages blocks of f x f (smaller at the far edges) of one map. */
+void map_shrink(const float *from, int64_t h, int64_t w, int64_t f, float *to);
 /* uint8 [H,W,3] as PNG. */
 void reply_png(reply *r, const cvs_tensor *image);
 /* A float32 tensor as a .npy file. */

@@ -13,8 +13,7 @@ enum { MOST_NUMBERS = 8 << 20, BINS = 64 };
 
 /* ---- maps ----------------------------------------------------------------------------------------------------------- */
 
-/* Averages blocks of f x f (smaller at the far edges) of one map. */
-static void shrink(const float *from, int64_t h, int64_t w, int64_t f, float *to) {
+void map_shrink(const float *from, int64_t h, int64_t w, int64_t f, float *to) {
     int64_t oh = (h + f - 1) / f, ow = (w + f - 1) / f;
     for (int64_t y = 0; y < oh; y++) {
         for (int64_t x = 0; x < ow; x++) {
@@ -79,7 +78,7 @@ void api_maps(app *a, const request *q, reply *r) {
             if (f == 1) {
                 memcpy(out + i * each, g.data + numbers[i] * g.h * g.w, (size_t)(h * w) * sizeof *out);
             } else {
-                shrink(g.data + numbers[i] * g.h * g.w, g.h, g.w, f, out + i * each);
+                map_shrink(g.data + numbers[i] * g.h * g.w, g.h, g.w, f, out + i * each);
             }
         }
     }
@@ -130,7 +129,7 @@ static void find_twins(const grid *g, channel_stats *stats) {
     for (int64_t c = 0; small && c < g->c; c++) {
         double size = 0;
         float *to = small + c * each;
-        shrink(g->data + c * g->h * g->w, g->h, g->w, f, to);
+        map_shrink(g->data + c * g->h * g->w, g->h, g->w, f, to);
         for (int64_t i = 0; i < each; i++) {
             size += (double)to[i] * (double)to[i];
         }

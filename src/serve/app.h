@@ -118,6 +118,9 @@ typedef struct app {
     } maker;
 } app;
 
+/* That run, with the picture run through the model; for work in the heavy lane only. Borrowed. */
+cvs_status why_run(app *a, int model, int number, cvs_run **out, cvs_error *err);
+
 /* Fills the tables from the options. */
 cvs_status app_open(app *a, const cvs_serve_options *options, cvs_error *err);
 /* Ends the lanes: what runs is cancelled and waited for. */

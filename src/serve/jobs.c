@@ -18,40 +18,42 @@ bool job_progress(void *context, const char *what, double fraction) {
     return !atomic_load(&j->cancel) && !atomic_load(&j->app->stopping);
 }
 
-/* The run with the job's picture, made or run anew only when another was asked for last. */
-static cvs_status prepare(app *a, job *j, cvs_error *err) {
-    if (a->why.model != j->model) {
+/* Made or run anew only when another was asked for last. */
+cvs_status why_run(app *a, int model, int number, cvs_run **out, cvs_error *err) {
+    if (a->why.model != model) {
         cvs_run_free(a->why.run);
         a->why.run = NULL;
         a->why.model = a->why.picture = -1;
         cvs_run_options options = a->options->run;
         options.progress = NULL;
         options.for_gradients = true;
-        cvs_status s = cvs_run_new(store_model_at(a, j->model)->model, &options, &a->why.run, err);
+        cvs_status s = cvs_run_new(store_model_at(a, model)->model, &options, &a->why.run, err);
         if (s != CVS_OK) {
             return s;
         }
-        a->why.model = j->model;
+        a->why.model = model;
     }
-    if (a->why.picture != j->picture) {
+    if (a->why.picture != number) {
         a->why.picture = -1;
-        cvs_status s = run_picture(a->why.run, store_picture_at(a, j->picture), NULL, err);
+        cvs_status s = run_picture(a->why.run, store_picture_at(a, number), NULL, err);
         if (s != CVS_OK) {
             return s;
         }
-        a->why.picture = j->picture;
+        a->why.picture = number;
     }
+    *out = a->why.run;
     return CVS_OK;
 }
 
 static void work(void *context) {
     job *j = context;
     app *a = j->app;
+    cvs_run *run = NULL;
     cvs_error err = {.lang = j->lang};
     struct timespec t0, t1;
     clock_gettime(CLOCK_MONOTONIC, &t0);
     cvs_status s = atomic_load(&j->cancel) ? CVS_E_CANCELLED : CVS_OK;
-    s = s == CVS_OK && j->task->pictured ? prepare(a, j, &err) : s;
+    s = s == CVS_OK && j->task->pictured ? why_run(a, j->model, j->picture, &run, &err) : s;
     s = s == CVS_OK ? j->task->work(a, j, &err) : s;
     clock_gettime(CLOCK_MONOTONIC, &t1);
     pthread_mutex_lock(&j->lock);

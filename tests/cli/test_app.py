@@ -209,6 +209,102 @@ class App(unittest.TestCase):
         self.assertEqual(head["target"], self.s.json("predict", m=0, p=0)["scores"][0]["name"])
         self.assertEqual(self.s.post("explain", {"m": 0, "p": 0, "method": "tea-leaves"})[0], 404)
 
+    def test_strength_of_layers(self):
+        head, numbers = self.s.packet("strength", m=0, p=0)
+        self.assertEqual(head["layers"], len(self.model["layers"]))
+        for layer in (0, 5, head["layers"] - 1):
+            maps = self.s.packet("maps", m=0, p=0, layer=layer)[1]
+            rms, most, zeros = numbers[3 * layer:3 * layer + 3]
+            self.assertAlmostEqual(rms, math.sqrt(sum(v * v for v in maps) / len(maps)), delta=1e-5 * rms)
+            self.assertAlmostEqual(most, max(abs(v) for v in maps), places=6)
+            self.assertAlmostEqual(zeros, sum(v == 0 for v in maps) / len(maps), places=6)
+
+    def test_gradients_reach_every_layer(self):
+        """Where a global mean follows, the gradient is one number a channel: that which Grad-CAM weighs its maps with."""
+        head, sizes = self.s.packet("gradients", "d", m=0, p=0)
+        layers = self.model["layers"]
+        pool = next(l for l in layers if l["pool"] and l["dim"][2:] == [1, 1] or l["op"].startswith("GlobalAverage"))
+        before = int(pool["from"][0])
+        _, got = self.s.post("explain", {"m": 0, "p": 0, "method": "gradcam", "layer": str(before), "signed": True})
+        self.wait(got["job"])
+        weights = [w for _, _, w in self.s.packet("map", job=got["job"])[0]["votes"]]
+        logits = next(i for i in range(len(sizes) - 1, -1, -1) if not math.isnan(sizes[i]))
+        self.assertAlmostEqual(sizes[logits], 1 / math.sqrt(layers[logits]["dim"][1]), places=6)  # one of them is the target
+        self.assertEqual(len(weights), layers[before]["dim"][1])
+        self.assertAlmostEqual(sizes[before], math.sqrt(sum(w * w for w in weights) / len(weights)), delta=1e-5 * sizes[before])
+        self.assertTrue(all(v > 0 for v in sizes[:logits]))
+        other = self.s.packet("gradients", "d", m=0, p=0, target=1)
+        self.assertEqual(other[0]["index"], 1)
+        self.assertNotEqual(other[1][:3], sizes[:3])
+        self.assertEqual(self.s.get("gradients", m=0, p=0, target=10 ** 6)[0], 404)
+
+    def test_small_maps_of_many_layers(self):
+        head, numbers = self.s.packet("thumbs", m=0, p=0, layers="in0,0,2,18,99,x", count=2, side=16)
+        self.assertEqual([x["place"] for x in head["maps"]], ["in0", "0", "2"])  # a vector is no picture, and there is no 99
+        at = 0
+        for one in head["maps"]:
+            each = one["h"] * one["w"]
+            whole = self.s.packet("maps", m=0, p=0, layer=one["place"], list=",".join(map(str, one["channels"])), side=16)[1]
+            self.assertEqual(numbers[at:at + 2 * each], whole)
+            at += 2 * each
+        stats = self.s.packet("stats", m=0, p=0, layer=0)[1]
+        strength = stats[3:6 * 16:6]
+        self.assertEqual(head["maps"][1]["channels"][0], max(range(16), key=lambda c: strength[c]))
+        self.assertEqual(at, len(numbers))
+
+    def test_a_node_says_what_it_is(self):
+        node = self.s.json("node", m=0, layer=0)
+        kernel, weights = self.s.packet("filters", m=0, layer=0, count=1 << 20)
+        self.assertEqual(node["op"], "Conv")
+        parts = {x["name"]: x for x in node["parts"]}
+        self.assertEqual(parts["kernel_shape"]["text"], ", ".join(map(str, kernel["dim"][2:])))
+        weight = next(x for x in node["parts"] if x["constant"] and len(x["text"].split("x")) == 4)
+        least, largest, mean, _, _ = weight["numbers"]
+        count = math.prod(kernel["dim"])
+        self.assertAlmostEqual(least, min(weights[:count]), places=6)
+        self.assertAlmostEqual(largest, max(weights[:count]), places=6)
+        self.assertAlmostEqual(mean, sum(weights[:count]) / count, places=6)
+        self.assertEqual(self.s.get("node", m=0, layer=999)[0], 404)
+
+    def features(self, model, pictures, layer, grid):
+        """What a layer holds in the cells of a grid, picture after picture: [examples][channels]."""
+        rows = []
+        for p in pictures:
+            head, v = self.s.packet("maps", m=model, p=p, layer=layer)
+            c, h, w = head["dim"]
+            for y in range(grid):
+                for x in range(grid):
+                    ys, xs = range(y * h // grid, -(-(y + 1) * h // grid)), range(x * w // grid, -(-(x + 1) * w // grid))
+                    rows.append([sum(v[k * h * w + i * w + j] for i in ys for j in xs) / (len(ys) * len(xs)) for k in range(c)])
+        return rows
+
+    @staticmethod
+    def hsic(k, l):
+        """Song et al. 2012, equation 5, by its definition."""
+        n = len(k)
+        product = sum(k[i][j] * l[j][i] for i in range(n) for j in range(n))
+        sums = sum(map(sum, k)) * sum(map(sum, l)) / ((n - 1) * (n - 2))
+        mixed = sum(sum(k[i][j] for i in range(n)) * sum(l[j]) for j in range(n))
+        return (product + sums - 2 * mixed / (n - 2)) / (n * (n - 3))
+
+    def test_likeness_of_layers(self):
+        """Linear CKA between two models of unlike depth, beside its definition."""
+        head, cka = self.s.packet("similar", "d", m=0, m2=1, pictures="0,3")
+        self.assertEqual((head["grid"], head["examples"]), (8, 128))
+        for i, j in ((0, 1), (5, 3)):
+            grams = []
+            for model, layer in ((0, head["a"][i]), (1, head["b"][j])):
+                rows = self.features(model, (0, 3), layer, 8)
+                grams.append([[0 if a is b else sum(x * y for x, y in zip(a, b)) for b in rows] for a in rows])
+            k, l = grams
+            want = self.hsic(k, l) / math.sqrt(self.hsic(k, k) * self.hsic(l, l))
+            self.assertAlmostEqual(cka[i * len(head["b"]) + j], want, places=4)
+        itself = self.s.packet("similar", "d", m=0, m2=0, pictures="0,3")
+        n = len(itself[0]["a"])
+        for i in range(n):
+            self.assertAlmostEqual(itself[1][i * n + i], 1, places=9)
+        self.assertEqual(self.s.get("similar", m=0, m2=1)[0], 422)  # no picture
+
     def test_heavy_work_holds_up_nothing_and_can_be_stopped(self):
         _, got = self.s.post("explain", {"m": 0, "p": 0, "method": "rise", "samples": 400000})
         slowest = 0.0
