@@ -366,7 +366,7 @@ static void span_frames(cvi_planner *p) {
 static void measure_gaps(cvi_planner *p) {
     const cvi_view *v = p->v;
     for (int r = 0; r < p->n_ranks; r++) {
-        p->gap[r] = 13.0;
+        p->gap[r] = fmax(13.0, p->o->gap);
         p->size[r] = 0.0;
     }
     for (int b = 0; b < v->n_boxes; b++) {

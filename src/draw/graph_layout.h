@@ -47,6 +47,7 @@ typedef struct cvi_layout_options {
     bool across;
     double longest;        /* of a column (or row) before it goes on in the next; 0 = no bound */
     double aspect;         /* wanted height / width, used to choose `longest` when that is 0; 0 = none */
+    double gap;            /* least room between ranks; 0 = what the arrows need */
     double frame_title;    /* height of a frame's heading */
     const double *frame_w; /* per frame: width that its heading takes; NULL = none */
 } cvi_layout_options;

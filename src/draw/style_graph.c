@@ -3,6 +3,7 @@
  * layout as JSON for programs. Several models stand side by side.
  */
 #include "draw/graph_box.h"
+#include "draw/sketch.h"
 #include "draw/text_width.h"
 
 #include <math.h>
@@ -51,6 +52,7 @@ static const char *frame_text(const cvi_view *v, int f) {
 static cvs_status lay_out(drawn *d, bool across, double longest, double aspect, int most, cvs_error *err) {
     cvi_layout_options lo = {
         .across = across, .longest = longest, .aspect = aspect, .frame_title = FRAME_TITLE};
+    CVI_TRY(cvi_sketch_setting(d->style.o, "gap", 0.0, 200.0, 0.0, &lo.gap, err));
     CVI_TRY(cvi_view_make(d->a, d->style.o, NULL, most, &d->view, err));
     find_costs(d);
     cvi_arena *arena = d->view->arena;
@@ -532,7 +534,8 @@ static void write_json(const drawn *d, cvi_buf *out) {
 
 static cvs_status draw(const cvi_draw_job *job, cvi_drawing *out, cvs_error *err) {
     drawn *models = cvi_calloc((size_t)job->n, sizeof *models);
-    cvs_status s = models != NULL ? CVS_OK : cvi_no_memory(err, sizeof *models);
+    cvs_status s =
+        models != NULL ? cvi_sketch_settings(job->o, "gap", err) : cvi_no_memory(err, sizeof *models);
     unsigned labels = job->o->labels & ~(unsigned)CVS_LABEL_NONE;
     for (int m = 0; s == CVS_OK && m < job->n; m++) {
         models[m].a = job->arch[m];

@@ -246,9 +246,11 @@ void api_graph(app *a, const request *q, reply *r) {
     }
     cvs_draw_options o = draw_options(q);
     cvs_draw_source source = {.model = e->model, .name = e->name};
-    char *out = NULL;
+    char *out = NULL, gap[32];
     size_t size = 0;
     o.style = "graph";
+    snprintf(gap, sizeof gap, "gap=%lld", (long long)arg_int(q, "gap", 0)); /* room for maps on the arrows */
+    o.extra = gap;
     if (cvs_draw_architecture_memory(&source, 1, &o, ".json", &out, &size, &err) != CVS_OK) {
         reply_failed(r, &err);
         return;

@@ -156,9 +156,29 @@ export const getCompare = (m: number, p: number, m2: number, p2: number): Promis
   get("compare", { m, p, m2, p2 });
 
 export interface GraphBox { id: string; x: number; y: number; w: number; h: number; name: string; title: string; class: string; in: string; out: string;
-  kind: string; group: number; times: number; layer: number; params: number; macs: number; bytes: number; main: boolean; strips: { head: boolean; word: string; class: string }[] }
+  kind: string; group: number; times: number; layer: number; last: number; params: number; macs: number; bytes: number; main: boolean; strips: { head: boolean; word: string; class: string }[] }
 export interface GraphLink { from: string; to: string; rail: boolean; shape: string; path: string }
 export interface GraphGroup { id: number; kind: string; parent: number; repeat: number; layers: number; motif: string; scope: string; x?: number; y?: number; w?: number; h?: number }
 export interface Graph { width: number; height: number; direction: string; boxes: GraphBox[]; links: GraphLink[]; groups: GraphGroup[] }
-export const getGraph = (m: number, view: string, expand: string, direction: string): Promise<Graph> =>
-  get("graph", { m, view, expand: expand || undefined, direction });
+export const getGraph = (m: number, view: string, expand: string, direction: string, gap: number): Promise<Graph> =>
+  get("graph", { m, view: view === "all" ? "all" : "folded", depth: view === "blocks" && !expand ? 1 : undefined, expand: expand || undefined, direction, gap: gap || undefined });
+
+/** Root mean square, largest absolute value, share of zeros of every layer. */
+export async function getStrength(m: number, p: number): Promise<Float32Array> { const { at, buffer } = await packet("strength", { m, p }); return new Float32Array(buffer, at); }
+/** Root mean square of d target / d layer, for every layer. */
+export async function getGradients(m: number, p: number, target: number): Promise<{ target: string; index: number; sizes: Float64Array }> {
+  const { head, at, buffer } = await packet<{ target: string; index: number }>("gradients", { m, p, target });
+  return { ...head, sizes: new Float64Array(buffer, at) };
+}
+export interface Thumbs { maps: { place: Place; channels: number[]; h: number; w: number }[]; data: Float32Array }
+export async function getThumbs(m: number, p: number, places: Place[], count: number, side: number): Promise<Thumbs> {
+  const { head, at, buffer } = await packet<{ maps: Thumbs["maps"] }>("thumbs", { m, p, layers: places.join(","), count, side });
+  return { maps: head.maps, data: new Float32Array(buffer, at) };
+}
+export interface NodePart { kind: "attribute" | "input" | "output"; name: string; text: string; constant: boolean; numbers?: (number | string)[] }
+export const getNode = (m: number, layer: number): Promise<{ name: string; op: string; note: string; parts: NodePart[] }> => get("node", { m, layer });
+export interface Likeness { a: number[]; b: number[]; best: number[]; best2: number[]; grid: number; examples: number; cka: Float64Array }
+export async function getLikeness(m: number, m2: number, pictures: number[], signal?: AbortSignal): Promise<Likeness> {
+  const { head, at, buffer } = await packet<Omit<Likeness, "cka">>("similar", { m, m2, pictures: pictures.join(",") }, signal);
+  return { ...head, cka: new Float64Array(buffer, at, head.a.length * head.b.length) };
+}
