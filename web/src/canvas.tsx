@@ -1,7 +1,7 @@
 // canvas.tsx - a canvas that draws itself sharply at any pixel ratio, and the small parts that many pages share.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
-import { dark, t } from "./store";
+import { dark, palette, t } from "./store";
 import { colorOf, ink, isSigned, type Range } from "./color";
 import { num } from "./format";
 
@@ -13,7 +13,7 @@ export interface CanvasProps {
 
 export function Canvas(q: CanvasProps) {
   const ref = useRef<HTMLCanvasElement>(null);
-  const isDark = dark.value;
+  const isDark = dark.value, colours = palette.value;
   useLayoutEffect(() => {
     const c = ref.current!, ratio = Math.min(devicePixelRatio || 1, 3), W = Math.max(1, Math.round(q.w * ratio)), H = Math.max(1, Math.round(q.h * ratio));
     if (c.width !== W || c.height !== H) { c.width = W; c.height = H; }
@@ -21,7 +21,7 @@ export function Canvas(q: CanvasProps) {
     g.setTransform(W / Math.max(q.w, 1), 0, 0, H / Math.max(q.h, 1), 0, 0);
     g.clearRect(0, 0, q.w, q.h);
     q.draw(g);
-  }, [q.w, q.h, q.draw, isDark]);
+  }, [q.w, q.h, q.draw, isDark, colours]);
   useEffect(() => { // a wheel that zooms must be able to keep the page still
     const c = ref.current!, wheel = q.onWheel;
     if (!wheel) return;

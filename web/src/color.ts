@@ -1,9 +1,12 @@
 // color.ts - colour maps (those of the program's figures, told apart by every kind of colour vision) and class colours.
-import { dark } from "./store";
+import { dark, palette } from "./store";
 
 const sequential = "07021E 0E0936 121551 10226C 03377C 004E7A 006280 007587 00898D 009E8F 00B489 44C77A 7BD669 B1E06A DDEB75 FFF5A5";
 const divergingLight = "0F4294 2159AC 3371C4 4889DA 6DA2E1 92BAE7 B7D1EC DEE7F1 F2E4E0 EEC4B7 E9A390 E0816B D65D45 BF412E A5261B 8B0006";
 const divergingDark = "98BFFF 6BA6FF 508EE4 3778C7 30629D 2A4E75 24394F 1E252C 2B211D 4D2D23 723728 99412D C24A33 E05F4B FB7765 FFA194";
+
+const greys = "000000 FFFFFF", warm = "0B0724 2B0B57 5C126E 8F2469 C13A50 E9602C F99C10 F6D746 FCFFA4";
+const purpleOrangeLight = "3B1C74 6B52A5 9A8FC7 CCC6E2 F4F2EE F6CC96 E8973C B9600F 7A3A05", purpleOrangeDark = "C9B8FF 9B83DC 6A52A6 3C2F62 211F22 553617 9A5E17 D98F33 FFCB85";
 
 /** 256 colours as little-endian RGBA words. */
 function table(text: string): Uint32Array {
@@ -16,16 +19,21 @@ function table(text: string): Uint32Array {
   }
   return out;
 }
-const tables = { sequential: table(sequential), light: table(divergingLight), dark: table(divergingDark) };
+export type Palette = "usual" | "warm" | "grey";
+const tables: Record<Palette, { sequential: Uint32Array; light: Uint32Array; dark: Uint32Array }> = {
+  usual: { sequential: table(sequential), light: table(divergingLight), dark: table(divergingDark) },
+  warm: { sequential: table(warm), light: table(purpleOrangeLight), dark: table(purpleOrangeDark) },
+  grey: { sequential: table(greys), light: table(greys), dark: table(greys) },
+};
 
 /** What a colour scale covers: signed scales are centred at zero. */
-export interface Range { low: number; high: number }
+export interface Range { low: number; high: number; grey?: boolean }
 export function rangeOf(least: number, largest: number): Range {
   if (least < 0) { const most = Math.max(-least, largest, 1e-12); return { low: -most, high: most }; }
   return { low: 0, high: Math.max(largest, 1e-12) };
 }
 export const isSigned = (r: Range): boolean => r.low < 0;
-export const lut = (r: Range): Uint32Array => (isSigned(r) ? (dark.value ? tables.dark : tables.light) : tables.sequential);
+export const lut = (r: Range): Uint32Array => { const of = tables[r.grey ? "grey" : palette.value] ?? tables.usual; return isSigned(r) ? (dark.value ? of.dark : of.light) : of.sequential; };
 export function colorOf(v: number, r: Range): string {
   const i = Math.max(0, Math.min(255, Math.round(((v - r.low) / (r.high - r.low)) * 255)));
   const c = lut(r)[Number.isFinite(v) ? i : 0];
@@ -56,5 +64,7 @@ export function classColor(name: string): { fill: string; edge: string } {
 }
 export const glyphColor = (g: number): { fill: string; edge: string } => classColor(glyphs[g] ?? "other");
 
+/** How much larger than usual the reader's text is: what is painted follows it. */
+export const em = (): number => parseFloat(getComputedStyle(document.documentElement).fontSize) / 14 || 1;
 /** A colour of the page's style sheet. */
 export const ink = (name: string): string => { void dark.value; return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); };

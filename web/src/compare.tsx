@@ -1,4 +1,5 @@
-// compare.tsx - two pictures, or two models: where their numbers part, layer by layer, and the maps of one layer side by side.
+// compare.tsx - two pictures, two models, two checkpoints: where their numbers part, layer by layer, and the maps of one layer side by side;
+// models of any two depths by how alike their layers are (likeness.tsx).
 import { useMemo, useState } from "preact/hooks";
 import * as api from "./api";
 import { attempt, extra, go, layers, m, p, pictures, state, t, channel } from "./store";
@@ -7,13 +8,15 @@ import { drawMap, extent } from "./paint";
 import { glyphColor, ink, rangeOf } from "./color";
 import { num, percent } from "./format";
 import { commandWithPicture } from "./commands";
+import { Likeness } from "./likeness";
 
 export function Compare() {
-  const e = extra.value, others = pictures.value.filter((x) => x.id !== p.value), p2 = Number(e.with ?? others[0]?.id ?? p.value), m2 = Number(e.model ?? m.value);
+  const e = extra.value, others = pictures.value.filter((x) => x.id !== p.value), m2 = Number(e.model ?? m.value), p2 = Number(e.with ?? (m2 !== m.value ? p.value : others[0]?.id) ?? p.value);
   const d = useLoad(() => attempt(() => api.getCompare(m.value, p.value, m2, p2)), [m.value, p.value, m2, p2]);
   const answer = useLoad(() => attempt(() => api.getPrediction(m2, p2, 5)), [m2, p2]), mine = useLoad(() => attempt(() => api.getPrediction(m.value, p.value, 5)), [m.value, p.value]);
   const widest = useMemo(() => (d ? d.layers.reduce((best, x, i) => (x && x[0] > (d.layers[best]?.[0] ?? -1) && layers.value[i]?.conv ? i : best), 0) : 0), [d]);
   const chosen = e.layer ? Number(e.layer) : widest, l = layers.value[chosen];
+  const like = d && d.n === d.n2 && d.layers.some((x) => x); // the same layers in the same places
   return (
     <div class="page compare">
       <div class="toolbar">
@@ -23,9 +26,9 @@ export function Compare() {
       <div class="pair">
         <Side m={m.value} p={p.value} name="A" a={mine} /><Side m={m2} p={p2} name="B" a={answer} />
       </div>
-      {d && d.n === d.n2 && <Bars d={d} chosen={chosen} choose={(i) => go({ extra: { layer: String(i) } })} />}
-      {d && d.n !== d.n2 && <p class="quiet">{t("The two models have a different number of layers: they are compared by their answers only.", "两个模型的层数不同：仅比较它们的回答。")}</p>}
-      {l && d && d.layers[chosen] && <Maps l={l} m2={m2} p2={p2} />}
+      {d && like && <Bars d={d} chosen={chosen} choose={(i) => go({ extra: { layer: String(i) } })} />}
+      {l && d && like && d.layers[chosen] && <Maps l={l} m2={m2} p2={p2} />}
+      {m2 !== m.value && <Likeness m2={m2} />}
       <Command text={commandWithPicture("predict", "--top", "5")} />
     </div>
   );
@@ -42,20 +45,27 @@ function Side(q: { m: number; p: number; name: string; a?: api.Prediction }) {
 
 /* How far the two part, a bar a layer: 0 the same, 1 nothing in common. */
 function Bars(q: { d: { layers: ([number, number] | null)[] }; chosen: number; choose: (i: number) => void }) {
-  const [ref, width] = useWidth<HTMLDivElement>(), n = q.d.layers.length, w = Math.max(200, width - 4), bar = w / Math.max(n, 1), h = 120, [hover, setHover] = useState(-1), at = hover >= 0 ? hover : q.chosen;
+  const [ref, width] = useWidth<HTMLDivElement>(), n = q.d.layers.length, left = 30, w = Math.max(200, width - 4), bar = (w - left) / Math.max(n, 1), named = bar >= 46, h = 132, floor = h - (named ? 16 : 2), [hover, setHover] = useState(-1), at = hover >= 0 ? hover : q.chosen;
   const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
+    const tall = floor - 8;
+    g.font = `11px ${ink("font")}`; g.textAlign = "right"; g.textBaseline = "middle";
+    for (const v of [0, 0.5, 1]) { g.fillStyle = ink("quiet"); g.fillText(String(v), left - 6, floor - v * tall); g.fillStyle = ink("line"); g.fillRect(left, Math.round(floor - v * tall), w - left, 1); }
+    g.textAlign = "center"; g.textBaseline = "alphabetic";
     q.d.layers.forEach((x, i) => {
-      const y = x ? Math.min(1, x[0]) * (h - 12) : 0, c = glyphColor(layers.value[i]?.glyph ?? 15);
-      g.fillStyle = i === at ? ink("accent") : c.edge; g.globalAlpha = i === at ? 1 : 0.75; g.fillRect(i * bar + (bar > 6 ? 1 : 0), h - y - 1, Math.max(1, bar - (bar > 6 ? 2 : 0)), Math.max(1, y));
+      const y = x ? Math.min(1, x[0]) * tall : 0, c = glyphColor(layers.value[i]?.glyph ?? 15);
+      g.fillStyle = i === at ? ink("accent") : c.edge; g.globalAlpha = i === at ? 1 : 0.75; g.fillRect(left + i * bar + (bar > 6 ? 1 : 0), floor - y, Math.max(1, bar - (bar > 6 ? 2 : 0)), Math.max(1, y));
+      g.globalAlpha = 1;
+      if (named) { let s = layers.value[i]?.name ?? ""; for (let k = 1; s.length > 3 && g.measureText(s).width > bar - 4; k++) s = "…" + (layers.value[i]?.name ?? "").slice(k); g.fillStyle = i === at ? ink("accent") : ink("quiet"); g.fillText(s, left + (i + 0.5) * bar, h - 3); }
     });
-    g.globalAlpha = 1; g.fillStyle = ink("line"); g.fillRect(0, h - 1, w, 1);
   }, [q.d, at, w]);
-  const find = (x: number): number => Math.max(0, Math.min(n - 1, Math.floor(x / bar))), x = q.d.layers[at], l = layers.value[at];
+  const find = (x: number): number => Math.max(0, Math.min(n - 1, Math.floor((x - left) / bar))), x = q.d.layers[at], l = layers.value[at];
+  const first = q.d.layers.findIndex((v) => v && v[0] > 1e-5), most = q.d.layers.reduce((best, v, i) => (v && v[0] > (q.d.layers[best]?.[0] ?? -1) ? i : best), 0), name = (i: number): string => layers.value[i]?.name ?? "";
   return (
     <Panel title={t("Where they part", "从哪里开始不同")} side={t("|A − B| / (|A| + |B|), from 0 (the same) to 1", "|A − B| / (|A| + |B|)，0 表示相同，最大为 1")}>
+      <p class="quiet">{first < 0 ? t("Every layer is the same.", "每一层都相同。") : <>{t("They part first at", "最先不同于")} <button class="link" onClick={() => q.choose(first)}>{name(first)}</button>{t(", most at", "，差异最大处为")} <button class="link" onClick={() => q.choose(most)}>{name(most)}</button> ({num(q.d.layers[most]?.[0] ?? 0, 3)}).</>}</p>
       <div ref={ref}><Canvas w={w} h={h} draw={draw} role="application" label={t("Difference layer by layer; arrow keys choose a layer", "逐层差异；方向键选择层")} onMove={(px) => setHover(find(px))} onLeave={() => setHover(-1)} onDown={(px) => q.choose(find(px))}
         onKey={(e) => { const d = { ArrowLeft: -1, ArrowRight: 1 }[e.key]; if (d) q.choose(Math.max(0, Math.min(n - 1, q.chosen + d))); return !!d; }} /></div>
-      <p class="readout"><b>{l?.name}</b> · {l?.title} · {x ? <>{t("difference", "差异")} <b>{num(x[0], 3)}</b> · {t("cosine", "余弦")} {num(x[1], 3)}</> : t("of different shapes", "形状不同")}</p>
+      <p class="readout" aria-live="polite"><b>{l?.name}</b> · {l?.title} · {x ? <>{t("difference", "差异")} <b>{num(x[0], 3)}</b> · {t("cosine", "余弦")} {num(x[1], 3)}</> : t("of different shapes", "形状不同")}</p>
     </Panel>
   );
 }

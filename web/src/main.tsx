@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import "./style.css";
 import "./panels.css";
 import * as api from "./api";
-import { attempt, busy, dark, go, lang, m, model, page, pagesNow, refresh, start, state, step, t, theme, trouble, watches, type Page } from "./store";
+import { attempt, busy, dark, go, lang, m, model, page, pagesNow, palette, refresh, start, state, step, t, theme, trouble, watches, type Page } from "./store";
 import { Rail, takeFiles } from "./rail";
 import { bytes, short } from "./format";
 import { Overview } from "./overview";
@@ -53,6 +53,7 @@ function Header() {
       <div class="numbers" title={info ? `${info.format} · ${info.preprocess}` : ""}>
         {info && <><b>{short(info.params)}</b> {t("parameters", "参数")} · <b>{short(info.macs)}</b> {t("MACs", "乘加")} · <b>{bytes(info.memory)}</b></>}
       </div>
+      <button class="icon swatch" aria-label={t("Colours of maps", "特征图配色")} title={t("Colours of maps: blue to yellow, dark to warm, grey", "特征图配色：蓝黄、暖色、灰度")} onClick={() => { palette.value = palette.value === "usual" ? "warm" : palette.value === "warm" ? "grey" : "usual"; }}><i class={palette.value} /></button>
       <button class="icon" title={t("中文", "English")} aria-label={t("Switch to Chinese", "切换到英文")} onClick={() => { lang.value = lang.value === "en" ? "zh" : "en"; }}>{t("中", "EN")}</button>
       <button class="icon" aria-label={t("Light or dark", "浅色或深色")} title={t("Light or dark", "浅色或深色")} onClick={() => { theme.value = dark.value ? "light" : "dark"; }}>{dark.value ? "☀" : "☾"}</button>
     </header>

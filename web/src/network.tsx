@@ -26,6 +26,7 @@ export function Network() {
   const anchor = useRef<{ x: number; y: number; layer: number } | null>(null), settled = useRef(false), fingers = useRef(new Map<number, [number, number]>()), flight = useRef(0);
   const gap = maps && level !== "all" ? 36 : maps ? 26 : 0;
   const scene = useLoad(() => attempt(async () => {
+    if (W <= 0) return undefined;
     let graph = await api.getGraph(m.value, level, expand, direction, gap);
     if (!pinned && !settled.current && level === "folded" && W > 0 && !readable(graph, W, H) && !expand) { // too much to read: blocks first, zooming opens them
       const coarse = await api.getGraph(m.value, "blocks", "", direction, gap);

@@ -2,9 +2,9 @@
 // and what is made of it; a click opens the arithmetic of its strongest number.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { attempt, extra, go, m, model, p, prediction, t } from "./store";
-import { columnsOf, load, type Column } from "./columns";
+import { columnsOf, load, reads, type Column } from "./columns";
 import { Canvas, Command, Legend, Segmented, useWidth } from "./canvas";
-import { glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
+import { em, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
 import { drawMap } from "./paint";
 import { commandWithPicture } from "./commands";
 import { num, percent } from "./format";
@@ -14,15 +14,16 @@ type Scale = "map" | "layer" | "block" | "net";
 interface Spot { column: number; row: number }
 interface Place { x: number; y: number; w: number; h: number }
 
-const top = 62;
+const topOf = (): number => 74 * em();
 
 function place(columns: Column[], pitch: number, tile: number, height: number, i: number, row: number): Place {
+  const top = topOf();
   const c = columns[i], n = c.kind === "strip" ? 1 : Math.max(1, c.channels.length), x = 8 + i * pitch;
   if (c.kind === "strip") return { x: x + tile / 2 - 8, y: top, w: 16, h: height - top - 12 };
-  const room = (height - top - 12) / Math.max(n, 1), size = Math.min(tile, room - 4), h = c.kind === "classes" ? Math.min(22, room - 2) : size;
-  const used = n * Math.min(room, h + 14), y0 = top + (height - top - 12 - used) / 2;
-  const wide = c.kind === "classes" && i === columns.length - 1;
-  return { x: c.kind === "classes" ? x : x + (tile - size) / 2, y: y0 + (row + 0.5) * (used / n) - h / 2, w: c.kind === "classes" ? (wide ? 150 : tile) : size, h };
+  const room = (height - top - 12) / Math.max(n, 1), size = Math.min(tile, room - 4), h = c.kind === "classes" ? Math.min(22 * em(), room - 2) : size;
+  const used = n * Math.min(room, h + 18 * em()), y0 = top + (height - top - 12 - used) / 2;
+  const wide = c.kind === "classes" && i === columns.length - 1, m = em();
+  return { x: c.kind === "classes" ? x : x + (tile - size) / 2, y: y0 + (row + 0.5) * (used / n) - h / 2, w: c.kind === "classes" ? (wide ? 150 * m : tile) : size, h };
 }
 
 /** The colour range of every tile. */
@@ -36,7 +37,7 @@ function ranges(columns: Column[], scale: Scale): ((i: number, row: number) => R
   for (const c of columns) if (!blocks.has(c.block)) blocks.set(c.block, span(columns.filter((d) => d.block === c.block)));
   return (i, row) => {
     const c = columns[i], s = c.stats!;
-    if (!c.layer) { const o = s.channels[c.channels[row]] ?? s; return s.least < 0 ? rangeOf(s.least, s.largest) : { low: 0, high: Math.max(o.largest, 1e-9) }; }
+    if (!c.layer) { const o = s.channels[c.channels[row]] ?? s; return { low: Math.min(0, o.least), high: Math.max(o.largest, 1e-9), grey: true }; } // colours of the picture, not activations
     if (scale === "map" && c.kind === "maps") { const o = s.channels[c.channels[row]]; return rangeOf(o.least, o.largest); }
     return scale === "net" ? net : scale === "block" ? blocks.get(c.block)! : rangeOf(s.least, s.largest);
   };
@@ -48,16 +49,17 @@ function curve(g: CanvasRenderingContext2D, a: Place, b: Place): void {
   g.bezierCurveTo(mid, y0, mid, y1, x1, y1);
 }
 
-function rowsJoined(columns: Column[], from: number, to: number, same: boolean, visit: (a: number, b: number) => void): void {
-  const n = columns[from].kind === "strip" ? 1 : columns[from].channels.length, k = columns[to].kind === "strip" ? 1 : columns[to].channels.length;
-  for (let a = 0; a < n; a++) for (let b = 0; b < k; b++) if (!same || columns[from].kind === "strip" || columns[to].kind === "strip" || columns[from].channels[a] === columns[to].channels[b]) visit(a, b);
+/* Which rows of two columns hang together, exactly: through everything that lies between them. */
+function rowsJoined(columns: Column[], from: number, to: number, visit: (a: number, b: number) => void): void {
+  const A = columns[from], B = columns[to], reach = B.from.find((s) => s.column === from)?.reach ?? [], n = A.kind === "strip" ? 1 : A.channels.length, k = B.kind === "strip" ? 1 : B.channels.length;
+  for (let a = 0; a < n; a++) for (let b = 0; b < k; b++) if (A.kind === "strip" || B.kind === "strip" || reads(reach, B.channels[b], A.channels[a])) visit(a, b);
 }
 
 export function Overview() {
   const [ref, width] = useWidth<HTMLDivElement>();
   const scale = (extra.value.scale as Scale) || "layer", order = extra.value.order === "first" ? "first" : "strongest";
   const [hover, setHover] = useState<Spot | null>(null), [value, setValue] = useState<number | null>(null), wanted = useRef(0);
-  const most = Math.max(7, Math.min(20, Math.floor((width - 150) / 74)));
+  const most = Math.max(6, Math.min(20, Math.floor((width - 150) / (74 * em()))));
   const plan = useMemo(() => columnsOf(model.value!, most), [model.value, most]);
   const [columns, setColumns] = useState<Column[]>([]);
   const rows = 10, answer = prediction.value;
@@ -65,11 +67,11 @@ export function Overview() {
     const turn = ++wanted.current;
     if (width > 0 && answer) void attempt(() => load(m.value, p.value, plan, rows, order, answer)).then((got) => { if (got && turn === wanted.current) setColumns(got); });
   }, [plan, p.value, order, width > 0, answer]);
-  const pitch = columns.length ? Math.max(64, Math.min(104, (width - 170) / Math.max(columns.length - 1, 1))) : 80, tile = Math.min(56, pitch - 20);
-  const height = Math.max(440, Math.min(780, innerHeight - 250)), W = Math.max(width, 8 + (columns.length - 1) * pitch + 170);
+  const pitch = columns.length ? Math.max(64 * em(), Math.min(104 * em(), (width - 170 * em()) / Math.max(columns.length - 1, 1))) : 80, tile = Math.min(56 * em(), pitch - 20);
+  const height = Math.max(440, Math.min(780, innerHeight - 250)), W = Math.max(width, 8 + (columns.length - 1) * pitch + 170 * em());
   const range = useMemo(() => ranges(columns, scale), [columns, scale]);
   const at = (i: number, row: number): Place => place(columns, pitch, tile, height, i, row);
-  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, at, range, hover, model.value!.classes, pitch, answer), [columns, range, hover, W, height]);
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, at, range, hover, model.value!.classes, pitch, tile, answer), [columns, range, hover, W, height]);
 
   const find = (x: number, y: number): Spot | null => {
     for (let i = 0; i < columns.length; i++) {
@@ -103,7 +105,7 @@ export function Overview() {
     return true;
   };
   const down = (x: number, y: number): void => {
-    if (y < top - 8) { const i = Math.round((x - 8 - tile / 2) / pitch), l = columns[i]?.layer; if (l) go({ page: "layer", layer: l.index }); return; }
+    if (y < topOf() - 8) { const i = Math.round((x - 8 - tile / 2) / pitch), l = columns[i]?.layer; if (l) go({ page: "layer", layer: l.index }); return; }
     open(find(x, y));
   };
   const h = hover && columns[hover.column];
@@ -137,14 +139,20 @@ function Readout(q: { c: Column; row: number; value: number | null }) {
 }
 
 function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number, row: number) => Place, range: (i: number, row: number) => Range,
-  hover: Spot | null, classes: string[], pitch: number, answer: api.Prediction | null): void {
+  hover: Spot | null, classes: string[], pitch: number, tile: number, answer: api.Prediction | null): void {
   const line = ink("line"), text = ink("text"), quiet = ink("quiet"), accent = ink("accent");
   g.lineWidth = 1; g.strokeStyle = line;
+  let stage = 0;
+  columns.forEach((c, i) => { // a band for every run of one size of maps
+    const size = (d: Column | undefined): string => (d?.kind === "maps" ? d.dim.slice(1).join() : "-");
+    if (i > 0 && size(c) !== size(columns[i - 1])) stage++;
+    if (stage % 2 === 1 && c.kind === "maps") { g.fillStyle = ink("frame"); g.fillRect(8 + i * pitch - (pitch - tile) / 2, 0, pitch, 4000); }
+  });
   columns.forEach((c, i) => c.from.forEach((s) => { // neighbours only, and paler where everything is joined with everything
     if (i - s.column > 3) return;
     g.globalAlpha = (s.same ? 1 : 0.5) * (hover ? 0.35 : 0.8);
     g.beginPath();
-    rowsJoined(columns, s.column, i, s.same, (a, b) => curve(g, at(s.column, a), at(i, b)));
+    rowsJoined(columns, s.column, i, (a, b) => curve(g, at(s.column, a), at(i, b)));
     g.stroke();
   }));
   g.globalAlpha = 1;
@@ -153,7 +161,7 @@ function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number,
     g.lineWidth = 1.5; g.strokeStyle = accent; g.beginPath();
     columns.forEach((c, i) => c.from.forEach((s) => {
       if (i !== hover.column && s.column !== hover.column) return;
-      rowsJoined(columns, s.column, i, s.same, (a, b) => {
+      rowsJoined(columns, s.column, i, (a, b) => {
         if ((i === hover.column && b !== hover.row) || (s.column === hover.column && a !== hover.row)) return;
         curve(g, at(s.column, a), at(i, b));
         lit.add(`${s.column} ${a}`); lit.add(`${i} ${b}`);
@@ -173,29 +181,44 @@ function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number,
     } else if (c.kind === "classes") {
       drawClasses(g, c, (row) => at(i, row), classes, answer, (row) => lit.has(`${i} ${row}`), { text, quiet, accent, line: ink("line"), bar: ink("bar") });
     } else {
-      c.channels.forEach((_, row) => {
+      const names = channelNames(c);
+      c.channels.forEach((k, row) => {
         const q = at(i, row);
         drawMap(g, d.data, row * d.w * d.h, d.w, d.h, range(i, row), q.x, q.y, q.w, q.h, d.w > q.w * 1.5);
         g.strokeStyle = lit.has(`${i} ${row}`) ? accent : line; g.lineWidth = lit.has(`${i} ${row}`) ? 2 : 1;
         g.strokeRect(q.x - 0.5, q.y - 0.5, q.w + 1, q.h + 1);
+        if (names[k]) { g.fillStyle = quiet; g.font = `${11 * em()}px ${ink("font")}`; g.textAlign = "center"; g.fillText(names[k], q.x + q.w / 2, q.y + q.h + 11 * em()); }
       });
     }
   });
 }
 
+/* A long name on two lines, broken where the file's own names have a joint; the end tells more than the beginning. */
+function nameLines(g: CanvasRenderingContext2D, name: string, room: number): string[] {
+  const fit = (s: string): string => { let r = s; for (let k = 1; k < s.length && g.measureText(r).width > room; k++) r = "…" + s.slice(k); return r; };
+  if (g.measureText(name).width <= room) return [name];
+  const joints = [...name.matchAll(/[\/_.:-]+|(?<=[a-z])(?=[A-Z0-9])/g)].map((x) => x.index + x[0].length).filter((i) => i > 0 && i < name.length);
+  const at = joints.find((i) => g.measureText(name.slice(i)).width <= room) ?? joints[joints.length - 1];
+  return at === undefined ? [fit(name)] : [fit(name.slice(0, at)), fit(name.slice(at))];
+}
+
 function heading(g: CanvasRenderingContext2D, c: Column, q: Place, x: number, pitch: number, text: string, quiet: string): void {
-  const middle = c.kind === "classes" ? x : q.x + q.w / 2, fit = (s: string): string => { // the end of a name tells more than its beginning
-    let r = s;
-    for (let k = 1; k < s.length && g.measureText(r).width > pitch - 8; k++) r = "…" + s.slice(k);
-    return r;
-  };
+  const middle = c.kind === "classes" ? x : q.x + q.w / 2, m = em(), [, h, w] = c.dim;
   g.textAlign = c.kind === "classes" ? "left" : "center";
   g.fillStyle = c.layer ? glyphColor(c.layer.glyph).edge : quiet;
-  g.fillRect(c.kind === "classes" ? x : middle - 12, 8, 24, 3);
-  g.fillStyle = text; g.font = `600 12px ${ink("font")}`;
-  g.fillText(fit(c.name), middle, 28);
-  g.fillStyle = quiet; g.font = `11px ${ink("font")}`;
-  g.fillText(fit(c.kind === "maps" ? `${c.dim[0]} × ${c.dim[1]}×${c.dim[2]}` : String(c.dim[0])), middle, 44);
+  g.fillRect(c.kind === "classes" ? x : middle - 12, 6, 24, 3);
+  g.fillStyle = text; g.font = `600 ${12 * m}px ${ink("font")}`;
+  const lines = nameLines(g, c.name, pitch - 6);
+  lines.forEach((s, i) => g.fillText(s, middle, (lines.length > 1 ? 22 + i * 14 : 30) * m));
+  g.fillStyle = quiet; g.font = `${11 * m}px ${ink("font")}`;
+  g.fillText(c.kind !== "maps" ? String(c.dim[0]) : h === w ? `${c.dim[0]} × ${h}²` : `${c.dim[0]} × ${h}×${w}`, middle, 52 * m);
+}
+
+/* The three numbers of a pixel by name. */
+function channelNames(c: Column): string[] {
+  if (c.layer || c.dim[0] !== 3) return [];
+  const names = [t("red", "红"), t("green", "绿"), t("blue", "蓝")];
+  return /bgr/i.test(model.value?.preprocess ?? "") ? names.reverse() : names;
 }
 
 function drawClasses(g: CanvasRenderingContext2D, c: Column, at: (row: number) => Place, classes: string[], answer: api.Prediction | null, lit: (row: number) => boolean,
@@ -204,18 +227,18 @@ function drawClasses(g: CanvasRenderingContext2D, c: Column, at: (row: number) =
   const best = answer?.scores[0]?.index;
   c.channels.forEach((k, row) => {
     const q = at(row), v = d.data[row], isLast = c.layer!.output, w = q.w - 4;
-    if (q.w < 100) { // not the last column: the number alone
-      g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.quiet; g.font = `11px ${ink("font")}`;
+    if (q.w < 100 * em()) { // not the last column: the number alone
+      g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.quiet; g.font = `${11 * em()}px ${ink("font")}`;
       g.fillText(num(v, 3), q.x, q.y + q.h / 2 - 1);
       g.fillStyle = col.line; g.fillRect(q.x, q.y + q.h / 2 + 3, w, 3);
       g.fillStyle = colorOf(v, { low: -most, high: most }); g.fillRect(q.x, q.y + q.h / 2 + 3, (w * Math.abs(v)) / most, 3);
       return;
     }
-    g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.text; g.font = `${k === best ? "600 " : ""}12px ${ink("font")}`;
+    g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.text; g.font = `${k === best ? "600 " : ""}${12 * em()}px ${ink("font")}`;
     let name = isLast || c.dim[0] === classes.length ? classes[k] ?? String(k) : String(k);
-    while (name.length > 3 && g.measureText(name).width > 92) name = name.slice(0, -2) + "…";
+    while (name.length > 3 && g.measureText(name).width > 92 * em()) name = name.slice(0, -2) + "…";
     g.fillText(name, q.x, q.y + q.h / 2 - 1);
-    g.textAlign = "right"; g.fillStyle = col.quiet; g.font = `11px ${ink("font")}`;
+    g.textAlign = "right"; g.fillStyle = col.quiet; g.font = `${11 * em()}px ${ink("font")}`;
     g.fillText(squashed ? percent(v) : num(v, 3), q.x + w, q.y + q.h / 2 - 1);
     g.fillStyle = col.line; g.fillRect(q.x, q.y + q.h / 2 + 3, w, 3);
     g.fillStyle = squashed ? (k === best ? col.accent : col.bar) : colorOf(v, { low: -most, high: most });

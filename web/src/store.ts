@@ -11,6 +11,7 @@ const keep = (key: string, value: string): void => { try { localStorage.setItem(
 
 export const lang = signal<"en" | "zh">((stored("lang") ?? (navigator.language.startsWith("zh") ? "zh" : "en")) === "zh" ? "zh" : "en");
 export const theme = signal<Theme>((stored("theme") as Theme | null) ?? "auto");
+export const palette = signal<"usual" | "warm" | "grey">((stored("palette") as "warm" | null) ?? "usual"); // of maps; all are told apart by every kind of colour vision
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const systemIsDark = signal(systemDark.matches);
 systemDark.addEventListener("change", () => { systemIsDark.value = systemDark.matches; });
@@ -81,6 +82,7 @@ function readAddress(): void {
     tourName.value = q.get("tour") ?? tourName.value;
     if (q.get("lang") === "zh" || q.get("lang") === "en") lang.value = q.get("lang") as "en" | "zh";
     if (q.get("theme") === "dark" || q.get("theme") === "light") theme.value = q.get("theme") as Theme;
+    if (["usual", "warm", "grey"].includes(q.get("colours") ?? "")) palette.value = q.get("colours") as "usual";
     const rest: Record<string, string> = {};
     for (const [k, v] of q) if (k.startsWith("x-")) rest[k.slice(2)] = v;
     extra.value = rest;
@@ -134,6 +136,7 @@ export async function start(): Promise<void> {
   addEventListener("hashchange", readAddress);
   addEventListener("popstate", readAddress);
   effect(() => { api.setApiLanguage(lang.value); keep("lang", lang.value); document.documentElement.lang = lang.value === "zh" ? "zh-CN" : "en"; });
+  effect(() => { keep("palette", palette.value); });
   effect(() => { keep("theme", theme.value); document.documentElement.dataset.theme = dark.value ? "dark" : "light"; });
   await refresh();
   if (!pagesNow.value.includes(page.value)) page.value = pagesNow.value[0];
