@@ -252,6 +252,23 @@ class App(unittest.TestCase):
         self.assertEqual(head["maps"][1]["channels"][0], max(range(16), key=lambda c: strength[c]))
         self.assertEqual(at, len(numbers))
 
+    def test_many_questions_in_one(self):
+        gets = [{"path": "stats", "args": {"m": 0, "p": 0, "layer": "in0"}}, {"path": "maps", "args": {"m": 0, "p": 0, "layer": "2", "list": "1,3"}},
+                {"path": "maps", "args": {"m": 0, "p": 0, "layer": "99"}}]
+        mine = {"Content-Type": "application/json", "X-Convscope": "1"}
+        status, _, body = self.s.send("/api/batch", json.dumps({"gets": gets}), **mine)
+        self.assertEqual(status, 200)
+        n, = struct.unpack("<I", body[:4])
+        at, parts = 4 + n, json.loads(body[4:4 + n])["parts"]
+        for ask, part in zip(gets, parts):
+            alone = self.s.get(ask["path"], **ask["args"])
+            self.assertEqual((part["status"], body[at:at + part["size"]]), (alone[0], alone[2]))
+            at += (part["size"] + 7) // 8 * 8
+        self.assertEqual(at, len(body))
+        for bad in ([], [{"path": "predict", "args": {"m": 0, "p": 0}}], [{"path": "batch"}], [{"path": "x" * 200}], [{"path": "maps", "args": {"m": []}}],
+                    [{"path": "maps", "args": {str(i): i for i in range(40)}}], [{"path": "maps", "args": {"layer": "1" * 600}}], gets * 30):
+            self.assertEqual(self.s.send("/api/batch", json.dumps({"gets": bad}), **mine)[0], 400, bad[:1])
+
     def test_a_node_says_what_it_is(self):
         node = self.s.json("node", m=0, layer=0)
         kernel, weights = self.s.packet("filters", m=0, layer=0, count=1 << 20)

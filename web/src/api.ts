@@ -68,10 +68,11 @@ export async function post<T>(path: string, args: Record<string, string | number
 }
 
 export interface Packet<H> { head: H; at: number; buffer: ArrayBuffer }
-const unpack = <H>(buffer: ArrayBuffer): Packet<H> => {
-  const n = new DataView(buffer).getUint32(0, true);
-  return { head: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, n))) as H, at: 4 + n, buffer };
-};
+function readPacket<H>(buffer: ArrayBuffer, from: number): Packet<H> {
+  const n = new DataView(buffer).getUint32(from, true);
+  return { head: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, from + 4, n))) as H, at: from + 4 + n, buffer };
+}
+const unpack = <H>(buffer: ArrayBuffer): Packet<H> => readPacket<H>(buffer, 0);
 export async function packet<H>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<Packet<H>> {
   return unpack(await (await send(path, args, { signal })).arrayBuffer());
 }
@@ -96,21 +97,45 @@ export const uploadPicture = (f: Blob, name: string): Promise<{ id: number }> =>
 export interface MapsQuery { from?: number; count?: number; list?: number[]; side?: number; edited?: boolean }
 export async function getMaps(m: number, p: number, layer: Place, q: MapsQuery = {}, signal?: AbortSignal): Promise<Maps> {
   const args = { m, p, layer, from: q.from, count: q.count, list: q.list?.join(","), side: q.side, edited: q.edited ? 1 : undefined };
-  const { head, at, buffer } = await packet<{ dim: number[]; sent: number[]; factor: number }>("maps", args, signal);
+  return readMaps(await packet<MapsHead>("maps", args, signal));
+}
+interface MapsHead { dim: number[]; sent: number[]; factor: number }
+function readMaps({ head, at, buffer }: Packet<MapsHead>): Maps {
   const [C, H, W] = head.dim, [c, h, w] = head.sent;
   return { C, H, W, c, h, w, factor: head.factor, data: new Float32Array(buffer, at, c * h * w) };
 }
 
 export async function getStats(m: number, p: number, layer: Place, edited = false): Promise<Stats> {
-  const { head, at, buffer } = await packet<{ dim: [number, number, number]; least: number; largest: number; broken: number; bins: number }>(
-    "stats", { m, p, layer, edited: edited ? 1 : undefined });
+  return readStats(await packet<StatsHead>("stats", { m, p, layer, edited: edited ? 1 : undefined }));
+}
+interface StatsHead { dim: [number, number, number]; least: number; largest: number; broken: number; bins: number }
+function readStats({ head, at, buffer }: Packet<StatsHead>): Stats {
   const f = new Float32Array(buffer, at), channels: ChannelStats[] = [];
   for (let i = 0; i < head.dim[0]; i++) {
     const [least, largest, mean, strength, zeros, twin] = f.subarray(i * 6, i * 6 + 6);
     channels.push({ least, largest, mean, strength, zeros, twin });
   }
-  return { dim: head.dim, least: number(head.least), largest: number(head.largest), broken: head.broken, channels, bins: f.subarray(head.dim[0] * 6) };
+  return { dim: head.dim, least: number(head.least), largest: number(head.largest), broken: head.broken, channels, bins: f.subarray(head.dim[0] * 6, head.dim[0] * 6 + head.bins) };
 }
+
+/** Several light questions in one request: a browser has six connections, a picture switch asks for twenty layers. */
+async function batch<H>(gets: { path: string; args: Record<string, string | number> }[]): Promise<Packet<H>[]> {
+  const out: Packet<H>[] = [];
+  for (let i = 0; i < gets.length; i += 64) {
+    const reply = await send("batch", {}, { method: "POST", headers: { "Content-Type": "application/json", "X-Convscope": "1" }, body: JSON.stringify({ gets: gets.slice(i, i + 64) }) });
+    const all = readPacket<{ parts: { size: number; status: number }[] }>(await reply.arrayBuffer(), 0);
+    let at = all.at;
+    for (const x of all.head.parts) {
+      if (x.status !== 200) throw new ApiError((JSON.parse(new TextDecoder().decode(new Uint8Array(all.buffer, at, x.size))) as { error: string }).error);
+      out.push(readPacket<H>(all.buffer, at));
+      at += Math.ceil(x.size / 8) * 8;
+    }
+  }
+  return out;
+}
+export const getManyStats = async (m: number, p: number, places: Place[]): Promise<Stats[]> => (await batch<StatsHead>(places.map((layer) => ({ path: "stats", args: { m, p, layer } })))).map(readStats);
+export const getManyMaps = async (m: number, p: number, asks: ({ layer: Place } & ({ list: number[]; side: number } | { count: number }))[]): Promise<Maps[]> =>
+  (await batch<MapsHead>(asks.map((x) => ({ path: "maps", args: ("list" in x ? { m, p, layer: x.layer, list: x.list.join(","), side: x.side } : { m, p, layer: x.layer, count: x.count }) as Record<string, string | number> })))).map(readMaps);
 
 export async function getUnit(m: number, p: number, layer: Place, at: number, signal?: AbortSignal): Promise<Unit> {
   const got = await packet<Omit<Unit, "n" | "source" | "from" | "tap" | "value" | "weight"> & { terms: number }>("unit", { m, p, layer, at }, signal);

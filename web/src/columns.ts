@@ -100,8 +100,8 @@ export function columnsOf(model: Model, most: number): Column[] {
 }
 
 /** Loads what the columns show for a picture: the strongest channels of every block, the same ones along it. */
-export async function load(m: number, p: number, columns: Column[], rows: number, order: "strongest" | "first", answer: Prediction | null): Promise<Column[]> {
-  const stats = await Promise.all(columns.map((c) => api.getStats(m, p, c.place)));
+export async function load(m: number, p: number, columns: Column[], rows: number, order: "strongest" | "first", answering: Promise<Prediction | null>): Promise<Column[]> {
+  const stats = await api.getManyStats(m, p, columns.map((c) => c.place)), answer = await answering;
   const out = columns.map((c, i) => ({ ...c, stats: stats[i], dim: stats[i].dim }));
   for (let i = out.length - 1; i >= 0; i--) { // the end of a block decides, where something is left of its channels
     const c = out[i];
@@ -116,7 +116,7 @@ export async function load(m: number, p: number, columns: Column[], rows: number
     else if (c.layer && order === "strongest") c.channels = all.sort((a, b) => c.stats!.channels[b].strength - c.stats!.channels[a].strength).slice(0, rows).sort((a, b) => a - b);
     else c.channels = all.slice(0, rows);
   }
-  const maps = await Promise.all(out.map((c) => (c.kind === "strip" ? api.getMaps(m, p, c.place, { count: 4096 }) : api.getMaps(m, p, c.place, { list: c.channels, side: 96 }))));
+  const maps = await api.getManyMaps(m, p, out.map((c) => (c.kind === "strip" ? { layer: c.place, count: 4096 } : { layer: c.place, list: c.channels, side: 96 })));
   out.forEach((c, i) => { c.maps = maps[i]; });
   return out;
 }

@@ -1,7 +1,7 @@
 // overview.tsx - the whole net at a glance: a column of maps for every layer, for this picture. Hovering shows what a map is made of
 // and what is made of it; a click opens the arithmetic of its strongest number.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { attempt, extra, go, m, model, p, prediction, t } from "./store";
+import { answering, attempt, extra, go, m, model, p, pictures, prediction, t } from "./store";
 import { columnsOf, load, reads, type Column } from "./columns";
 import { Canvas, Command, Legend, Segmented, useWidth } from "./canvas";
 import { em, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
@@ -65,13 +65,17 @@ export function Overview() {
   const rows = 10, answer = prediction.value;
   useEffect(() => {
     const turn = ++wanted.current;
-    if (width > 0 && answer) void attempt(() => load(m.value, p.value, plan, rows, order, answer)).then((got) => { if (got && turn === wanted.current) setColumns(got); });
-  }, [plan, p.value, order, width > 0, answer]);
+    if (width <= 0 || !pictures.value.some((x) => x.id === p.value)) return;
+    void attempt(async () => {
+      if (model.value!.macs > 5e8) await answering; // a long run does not wait where short looks are answered
+      return load(m.value, p.value, plan, rows, order, answering);
+    }).then((got) => { if (got && turn === wanted.current) setColumns(got); });
+  }, [plan, p.value, order, width > 0, pictures.value.length]);
   const pitch = columns.length ? Math.max(64 * em(), Math.min(104 * em(), (width - 170 * em()) / Math.max(columns.length - 1, 1))) : 80, tile = Math.min(56 * em(), pitch - 20);
   const height = Math.max(440, Math.min(780, innerHeight - 250)), W = Math.max(width, 8 + (columns.length - 1) * pitch + 170 * em());
   const range = useMemo(() => ranges(columns, scale), [columns, scale]);
   const at = (i: number, row: number): Place => place(columns, pitch, tile, height, i, row);
-  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, at, range, hover, model.value!.classes, pitch, tile, answer), [columns, range, hover, W, height]);
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, at, range, hover, model.value!.classes, pitch, tile, answer), [columns, range, hover, W, height, answer]);
 
   const find = (x: number, y: number): Spot | null => {
     for (let i = 0; i < columns.length; i++) {

@@ -35,6 +35,7 @@ export const extra = signal<Record<string, string>>({}); // what a single page k
 export const step = signal(-1); // of the tour; -1: none is under way
 export const tourName = signal("first");
 export const trouble = signal("");
+export let answering: Promise<api.Prediction | null> = Promise.resolve(null); // the answer that is on its way, or came
 export const busy = signal(0);
 export const weights = signal<{ layer: number; channel: number; tap: number; value: number; was: number }[]>([]); // weights that were changed
 export const off = signal<{ layer: number; channel: number }[]>([]); // channels switched off on the page why
@@ -158,7 +159,7 @@ export async function start(): Promise<void> {
     if (want === answered || !pictures.value.some((x) => x.id === pp)) return;
     answered = want;
     prediction.value = null;
-    void attempt(() => api.getPrediction(mm, pp)).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; });
+    answering = attempt(() => api.getPrediction(mm, pp)).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; return got ?? null; });
   });
   let first = true;
   effect(() => { void address(); void page.value; if (!first) writeAddress(); first = false; });
