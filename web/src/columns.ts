@@ -12,9 +12,8 @@ export interface Column {
   channels: number[]; maps?: Maps; stats?: Stats;
 }
 
-/** Which channels [first, end) of a source channel k is made of. */
-export type Reach = (k: number) => [number, number];
-export const reads = (reach: Reach[], k: number, channel: number): boolean => reach.some((r) => { const [a, b] = r(k); return channel >= a && channel < b; });
+/** Which channels [first, end) of a source the channels [a, b) are made of; a run of them, so that a way through many layers costs one call a layer. */
+export type Reach = (a: number, b: number) => [number, number];
 
 const keepsChannels = (l: Layer): boolean => !l.dense && (!l.conv || l.glyph === 2) && l.glyph !== glyph.concat && l.glyph !== glyph.shape && l.glyph !== glyph.softmax && l.glyph !== 12;
 const isStep = (l: Layer): boolean => l.glyph === glyph.norm || l.glyph === glyph.activation;
@@ -54,24 +53,19 @@ export function columnsOf(model: Model, most: number): Column[] {
   const cache = new Map<Place, { column: number; reach: Reach[] }[]>();
   const dimOf = (p: Place): number[] => byIndex.get(p)?.dim ?? (p.startsWith("in") ? model.inputs[Number(p.slice(2))]?.dim : undefined) ?? [];
   const within = (l: Layer, j: number): Reach => { // channels of its j-th source that channel k of a layer is made of
-    const from = grid(dimOf(l.from[j])), to = grid(l.dim), all: Reach = () => [0, from[0]];
+    const from = grid(dimOf(l.from[j])), to = grid(l.dim), all: Reach = (a, b) => (a < b ? [0, from[0]] : [0, 0]);
     if (l.glyph === glyph.concat && l.dim.length > 1 && l.from.reduce((n, f) => n + grid(dimOf(f))[0], 0) === to[0]) {
       const start = l.from.slice(0, j).reduce((n, f) => n + grid(dimOf(f))[0], 0);
-      return (k) => [Math.max(0, k - start), Math.min(from[0], k - start + 1)];
+      return (a, b) => [Math.max(0, a - start), Math.max(0, Math.min(from[0], b - start))];
     }
-    if (l.glyph === glyph.shape && to[1] * to[2] === 1 && from[0] * from[1] * from[2] === to[0]) { const n = from[1] * from[2]; return (k) => [Math.floor(k / n), Math.floor(k / n) + 1]; }
+    if (l.glyph === glyph.shape && to[1] * to[2] === 1 && from[0] * from[1] * from[2] === to[0]) { const n = from[1] * from[2]; return (a, b) => [Math.floor(a / n), Math.ceil(b / n)]; }
     const groups = l.conv ? Number(/(?:groups|分组|组) ?(\d+)/.exec(l.settings)?.[1] ?? (l.glyph === 2 && from[0] === to[0] ? to[0] : 1)) : 1;
-    if (l.conv && groups > 1 && to[0] % groups === 0 && from[0] % groups === 0) { const out = to[0] / groups, into = from[0] / groups; return (k) => { const g = Math.floor(k / out); return [g * into, (g + 1) * into]; }; }
-    if (keepsChannels(l) && from[0] === to[0]) return (k) => [k, k + 1];
-    if (keepsChannels(l) && from[0] === 1 && l.from.length > 1) return () => [0, 1]; // one map for all channels
+    if (l.conv && groups > 1 && to[0] % groups === 0 && from[0] % groups === 0) { const out = to[0] / groups, into = from[0] / groups; return (a, b) => [Math.floor(a / out) * into, Math.ceil(b / out) * into]; }
+    if (keepsChannels(l) && from[0] === to[0]) return (a, b) => [a, b];
+    if (keepsChannels(l) && from[0] === 1 && l.from.length > 1) return (a, b) => [0, a < b ? 1 : 0]; // one map for all channels
     return all;
   };
-  const join = (outer: Reach, inner: Reach): Reach => (k) => { // inner after outer; both are runs of channels
-    const [a, b] = outer(k);
-    if (b <= a) return [0, 0];
-    const x = inner(a), y = inner(b - 1);
-    return [Math.min(x[0], y[0]), Math.max(x[1], y[1])];
-  };
+  const join = (outer: Reach, inner: Reach): Reach => (a, b) => { const [x, y] = outer(a, b); return y > x ? inner(x, y) : [0, 0]; };
   const sources = (p: Place, depth: number): { column: number; reach: Reach[] }[] => { // the nearest shown ones that a place is made of
     const known = cache.get(p);
     if (known) return known;
@@ -79,7 +73,7 @@ export function columnsOf(model: Model, most: number): Column[] {
     cache.set(p, []);
     (l && depth < 2000 ? l.from : []).forEach((f, j) => {
       const step = within(l!, j), here = at.get(f);
-      for (const s of here !== undefined ? [{ column: here, reach: [(k: number): [number, number] => [k, k + 1]] }] : sources(f, depth + 1)) {
+      for (const s of here !== undefined ? [{ column: here, reach: [(a: number, b: number): [number, number] => [a, b]] }] : sources(f, depth + 1)) {
         const ways = found.get(s.column) ?? [];
         if (ways.length < 4) ways.push(...s.reach.slice(0, 4 - ways.length).map((r) => join(step, r))); // more ways through a block read no other channels
         found.set(s.column, ways);
@@ -92,7 +86,7 @@ export function columnsOf(model: Model, most: number): Column[] {
   let block = 0;
   out.forEach((c, i) => {
     if (!c.layer) return;
-    c.from = sources(c.place, 0).filter((s) => s.column < i).map((s) => ({ ...s, same: out[s.column].dim[0] === c.dim[0] && s.reach.every((r) => [0, c.dim[0] >> 1, c.dim[0] - 1].every((k) => { const [a, b] = r(k); return a === k && b === k + 1; })) }));
+    c.from = sources(c.place, 0).filter((s) => s.column < i).map((s) => ({ ...s, same: out[s.column].dim[0] === c.dim[0] && s.reach.every((r) => [0, c.dim[0] >> 1, c.dim[0] - 1].every((k) => { const [a, b] = r(k, k + 1); return a === k && b === k + 1; })) }));
     if (c.from.every((s) => !s.same)) block++;
     c.block = block;
   });

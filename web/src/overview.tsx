@@ -2,7 +2,7 @@
 // and what is made of it; a click opens the arithmetic of its strongest number.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { answering, attempt, extra, go, m, model, p, pictures, prediction, t } from "./store";
-import { columnsOf, load, reads, type Column } from "./columns";
+import { columnsOf, load, type Column } from "./columns";
 import { Canvas, Command, Legend, Segmented, useWidth } from "./canvas";
 import { em, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
 import { drawMap } from "./paint";
@@ -52,7 +52,10 @@ function curve(g: CanvasRenderingContext2D, a: Place, b: Place): void {
 /* Which rows of two columns hang together, exactly: through everything that lies between them. */
 function rowsJoined(columns: Column[], from: number, to: number, visit: (a: number, b: number) => void): void {
   const A = columns[from], B = columns[to], reach = B.from.find((s) => s.column === from)?.reach ?? [], n = A.kind === "strip" ? 1 : A.channels.length, k = B.kind === "strip" ? 1 : B.channels.length;
-  for (let a = 0; a < n; a++) for (let b = 0; b < k; b++) if (A.kind === "strip" || B.kind === "strip" || reads(reach, B.channels[b], A.channels[a])) visit(a, b);
+  for (let b = 0; b < k; b++) {
+    const runs = A.kind === "strip" || B.kind === "strip" ? null : reach.map((r) => r(B.channels[b], B.channels[b] + 1));
+    for (let a = 0; a < n; a++) if (!runs || runs.some(([from, end]) => A.channels[a] >= from && A.channels[a] < end)) visit(a, b);
+  }
 }
 
 export function Overview() {
