@@ -75,6 +75,7 @@ static cvs_status share_out(cutting *c, const cvi_unit *u, const int *kept, int 
                             int n_gone, const double *mix) {
     for (int r = 0; r < u->n_reader; r++) {
         const cvi_reader *read = &u->reader[r];
+        const double *mean = u->mean + read->point * u->channels;
         const cvs_tensor *t = c->twin->graph->values[read->weight].constant;
         int64_t inner = 1, outputs = t->dim[1 - read->axis];
         for (int i = 2; i < t->rank; i++) {
@@ -91,10 +92,10 @@ static cvs_status share_out(cutting *c, const cvi_unit *u, const int *kept, int 
                 float *at = w + o * row + (read->span.offset + k / inner * read->span.hop) * step + k % inner;
                 int64_t each = read->span.step * step;
                 for (int g = 0; g < n_gone; g++) {
-                    double v = (double)at[gone[g] * each], left = u->mean[gone[g]];
+                    double v = (double)at[gone[g] * each], left = mean[gone[g]];
                     for (int i = 0; i < n_kept; i++) {
                         double m = mix ? mix[g * n_kept + i] : 0.0;
-                        left -= m * u->mean[kept[i]];
+                        left -= m * mean[kept[i]];
                         at[kept[i] * each] += (float)(m * v);
                     }
                     if (bias) {
@@ -224,11 +225,13 @@ static cvs_status settle(cutting *c) {
 static cvs_status mark_new_biases(cutting *c, int n_values) {
     for (int i = 0; c->cut->filter && i < c->cut->units->n; i++) {
         const cvi_unit *u = &c->cut->units->list[i];
-        const cvi_node *node = &c->twin->graph->nodes[u->node];
         const bool *filter = u->stuck ? NULL : c->cut->filter[i];
-        for (int f = 0; filter && node->n_in > 2 && node->in[2] >= n_values && f < u->channels; f++) {
-            if (filter[f]) {
-                CVI_TRY(mark(c, node->in[2], 0, f));
+        for (int m = -1; filter && m < u->n_member; m++) {
+            const cvi_node *node = &c->twin->graph->nodes[m < 0 ? u->node : u->member[m]];
+            for (int f = 0; node->n_in > 2 && node->in[2] >= n_values && f < u->channels; f++) {
+                if (filter[f]) {
+                    CVI_TRY(mark(c, node->in[2], 0, f));
+                }
             }
         }
     }

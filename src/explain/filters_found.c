@@ -59,12 +59,8 @@ static cvs_status measure(cvi_diagnosing *g, int unit, const bool *filter, cvs_e
 }
 
 static void find_dead(const cvi_unit *u, set *s) {
-    double largest = 0.0;
     for (int c = 0; c < u->channels; c++) {
-        largest = fmax(largest, fmax(fabs(u->most[c]), fabs(u->least[c])));
-    }
-    for (int c = 0; c < u->channels; c++) {
-        s->filter[c] = u->most[c] - u->least[c] <= DEAD_SHARE * largest;
+        s->filter[c] = cvi_unit_still(u, c, DEAD_SHARE);
         s->n += s->filter[c];
     }
 }
@@ -157,6 +153,16 @@ static cvs_status find_insensitive(cvi_diagnosing *g, int unit, const bool *dead
     return st;
 }
 
+/* Behind the sentence: how many layers lose these filters. */
+static void tell_tied(const cvi_diagnosing *g, const cvi_unit *u, cvs_finding *f) {
+    size_t at = strlen(f->evidence);
+    if (u->n_member > 0 && !u->stuck) {
+        snprintf(f->evidence + at, sizeof f->evidence - at,
+                 cvi_tr(g->o->lang, " They go from %d layers at once, whose outputs are added."),
+                 u->n_member + 1);
+    }
+}
+
 static cvs_status measured(cvi_diagnosing *g, cvs_finding *f, int unit, const bool *filter) {
     cvi_score first;
     return f->kept[0] || f->n_filters >= f->of ? CVS_OK : measure(g, unit, filter, &f->without, &first);
@@ -173,6 +179,7 @@ static cvs_status look_at(cvi_diagnosing *g, int unit, set *dead, set *set_of) {
         CVI_TRY((f = found(g, CVS_FIND_DEAD, unit, dead->filter)) ? CVS_OK : CVS_E_MEMORY);
         cvi_finding_say(g, f, "%d of %d filters give the same number everywhere on all pictures.", dead->n,
                         f->of);
+        tell_tied(g, u, f);
         CVI_TRY(measured(g, f, unit, dead->filter));
     }
     find_duplicates(u, dead->filter, set_of, text, sizeof text);
@@ -210,6 +217,7 @@ static cvs_status look_at(cvi_diagnosing *g, int unit, set *dead, set *set_of) {
         cvi_finding_say(g, f,
                         "Put to its mean alone, none of %d of %d filters raises the loss by more than %.4f.",
                         set_of->n, f->of, worst);
+        tell_tied(g, u, f);
         f->without = effect;
     }
     return CVS_OK;

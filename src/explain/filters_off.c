@@ -107,21 +107,21 @@ static cvs_status estimate(switching *w, int64_t first, int64_t n) {
     CVI_TRY(loss_of(w, first, n, true, &loss));
     for (int i = 0; i < w->u->n; i++) {
         const cvi_unit *u = &w->u->list[i];
-        cvs_tensor v, g;
-        if (u->answer) {
-            continue;
-        }
-        cvs_error quiet = {0};
-        if (cvi_exec_backward(w->exec, CVI_GRADIENT, &w->logits, &w->seed, 1, &u->value, 1, &quiet) !=
-                CVS_OK ||
-            cvi_exec_gradient(w->exec, u->value, &g, &quiet) != CVS_OK) {
-            continue; /* no gradient comes here: all are tried alike */
-        }
-        CVI_TRY(cvi_exec_value(w->exec, u->value, &v, w->s->err));
-        int64_t area = cvs_tensor_count(&v) / (v.dim[0] * u->channels);
-        for (int64_t k = 0; k < n * u->channels * area; k++) {
-            int64_t c = k / area % u->channels;
-            w->estimate[i][c] += cvi_get(&g, k) * (u->mean[c] - cvi_get(&v, k));
+        for (int p = 0; p < u->n_point && !u->answer; p++) {
+            const double *mean = u->mean + p * u->channels;
+            cvs_tensor v, g;
+            cvs_error quiet = {0};
+            if (cvi_exec_backward(w->exec, CVI_GRADIENT, &w->logits, &w->seed, 1, &u->point[p], 1, &quiet) !=
+                    CVS_OK ||
+                cvi_exec_gradient(w->exec, u->point[p], &g, &quiet) != CVS_OK) {
+                continue; /* no gradient comes here: all are tried alike */
+            }
+            CVI_TRY(cvi_exec_value(w->exec, u->point[p], &v, w->s->err));
+            int64_t area = cvs_tensor_count(&v) / (v.dim[0] * u->channels);
+            for (int64_t k = 0; k < n * u->channels * area; k++) {
+                int64_t c = k / area % u->channels;
+                w->estimate[i][c] += cvi_get(&g, k) * (mean[c] - cvi_get(&v, k));
+            }
         }
     }
     return CVS_OK;
@@ -154,7 +154,7 @@ static cvs_status choose(switching *w, bool *limited) {
         const cvi_unit *u = &w->u->list[i];
         for (int c = 0; c < u->channels && !u->answer; c++) {
             w->loss[i][c] = NAN;
-            if (u->most[c] > u->least[c]) {
+            if (!cvi_unit_still(u, c, 0.0)) {
                 all[n++] = (candidate){fabs(w->estimate[i][c]), i, c};
             } else {
                 w->loss[i][c] = 0.0; /* it is its mean already */
@@ -165,24 +165,26 @@ static cvs_status choose(switching *w, bool *limited) {
     double spent = 0.0;
     for (int64_t k = 0; k < n; k++) {
         double behind = 1.0 - (double)all[k].unit / (double)CVI_MAX(w->u->n, 1);
-        spent += behind * w->s->macs * (double)w->s->l->n_first;
+        spent += behind * w->s->macs * (double)w->s->l->n_first * (double)w->u->list[all[k].unit].n_point;
         if (spent > w->s->work) {
             *limited = true;
             break;
         }
         w->pick[all[k].unit][all[k].channel] = true;
         w->loss[all[k].unit][all[k].channel] = 0.0;
-        w->all++;
+        w->all += w->u->list[all[k].unit].n_point;
     }
     cvi_free(all);
     return CVS_OK;
 }
 
-static cvs_status try_unit(switching *w, int i, int64_t first, int64_t n, double base) {
+/* Every filter that is tried at its mean at one point; what a stream's filter is worth is the sum over its points. */
+static cvs_status try_unit(switching *w, int i, int point, int64_t first, int64_t n, double base) {
     const cvi_unit *u = &w->u->list[i];
+    const double *mean = u->mean + point * u->channels;
     const cvi_switching *s = w->s;
     cvs_tensor v, mine = {0};
-    CVI_TRY(cvi_exec_value(w->exec, u->value, &v, s->err));
+    CVI_TRY(cvi_exec_value(w->exec, u->point[point], &v, s->err));
     CVI_TRY(cvs_tensor_convert(&v, CVS_F32, &mine, s->err));
     int64_t area = cvs_tensor_count(&mine) / (w->batch * u->channels);
     float *kept = cvi_calloc((size_t)(w->batch * area), sizeof *kept), *x = mine.data;
@@ -195,9 +197,9 @@ static cvs_status try_unit(switching *w, int i, int64_t first, int64_t n, double
         for (int64_t k = 0; k < w->batch * area; k++) {
             float *at = x + (k / area * u->channels + c) * area + k % area;
             kept[k] = *at;
-            *at = (float)u->mean[c];
+            *at = (float)mean[c];
         }
-        st = cvi_exec_forward_from(w->exec, u->value, &mine, s->err);
+        st = cvi_exec_forward_from(w->exec, u->point[point], &mine, s->err);
         if (st == CVS_OK) {
             st = loss_of(w, first, n, false, &loss);
         }
@@ -238,8 +240,8 @@ static cvs_status walk(switching *w, bool *limited) {
             for (int c = 0; c < w->u->list[k].channels; c++) {
                 any = any || w->pick[k][c];
             }
-            if (any) {
-                CVI_TRY(try_unit(w, k, i, n, base));
+            for (int p = 0; p < w->u->list[k].n_point && any; p++) {
+                CVI_TRY(try_unit(w, k, p, i, n, base));
             }
         }
     }

@@ -10,31 +10,32 @@ enum { MOST_CHANNELS = 1024, POSITIONS = 49 }; /* of a picture that go into a co
 
 typedef struct gather {
     cvi_units *u;
-    int64_t *seen, *zeros, *sampled; /* [units] */
-    double **sum;                    /* [units] -> [channels] of the positions in the covariance */
+    int64_t *zeros, *sampled; /* [units] */
+    double **sum;             /* [units] -> [channels] of the positions in the covariance */
 } gather;
 
 static cvs_status make_room(gather *k, cvs_error *err) {
     size_t n = (size_t)k->u->n + 1;
-    k->seen = cvi_calloc(3 * n, sizeof *k->seen);
+    k->zeros = cvi_calloc(2 * n, sizeof *k->zeros);
     k->sum = cvi_calloc(n, sizeof *k->sum);
-    if (!k->seen || !k->sum) {
-        return cvi_no_memory(err, 4 * n * sizeof *k->seen);
+    if (!k->zeros || !k->sum) {
+        return cvi_no_memory(err, 3 * n * sizeof *k->zeros);
     }
-    k->zeros = k->seen + n;
     k->sampled = k->zeros + n;
     for (int i = 0; i < k->u->n; i++) {
         cvi_unit *u = &k->u->list[i];
-        size_t c = (size_t)u->channels;
-        u->least = cvi_calloc(3 * c, sizeof *u->least);
+        size_t c = (size_t)u->channels, all = c * (size_t)u->n_point;
+        /* a mixture that holds at one point of a stream need not hold at another: streams have none */
+        bool mixes = u->channels <= MOST_CHANNELS && !u->answer && u->n_point == 1 && u->n_member == 0;
+        u->least = cvi_calloc(3 * all, sizeof *u->least);
         k->sum[i] = cvi_calloc(c, sizeof **k->sum);
-        u->cov = u->channels <= MOST_CHANNELS && !u->answer ? cvi_calloc(c * c, sizeof *u->cov) : NULL;
-        if (!u->least || !k->sum[i] || (!u->cov && u->channels <= MOST_CHANNELS && !u->answer)) {
+        u->cov = mixes ? cvi_calloc(c * c, sizeof *u->cov) : NULL;
+        if (!u->least || !k->sum[i] || (!u->cov && mixes)) {
             return cvi_no_memory(err, c * c * sizeof *u->cov);
         }
-        u->most = u->least + c;
-        u->mean = u->most + c;
-        for (size_t j = 0; j < c; j++) {
+        u->most = u->least + all;
+        u->mean = u->most + all;
+        for (size_t j = 0; j < all; j++) {
             u->least[j] = INFINITY;
             u->most[j] = -INFINITY;
         }
@@ -42,21 +43,22 @@ static cvs_status make_room(gather *k, cvs_error *err) {
     return CVS_OK;
 }
 
-/* One picture's output [channels, area] of a unit. Positions for the covariance are spread evenly. */
-static void take(gather *k, int i, const float *v, int64_t area) {
+/* One picture's output [channels, area] of a unit at a point. Positions for the covariance are spread evenly. */
+static void take(gather *k, int i, int point, const float *v, int64_t area) {
     cvi_unit *u = &k->u->list[i];
+    int64_t first = point * u->channels;
     for (int64_t c = 0; c < u->channels; c++) {
         double sum = 0.0;
         for (int64_t p = 0; p < area; p++) {
             double x = (double)v[c * area + p];
             sum += x;
             k->zeros[i] += x == 0.0;
-            u->least[c] = fmin(u->least[c], x);
-            u->most[c] = fmax(u->most[c], x);
+            u->least[first + c] = fmin(u->least[first + c], x);
+            u->most[first + c] = fmax(u->most[first + c], x);
         }
-        u->mean[c] += sum;
+        u->mean[first + c] += sum;
     }
-    k->seen[i] += area;
+    u->seen[point] += area;
     int64_t n = CVI_MIN(area, POSITIONS);
     for (int64_t s = 0; u->cov && s < n; s++) {
         int64_t p = (2 * s + 1) * area / (2 * n);
@@ -81,10 +83,14 @@ static cvs_status finish(gather *k, cvs_error *err) {
             u->cov = NULL;
             u->too_few = true;
         }
-        for (int64_t a = 0; a < c; a++) {
-            u->mean[a] /= (double)CVI_MAX(k->seen[i], 1);
+        int64_t seen = 0;
+        for (int p = 0; p < u->n_point; p++) {
+            for (int64_t a = 0; a < c; a++) {
+                u->mean[p * c + a] /= (double)CVI_MAX(u->seen[p], 1);
+            }
+            seen += u->seen[p];
         }
-        u->zeros = (double)k->zeros[i] / (double)CVI_MAX(k->seen[i] * c, 1);
+        u->zeros = (double)k->zeros[i] / (double)CVI_MAX(seen * c, 1);
         for (int64_t a = 0; u->cov && a < c; a++) {
             for (int64_t b = 0; b <= a; b++) {
                 double v = u->cov[a * c + b] / n - k->sum[i][a] / n * k->sum[i][b] / n;
@@ -103,13 +109,15 @@ static cvs_status run(gather *k, cvi_exec *exec, const cvi_labelled *l, cvs_tens
         memcpy(x->data, l->x + l->order[i] * l->pixels, (size_t)l->pixels * sizeof(float));
         CVI_TRY(cvi_exec_forward(exec, x, -1, err));
         for (int j = 0; j < k->u->n; j++) {
-            cvs_tensor t;
-            CVI_TRY(cvi_exec_value(exec, k->u->list[j].value, &t, err));
-            int64_t count = cvs_tensor_count(&t);
-            if (t.rank < 2 || t.dim[1] != k->u->list[j].channels) {
-                return cvi_fail(err, CVS_E_INTERNAL, "a layer's output changed its shape");
+            for (int p = 0; p < k->u->list[j].n_point; p++) {
+                cvs_tensor t;
+                CVI_TRY(cvi_exec_value(exec, k->u->list[j].point[p], &t, err));
+                int64_t count = cvs_tensor_count(&t);
+                if (t.rank < 2 || t.dim[1] != k->u->list[j].channels) {
+                    return cvi_fail(err, CVS_E_INTERNAL, "a layer's output changed its shape");
+                }
+                take(k, j, p, t.data, count / (t.dim[0] * t.dim[1])); /* the first sample */
             }
-            take(k, j, t.data, count / (t.dim[0] * t.dim[1])); /* the first sample */
         }
     }
     return CVS_OK;
@@ -143,6 +151,6 @@ cvs_status cvi_units_measure(cvi_units *u, const cvs_model *model, const cvs_run
         cvi_free(k.sum[i]);
     }
     cvi_free(k.sum);
-    cvi_free(k.seen);
+    cvi_free(k.zeros);
     return s;
 }

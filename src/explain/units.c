@@ -2,7 +2,11 @@
  * units.c - filters and what depends on them: from each node with kernels along its channels to those who mix them, and every constant
  * that has a part for each filter. Nothing here names an operator: flags, roles and shapes say what a node does to channels.
  */
+#include <math.h>
+
 #include "explain/units.h"
+
+enum { MOST_STEPS = 2000 }; /* of a walk through sums */
 
 typedef struct walk {
     const cvi_graph *g;
@@ -10,6 +14,9 @@ typedef struct walk {
     cvi_unit *u;
     bool spread; /* beyond the value that readers get: only what leaves numbers as they are may come */
     int depth;
+    /* of a walk through sums (tied != NULL): [values] gone forward from, and [values] climbed up from */
+    bool *tied, *climbed;
+    int from; /* the value that is read, before it was joined or flattened */
 } walk;
 
 static cvi_role role_of(const cvi_node *node, int k) {
@@ -54,6 +61,26 @@ static bool touch(walk *w, int value, int axis, cvi_span span, int group_node) {
 }
 
 static bool follow(walk *w, int value, cvi_span span);
+static bool climb(walk *w, int value);
+static bool same_shape(const walk *w, int a, int b);
+
+/* The number of the point that a reader gets its numbers from; -1: there are too many. */
+static int point_of(walk *w) {
+    cvi_unit *u = w->u;
+    if (!w->tied) {
+        return 0;
+    }
+    for (int i = 0; i < u->n_point; i++) {
+        if (u->point[i] == w->from) {
+            return i;
+        }
+    }
+    if (u->n_point == CVI_POINTS) {
+        return -1;
+    }
+    u->point[u->n_point] = w->from;
+    return u->n_point++;
+}
 
 /* A node that mixes channels: remembered as a reader; a depthwise one goes channel by channel. */
 static bool meet_weights(walk *w, int n, int k, cvi_span span) {
@@ -82,10 +109,11 @@ static bool meet_weights(walk *w, int n, int k, cvi_span span) {
     if (conv && (!shape_of(w, node->out[0], &out) || out.dim[1] != t->dim[0])) {
         return stick(w, "a layer reads it whose weights are not its own");
     }
-    if (w->u->n_reader == CVI_READERS) {
+    int point = w->u->n_reader < CVI_READERS ? point_of(w) : -1;
+    if (point < 0) {
         return stick(w, "too much depends on its filters");
     }
-    w->u->reader[w->u->n_reader++] = (cvi_reader){n, weight, axis, span};
+    w->u->reader[w->u->n_reader++] = (cvi_reader){n, weight, axis, point, span};
     return touch(w, weight, axis, span, -1);
 }
 
@@ -96,6 +124,13 @@ static bool meet_constants(walk *w, const cvi_node *node, int k, const cvs_tenso
             continue;
         }
         const cvs_tensor *t = constant(w->g, node->in[i]);
+        if (!t && w->tied && node->def->glyph == CVI_GLYPH_ADD && !w->spread &&
+            same_shape(w, node->in[i], node->out[0]) && same_shape(w, node->in[k], node->out[0])) {
+            if (!climb(w, node->in[i])) {
+                return false;
+            }
+            continue;
+        }
         if (!t) {
             return stick(w, "it joins another branch in a sum or product");
         }
@@ -236,8 +271,21 @@ static bool follow(walk *w, int value, cvi_span span) {
             return stick(w, "it is an output of the network");
         }
     }
-    if (n > CVI_READERS || ++w->depth > 200) {
+    if (n > CVI_READERS || ++w->depth > (w->tied ? MOST_STEPS : 200)) {
         return stick(w, "too much depends on its filters");
+    }
+    if (w->tied && w->tied[value]) {
+        return w->spread ? stick(w, "it joins another branch in a sum or product") : true;
+    }
+    if (w->tied) {
+        int from = w->spread ? w->from : value;
+        bool fine = true;
+        w->tied[value] = true;
+        for (int i = 0; i < n && fine; i++) {
+            w->from = from;
+            fine = meet(w, users[i], value, span);
+        }
+        return fine;
     }
     bool alone = n == 1 && !w->spread;
     if (!w->spread) {
@@ -280,6 +328,105 @@ static bool begin(walk *w, int n) {
     return true;
 }
 
+/* ---- sums ----------------------------------------------------------------------------------------------------------- */
+
+static bool same_shape(const walk *w, int a, int b) {
+    cvs_tensor x, y;
+    return shape_of(w, a, &x) && shape_of(w, b, &y) && x.rank == y.rank &&
+           memcmp(x.dim, y.dim, (size_t)x.rank * sizeof *x.dim) == 0;
+}
+
+/* From a term of a sum up to the layers whose filters it is; each goes the whole way forward, which checks everything between. */
+static bool climb(walk *w, int value) {
+    const cvi_graph *g = w->g;
+    int n = g->values[value].producer;
+    cvi_unit *u = w->u;
+    if (w->climbed[value]) {
+        return true;
+    }
+    w->climbed[value] = true;
+    const cvi_node *node = n >= 0 ? &g->nodes[n] : NULL;
+    if (!node || !node->def || node->out[0] != value || ++w->depth > MOST_STEPS) {
+        return stick(w, "it joins another branch in a sum or product");
+    }
+    if (node->n_in > 1 && role_of(node, 1) == CVI_WEIGHT) {
+        if ((node->def->flags & CVI_OP_CONV) && cvi_node_int(node, "group", 1) != 1) {
+            return climb(w, node->in[0]);
+        }
+        if (!constant(g, node->in[1]) || u->n_member == CVI_MEMBERS) {
+            return stick(w, "it joins another branch in a sum or product");
+        }
+        u->member[u->n_member++] = n;
+        return begin(w, n) && follow(w, value, (cvi_span){0, 1, 1, 1});
+    }
+    int above = 0;
+    cvs_tensor in, out;
+    for (int i = 0; i < node->n_in; i++) {
+        if (node->in[i] < 0 || g->values[node->in[i]].constant) {
+            continue;
+        }
+        if (!shape_of(w, node->in[i], &in) || !shape_of(w, value, &out) || in.rank != out.rank ||
+            in.dim[1] != out.dim[1]) {
+            return stick(w, "it joins another branch in a sum or product");
+        }
+        above++;
+        if (!climb(w, node->in[i])) {
+            return false;
+        }
+    }
+    return above > 0 ? true : stick(w, "it joins another branch in a sum or product");
+}
+
+/* A unit whose outputs meet sums or fork: again, now with all whose filters are added to its own. Stays stuck where that fails. */
+static cvs_status tie(const cvi_graph *g, cvi_exec *exec, cvi_unit *u, cvs_error *err) {
+    bool *room = cvi_calloc((size_t)g->n_values * 2 + 1, sizeof *room);
+    cvi_unit *old = cvi_calloc(1, sizeof *old);
+    if (!room || !old) {
+        cvi_free(room);
+        cvi_free(old);
+        return cvi_no_memory(err, sizeof *old);
+    }
+    walk w = {.g = g, .exec = exec, .u = u, .tied = room, .climbed = room + g->n_values};
+    *old = *u;
+    u->stuck = NULL;
+    u->n_touch = u->n_reader = u->n_point = 0;
+    w.climbed[g->nodes[u->node].out[0]] = true;
+    bool ok =
+        begin(&w, u->node) && follow(&w, g->nodes[u->node].out[0], (cvi_span){0, 1, 1, 1}) && u->n_point > 0;
+    if (!ok || u->stuck) {
+        *u = *old;
+    }
+    cvi_free(old);
+    cvi_free(room);
+    return CVS_OK;
+}
+
+/* Whether a node's filters go with those of a unit found before. */
+static bool goes_along(const cvi_units *units, int node) {
+    for (int i = 0; i < units->n; i++) {
+        for (int k = 0; k < units->list[i].n_member; k++) {
+            if (units->list[i].member[k] == node) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool cvi_unit_still(const cvi_unit *u, int64_t c, double share) {
+    for (int p = 0; p < u->n_point; p++) {
+        const double *least = u->least + p * u->channels, *most = u->most + p * u->channels;
+        double largest = 0.0;
+        for (int64_t k = 0; share > 0.0 && k < u->channels; k++) {
+            largest = fmax(largest, fmax(fabs(most[k]), fabs(least[k])));
+        }
+        if (most[c] - least[c] > share * largest) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_answer(const cvi_graph *g, int value) {
     cvs_logit_kind kind;
     return g->n_outputs > 0 && (cvi_graph_logit(g, 0, &kind) == value || g->outputs[0] == value);
@@ -307,12 +454,24 @@ cvs_status cvi_units_find(const cvi_graph *g, cvi_exec *exec, cvi_units *out, cv
         if (begin(&w, nodes[i])) {
             follow(&w, node->out[0], (cvi_span){0, 1, 1, 1});
         }
+        u->n_point = 1;
+        u->point[0] = u->value;
         u->answer = is_answer(g, node->out[0]) || is_answer(g, u->value);
         for (int k = 0; k < g->n_nodes && !u->answer && u->stuck; k++) { /* a bias behind the last matrix */
             u->answer =
                 g->nodes[k].n_in > 0 && g->nodes[k].in[0] == u->value && is_answer(g, g->nodes[k].out[0]);
         }
+        cvs_status s = CVS_OK;
+        if (u->stuck && !u->answer && goes_along(out, u->node)) {
+            u->stuck = "its filters go with those of an earlier layer, to which they are added";
+        } else if (u->stuck && !u->answer) {
+            s = tie(g, exec, u, err);
+        }
         out->n++;
+        if (s != CVS_OK) {
+            cvi_free(nodes);
+            return s;
+        }
     }
     cvi_free(nodes);
     return out->list ? CVS_OK : cvi_no_memory(err, (size_t)n * sizeof *out->list);

@@ -33,7 +33,7 @@ cvs_status cvi_labelled_ask(const cvi_labelled *l, const cvs_model *model, const
 double cvi_cross_entropy(const double *logit, int64_t classes, int label);
 
 /* ---- filters (units.c) -------------------------------------------------------------------------------------- */
-enum { CVI_TOUCHES = 48, CVI_READERS = 24 };
+enum { CVI_TOUCHES = 192, CVI_READERS = 48, CVI_POINTS = 32, CVI_MEMBERS = 32 };
 /* Where the numbers of filter c lie along an axis: offset + c * step + k * hop for k in [0, area). */
 typedef struct cvi_span {
     int64_t offset, step, area, hop;
@@ -46,7 +46,7 @@ typedef struct cvi_touch {
 } cvi_touch;
 /* A node that mixes the filters: its weights' input axis. */
 typedef struct cvi_reader {
-    int node, weight, axis;
+    int node, weight, axis, point; /* point: which of the unit's it gets its numbers from */
     cvi_span span;
 } cvi_reader;
 typedef struct cvi_unit {
@@ -56,11 +56,16 @@ typedef struct cvi_unit {
     bool answer; /* its outputs are the classes */
     const char
         *stuck; /* English literal with a Chinese row: why its filters cannot be cut out; NULL: they can */
+    /* Filters tied by sums (residual networks): filter c of this node and of all members are one channel of a stream that others read
+     * at several places; it goes everywhere or nowhere. Without sums: no members, one point, the value. */
+    int n_member, member[CVI_MEMBERS]; /* the other nodes whose filters go along */
+    int n_point, point[CVI_POINTS];    /* values */
+    int64_t seen[CVI_POINTS];          /* positions measured there */
     int n_touch, n_reader;
     cvi_touch touch[CVI_TOUCHES];
     cvi_reader reader[CVI_READERS];
     /* of its outputs on the pictures: (stats.c) */
-    double *least, *most, *mean; /* [channels] */
+    double *least, *most, *mean; /* [n_point, channels] */
     double *cov;                 /* [channels, channels], or NULL: too many, or too few pictures */
     bool too_few;
     double zeros, rank;
@@ -72,6 +77,8 @@ typedef struct cvi_units {
 /* Every node with kernels or a matrix of its own; exec: planned (shapes). */
 cvs_status cvi_units_find(const cvi_graph *g, cvi_exec *exec, cvi_units *out, cvs_error *err);
 void cvi_units_free(cvi_units *u);
+/* Whether filter c never changed wherever it is read, by no more than `share` of the largest number there. */
+bool cvi_unit_still(const cvi_unit *u, int64_t c, double share);
 
 /* ---- statistics (stats.c), switching off (filters_off.c) ----------------------------------------------------- */
 /* Fills least, most, mean, cov, zeros, rank from the choosing pictures. */

@@ -156,6 +156,40 @@ class Diagnose(unittest.TestCase):
         self.assertLess(os.path.getsize(small), os.path.getsize(THINGS))
         self.assertGreater(d["together"]["accuracy"], d["network"]["accuracy"] - 0.06)
 
+    def test_residual_network_loses_channels(self):
+        """Channels of the stream that are 0 wherever they are made go from every layer of it; the answers stay."""
+        net, params = self.path("res.net"), self.path("run/params")
+        with open(net, "w") as f:
+            f.write("input 1x28x28\nconv 12 k3 s2\nbn\nrelu\nresidual { conv 12 k3 bn relu conv 12 k3 bn }\nrelu\n"
+                    "residual { conv 12 k3 bn relu conv 12 k3 bn }\nrelu\ngap\nfc 10\ntrain {\n seed 3\n batch 32\n}\n")
+        train = ("train", net, "--data", "generated:digits", "--limit", "1600")
+        self.good(*train, "--epochs", "3", "--lr", "0.005", "--params", "-o", self.path("run"))
+        for name in ("bn_1", "bn_3", "bn_5"):  # behind the stem and at the end of both branches
+            for part in ("scale", "shift"):
+                path = os.path.join(params, "%s.%s.npy" % (name, part))
+                with open(path, "rb") as f:
+                    data = bytearray(f.read())
+                for c in (1, 4, 7):
+                    data[len(data) - 48 + 4 * c:len(data) - 44 + 4 * c] = bytes(4)
+                with open(path, "wb") as f:
+                    f.write(data)
+        self.good(*train, "--init", params, "--steps", "1", "--lr", "1e-12", "-o", self.path("planted"))
+        small = self.path("small.onnx")
+        d = json.loads(self.good("diagnose", self.path("planted/model.onnx"), "generated:digits", "--pictures", "200", "--json", "--apply", small).stdout)
+        dead = [f for f in d["findings"] if f["kind"] == "dead" and f["taken"]]
+        self.assertEqual([(f["layer"], f["filters"]) for f in dead], [("conv_1", [1, 4, 7])])
+        self.assertIn("from 3 layers at once", dead[0]["evidence"])
+        without = dead[0]["without"]
+        self.assertAlmostEqual(without["loss"], d["network"]["loss"], delta=1e-6)
+        self.assertEqual((without["accuracy"], without["changed_answers"]), (d["network"]["accuracy"], 0))
+        # a channel: stem 9 + 1, two ends 12 * 9 each, three normalisations' 4 each, two beginnings 12 * 9 each, 10 of the last matrix; the
+        # branches' beginnings had no bias and get one of 12 for what the filters gave
+        gone = 3 * (10 + 2 * 108 + 3 * 4 + 2 * 108 + 10)
+        self.assertEqual(d["network"]["params"] - without["params"], gone - 2 * 12)
+        info = json.loads(self.good("info", small, "--json").stdout)
+        self.assertEqual((info["totals"]["params"], info["totals"]["macs"]), (d["together"]["params"], d["together"]["macs"]))
+        self.assertLess(without["macs"], 0.76 * d["network"]["macs"])
+
     def test_mistakes_of_diagnose(self):
         self.bad("no pictures", "diagnose", THINGS, "folder:" + ROOT)
         self.bad("--tolerance", "diagnose", THINGS, "generated:things", "--tolerance", "x")

@@ -270,8 +270,8 @@ static void test_switching_off_finds_who_matters(void **state) {
     end(&a);
 }
 
-/* A residual sum: its branch's inner filters may go, its last ones may not, and it can be left out where it adds nothing. */
-static void test_sums_hold_filters(void **state) {
+/* A residual sum: its branch's inner filters go alone, its last ones with the stem's, and it can be left out where it adds nothing. */
+static void test_sums_tie_filters(void **state) {
     (void)state;
     asked a = {0};
     int number;
@@ -291,7 +291,8 @@ static void test_sums_hold_filters(void **state) {
     NET_OK(n, cvi_units_find(n->g, a.shapes, &a.u, &n->err));
     assert_null(unit(&a, "inner", &number)->stuck);
     assert_non_null(unit(&a, "outer", &number)->stuck);
-    assert_non_null(unit(&a, "stem", &number)->stuck);
+    assert_null(unit(&a, "stem", &number)->stuck);
+    assert_int_equal(unit(&a, "stem", &number)->n_member, 1);
     cvs_model *twin;
     cvi_cut cut = {.units = &a.u, .n_layers = 1, .from = {sum}, .to = {stem}};
     NET_OK(n, cvi_cut_make(n->model, &cut, &twin, &n->err));
@@ -325,14 +326,139 @@ static void test_flattened_with_channels_last(void **state) {
     end(&a);
 }
 
+/* ---- streams of residual networks ------------------------------------------------------------------------------ */
+
+static int norm(net *n, const char *name, int x, int64_t channels) {
+    char text[4][32];
+    int in[5] = {x};
+    for (int i = 0; i < 4; i++) {
+        snprintf(text[i], sizeof text[i], "%s_%d", name, i);
+        in[i + 1] = net_weight(n, text[i], 1, (int64_t[]){channels}, 0.5);
+        float *v = n->g->values[in[i + 1]].constant->data;
+        for (int64_t k = 0; k < channels; k++) {
+            v[k] = i == 3 ? 0.5f + fabsf(v[k]) : v[k];
+        }
+    }
+    return net_op(n, "BatchNormalization", name, 5, in, 0, NULL);
+}
+
+/* Channel c gives 0 behind a normalisation, whatever comes in. */
+static void silence(asked *a, const char *norm_name, int c) {
+    char text[40];
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "%s_%d", norm_name, i);
+        numbers(a, text)[c] = 0.0f;
+    }
+}
+
+/* stem (6) -> block (inner 5, outer 6) + skip -> relu -> depthwise -> { block2 (inner2 4, outer2 7), project (7) } + -> relu -> logits;
+ * gate: the first sum also meets a product that no filter can leave. */
+static void begin_stream(asked *a, bool gate) {
+    net *n = &a->n;
+    net_begin(n, CVS_F32);
+    int x = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    int stem = net_relu(n, "rs", norm(n, "ns", net_conv(n, "stem", x, 3, 6, 1), 6));
+    int inner = net_relu(n, "ri", norm(n, "ni", net_conv(n, "inner", stem, 6, 5, 1), 5));
+    int outer = norm(n, "no", net_conv(n, "outer", inner, 5, 6, 1), 6);
+    int sum = net_relu(n, "r1", net_op(n, "Add", "sum", 2, (int[]){stem, outer}, 0, NULL));
+    if (gate) {
+        sum = net_op(n, "Mul", "gate", 2, (int[]){sum, stem}, 0, NULL);
+    }
+    int deep = net_pool(n, "pool", net_relu(n, "rd", depthwise(n, sum, 6)));
+    int inner2 = net_relu(n, "ri2", net_conv(n, "inner2", deep, 6, 4, 1));
+    int outer2 = norm(n, "no2", net_conv(n, "outer2", inner2, 4, 7, 1), 7);
+    int project = norm(n, "np", net_conv(n, "project", deep, 6, 7, 1), 7);
+    int last = net_relu(n, "r2", net_op(n, "Add", "sum2", 2, (int[]){outer2, project}, 0, NULL));
+    int p = net_op(n, "GlobalAveragePool", "gap", 1, &last, 0, NULL);
+    int d = net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &p, 0, NULL), 7, CLASSES);
+    net_finish(n, net_op(n, "Softmax", "prob", 1, &d, 0, NULL));
+    labels(a);
+}
+
+static void test_streams_lose_channels_everywhere(void **state) {
+    (void)state;
+    asked a = {0};
+    int64_t params;
+    int number;
+    begin_stream(&a, false);
+    silence(&a, "ns",
+            2); /* channel 2 of the first stream: 0 in both terms; the depthwise kernel makes it its bias */
+    silence(&a, "no", 2);
+    numbers(&a, "deep_b")[2] = 0.0f;
+    silence(&a, "no2", 4); /* channel 4 of the second */
+    silence(&a, "np", 4);
+    silence(&a, "ni", 1); /* inside a branch */
+    silence(&a, "no", 5); /* only one of its terms */
+    find(&a);
+    const cvi_unit *stem = unit(&a, "stem", &number);
+    assert_null(stem->stuck);
+    assert_int_equal(stem->n_member, 1);
+    assert_int_equal(stem->n_point, 2); /* what inner reads, and what inner2 and project read */
+    assert_int_equal(stem->n_reader, 3);
+    for (int c = 0; c < 6; c++) {
+        assert_int_equal(cvi_unit_still(stem, c, 1e-6), c == 2);
+    }
+    assert_non_null(unit(&a, "outer", &number)->stuck);
+    assert_null(unit(&a, "inner", &number)->stuck);
+    assert_null(unit(&a, "inner2", &number)->stuck);
+    const cvi_unit *second = unit(&a, "outer2", &number);
+    const cvi_unit *other = unit(&a, "project", &number);
+    assert_int_equal((second->stuck != NULL) + (other->stuck != NULL), 1);
+    assert_true(without(&a, "stem", (int[]){2}, 1, &params) < 1e-6);
+    /* rows: stem 27 + 1, outer 45 + 1, 4 + 4 of normalisation, depthwise 9 + 1; columns: inner 5 * 9, inner2 4 * 9, project 7 * 9.
+     * The second sum's layers get no bias that they did not have. */
+    assert_int_equal(params, 28 + 46 + 8 + 10 + 45 + 36 + 63);
+    assert_true(without(&a, second->stuck ? "project" : "outer2", (int[]){4}, 1, &params) < 1e-6);
+    assert_int_equal(params, 4 * 9 + 1 + 6 * 9 + 1 + 8 + CLASSES);
+    assert_true(without(&a, "inner", (int[]){1}, 1, &params) < 1e-6);
+    assert_int_equal(params, 6 * 9 + 1 + 4 + 6 * 9);
+    assert_true(without(&a, "stem", (int[]){5}, 1, &params) > 1e-4); /* alive in the other term */
+    end(&a);
+}
+
+static void test_streams_are_judged_at_every_reader(void **state) {
+    (void)state;
+    asked a = {0};
+    int number;
+    bool limited;
+    begin_stream(&a, false);
+    for (int o = 0; o < 5; o++) { /* the branch does not read channel 3; what follows the sum does */
+        memset(numbers(&a, "inner_w") + (o * 6 + 3) * 9, 0, 9 * sizeof(float));
+    }
+    silence(&a, "ns", 1);
+    silence(&a, "no", 1);
+    numbers(&a, "deep_b")[1] = 0.0f;
+    find(&a);
+    double room[8][8], *loss[8];
+    for (int i = 0; i < 8; i++) {
+        loss[i] = room[i];
+    }
+    cvi_switching s = {.model = a.n.model, .l = &a.l, .work = 1e12, .macs = 1e5, .err = &a.n.err};
+    NET_OK(&a.n, cvi_units_switch(&s, &a.u, loss, &limited));
+    unit(&a, "stem", &number);
+    assert_true(loss[number][1] == 0.0);
+    assert_true(fabs(loss[number][3]) > 1e-6);
+    end(&a);
+    a = (asked){0};
+    begin_stream(&a, true); /* a product holds the stream, and the report says so */
+    find(&a);
+    assert_non_null(unit(&a, "stem", &number)->stuck);
+    assert_non_null(unit(&a, "outer", &number)->stuck);
+    assert_null(unit(&a, "inner", &number)->stuck);
+    assert_null(unit(&a, "inner2", &number)->stuck);
+    end(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eigenvalues),
         cmocka_unit_test(test_mixtures),
         cmocka_unit_test(test_copies_and_dead_filters_go_without_a_trace),
         cmocka_unit_test(test_switching_off_finds_who_matters),
-        cmocka_unit_test(test_sums_hold_filters),
+        cmocka_unit_test(test_sums_tie_filters),
         cmocka_unit_test(test_flattened_with_channels_last),
+        cmocka_unit_test(test_streams_lose_channels_everywhere),
+        cmocka_unit_test(test_streams_are_judged_at_every_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
