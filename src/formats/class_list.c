@@ -9,6 +9,7 @@
 #include "protobuf.h"
 
 #define MAX_CLASSES 1000000
+enum { NO_MEMORY = -2 };
 
 static cvs_status set_classes(cvs_model *m, const char **names, int n, const char *from, cvs_error *err) {
     const char *copy = cvi_arena_strn(m->arena, from, strlen(from));
@@ -165,7 +166,8 @@ cvs_status cvi_classes_from_file(cvs_model *m, const char *path, const char *fro
     return cvi_at_file(err, s, path);
 }
 
-/* Elements of one sample of the first output, or -1 when the shape is not known without a run. */
+/* Elements of one sample of the first output, or -1 when the shape is not known without a run, or
+ * NO_MEMORY. */
 int64_t cvi_classes_wanted(const cvs_model *m) {
     if (m->graph->n_outputs == 0) {
         return -1;
@@ -181,8 +183,9 @@ int64_t cvi_classes_wanted(const cvs_model *m) {
     if (!known) { /* ask the shape rules */
         cvs_summary s = {0};
         cvs_error quiet = {0};
-        if (cvs_model_summarize(m, NULL, CVS_EN, &s, &quiet) != CVS_OK) {
-            return -1;
+        cvs_status status = cvs_model_summarize(m, NULL, CVS_EN, &s, &quiet);
+        if (status != CVS_OK) {
+            return status == CVS_E_MEMORY ? NO_MEMORY : -1;
         }
         for (int i = 0; i < s.n_layers; i++) {
             if (strcmp(s.layers[i].name, v->name) == 0) {
@@ -203,6 +206,9 @@ int64_t cvi_classes_wanted(const cvs_model *m) {
 cvs_status cvi_classes_check(cvs_model *m, cvs_error *err) {
     int64_t n = m->n_classes ? cvi_classes_wanted(m) : -1;
     bool two = n == 1 && m->n_classes == 2; /* one sigmoid unit is two classes */
+    if (n == NO_MEMORY) {
+        return cvi_no_memory(err, 0);
+    }
     if (n < 0 || n == m->n_classes || two) {
         return CVS_OK;
     }

@@ -71,4 +71,9 @@ void cvi_tflite_put(tflite *m, int k, cvi_tf_tensor value);
 /* Builds all operations of the subgraph, inputs and outputs. */
 void cvi_tflite_build(tflite *m, const cvi_fb_table *subgraph);
 
+/* ---- tflite_metadata.c ---- */
+/* Takes class names and preprocessing from the file's metadata and the archive behind it; after the graph is built. What is damaged
+ * there becomes a note of the model. */
+cvs_status cvi_tflite_metadata(tflite *m);
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * tflite_read.c - the reader of TensorFlow Lite models: a FlatBuffer with the identifier TFL3.
+ * tflite_read.c - the reader of TensorFlow Lite models: a FlatBuffer with the identifier TFL3, perhaps with metadata.
  */
 #include "formats/tflite.h"
 
@@ -21,6 +21,9 @@ static cvs_status read_tflite(cvi_open *open) {
     cvi_fb_table graph = cvi_tflite_lists(&m);
     if (cvi_build_ok(&m.t.b)) {
         cvi_tflite_build(&m, &graph);
+    }
+    if (cvi_build_ok(&m.t.b)) {
+        cvi_build_set(&m.t.b, cvi_tflite_metadata(&m));
     }
     return cvi_tf_finish(&m.t);
 }

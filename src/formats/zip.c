@@ -40,6 +40,7 @@ struct cvi_zip {
     const cvi_zip_entry **by_name;
     int64_t budget; /* bytes that may still be inflated */
     int64_t max_name;
+    bool behind;    /* other bytes come first, up to the first entry */
     cvs_error *err; /* while opening */
 };
 
@@ -324,6 +325,9 @@ static cvs_status check_order(cvi_zip *z, const place *d) {
     for (int i = 0; i <= z->n; i++) {
         const cvi_zip_entry *e = i < z->n ? z->by_name[i] : NULL;
         int64_t next = e ? e->header : d->offset, gap = next - end;
+        if (i == 0 && z->behind) {
+            gap = 0; /* what comes first is another reader's */
+        }
         if (gap < 0 || (gap > 0 && !descriptor) || gap > MAX_DESCRIPTOR) {
             return at(z, end,
                       gap < 0 ? cvi_fail(z->err, CVS_E_FORMAT, "two entries of the zip archive overlap")
@@ -369,8 +373,8 @@ static cvs_status read_all(cvi_zip *z) {
     return CVS_OK;
 }
 
-cvs_status cvi_zip_open(const void *data, size_t size, const cvs_limits *limits, cvi_zip **out,
-                        cvs_error *err) {
+static cvs_status open_archive(const void *data, size_t size, bool behind, const cvs_limits *limits,
+                               cvi_zip **out, cvs_error *err) {
     cvs_limits l = cvs_limits_default(limits);
     *out = NULL;
     cvi_zip *z = cvi_calloc(1, sizeof *z);
@@ -385,6 +389,7 @@ cvs_status cvi_zip_open(const void *data, size_t size, const cvs_limits *limits,
                    .arena = arena,
                    .budget = l.max_memory_bytes,
                    .max_name = l.max_name_bytes,
+                   .behind = behind,
                    .err = err};
     cvs_status s = size < END_SIZE ? cut(z, 0) : read_all(z);
     z->err = NULL;
@@ -394,6 +399,30 @@ cvs_status cvi_zip_open(const void *data, size_t size, const cvs_limits *limits,
     }
     *out = z;
     return CVS_OK;
+}
+
+cvs_status cvi_zip_open(const void *data, size_t size, const cvs_limits *limits, cvi_zip **out,
+                        cvs_error *err) {
+    return open_archive(data, size, false, limits, out, err);
+}
+
+bool cvi_zip_follows(const void *data, size_t size) {
+    cvi_zip z = {.bytes = data, .size = (int64_t)size};
+    int64_t end = 0;
+    return size >= END_SIZE && (find_end(&z, &end) == CVS_OK || end >= 0);
+}
+
+cvs_status cvi_zip_open_behind(const void *data, size_t size, const cvs_limits *limits, cvi_zip **out,
+                               cvs_error *err) {
+    cvi_zip z = {.bytes = data, .size = (int64_t)size};
+    int64_t end = -1;
+    bool found = size >= END_SIZE && find_end(&z, &end) == CVS_OK;
+    int64_t bytes = found ? u32(z.bytes + end + 12) : 0, offset = found ? u32(z.bytes + end + 16) : 0;
+    int64_t base = end - bytes - offset;
+    if (found && base > 0) { /* its own places: it was made alone and put behind */
+        return open_archive(z.bytes + base, size - (size_t)base, false, limits, out, err);
+    }
+    return open_archive(data, size, true, limits, out, err);
 }
 
 void cvi_zip_close(cvi_zip *z) {

@@ -25,6 +25,11 @@ bool cvi_zip_is(const void *data, size_t size);
 /* Opens an archive; data is borrowed until close. *out is owned, cvi_zip_close. Errors carry a byte offset. */
 cvs_status cvi_zip_open(const void *data, size_t size, const cvs_limits *limits, cvi_zip **out,
                         cvs_error *err);
+/* The archive that stands behind other bytes, as associated files behind a .tflite: whether there is an end record at all, and opening it
+ * just as strictly from its first entry on. Places in it count from the file's start or from the archive's own. */
+bool cvi_zip_follows(const void *data, size_t size);
+cvs_status cvi_zip_open_behind(const void *data, size_t size, const cvs_limits *limits, cvi_zip **out,
+                               cvs_error *err);
 void cvi_zip_close(cvi_zip *z); /* NULL allowed */
 /* Entries in the order of the directory, borrowed until close. */
 int cvi_zip_count(const cvi_zip *z);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_tflite.c - the TensorFlow Lite reader: files that TensorFlow wrote (tests/data/tensorflow, tools/make_tensorflow_fixtures.py)
  * give TensorFlow's own outputs, whole numbers within one step; the real models of ../shared; a quantised model stays one when it is
- * written as ONNX; damage of every kind.
+ * written as ONNX; metadata and the archive behind a model; damage of every kind.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "../fuzz/fuzz_tflite.c"
+#include "formats/flatbuffer.h"
 #include "reader_harness.h"
+#include "zip_builder.h"
 
 static void fixture(char *path, size_t size, const char *name) {
     test_data(path, size, "tensorflow", name);
@@ -163,6 +165,235 @@ static void refused(void **state) {
     reader_refuses(file, 32, "no graph");
 }
 
+/* ---- metadata: a FlatBuffer written forwards, tables before what they point to ---- */
+
+static void put(cvi_buf *b, size_t at, uint32_t v) {
+    memcpy(b->data + at, &v, sizeof v);
+}
+
+/* A table whose fields of that mask have 4 bytes each, 0 at first; answers where it is. */
+static size_t fb_table(cvi_buf *b, unsigned mask) {
+    int fields = 0, slots = 0;
+    while (mask >> fields) {
+        slots += mask >> fields++ & 1;
+    }
+    while (b->size % 4) {
+        zip_number(b, 0, 1);
+    }
+    size_t list = b->size;
+    zip_number(b, (uint64_t)(4 + 2 * fields), 2);
+    zip_number(b, (uint64_t)(4 + 4 * slots), 2);
+    for (int i = 0, at = 4; i < fields; i++) {
+        zip_number(b, mask >> i & 1 ? (uint64_t)at : 0, 2);
+        at += mask >> i & 1 ? 4 : 0;
+    }
+    while (b->size % 4) {
+        zip_number(b, 0, 1);
+    }
+    size_t at = b->size;
+    zip_number(b, at - list, 4);
+    zip_number(b, 0, 4 * slots);
+    return at;
+}
+
+/* A list of n things of `size` bytes; answers where its first one is. */
+static size_t fb_list(cvi_buf *b, size_t link, uint32_t n, const void *data, size_t size) {
+    while (b->size % 4) {
+        zip_number(b, 0, 1);
+    }
+    put(b, link, (uint32_t)(b->size - link));
+    zip_number(b, n, 4);
+    size_t at = b->size;
+    if (data) {
+        cvi_buf_add(b, data, n * size);
+    } else {
+        zip_number(b, 0, (int)(n * size));
+    }
+    return at;
+}
+
+/* A list of one table of that mask; answers where the table is. */
+static size_t fb_child(cvi_buf *b, size_t link, unsigned mask) {
+    size_t at = fb_list(b, link, 1, NULL, 4), table = fb_table(b, mask);
+    put(b, at, (uint32_t)(table - at));
+    return table;
+}
+
+/* ModelMetadata: subgraph -> input with NormalizationOptions, output with an associated file. */
+static void make_metadata(cvi_buf *b, const float *mean, const float *std, uint32_t channels,
+                          const char *file) {
+    cvi_buf_add(b, "\0\0\0\0M001", 8);
+    size_t root = fb_table(b, 1U << 3);
+    put(b, 0, (uint32_t)root);
+    size_t graph = fb_child(b, root + 4, 1U << 2 | 1U << 3);
+    size_t input = fb_child(b, graph + 4, 1U << 4);
+    size_t unit = fb_child(b, input + 4, 3);
+    put(b, unit + 4, 1);
+    size_t options = fb_table(b, 3);
+    put(b, unit + 8, (uint32_t)(options - unit - 8));
+    fb_list(b, options + 4, channels, mean, 4);
+    fb_list(b, options + 8, channels, std, 4);
+    size_t output = fb_child(b, graph + 8, 1U << 6), named = fb_child(b, output + 4, 1U | 1U << 2);
+    put(b, named + 8, 2); /* TENSOR_AXIS_LABELS */
+    fb_list(b, named + 4, (uint32_t)strlen(file), file, 1);
+}
+
+/* TensorFlow's own file, whose entry "min_runtime_version" becomes "TFLITE_METADATA" and points to what is added. */
+static void with_metadata(cvi_buf *out, const cvi_buf *metadata) {
+    char path[512];
+    cvi_file file = {0};
+    cvs_error err = {0};
+    fixture(path, sizeof path, "float.tflite");
+    assert_int_equal(cvi_file_read(path, NULL, &file, &err), CVS_OK);
+    cvi_buf_add(out, file.data, file.size);
+    cvi_file_close(&file);
+    cvi_fb f = {.data = (uint8_t *)out->data, .size = out->size};
+    cvi_fb_table root = cvi_fb_root(&f);
+    cvi_fb_vector list = cvi_fb_vector_field(&f, &root, 6, 4), buffers = cvi_fb_vector_field(&f, &root, 4, 4);
+    size_t n = 0, slot = 0;
+    for (int64_t i = 0; i < list.n; i++) {
+        cvi_fb_table entry = cvi_fb_table_at(&f, &list, i);
+        const char *name = cvi_fb_string_field(&f, &entry, 0, &n);
+        if (n == 19 && memcmp(name, "min_runtime_version", n) == 0) {
+            size_t at = (size_t)(name - out->data);
+            put(out, at - 4, 15);
+            memcpy(out->data + at, "TFLITE_METADATA", 16);
+            cvi_fb_table b = cvi_fb_table_at(&f, &buffers, cvi_fb_int(&f, &entry, 1, 4, false, 0));
+            slot = b.at + (size_t)(f.data[b.fields + 4] | f.data[b.fields + 5] << 8);
+        }
+    }
+    assert_true(slot > 0 && f.status == CVS_OK);
+    fb_list(out, slot, (uint32_t)metadata->size, metadata->data, 1);
+    assert_false(out->failed);
+}
+
+static cvs_model *open_bytes(const cvi_buf *b) {
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    assert_int_equal(cvs_model_open_memory(b->data, b->size, "x.tflite", NULL, &m, &err), CVS_OK);
+    return m;
+}
+
+static bool noted(const cvs_model *m, const char *what) {
+    for (int i = 0; i < m->n_notes; i++) {
+        if (strstr(m->notes[i], what)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How many classes float.tflite has. */
+static int n_classes(void) {
+    cvs_tensor want = {0};
+    char path[512];
+    fixture(path, sizeof path, "float.out.npy");
+    test_ok(cvs_npy_read, path, NULL, &want);
+    int n = (int)want.dim[want.rank - 1];
+    cvs_tensor_free(&want);
+    return n;
+}
+
+static void list_of(char *text, int n) {
+    text[0] = 0;
+    for (int i = 0; i < n; i++) {
+        snprintf(text + strlen(text), 16, "kind %c\n", 'a' + i);
+    }
+}
+
+/* Labels and normalisation come out of the file, whether the archive counts from the file's start or its own. */
+static void metadata(void **state) {
+    (void)state;
+    const float mean[3] = {127.5f, 120, 110}, std[3] = {128, 60, 50};
+    char text[2000];
+    int n = n_classes();
+    list_of(text, n);
+    for (int form = 0; form < 3; form++) {
+        cvi_buf meta = {0};
+        zip_builder b = {0}, alone = {0};
+        make_metadata(&meta, mean, std, form == 1 ? 1 : 3, "dogs.txt");
+        with_metadata(&b.out, &meta);
+        zip_builder *z = form == 1 ? &alone : &b;
+        zip_add(z, "labels.txt", "wrong\n", 6, NULL);
+        zip_add(z, "dogs.txt", text, strlen(text), &(zip_lie){.deflate = form == 2});
+        zip_finish(z, 2, "");
+        cvi_buf_add(&b.out, alone.out.data, alone.out.size);
+        cvs_model *m = open_bytes(&b.out);
+        assert_int_equal(m->n_notes, 0);
+        assert_int_equal(m->n_classes, n);
+        assert_string_equal(m->classes[1], "kind b");
+        assert_string_equal(m->classes_from, "metadata of the model file");
+        assert_true(m->preprocess.known && m->preprocess.scale == 1);
+        assert_float_equal(m->preprocess.mean[2], form == 1 ? 127.5 : 110, 0);
+        assert_float_equal(m->preprocess.std[1], form == 1 ? 128 : 60, 0);
+        cvs_model_free(m);
+        zip_free(&b);
+        zip_free(&alone);
+        cvi_buf_free(&meta);
+    }
+}
+
+/* What is wrong beside the network is noted, and the network opens. */
+static void damaged_metadata(void **state) {
+    (void)state;
+    const float mean[1] = {0}, std[1] = {0}, good[1] = {2};
+    for (int form = 0; form < 4; form++) {
+        cvi_buf meta = {0};
+        zip_builder b = {0};
+        make_metadata(&meta, mean, form == 0 ? std : good, 1, "dogs.txt");
+        if (form == 1) {
+            put(&meta, 0, 0x7fffffff);
+        }
+        with_metadata(&b.out, &meta);
+        zip_add(&b, "dogs.txt", "a\nb\n", 4, &(zip_lie){.crc_off = form == 2, .hidden = form == 3});
+        zip_add(&b, "other.txt", "c", 1, NULL);
+        zip_finish(&b, b.n, "");
+        cvs_model *m = open_bytes(&b.out);
+        assert_int_equal(m->n_classes, 0);
+        assert_int_equal(m->preprocess.known, form > 1);
+        assert_true(form != 0 || noted(m, "the names are not used"));
+        assert_true(form != 1 || noted(m, "the metadata of the file was not used"));
+        assert_true(form != 2 || noted(m, "the files at the end"));
+        cvs_model_free(m);
+        zip_free(&b);
+        cvi_buf_free(&meta);
+    }
+}
+
+/* Every cut and many flips of a file with metadata; every allocation fails once. */
+static void hostile_metadata(void **state) {
+    (void)state;
+    const float mean[1] = {127.5f}, std[1] = {127.5f};
+    char text[2000], folder[256], path[300];
+    cvi_buf meta = {0};
+    zip_builder b = {0};
+    list_of(text, n_classes());
+    make_metadata(&meta, mean, std, 1, "labels.txt");
+    with_metadata(&b.out, &meta);
+    size_t first = b.out.size - meta.size;
+    zip_add(&b, "labels.txt", text, strlen(text), &(zip_lie){.deflate = true});
+    zip_finish(&b, 1, "");
+    for (size_t i = first; i < b.out.size; i++) {
+        for (int bit = 0; bit < 8; bit += 3) {
+            b.out.data[i] = (char)(b.out.data[i] ^ 1 << bit);
+            LLVMFuzzerTestOneInput((const uint8_t *)b.out.data, b.out.size);
+            b.out.data[i] = (char)(b.out.data[i] ^ 1 << bit);
+        }
+        LLVMFuzzerTestOneInput((const uint8_t *)b.out.data, i);
+    }
+    test_folder(folder);
+    snprintf(path, sizeof path, "%s/m.tflite", folder);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b.out.data, 1, b.out.size, f), b.out.size);
+    assert_int_equal(fclose(f), 0);
+    reader_no_memory(path, NULL, 1);
+    remove(path);
+    remove(folder);
+    zip_free(&b);
+    cvi_buf_free(&meta);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
                                        cmocka_unit_test(real_models),
@@ -170,6 +401,9 @@ int main(void) {
                                        cmocka_unit_test(requantize),
                                        cmocka_unit_test(damaged),
                                        cmocka_unit_test(no_memory),
-                                       cmocka_unit_test(refused)};
+                                       cmocka_unit_test(refused),
+                                       cmocka_unit_test(metadata),
+                                       cmocka_unit_test(damaged_metadata),
+                                       cmocka_unit_test(hostile_metadata)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
