@@ -83,6 +83,34 @@ def refused(name, f):
         lines.append("refuse %s %s" % (name, path))
 
 
+def unlimited(name, f):
+    """Data sets that may grow: the library then lists chunks in arrays and trees that count in the largest grid."""
+    x = np.arange(35, dtype="f4").reshape(7, 5)
+    cube = np.arange(60, dtype="i2").reshape(3, 4, 5)
+    data(name, f, "rows", x, chunks=(3, 2), maxshape=(None, 5))
+    data(name, f, "rows_room", x, chunks=(3, 2), maxshape=(None, 9))
+    data(name, f, "columns", x, chunks=(3, 2), maxshape=(8, None), compression="gzip", shuffle=True)
+    data(name, f, "cube_middle", cube, chunks=(2, 1, 2), maxshape=(4, None, 9))
+    data(name, f, "both", x, chunks=(1, 1), maxshape=(None, None))
+    data(name, f, "both_packed", x, chunks=(3, 2), maxshape=(None, None), compression="gzip", fletcher32=True)
+    data(name, f, "both_deep", np.arange(400, dtype="u1").reshape(20, 20), chunks=(1, 1), maxshape=(None, None))
+    data(name, f, "room", x, chunks=(3, 2), maxshape=(20, 30))
+    data(name, f, "room_packed", x, chunks=(3, 2), maxshape=(20, 30), compression="gzip")
+    data(name, f, "long", np.arange(700, dtype="u1"), chunks=(1,), maxshape=(None,))
+    data(name, f, "empty", np.zeros((0, 3), "f4"), chunks=(2, 3), maxshape=(None, 3))
+    f.create_dataset("holes", shape=(8,), dtype="f4", chunks=(2,), maxshape=(None,))[0] = 1
+    f.create_dataset("tree_holes", shape=(8, 8), dtype="f4", chunks=(2, 2), maxshape=(None, None))[0, 0] = 1
+    for path in ("holes", "tree_holes"):
+        lines.append("refuse %s %s" % (name, path))
+    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)  # space at once: chunks one after the other, without a list
+    early.set_chunk((3, 2))
+    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    space = h5py.h5s.create_simple((7, 5), (9, 8))
+    h5py.h5d.create(f.id, b"implicit", h5py.h5t.IEEE_F32LE, space, early)
+    f["implicit"][...] = x
+    lines.append("data %s /implicit float32 2 7 5 : %s" % (name, " ".join(map(repr, x.reshape(-1).tolist()))))
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     for name, options, many in (("earliest.h5", dict(libver="earliest"), 20), ("latest.h5", dict(libver="latest"), 40),
@@ -95,8 +123,7 @@ def main():
     with h5py.File(os.path.join(OUT, "refused.h5"), "w") as f:
         refused("refused.h5", f)
     with h5py.File(os.path.join(OUT, "unlimited.h5"), "w", libver="latest") as f:
-        f.create_dataset("unlimited", data=np.zeros(4, "f4"), chunks=(2,), maxshape=(None,))
-        lines.append("refuse unlimited.h5 unlimited")
+        unlimited("unlimited.h5", f)
     with open(os.path.join(OUT, "expected.txt"), "w") as f:
         f.write("\n".join(lines) + "\n")
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * hdf5_chunk.c - finds and joins the chunks of an HDF5 data set: version-1 B-tree, single chunk, implicit index,
- * fixed array. Every chunk must be there exactly once, and together they must not be larger than the file.
+ * hdf5_chunk.c - finds and joins the chunks of an HDF5 data set: B-trees of both versions, single chunk, implicit
+ * index, fixed and extensible array. Every chunk must be there exactly once, and together they must not be larger than the file.
  */
 #include "formats/hdf5_internal.h"
 
@@ -77,27 +77,99 @@ static cvs_status read_tree(gather *g, int64_t address, int level, cvs_error *er
     return CVS_OK;
 }
 
-/* ---- fixed array ---- */
+/* ---- arrays: a chunk's number counts in the grid of the largest shape that the data set may grow to ---- */
 
-/* Elements [first, first + n) of a fixed array, at c. */
+/* The element of an array, or the place in an implicit index, that holds a chunk: the dimension without end counts
+ * first, the others in their order. With `back`, the other way round; -1: beyond the shape of today. */
+static int64_t convert(const cvi_h5_chunked *s, int64_t from, bool back) {
+    int rank = s->space->rank, order[CVS_MAX_RANK] = {0}, n = 0;
+    int64_t largest[CVS_MAX_RANK] = {0}, at[CVS_MAX_RANK] = {0}, to = 0;
+    int endless = -1;
+    for (int k = 0; k < rank; k++) {
+        int64_t limit = s->space->limit[k];
+        largest[k] = limit < 0 ? s->grid[k] : limit / s->chunk[k] + (limit % s->chunk[k] != 0);
+        endless = limit < 0 ? k : endless;
+    }
+    if (endless >= 0) {
+        order[n++] = endless;
+    }
+    for (int k = 0; k < rank; k++) {
+        if (k != endless) {
+            order[n++] = k;
+        }
+    }
+    for (int i = rank - 1; i >= 0; i--) {
+        int k = back ? order[i] : i;
+        int64_t radix = back ? largest[k] : s->grid[k];
+        bool first = i == 0; /* the first counts on without end */
+        at[k] = first || radix == 0 ? from : from % radix;
+        from = first || radix == 0 ? 0 : from / radix;
+        if (back && at[k] >= s->grid[k]) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < rank; i++) {
+        int k = back ? i : order[i];
+        int64_t radix = back ? s->grid[k] : largest[k];
+        if (!cvi_mul(to, radix, &to) || !cvi_add(to, at[k], &to)) {
+            return -1;
+        }
+    }
+    return to;
+}
+
+/* Elements [first, first + n) of an array, at c. */
 static cvs_status read_elements(gather *g, cvi_h5_cursor *c, int64_t first, int64_t n, int entry,
-                                bool filtered, cvs_error *err) {
+                                cvs_error *err) {
     for (int64_t i = 0; i < n; i++) {
         int64_t address = cvi_h5_address(c), stored = g->s->chunk_bytes;
         uint32_t mask = 0;
-        if (filtered) {
+        if (g->s->filters->n > 0) {
             uint64_t bytes = cvi_h5_uint(c, entry - g->f->offset_bytes - 4);
             stored = bytes > INT64_MAX ? -1 : (int64_t)bytes;
             mask = (uint32_t)cvi_h5_uint(c, 4);
         }
-        CVI_TRY(cvi_h5_ok(c, "fixed array", err));
-        CVI_TRY(add_chunk(g, first + i, address, stored, mask, err));
+        CVI_TRY(cvi_h5_ok(c, "chunk array", err));
+        int64_t index = address < 0 ? -1 : convert(g->s, first + i, true);
+        if (index >= 0) {
+            CVI_TRY(add_chunk(g, index, address, stored, mask, err));
+        }
     }
     return CVS_OK;
 }
 
-static cvs_status read_array(gather *g, cvs_error *err) {
-    const char *what = "fixed array";
+static cvs_status does_not_fit(const gather *g, int64_t at, cvs_error *err) {
+    cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the array that lists a data set's chunks does not fit them");
+    return cvi_at_offset(err, s, g->f->start + at);
+}
+
+/* Whether elements of `entry` bytes hold an address, and with filters a size and a mask. */
+static bool entry_fits(const gather *g, int filtered, int entry) {
+    int size_bytes = entry - g->f->offset_bytes - 4;
+    return filtered == (g->s->filters->n > 0) &&
+           (filtered ? size_bytes >= 1 && size_bytes <= 8 : entry == g->f->offset_bytes);
+}
+
+/* Pages of a block of n elements, each with a checksum of its own; those whose bit (of the bitmap at `bits`, from
+ * number `bit` on) is clear were never written. */
+static cvs_status read_pages(gather *g, int64_t at, int64_t first, int64_t n, int64_t page, int entry,
+                             int64_t bits, int64_t bit, cvs_error *err) {
+    const char *what = "chunk array";
+    for (int64_t k = 0; k < n; k += page, bit++, at += page * entry + 4) {
+        int64_t here = CVI_MIN(page, n - k);
+        cvi_h5_cursor c;
+        if (!(g->f->data[bits + bit / 8] & (0x80 >> bit % 8))) {
+            continue;
+        }
+        CVI_TRY(cvi_h5_enter(g->f, at, here * entry, what, &c, err));
+        CVI_TRY(cvi_h5_checksum(g->f, at, c.end, what, err));
+        CVI_TRY(read_elements(g, &c, first + k, here, entry, err));
+    }
+    return CVS_OK;
+}
+
+static cvs_status read_fixed(gather *g, cvs_error *err) {
+    const char *what = "chunk array";
     cvi_h5 *f = g->f;
     cvi_h5_cursor c;
     int64_t head = 8 + f->length_bytes + f->offset_bytes;
@@ -107,27 +179,179 @@ static cvs_status read_array(gather *g, cvs_error *err) {
     int entry = (int)cvi_h5_uint(&c, 1), page_bits = (int)cvi_h5_uint(&c, 1);
     int64_t n = cvi_h5_length(&c), block = cvi_h5_address(&c);
     CVI_TRY(cvi_h5_checksum(f, g->s->address, c.pos, what, err));
-    int size_bytes = entry - f->offset_bytes - 4;
-    if (version != 0 || page_bits > 31 || n < g->s->n_chunks || filtered != (g->s->filters->n > 0) ||
-        (filtered ? size_bytes < 1 || size_bytes > 8 : entry != f->offset_bytes)) {
-        cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the fixed array of a data set does not fit its chunks");
-        return cvi_at_offset(err, s, f->start + g->s->address);
+    if (version != 0 || page_bits > 31 || n < g->s->n_chunks || !entry_fits(g, filtered, entry) ||
+        n > f->size / entry) {
+        return does_not_fit(g, g->s->address, err);
     }
-    n = g->s->n_chunks;
     int64_t page = (int64_t)1 << page_bits, pages = n > page ? (n + page - 1) / page : 0;
     int64_t prefix = 6 + f->offset_bytes + (pages ? (pages + 7) / 8 : n * entry);
     CVI_TRY(cvi_h5_enter(f, block, prefix, what, &c, err));
     CVI_TRY(cvi_h5_signature(&c, "FADB", what, err));
     CVI_TRY(cvi_h5_checksum(f, block, c.end, what, err));
     cvi_h5_skip(&c, 2 + f->offset_bytes);
-    if (!pages) {
-        return read_elements(g, &c, 0, n, entry, filtered, err);
+    return pages ? read_pages(g, block + prefix + 4, 0, n, page, entry, c.pos, 0, err)
+                 : read_elements(g, &c, 0, n, entry, err);
+}
+
+/* The header of an extensible array: some elements stand in its index block; then come groups ("super blocks") of data
+ * blocks, group u having 2^(u/2) blocks of 2^((u+1)/2) * least elements. The index block knows the data blocks of the
+ * first groups itself. */
+typedef struct extensible {
+    int entry, max_bits, offset_bytes;
+    int64_t in_index, least, pointers, page;
+    int groups, direct; /* all, and those that the index block knows */
+    int64_t last;       /* the highest element that a chunk of the present shape has */
+} extensible;
+
+static cvs_status read_block(gather *g, const extensible *e, int64_t address, int64_t first, int64_t n,
+                             int64_t bits, int64_t bit, cvs_error *err) {
+    const char *what = "chunk array";
+    bool paged = n > e->page;
+    if (address < 0 || first > e->last) {
+        return CVS_OK; /* nothing was written there */
     }
-    int64_t at = block + prefix + 4;
-    for (int64_t first = 0; first < n; first += page, at += page * entry + 4) {
-        int64_t here = CVI_MIN(page, n - first);
-        CVI_TRY(cvi_h5_enter(f, at, here * entry, what, &c, err));
-        CVI_TRY(read_elements(g, &c, first, here, entry, filtered, err));
+    int64_t prefix = 6 + g->f->offset_bytes + e->offset_bytes;
+    cvi_h5_cursor c;
+    CVI_TRY(cvi_h5_enter(g->f, address, prefix + (paged ? 0 : n * e->entry), what, &c, err));
+    CVI_TRY(cvi_h5_signature(&c, "EADB", what, err));
+    CVI_TRY(cvi_h5_checksum(g->f, address, c.end, what, err));
+    cvi_h5_skip(&c, prefix - 4);
+    if (!paged) {
+        return read_elements(g, &c, first, n, e->entry, err);
+    }
+    return bits < 0 ? does_not_fit(g, address, err)
+                    : read_pages(g, c.end + 4, first, n, e->page, e->entry, bits, bit, err);
+}
+
+/* The data blocks of one group, whose addresses stand at c; bits: the bitmap of their pages, or -1. */
+static cvs_status read_blocks(gather *g, const extensible *e, cvi_h5_cursor *c, int group, int64_t first,
+                              int64_t bits, cvs_error *err) {
+    int64_t blocks = (int64_t)1 << group / 2, n = e->least << (group + 1) / 2;
+    for (int64_t i = 0; i < blocks && first + i * n <= e->last; i++) {
+        int64_t address = cvi_h5_address(c);
+        CVI_TRY(cvi_h5_ok(c, "chunk array", err));
+        CVI_TRY(read_block(g, e, address, first + i * n, n, bits, i * (n / e->page), err));
+    }
+    return CVS_OK;
+}
+
+static cvs_status read_group(gather *g, const extensible *e, int64_t address, int group, int64_t first,
+                             cvs_error *err) {
+    const char *what = "chunk array";
+    int64_t blocks = (int64_t)1 << group / 2, n = e->least << (group + 1) / 2;
+    int64_t bitmap = n > e->page ? blocks * ((n / e->page + 7) / 8) : 0;
+    int64_t prefix = 6 + g->f->offset_bytes + e->offset_bytes;
+    if (address < 0) {
+        return CVS_OK;
+    }
+    cvi_h5_cursor c;
+    CVI_TRY(cvi_h5_enter(g->f, address, prefix + bitmap + blocks * g->f->offset_bytes, what, &c, err));
+    CVI_TRY(cvi_h5_signature(&c, "EASB", what, err));
+    CVI_TRY(cvi_h5_checksum(g->f, address, c.end, what, err));
+    cvi_h5_skip(&c, prefix - 4 + bitmap);
+    return read_blocks(g, e, &c, group, first, bitmap ? address + prefix : -1, err);
+}
+
+static bool power_of_two(int64_t v) {
+    return v > 0 && (v & (v - 1)) == 0;
+}
+
+static int log2_of(int64_t v) {
+    int n = 0;
+    while (v > 1) {
+        v >>= 1;
+        n++;
+    }
+    return n;
+}
+
+/* Everything behind the header; the index block is at `block`. */
+static cvs_status read_index(gather *g, const extensible *e, int64_t block, cvs_error *err) {
+    const char *what = "chunk array";
+    cvi_h5 *f = g->f;
+    int64_t addresses = 2 * (e->pointers - 1) + (e->groups - e->direct);
+    cvi_h5_cursor c;
+    CVI_TRY(cvi_h5_enter(f, block, 6 + f->offset_bytes + e->in_index * e->entry + addresses * f->offset_bytes,
+                         what, &c, err));
+    CVI_TRY(cvi_h5_signature(&c, "EAIB", what, err));
+    CVI_TRY(cvi_h5_checksum(f, block, c.end, what, err));
+    cvi_h5_skip(&c, 2 + f->offset_bytes);
+    CVI_TRY(read_elements(g, &c, 0, e->in_index, e->entry, err));
+    int64_t first = e->in_index;
+    for (int u = 0; u < e->groups && first <= e->last; u++) {
+        if (u < e->direct) {
+            CVI_TRY(read_blocks(g, e, &c, u, first, -1, err));
+        } else {
+            int64_t address = cvi_h5_address(&c);
+            CVI_TRY(cvi_h5_ok(&c, what, err));
+            CVI_TRY(read_group(g, e, address, u, first, err));
+        }
+        first += e->least << (u / 2 + (u + 1) / 2);
+    }
+    return CVS_OK;
+}
+
+static cvs_status read_extensible(gather *g, cvs_error *err) {
+    const char *what = "chunk array";
+    cvi_h5 *f = g->f;
+    int64_t at = g->s->address;
+    cvi_h5_cursor c;
+    CVI_TRY(cvi_h5_enter(f, at, 12 + 6 * f->length_bytes + f->offset_bytes, what, &c, err));
+    CVI_TRY(cvi_h5_signature(&c, "EAHD", what, err));
+    int version = (int)cvi_h5_uint(&c, 1), filtered = (int)cvi_h5_uint(&c, 1);
+    extensible e = {.entry = (int)cvi_h5_uint(&c, 1), .max_bits = (int)cvi_h5_uint(&c, 1)};
+    e.in_index = (int64_t)cvi_h5_uint(&c, 1);
+    e.least = (int64_t)cvi_h5_uint(&c, 1);
+    e.pointers = (int64_t)cvi_h5_uint(&c, 1);
+    int page_bits = (int)cvi_h5_uint(&c, 1);
+    cvi_h5_skip(&c, 6 * f->length_bytes);
+    int64_t block = cvi_h5_address(&c);
+    CVI_TRY(cvi_h5_checksum(f, at, c.pos, what, err));
+    e.offset_bytes = (e.max_bits + 7) / 8;
+    e.page = (int64_t)1 << CVI_MIN(page_bits, 31);
+    e.last = convert(g->s, g->s->n_chunks - 1, false);
+    if (version != 0 || page_bits > 31 || !entry_fits(g, filtered, e.entry) || !power_of_two(e.least) ||
+        !power_of_two(e.pointers) || e.max_bits > 40 || e.max_bits < log2_of(e.least) || e.last < 0) {
+        return does_not_fit(g, at, err);
+    }
+    e.groups = 1 + e.max_bits - log2_of(e.least);
+    e.direct = 2 * log2_of(e.pointers);
+    return e.groups < e.direct ? does_not_fit(g, at, err) : read_index(g, &e, block, err);
+}
+
+/* ---- version-2 B-tree ---- */
+
+static cvs_status visit_chunk(void *context, int64_t pos, int64_t size, cvs_error *err) {
+    gather *g = context;
+    const cvi_h5_chunked *s = g->s;
+    int rank = s->space->rank, size_bytes = (int)size - g->f->offset_bytes - 4 - 8 * rank;
+    cvi_h5_cursor c = {.f = g->f, .pos = pos, .end = pos + size};
+    int64_t address = cvi_h5_address(&c), stored = s->chunk_bytes, index = 0;
+    uint32_t mask = 0;
+    if (s->filters->n > 0) {
+        uint64_t bytes = cvi_h5_uint(&c, size_bytes);
+        stored = bytes > INT64_MAX ? -1 : (int64_t)bytes;
+        mask = (uint32_t)cvi_h5_uint(&c, 4);
+    }
+    for (int k = 0; k < rank; k++) {
+        uint64_t at = cvi_h5_uint(&c, 8);
+        index = index >= 0 && at < (uint64_t)s->grid[k] ? index * s->grid[k] + (int64_t)at : -1;
+    }
+    CVI_TRY(cvi_h5_ok(&c, "B-tree node", err));
+    return add_chunk(g, index, address, stored, mask, err);
+}
+
+static cvs_status read_tree_2(gather *g, cvs_error *err) {
+    bool filtered = g->s->filters->n > 0;
+    int least = g->f->offset_bytes + 8 * g->s->space->rank + (filtered ? 5 : 0);
+    return cvi_h5_records(g->f, g->s->address, filtered ? 11 : 10, least, visit_chunk, g, err);
+}
+
+static cvs_status read_implicit(gather *g, cvs_error *err) {
+    const cvi_h5_chunked *s = g->s;
+    for (int64_t i = 0, at = 0; i < s->n_chunks; i++) {
+        bool ok = cvi_mul(convert(s, i, false), s->chunk_bytes, &at) && cvi_add(at, s->address, &at);
+        CVI_TRY(add_chunk(g, i, ok ? at : INT64_MAX, s->chunk_bytes, 0, err));
     }
     return CVS_OK;
 }
@@ -140,12 +364,13 @@ static cvs_status find_chunks(gather *g, cvs_error *err) {
     case 1:
         return add_chunk(g, s->n_chunks == 1 ? 0 : -1, s->address, s->single_bytes, s->single_mask, err);
     case 2:
-        for (int64_t i = 0, at = s->address; i < s->n_chunks; i++, at += s->chunk_bytes) {
-            CVI_TRY(add_chunk(g, i, at, s->chunk_bytes, 0, err));
-        }
-        return CVS_OK;
+        return read_implicit(g, err);
+    case 3:
+        return read_fixed(g, err);
+    case 4:
+        return read_extensible(g, err);
     default:
-        return read_array(g, err);
+        return read_tree_2(g, err);
     }
 }
 
@@ -206,7 +431,7 @@ static cvs_status join(gather *g, uint8_t *out, uint8_t *scratch, cvs_error *err
 
 cvs_status cvi_h5_read_chunks(cvi_h5 *f, const cvi_h5_chunked *storage, cvs_tensor *out, cvs_error *err) {
     gather g = {.f = f, .s = storage};
-    int64_t least = storage->index_type == 0 || storage->index_type == 3 ? 8 : storage->chunk_bytes;
+    int64_t least = storage->index_type == 0 || storage->index_type >= 3 ? 2 : storage->chunk_bytes;
     if (storage->n_chunks >
         f->size / CVI_MAX(least, 1)) { /* bytes that a chunk or its entry takes in the file */
         cvs_status s = cvi_fail(err, CVS_E_FORMAT, "a data set has %lld chunks, the file only %lld bytes",

@@ -98,14 +98,18 @@ static cvs_status read_index_type(dataset *d, cvi_h5_cursor *c, int flags, cvi_h
     case 3: /* fixed array */
         cvi_h5_skip(c, 1);
         return CVS_OK;
+    case 4: /* extensible array: its header repeats these */
+        cvi_h5_skip(c, 5);
+        return CVS_OK;
+    case 5: /* version-2 B-tree: likewise */
+        cvi_h5_skip(c, 6);
+        return CVS_OK;
     default:
-        return fail_at(
-            d, at,
-            cvi_fail(err, CVS_E_UNSUPPORTED,
-                     "the chunks of this data set are indexed in a way (%d) that is not supported; "
-                     "write it without unlimited dimensions",
-                     s->index_type),
-            err);
+        return fail_at(d, at,
+                       cvi_fail(err, CVS_E_UNSUPPORTED,
+                                "the chunks of this data set are indexed in a way (%d) that is not supported",
+                                s->index_type),
+                       err);
     }
 }
 
@@ -113,11 +117,11 @@ static cvs_status read_chunked(dataset *d, cvi_h5_cursor *c, int version, cvs_te
     const char *what = "data layout";
     cvi_h5_chunked s = {.type = &d->type, .space = &d->space, .filters = &d->filters};
     int64_t at = c->pos;
-    int flags = version == 4 ? (int)cvi_h5_uint(c, 1) : 0, rank = (int)cvi_h5_uint(c, 1);
+    int flags = version >= 4 ? (int)cvi_h5_uint(c, 1) : 0, rank = (int)cvi_h5_uint(c, 1);
     if (version == 3) {
         s.address = cvi_h5_address(c);
     }
-    int width = version == 4 ? (int)cvi_h5_uint(c, 1) : 4;
+    int width = version >= 4 ? (int)cvi_h5_uint(c, 1) : 4;
     CVI_TRY(cvi_h5_ok(c, what, err));
     if (rank != d->space.rank + 1 || width < 1 || width > 8) {
         return fail_at(d, at, cvi_fail(err, CVS_E_FORMAT, "the chunks of a data set have an absurd shape"),
@@ -134,7 +138,7 @@ static cvs_status read_chunked(dataset *d, cvi_h5_cursor *c, int version, cvs_te
                        err);
     }
     CVI_TRY(measure_chunks(d, &s, at, err));
-    if (version == 4) {
+    if (version >= 4) {
         CVI_TRY(read_index_type(d, c, flags, &s, err));
         s.address = cvi_h5_address(c);
         CVI_TRY(cvi_h5_ok(c, what, err));
@@ -164,7 +168,7 @@ static cvs_status read_layout(dataset *d, const cvi_h5_message *m, cvs_tensor *o
     cvi_h5_cursor c = {.f = d->f, .pos = m->pos, .end = m->pos + m->size};
     int version = (int)cvi_h5_uint(&c, 1), class = (int)cvi_h5_uint(&c, 1);
     CVI_TRY(cvi_h5_ok(&c, what, err));
-    if (version != 3 && version != 4) {
+    if (version < 3 || version > 5) { /* 5: sizes of filtered chunks take more bytes than in 4 */
         return cvi_h5_version(what, version, m->pos, d->f, err);
     }
     if (class == 0) { /* compact: in the header itself */

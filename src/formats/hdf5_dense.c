@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * hdf5_dense.c - dense storage of links and attributes (written by newer HDF5 for more than eight of them): a version-2
- * B-tree lists objects of a fractal heap. Managed and tiny heap objects; huge ones and filtered heaps are refused.
+ * hdf5_dense.c - version-2 B-trees: of chunks, and of dense links and attributes (written by newer HDF5 for more than eight of
+ * them), where the tree lists objects of a fractal heap. Managed and tiny heap objects; huge ones and filtered heaps are refused.
  * "Row" below is a row of the heap's doubling table: rows 0 and 1 have blocks of the starting size, each further
  * row blocks twice as large.
  */
@@ -17,7 +17,8 @@ typedef struct heap {
 } heap;
 
 typedef struct walk {
-    heap heap;
+    cvi_h5 *f;
+    heap heap; /* of dense links and attributes; records of chunks have none */
     int record_type, record_bytes;
     int64_t node_bytes, walked;
     cvi_h5_visit visit;
@@ -141,6 +142,9 @@ static cvs_status find_object(const heap *h, int64_t id, int64_t *pos, int64_t *
 /* ---- version-2 B-tree ---- */
 
 static cvs_status visit_record(walk *w, int64_t pos, cvs_error *err) {
+    if (w->record_type == 10 || w->record_type == 11) {
+        return w->visit(w->context, pos, w->record_bytes, err);
+    }
     int64_t id = w->record_type == 5 ? pos + 4 : pos, object = 0, size = 0;
     if (w->record_type == 8 && w->heap.f->data[pos + w->heap.id_bytes] & 2) {
         cvs_status s =
@@ -157,7 +161,7 @@ static void pointer_fields(const walk *w, int depth, int *records, int *total) {
     *records = bytes_for(leaf);
     *total = 0;
     for (int d = 1; d < depth; d++) { /* capacity of a node one level up */
-        int64_t pointer = w->heap.f->offset_bytes + *records + *total;
+        int64_t pointer = w->f->offset_bytes + *records + *total;
         int64_t n = (w->node_bytes - 10 - pointer) / (w->record_bytes + pointer);
         cumulative = CVI_MIN((n + 1) * cumulative + n, INT64_C(1) << 40);
         *total = bytes_for(cumulative);
@@ -166,7 +170,7 @@ static void pointer_fields(const walk *w, int depth, int *records, int *total) {
 
 static cvs_status walk_node(walk *w, int64_t address, int64_t n, int depth, cvs_error *err) {
     const char *what = "B-tree node";
-    cvi_h5 *f = w->heap.f;
+    cvi_h5 *f = w->f;
     int records = 0, total = 0;
     pointer_fields(w, depth, &records, &total);
     int64_t pointer = depth ? f->offset_bytes + records + total : 0;
@@ -191,17 +195,16 @@ static cvs_status walk_node(walk *w, int64_t address, int64_t n, int depth, cvs_
     return CVS_OK;
 }
 
-cvs_status cvi_h5_dense(cvi_h5 *f, int64_t heap_address, int64_t tree, int record_type, cvi_h5_visit visit,
-                        void *context, cvs_error *err) {
+/* Reads the tree's header and visits its records; least = bytes that a record must have. */
+static cvs_status walk_tree(walk *w, int64_t tree, int least, cvs_error *err) {
     const char *what = "B-tree header";
-    walk w = {.visit = visit, .context = context, .record_type = record_type};
-    CVI_TRY(open_heap(f, heap_address, &w.heap, err));
+    cvi_h5 *f = w->f;
     cvi_h5_cursor c;
     CVI_TRY(cvi_h5_enter(f, tree, 18 + f->offset_bytes + f->length_bytes, what, &c, err));
     CVI_TRY(cvi_h5_signature(&c, "BTHD", what, err));
     int version = (int)cvi_h5_uint(&c, 1), type = (int)cvi_h5_uint(&c, 1);
-    w.node_bytes = (int64_t)cvi_h5_uint(&c, 4);
-    w.record_bytes = (int)cvi_h5_uint(&c, 2);
+    w->node_bytes = (int64_t)cvi_h5_uint(&c, 4);
+    w->record_bytes = (int)cvi_h5_uint(&c, 2);
     int depth = (int)cvi_h5_uint(&c, 2);
     cvi_h5_skip(&c, 2);
     int64_t root = cvi_h5_address(&c), n = (int64_t)cvi_h5_uint(&c, 2);
@@ -211,9 +214,21 @@ cvs_status cvi_h5_dense(cvi_h5 *f, int64_t heap_address, int64_t tree, int recor
         return cvi_h5_version(what, version, tree, f, err);
     }
     CVI_TRY(cvi_h5_checksum(f, tree, c.pos, what, err));
-    int needed = w.heap.id_bytes + (record_type == 5 ? 4 : 9);
-    if (type != record_type || w.record_bytes < needed || w.node_bytes < 64 || depth > 8) {
+    if (type != w->record_type || w->record_bytes < least || w->node_bytes < 64 || depth > 8) {
         return damaged(f, tree, err);
     }
-    return root < 0 || n == 0 ? CVS_OK : walk_node(&w, root, n, depth, err);
+    return root < 0 || n == 0 ? CVS_OK : walk_node(w, root, n, depth, err);
+}
+
+cvs_status cvi_h5_dense(cvi_h5 *f, int64_t heap_address, int64_t tree, int record_type, cvi_h5_visit visit,
+                        void *context, cvs_error *err) {
+    walk w = {.f = f, .visit = visit, .context = context, .record_type = record_type};
+    CVI_TRY(open_heap(f, heap_address, &w.heap, err));
+    return walk_tree(&w, tree, w.heap.id_bytes + (record_type == 5 ? 4 : 9), err);
+}
+
+cvs_status cvi_h5_records(cvi_h5 *f, int64_t tree, int record_type, int least, cvi_h5_visit visit,
+                          void *context, cvs_error *err) {
+    walk w = {.f = f, .visit = visit, .context = context, .record_type = record_type};
+    return walk_tree(&w, tree, least, err);
 }

@@ -76,6 +76,10 @@ typedef cvs_status (*cvi_h5_visit)(void *context, int64_t pos, int64_t size, cvs
 cvs_status cvi_h5_dense(cvi_h5 *f, int64_t heap, int64_t tree, int record_type, cvi_h5_visit visit,
                         void *context, cvs_error *err);
 
+/* The records themselves of a version-2 B-tree of this type (10, 11: chunks). */
+cvs_status cvi_h5_records(cvi_h5 *f, int64_t tree, int record_type, int record_least, cvi_h5_visit visit,
+                          void *context, cvs_error *err);
+
 typedef enum cvi_h5_kind { H5_NUMBER, H5_TEXT, H5_TEXT_REFERENCE, H5_OTHER } cvi_h5_kind;
 
 typedef struct cvi_h5_type {
@@ -91,6 +95,7 @@ typedef struct cvi_h5_space {
     bool null; /* holds nothing at all */
     int rank;
     int64_t dim[CVS_MAX_RANK];
+    int64_t limit[CVS_MAX_RANK]; /* how far each may grow; -1: without end */
     int64_t count;
 } cvi_h5_space;
 

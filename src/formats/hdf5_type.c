@@ -85,11 +85,18 @@ cvs_status cvi_h5_read_type(cvi_h5_cursor *c, cvi_h5_type *out, cvs_error *err) 
     return cvi_h5_ok(c, what, err);
 }
 
+/* A dimension's limit: all bits set, or more than any file holds, is without end. */
+static int64_t read_limit(cvi_h5_cursor *c) {
+    int width = c->f->length_bytes;
+    uint64_t v = cvi_h5_uint(c, width), all = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
+    return v == all || v > INT64_MAX ? -1 : (int64_t)v;
+}
+
 cvs_status cvi_h5_read_space(cvi_h5_cursor *c, cvi_h5_space *out, cvs_error *err) {
     const char *what = "dataspace";
     int64_t at = c->pos;
     int version = (int)cvi_h5_uint(c, 1), rank = (int)cvi_h5_uint(c, 1);
-    cvi_h5_skip(c, 1);
+    int flags = (int)cvi_h5_uint(c, 1);
     int type = (int)cvi_h5_uint(c, 1); /* reserved in version 1 */
     CVI_TRY(cvi_h5_ok(c, what, err));
     if (version != 1 && version != 2) {
@@ -106,6 +113,13 @@ cvs_status cvi_h5_read_space(cvi_h5_cursor *c, cvi_h5_space *out, cvs_error *err
         out->dim[i] = cvi_h5_length(c);
         CVI_TRY(cvi_h5_ok(c, what, err));
         if (!cvi_mul(out->count, out->dim[i], &out->count)) {
+            cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the dimensions of a data set are absurd");
+            return cvi_at_offset(err, s, c->f->start + at);
+        }
+    }
+    for (int i = 0; i < rank; i++) {
+        out->limit[i] = flags & 1 ? read_limit(c) : out->dim[i];
+        if (out->limit[i] >= 0 && out->limit[i] < out->dim[i]) {
             cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the dimensions of a data set are absurd");
             return cvi_at_offset(err, s, c->f->start + at);
         }

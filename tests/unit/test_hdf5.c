@@ -154,7 +154,8 @@ static void absent(void **state) {
     cvi_file_close(&file);
 }
 
-static const char *const fixtures[] = {"earliest.h5", "latest.h5", "userblock.h5", "pages.h5", "refused.h5"};
+static const char *const fixtures[] = {"earliest.h5", "latest.h5",  "userblock.h5",
+                                       "pages.h5",    "refused.h5", "unlimited.h5"};
 
 static void truncated(void **state) {
     (void)state;
@@ -201,9 +202,8 @@ static bool fail_at(void *context, size_t bytes) {
     return now;
 }
 
-static void no_memory(void **state) {
-    (void)state;
-    cvi_file file = open_fixture("latest.h5");
+static void no_memory_for(const char *name) {
+    cvi_file file = open_fixture(name);
     bool done = false;
     int64_t k = 0;
     for (; !done && k < 100000; k++) {
@@ -216,6 +216,12 @@ static void no_memory(void **state) {
     }
     assert_true(done && k > 3);
     cvi_file_close(&file);
+}
+
+static void no_memory(void **state) {
+    (void)state;
+    no_memory_for("latest.h5");
+    no_memory_for("unlimited.h5");
 }
 
 int main(void) {
