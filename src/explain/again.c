@@ -27,7 +27,7 @@ static cvs_status copy_input(const cvs_tensor *from, int64_t sample, int64_t sam
 
 enum { TOGETHER = 4 /* pictures in a pass that needs no gradients */ };
 
-typedef enum purpose { GRADIENTS, BASE, PLAIN, ANSWERS } purpose;
+typedef enum purpose { GRADIENTS, BASE, EXACT, ANSWERS } purpose;
 
 static cvs_status make(cvi_question *q, purpose what, cvi_again *out) {
     const cvi_graph *g = q->model->graph;
@@ -66,9 +66,9 @@ static cvs_status make(cvi_question *q, purpose what, cvi_again *out) {
     /* the scores: the target's own value, and the classes' where there are any */
     int keep[2] = {q->target_value, q->target_value};
     cvi_exec_options options = {.pool = run->pool,
-                                .exact = run->options.exact,
-                                .plain = run->options.plain || what == PLAIN,
-                                .keep_aux = what == GRADIENTS || what == PLAIN,
+                                .exact = run->options.exact || what == EXACT,
+                                .plain = run->options.plain,
+                                .keep_aux = what == GRADIENTS || what == EXACT,
                                 .keep = what == BASE      ? CVI_KEEP_GRADIENTS
                                         : what == ANSWERS ? CVI_KEEP_ANSWER
                                                           : CVI_KEEP_ALL,
@@ -86,8 +86,8 @@ cvs_status cvi_again_base(cvi_question *q, cvi_again *out) {
     return make(q, BASE, out);
 }
 
-cvs_status cvi_again_plain(cvi_question *q, cvi_again *out) {
-    return make(q, PLAIN, out);
+cvs_status cvi_again_exact(cvi_question *q, cvi_again *out) {
+    return make(q, EXACT, out);
 }
 
 cvs_status cvi_again_answers(cvi_question *q, cvi_again *out) {

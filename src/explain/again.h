@@ -26,8 +26,9 @@ cvs_status cvi_again_new(cvi_question *q, cvi_again *out);
 cvs_status cvi_again_base(cvi_question *q, cvi_again *out);
 /* The same for scores alone, several places at a time where the model's batch is free: no gradients. */
 cvs_status cvi_again_answers(cvi_question *q, cvi_again *out);
-/* The same as cvi_again_new by the plain loops alone: what is the same everywhere in a picture stays exactly so. */
-cvs_status cvi_again_plain(cvi_question *q, cvi_again *out);
+/* The same as cvi_again_new without algorithms that work on tiles: every place of a layer adds up its terms in one order, so what is the
+ * same everywhere in a picture stays exactly so. */
+cvs_status cvi_again_exact(cvi_question *q, cvi_again *out);
 void cvi_again_free(cvi_again *a);
 /* Makes one by `make` (one of the above), asks, frees it. */
 cvs_status cvi_again_with(cvi_question *q, cvs_status (*make)(cvi_question *q, cvi_again *out),

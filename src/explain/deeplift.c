@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * deeplift.c - DeepLIFT, the rescale rule (Shrikumar et al. 2017): differences from a run on a baseline picture, handed back by the slope
- * between the two runs. Both runs use the plain loops: over an even baseline all numbers of a window are then exactly equal, and its
- * maximum is the first one, as elsewhere. The parts add up to f(x) - f(b); how far they do not is in the caption.
+ * between the two runs. Both runs are exact ones, whose sums have one order at every place: over an even baseline all numbers of a window are
+ * then exactly equal, and its maximum is the first one, as elsewhere. The parts add up to f(x) - f(b); how far they do not is in the caption.
  */
 #include "explain/again.h"
 
@@ -45,8 +45,8 @@ static cvs_status differences(cvi_again *a, cvi_again *b, const float *baseline,
 static cvs_status run(cvi_question *q, cvs_explanation *out) {
     cvi_again a = {0}, b = {0};
     float *baseline = NULL;
-    cvs_status s = cvi_again_plain(q, &a);
-    s = s == CVS_OK ? cvi_again_plain(q, &b) : s;
+    cvs_status s = cvi_again_exact(q, &a);
+    s = s == CVS_OK ? cvi_again_exact(q, &b) : s;
     s = s == CVS_OK ? cvi_baseline(&a, q->options->baseline, &baseline) : s;
     s = s == CVS_OK ? differences(&a, &b, baseline, out) : s;
     cvi_again_free(&a);

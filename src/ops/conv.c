@@ -48,6 +48,10 @@ static cvs_status conv_forward(cvi_opctx *ctx) {
     cvi_conv_sides s;
     CVI_TRY(read_shape(ctx, &s));
     const cvs_tensor *bias = cvi_in(ctx, 2);
+    if (ctx->quick && !ctx->plain && bias == NULL && cvi_conv_fits(ctx, &s)) {
+        memset(ctx->out[0].data, 0, ctx->out[0].bytes); /* the kernels' way adds */
+        return cvi_conv_fast_small(ctx, &s, ctx->in[0]->data, ctx->in[1]->data, ctx->out[0].data);
+    }
     cvi_conv_small(&s, ctx->in[0]->data, ctx->in[1]->data, bias == NULL ? NULL : bias->data, ctx->out[0].data,
                    false, ctx->pool);
     return CVS_OK;

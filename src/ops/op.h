@@ -86,6 +86,7 @@ typedef struct cvi_opctx {
     bool training;
     bool exact; /* no algorithm that rounds differently from the plain loop more than summation order does */
     bool plain; /* the caller wants the plain loops in backward too, where forms exist that round otherwise */
+    bool quick; /* forward may take the kernels on plain memory (relevance.c), unless `plain` */
     uint64_t seed;
     /* Runs a subgraph attribute (If, Loop): its outputs are owned tensors for the caller. Set by the engine. */
     cvs_status (*run_graph)(const struct cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);

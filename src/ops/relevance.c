@@ -12,6 +12,15 @@
 
 enum { MOST_IN = 16 };
 
+/* cvi_get and cvi_put, without a call for the common types. */
+static inline double at(const cvs_tensor *t, int64_t i) {
+    return cvi_load(t->data, i, t->dtype);
+}
+
+static inline void put(const cvs_tensor *t, int64_t i, double v) {
+    cvi_store(t->data, i, v, t->dtype);
+}
+
 /* ---- the graph around a node ------------------------------------------------------------------------------ */
 
 static const cvs_tensor *constant_of(const cvi_graph *g, const cvi_node *node, int k) {
@@ -85,7 +94,8 @@ static cvs_status like(cvs_tensor *t, const cvs_tensor *model, cvs_error *err) {
     return cvs_tensor_new(t, model->dtype, model->rank, model->dim, err); /* zeros */
 }
 
-/* y = the operator on x and w, without its bias. */
+/* y = the operator on x and w, without its bias. Sums of terms of one sign are divided by: no algorithm that leaves a rest where every
+ * term is 0, so `exact`. */
 static cvs_status product(const cvi_opctx *ctx, const cvs_tensor *x, const cvs_tensor *w, cvs_tensor *y) {
     const cvs_tensor *in[MOST_IN] = {x, w};
     cvi_opctx c = *ctx;
@@ -96,6 +106,7 @@ static cvs_status product(const cvi_opctx *ctx, const cvs_tensor *x, const cvs_t
     c.aux = NULL;
     c.prepared = NULL;
     c.epilogue = NULL;
+    c.quick = c.exact = true;
     return ctx->op->forward(&c);
 }
 
@@ -113,21 +124,30 @@ static cvs_status back_along(const cvi_opctx *ctx, const cvs_tensor *w, const cv
 
 static void add_into(cvs_tensor *to, const cvs_tensor *from, double factor) {
     for (int64_t i = 0, n = cvs_tensor_count(to); i < n; i++) {
-        cvi_put(to, i, cvi_get(to, i) + factor * cvi_get(from, i));
+        put(to, i, at(to, i) + factor * at(from, i));
     }
 }
 
 /* The part of t with one sign. */
 static void one_sign(const cvs_tensor *t, bool positive, cvs_tensor *out) {
     for (int64_t i = 0, n = cvs_tensor_count(t); i < n; i++) {
-        double v = cvi_get(t, i);
-        cvi_put(out, i, (v > 0) == positive ? v : 0);
+        double v = at(t, i);
+        put(out, i, (v > 0) == positive ? v : 0);
     }
 }
 
 static bool any_negative(const cvs_tensor *t) {
     for (int64_t i = 0, n = cvs_tensor_count(t); i < n; i++) {
-        if (cvi_get(t, i) < 0) {
+        if (at(t, i) < 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_signal(const cvs_tensor *t) {
+    for (int64_t i = 0, n = cvs_tensor_count(t); i < n; i++) {
+        if (at(t, i) != 0) {
             return true;
         }
     }
@@ -170,8 +190,18 @@ static cvs_status read_affine(kernel *k) {
     return CVS_OK;
 }
 
-/* Sums of the positive and of the negative terms x*w of every output; where x has both signs, each takes its part of w. */
-static cvs_status split_terms(kernel *k) {
+/* Whether a factor behind the kernel turns signs round. */
+static bool turns(const kernel *k) {
+    for (int64_t c = 0; k->scale && c < k->ctx->out[0].dim[1]; c++) {
+        if (!(k->scale[c] >= 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sums of the positive and (both) of the negative terms x*w of every output; where x has both signs, each takes its part of w. */
+static cvs_status split_terms(kernel *k, bool both) {
     const cvi_opctx *ctx = k->ctx;
     const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
     cvs_tensor *p = k->part;
@@ -183,13 +213,17 @@ static cvs_status split_terms(kernel *k) {
     one_sign(w, false, &p[MINUS]);
     one_sign(x, true, &p[MORE]);
     CVI_TRY(product(ctx, &p[MORE], &p[PLUS], &p[POSITIVE]));
-    CVI_TRY(product(ctx, &p[MORE], &p[MINUS], &p[NEGATIVE]));
+    if (both) {
+        CVI_TRY(product(ctx, &p[MORE], &p[MINUS], &p[NEGATIVE]));
+    }
     if (any_negative(x)) {
         one_sign(x, false, &p[MORE]);
         CVI_TRY(product(ctx, &p[MORE], &p[MINUS], &p[UP])); /* as scratch */
         add_into(&p[POSITIVE], &p[UP], 1);
-        CVI_TRY(product(ctx, &p[MORE], &p[PLUS], &p[UP]));
-        add_into(&p[NEGATIVE], &p[UP], 1);
+        if (both) {
+            CVI_TRY(product(ctx, &p[MORE], &p[PLUS], &p[UP]));
+            add_into(&p[NEGATIVE], &p[UP], 1);
+        }
     }
     return CVS_OK;
 }
@@ -202,13 +236,18 @@ static cvs_status send_terms(kernel *k, cvs_tensor *to) {
     CVI_TRY(like(&p[LESS], x, ctx->err));
     memset(p[MORE].data, 0, p[MORE].bytes);
     CVI_TRY(back_along(ctx, &p[PLUS], &p[UP], &p[MORE]));
-    CVI_TRY(back_along(ctx, &p[MINUS], &p[DOWN], &p[MORE]));
-    if (any_negative(x)) {
+    bool down = any_signal(&p[DOWN]), less = any_negative(x);
+    if (down) {
+        CVI_TRY(back_along(ctx, &p[MINUS], &p[DOWN], &p[MORE]));
+    }
+    if (less) {
         CVI_TRY(back_along(ctx, &p[MINUS], &p[UP], &p[LESS]));
+    }
+    if (less && down) {
         CVI_TRY(back_along(ctx, &p[PLUS], &p[DOWN], &p[LESS]));
     }
     for (int64_t i = 0, n = cvs_tensor_count(x); i < n; i++) {
-        cvi_put(to, i, cvi_get(to, i) + cvi_get(cvi_get(x, i) < 0 ? &p[LESS] : &p[MORE], i));
+        put(to, i, at(to, i) + at(at(x, i) < 0 ? &p[LESS] : &p[MORE], i));
     }
     return CVS_OK;
 }
@@ -228,16 +267,16 @@ typedef struct place {
 
 static place place_at(const kernel *k, const cvs_tensor *m, int64_t i) {
     const cvs_tensor *out = &k->ctx->out[0];
-    place a = {.y = cvi_get(out, i), .scale = 1};
+    place a = {.y = at(out, i), .scale = 1};
     if (k->scale) {
         int64_t inner = cvi_span(out, 2, out->rank), c = i / inner % out->dim[1];
         a.scale = (double)k->scale[c];
         a.y = a.y * a.scale + (double)k->shift[c];
     }
-    a.r = a.y * cvi_get(m, i);
+    a.r = a.y * at(m, i);
     if (k->part[POSITIVE].data) {
-        a.positive = a.scale * cvi_get(&k->part[a.scale < 0 ? NEGATIVE : POSITIVE], i);
-        a.negative = a.scale * cvi_get(&k->part[a.scale < 0 ? POSITIVE : NEGATIVE], i);
+        a.positive = a.scale * at(&k->part[a.scale < 0 ? NEGATIVE : POSITIVE], i);
+        a.negative = a.scale * at(&k->part[a.scale < 0 ? POSITIVE : NEGATIVE], i);
     }
     return a;
 }
@@ -264,13 +303,13 @@ static void shares_of(const kernel *k, law l, const place *a, double *up, double
 }
 
 static cvs_status by_terms(kernel *k, law l, const cvs_tensor *m, cvs_tensor *to) {
-    CVI_TRY(split_terms(k));
+    CVI_TRY(split_terms(k, l != ZPLUS || turns(k)));
     for (int64_t i = 0, n = cvs_tensor_count(m); i < n; i++) {
         place a = place_at(k, m, i);
         double up, down;
         shares_of(k, l, &a, &up, &down);
-        cvi_put(&k->part[a.scale < 0 ? DOWN : UP], i, a.scale * up);
-        cvi_put(&k->part[a.scale < 0 ? UP : DOWN], i, a.scale * down);
+        put(&k->part[a.scale < 0 ? DOWN : UP], i, a.scale * up);
+        put(&k->part[a.scale < 0 ? UP : DOWN], i, a.scale * down);
     }
     return send_terms(k, to);
 }
@@ -279,7 +318,7 @@ static cvs_status by_whole(kernel *k, const cvs_tensor *m, cvs_tensor *to) {
     CVI_TRY(like(&k->part[UP], m, k->ctx->err));
     for (int64_t i = 0, n = cvs_tensor_count(m); i < n; i++) {
         place a = place_at(k, m, i);
-        cvi_put(&k->part[UP], i, a.scale * share(a.r, stable(k, a.y)));
+        put(&k->part[UP], i, a.scale * share(a.r, stable(k, a.y)));
     }
     return back_along(k->ctx, k->ctx->in[1], &k->part[UP], to);
 }
@@ -293,13 +332,13 @@ static void fill_bound(const kernel *k, bool high, cvs_tensor *out) {
     int64_t n = cvs_tensor_count(x);
     bool use =
         known && x->rank == 4 && x->dim[1] == k->how->channels && g->values[k->ctx->node->in[0]].producer < 0;
-    double edge = n > 0 ? cvi_get(x, 0) : 0;
+    double edge = n > 0 ? at(x, 0) : 0;
     for (int64_t i = 0; i < n; i++) {
-        double v = cvi_get(x, i);
+        double v = at(x, i);
         edge = high ? fmax(edge, v) : fmin(edge, v);
     }
     for (int64_t i = 0; i < n; i++) {
-        cvi_put(out, i, use ? known[i / (x->dim[2] * x->dim[3]) % x->dim[1]] : edge);
+        put(out, i, use ? known[i / (x->dim[2] * x->dim[3]) % x->dim[1]] : edge);
     }
 }
 
@@ -307,7 +346,7 @@ static void fill_bound(const kernel *k, bool high, cvs_tensor *out) {
 static cvs_status by_box(kernel *k, const cvs_tensor *m, cvs_tensor *to) {
     const cvi_opctx *ctx = k->ctx;
     cvs_tensor *p = k->part, bound[2] = {{0}, {0}}, z = {0}, t = {0};
-    cvs_status s = split_terms(k);
+    cvs_status s = split_terms(k, true);
     for (int h = 0; h < 2 && s == CVS_OK; h++) {
         s = like(&bound[h], ctx->in[0], ctx->err);
         if (s == CVS_OK) {
@@ -322,15 +361,15 @@ static cvs_status by_box(kernel *k, const cvs_tensor *m, cvs_tensor *to) {
         for (int64_t i = 0, n = cvs_tensor_count(m); i < n && s == CVS_OK; i++) {
             bool swapped = place_at(k, m, i).scale < 0;
             if ((part == 0 || part == 3) != swapped) {
-                cvi_put(&z, i, cvi_get(&z, i) - cvi_get(&t, i));
+                put(&z, i, at(&z, i) - at(&t, i));
             }
         }
     }
     for (int64_t i = 0, n = cvs_tensor_count(m); i < n && s == CVS_OK; i++) {
         place a = place_at(k, m, i);
-        double v = a.scale * share(a.r, stable(k, a.scale * cvi_get(&z, i)));
-        cvi_put(&p[UP], i, a.scale < 0 ? 0 : v);
-        cvi_put(&p[DOWN], i, a.scale < 0 ? v : 0);
+        double v = a.scale * share(a.r, stable(k, a.scale * at(&z, i)));
+        put(&p[UP], i, a.scale < 0 ? 0 : v);
+        put(&p[DOWN], i, a.scale < 0 ? v : 0);
     }
     static const int weight[4] = {PLUS, MINUS, MINUS, PLUS}, signal[4] = {UP, DOWN, UP, DOWN};
     for (int part = 0; part < 6 && s == CVS_OK; part++) {
@@ -339,7 +378,7 @@ static cvs_status by_box(kernel *k, const cvs_tensor *m, cvs_tensor *to) {
         s = back_along(ctx, w, &p[part < 4 ? signal[part] : part == 4 ? UP : DOWN], &p[MORE]);
         const cvs_tensor *x = part < 4 ? &bound[part / 2] : ctx->in[0];
         for (int64_t i = 0, n = cvs_tensor_count(to); i < n && s == CVS_OK; i++) {
-            cvi_put(to, i, cvi_get(to, i) + (part < 4 ? -1 : 1) * cvi_get(x, i) * cvi_get(&p[MORE], i));
+            put(to, i, at(to, i) + (part < 4 ? -1 : 1) * at(x, i) * at(&p[MORE], i));
         }
     }
     cvs_tensor_free(&bound[0]);
@@ -438,8 +477,8 @@ static cvs_status relevance_of(cvi_opctx *ctx, const cvi_relevance *how, cvi_rul
     }
     if (ctx->op->glyph == CVI_GLYPH_ACTIVATION && is_activation(ctx, grad_in)) { /* relevance passes: m y/x */
         for (int64_t i = 0, n = cvs_tensor_count(grad_in[0]); i < n; i++) {
-            double part = share(cvi_get(grad_out[0], i) * cvi_get(&ctx->out[0], i), cvi_get(ctx->in[0], i));
-            cvi_put(grad_in[0], i, cvi_get(grad_in[0], i) + part);
+            double part = share(at(grad_out[0], i) * at(&ctx->out[0], i), at(ctx->in[0], i));
+            put(grad_in[0], i, at(grad_in[0], i) + part);
         }
         return CVS_OK;
     }
@@ -460,8 +499,30 @@ static bool wins_both(const cvi_opctx *ctx, const cvi_opctx *other, int64_t i) {
         return false;
     }
     int64_t plane = i / (cvs_tensor_count(y) / planes);
-    double there = cvi_get(other->in[0], plane * (cvs_tensor_count(x) / planes) + winner[i]);
-    return there >= cvi_get(&other->out[0], i);
+    double there = at(other->in[0], plane * (cvs_tensor_count(x) / planes) + winner[i]);
+    return there >= at(&other->out[0], i);
+}
+
+/* A pool that has run by the kernels kept no winners: finds them, for as long as ctx->scratch lasts. */
+static cvs_status need_winners(cvi_opctx *ctx) {
+    if (ctx->aux) {
+        return CVS_OK;
+    }
+    cvi_opctx again = *ctx;
+    cvs_tensor y = {0};
+    int64_t count = cvs_tensor_count(&ctx->out[0]);
+    int64_t *winner = cvi_arena_alloc(ctx->scratch, count, sizeof *winner);
+    if (!winner) {
+        return cvi_no_memory(ctx->err, (size_t)count * sizeof *winner);
+    }
+    CVI_TRY(like(&y, &ctx->out[0], ctx->err));
+    again.n_out = 1;
+    again.out = &y;
+    again.aux = winner;
+    cvs_status status = again.op->forward(&again);
+    cvs_tensor_free(&y);
+    ctx->aux = winner;
+    return status;
 }
 
 /* A maximum: what the picture has more goes to the winner of its own run, what it has less to the winner of the run on the baseline.
@@ -478,8 +539,8 @@ static cvs_status difference_of_maxima(cvi_opctx *ctx, cvi_opctx *other, const c
     status = status == CVS_OK ? like(&way, to, ctx->err) : status;
     status = status == CVS_OK ? like(&slope, to, ctx->err) : status;
     for (int64_t i = 0, n = cvs_tensor_count(m); i < n && status == CVS_OK; i++) {
-        double d = cvi_get(&ctx->out[0], i) - cvi_get(&other->out[0], i);
-        cvi_put(d > 0 || wins_both(ctx, other, i) ? &more : &less, i, cvi_get(m, i) * d);
+        double d = at(&ctx->out[0], i) - at(&other->out[0], i);
+        put(d > 0 || wins_both(ctx, other, i) ? &more : &less, i, at(m, i) * d);
     }
     status = status == CVS_OK ? ctx->op->backward(ctx, CVI_GRADIENT, out, grad_in) : status;
     out[0] = &less;
@@ -488,9 +549,9 @@ static cvs_status difference_of_maxima(cvi_opctx *ctx, cvi_opctx *other, const c
     grad_in[0] = &slope;
     status = status == CVS_OK ? ctx->op->backward(ctx, CVI_GRADIENT, out, grad_in) : status;
     for (int64_t i = 0, n = cvs_tensor_count(to); i < n && status == CVS_OK; i++) {
-        double d = cvi_get(ctx->in[0], i) - cvi_get(other->in[0], i);
-        double part = fabs(d) < 1e-10 ? cvi_get(&slope, i) : cvi_get(&way, i) / d;
-        cvi_put(to, i, cvi_get(to, i) + part);
+        double d = at(ctx->in[0], i) - at(other->in[0], i);
+        double part = fabs(d) < 1e-10 ? at(&slope, i) : at(&way, i) / d;
+        put(to, i, at(to, i) + part);
     }
     cvs_tensor_free(&more);
     cvs_tensor_free(&less);
@@ -506,10 +567,10 @@ static cvs_status secant(cvi_opctx *ctx, const cvi_opctx *other, const cvs_tenso
     cvs_status s = like(&g, to, ctx->err);
     s = s == CVS_OK ? ctx->op->backward(ctx, CVI_GRADIENT, grad_out, grad_in) : s;
     for (int64_t i = 0, n = cvs_tensor_count(to); i < n && s == CVS_OK; i++) {
-        double d = cvi_get(ctx->in[0], i) - cvi_get(other->in[0], i);
-        double step = cvi_get(&ctx->out[0], i) - cvi_get(&other->out[0], i);
-        double part = fabs(d) < 1e-10 ? cvi_get(&g, i) : cvi_get(grad_out[0], i) * (step / d);
-        cvi_put(to, i, cvi_get(to, i) + part);
+        double d = at(ctx->in[0], i) - at(other->in[0], i);
+        double step = at(&ctx->out[0], i) - at(&other->out[0], i);
+        double part = fabs(d) < 1e-10 ? at(&g, i) : at(grad_out[0], i) * (step / d);
+        put(to, i, at(to, i) + part);
     }
     cvs_tensor_free(&g);
     return s;
@@ -524,7 +585,10 @@ static cvs_status difference_of(cvi_opctx *ctx, const cvi_opctx *reference, cons
         return ctx->op->backward(ctx, CVI_GRADIENT, grad_out, grad_in);
     }
     if ((ctx->op->flags & CVI_OP_POOL) && ctx->op->aux_bytes && grad_in[0]) {
-        return difference_of_maxima(ctx, &other, grad_out[0], grad_in[0]);
+        cvi_opctx own = *ctx;
+        CVI_TRY(need_winners(&own));
+        CVI_TRY(need_winners(&other));
+        return difference_of_maxima(&own, &other, grad_out[0], grad_in[0]);
     }
     if (is_activation(ctx, grad_in)) {
         return secant(ctx, &other, grad_out, grad_in[0]);

@@ -399,6 +399,55 @@ static void deeplift_through_maxima(void **state) {
     end(&a);
 }
 
+/* The map of a run by the plain loops is the same to rounding. */
+static void expect_twin(asked *a, const char *method, const char *baseline) {
+    cvs_run *plain = NULL;
+    cvs_explain_options o = {.method = method, .baseline = baseline, .target.index = 1};
+    cvs_explanation e = ask_with(a, method, o), f;
+    NET_OK(&a->n,
+           cvs_run_new(a->n.model, &(cvs_run_options){.threads = 1, .plain = true}, &plain, &a->n.err));
+    NET_OK(&a->n, cvs_run_tensors(plain, &a->x, 1, &a->n.err));
+    NET_OK(&a->n, cvs_explain(plain, &o, &f, &a->n.err));
+    double most = largest(&f.map), off = net_difference(&e.map, &f.map);
+    if (!(most > 1e-6) || !(off <= 1e-5 * most)) {
+        fail_msg("%s differs from its plain loops by %g of %g", method, off, most);
+    }
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    cvs_run_free(plain);
+}
+
+/* Relevance and DeepLIFT through the kernels, beside the plain loops: pictures and weights of both signs, scales of both signs, and
+ * overlapping maxima over an even baseline, where the first of many equal numbers must win in both. */
+static void relevance_has_a_plain_twin(void **state) {
+    (void)state;
+    static const char *const names[] = {"lrp-epsilon",         "lrp-zplus",     "lrp-gamma",
+                                        "lrp-alphabeta",       "lrp-composite", "deep-taylor",
+                                        "excitation-backprop", "deeplift"};
+    asked a;
+    for (int norm = 0; norm < 2; norm++) {
+        begin_skip(&a, norm != 0, true);
+        for (int i = 0; i < CVI_COUNT(names); i++) {
+            expect_twin(&a, names[i], NULL);
+        }
+        end(&a);
+    }
+    net *n = &a.n;
+    net_begin(n, CVS_F32);
+    int v = net_input(n, "x", CVS_F32, 4, (int64_t[]){-1, 3, H, W});
+    v = net_relu(n, "relu", net_conv(n, "conv1", v, 3, 4, 1));
+    cvi_node *pool = NULL;
+    v = net_op(n, "MaxPool", "pool", 1, &v, 2, &pool);
+    assert_true(cvi_attr_set_ints(n->g, &pool->attr[0], "kernel_shape", 2, (int64_t[]){3, 3}));
+    assert_true(cvi_attr_set_ints(n->g, &pool->attr[1], "strides", 2, (int64_t[]){2, 2}));
+    int64_t out = (int64_t)4 * 5 * 4;
+    net_finish(n, net_dense(n, "logits", net_op(n, "Flatten", "flat", 1, &v, 0, NULL), out, CLASSES));
+    begin_run(&a);
+    expect_twin(&a, "deeplift", "white");
+    expect_twin(&a, "deeplift", "noise");
+    end(&a);
+}
+
 /* A step of gradient ascent: along the gradient, of root mean square `step`, uphill; and the same again from the same picture. */
 static void ascent(void **state) {
     (void)state;
@@ -497,6 +546,7 @@ int main(void) {
         cmocka_unit_test(relevance_goes_through_normalisation),
         cmocka_unit_test(deeplift_adds_up),
         cmocka_unit_test(deeplift_through_maxima),
+        cmocka_unit_test(relevance_has_a_plain_twin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
