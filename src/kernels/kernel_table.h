@@ -109,6 +109,8 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
     LEAF(pool_route, (int64_t count, int64_t channels, const float *const *x, const float *y,                \
                       const float *dy, float *const *dx))                                                    \
     LEAF(add_listed, (int64_t rows, int64_t n, const float *a, const float *const *b, float *out))           \
+    LEAF(sum_listed, (int64_t count, int64_t n, const float *const *x, float *out))                          \
+    LEAF(adam, (const cvi_adam *a, int64_t n, float *w, const float *g, float *m, float *v, float *top))     \
     CVI_WINOGRAD_LEAVES(LEAF, 2)                                                                             \
     CVI_WINOGRAD_LEAVES(LEAF, 4)                                                                             \
     LEAF(blend, (int64_t channels, const float *const corner[4], float wy, float wx, float *out))

@@ -188,6 +188,17 @@ int64_t cvi_row_product_scratch(int64_t K, int64_t N);
 void cvi_row_product(cvi_pool *pool, int64_t K, int64_t N, float alpha, const float *a, const float *B,
                      int64_t ldb, const float *base, float *out, void *scratch);
 
+/* ---- from gradients to weights (kernel_update.c), on the calling thread ----------------------------------
+ * Every operation is rounded by itself and in this order, so that every level gives the same bits, those of the plain loop.
+ * out = x[0] + x[1] + ... + x[count - 1], from the left, n numbers each, count >= 1; out may be x[0]. */
+void cvi_sum_listed(int64_t count, int64_t n, const float *const *x, float *out);
+/* Adam (Kingma and Ba 2015), Keras's and PyTorch's: d = g + decay w; m = beta1 m + new1 d; v = beta2 v + new2 d d; top = max(v, top);
+ * w = left w - rate m / (sqrt(top) / root + epsilon). top NULL: v in its place (with it: amsgrad, Reddi et al. 2018). */
+typedef struct cvi_adam {
+    float beta1, new1, beta2, new2, decay, left, rate, root, epsilon;
+} cvi_adam;
+void cvi_adam_step(const cvi_adam *a, int64_t n, float *w, const float *g, float *m, float *v, float *top);
+
 /* ---- element-wise (kernel_map.c) -------------------------------------------------------------------
  * On rows of C numbers that lie `pitch` apart; numbers from C to pitch are written as 0. NHWC8: rows = N*H*W,
  * pitch = CVI_PITCH(C). Plain memory: rows = 1, C = pitch = count. In place is allowed. Accuracy of the

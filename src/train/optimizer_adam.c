@@ -5,27 +5,23 @@
  */
 #include <math.h>
 
+#include "kernels/kernels.h"
 #include "train/trainer.h"
 
 static void step_of(const cvi_rates *r, bool apart, int64_t step, int64_t n, float *w, const float *g,
                     float *const slots[CVI_MAX_SLOTS]) {
     double first = 1 - pow(r->beta1, (double)step), second = sqrt(1 - pow(r->beta2, (double)step));
-    float beta1 = (float)r->beta1, beta2 = (float)r->beta2, new1 = (float)(1 - r->beta1);
-    float new2 = (float)(1 - r->beta2), epsilon = (float)r->epsilon, decay = apart ? 0 : (float)r->decay;
-    float left = (float)(apart ? 1 - r->learning_rate * r->decay : 1), *m = slots[0], *v = slots[1],
-          *top = slots[2];
     bool keras = r->profile == CVI_KERAS; /* sqrt(v) + epsilon against sqrt(v) / root + epsilon */
-    float rate = (float)(r->learning_rate / first * (keras ? second : 1)), root = keras ? 1 : (float)second;
-    for (int64_t i = 0; i < n; i++) {
-        float d = g[i] + decay * w[i];
-        m[i] = beta1 * m[i] + new1 * d;
-        v[i] = beta2 * v[i] + new2 * d * d;
-        float spread = v[i];
-        if (r->variant) {
-            spread = top[i] = v[i] > top[i] ? v[i] : top[i];
-        }
-        w[i] = left * w[i] - rate * m[i] / (sqrtf(spread) / root + epsilon);
-    }
+    cvi_adam a = {.beta1 = (float)r->beta1,
+                  .new1 = (float)(1 - r->beta1),
+                  .beta2 = (float)r->beta2,
+                  .new2 = (float)(1 - r->beta2),
+                  .decay = apart ? 0 : (float)r->decay,
+                  .left = (float)(apart ? 1 - r->learning_rate * r->decay : 1),
+                  .rate = (float)(r->learning_rate / first * (keras ? second : 1)),
+                  .root = keras ? 1 : (float)second,
+                  .epsilon = (float)r->epsilon};
+    cvi_adam_step(&a, n, w, g, slots[0], slots[1], r->variant ? slots[2] : NULL);
 }
 
 static void update_adam(const cvi_rates *r, int64_t step, int64_t n, float *w, const float *g,

@@ -4,23 +4,25 @@
  */
 #include <math.h>
 
+#include "kernels/kernels.h"
 #include "train/trainer_parts.h"
 
 /* ---- from gradients to weights -------------------------------------------------------------------------- */
 
 /* Adds the pieces' gradients of a stretch into the first one's, in order; NULL: there are none. */
 static float *sum_pieces(cvi_trainer *t, const stretch *s) {
+    const float *from[CVI_MAX_PIECES];
     float *sum = NULL;
-    int64_t n = s->to - s->from;
+    int n = 0;
     for (int i = 0; i < t->n_pieces; i++) {
-        const float *g = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
-        if (!sum) {
-            sum = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
-            continue;
+        float *g = t->pieces[i].any ? t->pieces[i].gradients + s->at : NULL;
+        sum = sum ? sum : g;
+        if (g) {
+            from[n++] = g;
         }
-        for (int64_t k = 0; g && k < n; k++) {
-            sum[k] += g[k];
-        }
+    }
+    if (n > 1) {
+        cvi_sum_listed(n, s->to - s->from, from, sum);
     }
     return sum;
 }
