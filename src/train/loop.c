@@ -11,6 +11,7 @@
 #include "convscope/model.h"
 #include "train/feed.h"
 #include "train/ranks.h"
+#include "train/confusion.h"
 #include "train/run_log.h"
 #include "train/run_record.h"
 
@@ -230,12 +231,20 @@ static cvs_status end_epoch(cvi_loop *r, double begun, cvs_train_step *said, boo
     e->loss = said->loss;
     e->accuracy = said->accuracy;
     e->val_loss = e->val_accuracy = NAN;
+    cvs_status s = CVS_OK;
     if (!r->history.stopped) {
-        CVI_TRY(cvi_trainer_evaluate(r->trainer, &r->test, &e->val_loss, &e->val_accuracy, r->err));
+        cvi_confusion_ask(r);
+        s = cvi_trainer_evaluate(r->trainer, &r->test, &e->val_loss, &e->val_accuracy, r->err);
     }
     e->seconds = now() - begun;
     r->history.n = epoch;
-    cvs_status s = write_epoch(r, epoch);
+    bool judged = s == CVS_OK;
+    s = judged ? write_epoch(r, epoch) : s;
+    cvi_free(r->confusion);
+    r->confusion = NULL;
+    if (!judged) {
+        return s;
+    }
     said->epoch_ended = true;
     said->val_loss = e->val_loss;
     said->val_accuracy = e->val_accuracy;

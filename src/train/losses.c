@@ -32,12 +32,17 @@ const char *cvi_loss_names(char *text, size_t size) {
     return text;
 }
 
-static bool is_right(int64_t k, const float *x, int label) {
+int64_t cvi_loss_answer(int64_t k, const float *x) {
     int64_t best = 0;
     for (int64_t c = 1; c < k; c++) {
         best = x[c] > x[best] ? c : best;
     }
-    return k == 1 ? (x[0] > 0) == (label == 1) : best == label;
+    return k == 1 ? x[0] > 0 : best;
+}
+
+static bool is_right(int64_t k, const float *x, int label) {
+    int64_t answer = cvi_loss_answer(k, x);
+    return k == 1 ? (answer == 1) == (label == 1) : answer == label;
 }
 
 void cvi_loss_batch(const cvi_training *t, bool weighted, int64_t n, int64_t k, const float *x,

@@ -212,6 +212,12 @@ cvs_status cvi_ranks_evaluated(cvi_trainer *t, int64_t chunks, cvs_status own, c
             return gone(err);
         }
     }
+    int64_t cells = t->cells ? (int64_t)t->n_cells * t->n_cells : 0;
+    for (int64_t at = 0; at < cells; at += BLOCK) {
+        if (!t->comm->sum(t->comm->context, t->cells + at, (int)CVI_MIN((int64_t)BLOCK, cells - at))) {
+            return gone(err);
+        }
+    }
     return CVS_OK;
 }
 

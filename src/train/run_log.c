@@ -4,6 +4,8 @@
  */
 #include "train/run_log.h"
 
+#include "train/confusion.h"
+
 #include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
@@ -243,6 +245,7 @@ cvs_status cvi_run_log_epoch(cvi_loop *r, int epoch) {
         cvi_events_scalar(log->validation, "epoch_loss", step, e->val_loss);
         cvi_events_scalar(log->validation, "epoch_accuracy", step, e->val_accuracy);
     }
+    CVI_TRY(cvi_confusion_add(r, log->validation, step));
     for (int i = 0; i < r->params.n_trained; i++) {
         const cvi_param *p = &r->params.list[i];
         cvi_run_log_histogram(log->train, p->name, "histogram", step, p->now.data, cvs_tensor_count(&p->now));

@@ -352,6 +352,24 @@ static void evaluate_body(void *context, int64_t chunk, int worker) {
     if (w->status == CVS_OK) {
         cvi_loss_batch(t->training, false, n, t->outputs, answer.data, labels, 1, 1, NULL, NULL,
                        &t->losses[chunk], &t->rights[chunk]);
+        const float *v = answer.data;
+        for (int64_t i = 0; t->answers && i < n; i++) {
+            t->answers[from + i] = (int)cvi_loss_answer(t->outputs, v + i * t->outputs);
+        }
+    }
+}
+
+void cvi_trainer_confusion(cvi_trainer *t, int n, double *cells) {
+    t->cells = cells;
+    t->n_cells = n;
+}
+
+static void count_cells(const cvi_trainer *t, const cvi_samples *s) {
+    for (int64_t i = 0; i < s->n; i++) {
+        int row = s->labels[i], column = t->answers[i];
+        if (row >= 0 && row < t->n_cells && column >= 0 && column < t->n_cells) {
+            t->cells[(int64_t)row * t->n_cells + column]++;
+        }
     }
 }
 
@@ -365,7 +383,11 @@ cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *lo
     t->room = cvi_calloc((size_t)(t->n_workers * EVALUATE * each), sizeof *t->room);
     t->room_labels = cvi_calloc((size_t)t->n_workers * EVALUATE, sizeof *t->room_labels);
     cvs_status status = CVS_OK;
-    if (!t->losses || !t->rights || !t->room || !t->room_labels) {
+    t->answers = t->cells ? cvi_malloc((size_t)CVI_MAX(s->n, (int64_t)1) * sizeof *t->answers) : NULL;
+    if (t->answers) {
+        memset(t->answers, -1, (size_t)s->n * sizeof *t->answers);
+    }
+    if (!t->losses || !t->rights || !t->room || !t->room_labels || (t->cells && !t->answers)) {
         status = cvi_no_memory(err, (size_t)(t->n_workers * EVALUATE * each) * sizeof *t->room);
     }
     clear_errors(t->testers, t->n_workers, err);
@@ -373,6 +395,9 @@ cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *lo
         int64_t own = t->comm ? (chunks + t->comm->size - 1 - t->comm->rank) / t->comm->size : chunks;
         cvi_pool_run(t->pool, own, evaluate_body, t);
         status = first_error(t->testers, t->n_workers, err);
+    }
+    if (status == CVS_OK && t->answers) {
+        count_cells(t, s);
     }
     status = cvi_ranks_evaluated(t, chunks, status, err);
     int64_t right = 0;
@@ -384,8 +409,11 @@ cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *lo
         *loss /= (double)s->n;
         *accuracy = (double)right / (double)s->n;
     }
+    cvi_free(t->answers);
     cvi_free(t->losses);
     cvi_free(t->rights);
+    t->answers = NULL;
+    t->cells = NULL;
     cvi_free(t->room);
     cvi_free(t->room_labels);
     t->losses = NULL;

@@ -74,6 +74,8 @@ typedef struct cvi_loss {
 const cvi_loss *cvi_loss_find(const char *name);
 const char *cvi_loss_names(char *text, size_t size);
 typedef struct cvi_training cvi_training;
+/* The class that k numbers answer: the first largest; of one number 0 or 1. */
+int64_t cvi_loss_answer(int64_t k, const float *x);
 /* n pictures' answers x [n,k]: adds to *loss the sum of their losses, each times its class's weight and `scale`, to *right how many have
  * their largest number (the first one) at the label, and, unless gradient is NULL, writes gradient [n,k] = d loss / d x times
  * weight and `share`. weighted: with the classes' weights; room: k numbers. */
@@ -264,6 +266,8 @@ int cvi_trainer_answer(const cvi_trainer *t, int64_t *outputs);
 /* Mean loss and accuracy of all pictures, without changing anything. */
 cvs_status cvi_trainer_evaluate(cvi_trainer *t, const cvi_samples *s, double *loss, double *accuracy,
                                 cvs_error *err);
+/* The next evaluation also counts its pictures into cells [n][n], row = label, column = answer; all processes ask alike. Borrowed until then. */
+void cvi_trainer_confusion(cvi_trainer *t, int n, double *cells);
 /* Channels, rows and columns that the model takes; free sides are filled from the data's. */
 cvs_status cvi_trainer_input(const cvs_model *model, const cvs_data_info *info, int64_t input[3],
                              cvs_error *err);

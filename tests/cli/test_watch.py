@@ -286,6 +286,53 @@ class Page(unittest.TestCase):
                 self.check(lang, width, tab)
                 self.shot("watch-%s-%s" % (tab, lang))
 
+    def test_confusion_of_every_epoch(self):
+        log = self.s.json("log")
+        kinds = {x["tag"]: x for x in log["tags"]}
+        self.assertEqual(kinds["confusion_matrix"]["kind"], "picture")
+        table = kinds["confusion_table"]["series"][0]
+        self.assertEqual(kinds["confusion_matrix"]["series"][0][2], 3)
+        with open(os.path.join(self.run_folder, "history.json")) as f:
+            history = json.load(f)
+        for k, accuracy in enumerate(history["val_accuracy"]):
+            lines = self.s.json("log/text", series=table[1], k=k)["lines"]
+            rows = [[y.strip() for y in x.split("|")[1:-1]] for x in lines if x.startswith("|")]
+            cells = [[int(v) for v in r[1:]] for r in rows[2:]]
+            self.assertEqual((len(cells), [r[0] for r in rows[2:]]), (10, rows[0][1:]))
+            right, every = sum(cells[i][i] for i in range(10)), sum(map(sum, cells))
+            self.assertAlmostEqual(right / every, accuracy, places=6)
+        done = subprocess.run([EXE, "evaluate", os.path.join(self.run_folder, "model.onnx"), "generated:digits", "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["confusion"], cells)  # another path through the program
+        for lang in ("en", "zh"):
+            b = self.show(lang=lang, dark=lang == "zh", width=900 if lang == "zh" else 1600, **{"x-tab": "pictures"})
+            b.wait("document.querySelectorAll('.confusion tbody td').length === 110")
+            self.assertEqual(b.js("[...document.querySelectorAll('.confusion tbody tr')].map(r => [...r.querySelectorAll('td')].slice(0, 10).map(c => Number(c.innerText)))"), cells)
+            self.check(lang, 900 if lang == "zh" else 1600, "confusion")
+            b.js("document.querySelector('.confusion').scrollIntoView()")
+            self.shot("watch-confusion-" + lang)
+
+    def test_labels_of_a_very_narrow_axis(self):
+        folder = os.path.join(self.temp.name, "narrow")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "events.out.tfevents.1700000000.test.1.0"), "wb") as f:
+            for i in range(60):
+                f.write(ev.event(1.7e9 + i, i, [ev.scalar(b"near", 0.99998 + i * 1.6e-7), ev.scalar(b"far", 123456000.0 + i * 8), ev.scalar(b"plain", i / 60)]))
+        s = Watching(folder)
+        try:
+            b = self.show(server=s)
+            tags, chart = ("near", "far", "plain"), "[...document.querySelectorAll('.chartcard')].find(e => e.id === 'tag %s')?.querySelector('canvas').dataset.y ?? ''"
+            got = until(lambda: (lambda all: all if all and min(map(len, all.values())) > 2 else None)({tag: b.js(chart % tag).split("|") for tag in tags}))
+            self.shot("watch-narrow")
+            for tag in ("near", "far", "plain"):
+                self.assertEqual(len(set(got[tag][1:])), len(got[tag][1:]), got)
+                self.assertLessEqual(max(len(x) for x in got[tag][1:]), 8, got)
+            self.assertEqual(got["plain"][0], "")
+            self.assertTrue(got["near"][0].startswith("0.9999"), got)
+            self.assertTrue(got["far"][0].startswith("12345"), got)
+        finally:
+            s.stop()
+
     def drawn(self):
         """Waits until the first canvas of the page has lines or colours on it."""
         self.browser.wait("(() => { const c = document.querySelector('main canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, s = new Set(); for (let i = 0; i < d.length; i += 4) if (d[i + 3]) s.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return s.size > 8; })()")

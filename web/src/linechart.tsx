@@ -26,6 +26,14 @@ export function ticks(lo: number, hi: number, most: number, log = false): number
 }
 /** A tick's number, as short as its distance to the next one allows. */
 export const tickText = (v: number): string => (Math.abs(v) >= 1e6 || (v !== 0 && Math.abs(v) < 1e-4) ? num(v, 3).replace(/\.0+(?=e)/, "") : String(Number(v.toPrecision(6))).replace("-", "−"));
+/** The texts of an axis; where its numbers differ too little for their room, what they have in common (`from`) is said once and they say the rest. */
+export function tickTexts(values: number[], fits: (text: string) => boolean): { texts: string[]; from: string } {
+  const plain = values.map(tickText);
+  if (values.length < 2 || (new Set(plain).size === plain.length && plain.every(fits))) return { texts: plain, from: "" };
+  const near = Math.min(...values.slice(1).map((v, i) => Math.abs(v - values[i]))), digits = Math.max(0, Math.min(15, Math.ceil(-Math.log10(near) + 1e-9) + 1));
+  const base = Number(values[0].toFixed(digits));
+  return { texts: values.map((v) => { const d = Number((v - base).toPrecision(2)); return Math.abs(d) < near / 20 ? "+0" : `+${tickText(d)}`; }), from: String(base).replace("-", "−") };
+}
 export const seconds = (v: number): string => (Math.abs(v) < 120 ? `${num(v, 3)} s` : Math.abs(v) < 7200 ? `${num(v / 60, 3)} min` : Math.abs(v) < 172800 ? `${num(v / 3600, 3)} h` : `${num(v / 86400, 3)} d`);
 const xText = (v: number, a: api.Axis): string => (a === "time" ? seconds(v) : Number.isInteger(v) ? v.toLocaleString("en-US") : num(v, 5));
 
@@ -154,11 +162,13 @@ export function LineChart(q: Chart) {
       sharp.current = last = { bitmap, box: b, ms: performance.now() - t0, of: d };
     }
     g.font = `11px ${ink("font")}`; g.lineWidth = 1; g.textBaseline = "middle"; g.textAlign = "right";
-    for (const y of ticks(b.y0, b.y1, Math.max(2, Math.floor(H / 34)), lg)) {
+    const marks = ticks(b.y0, b.y1, Math.max(2, Math.floor(H / 34)), lg), { texts, from } = tickTexts(marks.map((y) => (lg ? 10 ** y : Math.abs(y) < (b.y1 - b.y0) * 1e-9 ? 0 : y)), (x) => g.measureText(x).width <= left - 8);
+    c.dataset.y = `${from}|${texts.join("|")}`;
+    marks.forEach((y, i) => {
       const py = Math.round(top + H - ((y - b.y0) / (b.y1 - b.y0)) * H) + 0.5;
       g.strokeStyle = ink("line"); g.globalAlpha = 0.7; g.beginPath(); g.moveTo(left, py); g.lineTo(left + W, py); g.stroke();
-      g.globalAlpha = 1; g.fillStyle = ink("quiet"); g.fillText(tickText(lg ? 10 ** y : Math.abs(y) < (b.y1 - b.y0) * 1e-9 ? 0 : y), left - 6, py);
-    }
+      g.globalAlpha = 1; g.fillStyle = ink("quiet"); g.fillText(texts[i], left - 6, py);
+    });
     g.textBaseline = "top"; g.textAlign = "center";
     for (const x of ticks(b.x0, b.x1, Math.max(2, Math.floor(W / 90)))) {
       const px = Math.round(left + ((x - b.x0) / (b.x1 - b.x0)) * W) + 0.5;
@@ -168,6 +178,7 @@ export function LineChart(q: Chart) {
     g.save(); g.beginPath(); g.rect(left, top, W, H); g.clip();
     const k = W / (b.x1 - b.x0), o = last!.box;
     g.drawImage(last!.bitmap, left + (o.x0 - b.x0) * k, top, (o.x1 - o.x0) * k, H);
+    if (from) { g.textAlign = "left"; g.textBaseline = "bottom"; const wide = g.measureText(`${from} +…`).width; g.globalAlpha = 0.85; g.fillStyle = ink("panel"); g.fillRect(left + 1, top + H - 16, wide + 8, 15); g.globalAlpha = 1; g.fillStyle = ink("quiet"); g.fillText(`${from} +…`, left + 5, top + H - 3); }
     if (a !== "time") for (const m of q.marks ?? []) {
       const px = left + (m.x - b.x0) * k;
       g.strokeStyle = ink("warn"); g.setLineDash([2, 3]); g.beginPath(); g.moveTo(px, top); g.lineTo(px, top + H); g.stroke(); g.setLineDash([]);

@@ -7,10 +7,11 @@ import { Command, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { LineChart, type Mark } from "./linechart";
 import { Histograms } from "./histograms";
 import { Health } from "./health";
+import { ConfusionCard } from "./confusion";
 import { num } from "./format";
 import { word } from "./commands";
 
-const MOST_CHARTS = 12;
+const MOST_CHARTS = 12, TABLE = "confusion_table";
 
 /* ---- beside the page: which runs, and how they are drawn ---- */
 export function WatchRail() {
@@ -146,13 +147,16 @@ function PictureCard(q: { tag: string; series: api.Series; share: number }) {
   );
 }
 function Pictures() {
-  const [share, setShare] = useState(1), list = log.value!.tags.filter((x) => x.kind === "picture" && matches(x.tag, tagFilter.value)).flatMap((x) => x.series.filter((s) => visible.value.has(s.run)).map((s) => ({ tag: x.tag, s }))), [most, setMost] = useState(24);
-  if (!list.length) return <p class="quiet empty">{t("No picture was logged.", "没有记录图片。")}</p>;
+  const of = (kind: api.Kind): { tag: string; s: api.Series }[] => log.value!.tags.filter((x) => x.kind === kind && matches(x.tag, tagFilter.value)).flatMap((x) => x.series.filter((s) => visible.value.has(s.run)).map((s) => ({ tag: x.tag, s })));
+  const tables = of("text").filter((x) => x.tag === TABLE).slice(0, 24), drawn = new Set(tables.map((x) => x.s.run)), list = of("picture").filter((x) => x.tag !== "confusion_matrix" || !drawn.has(x.s.run)); // the table says the same with names
+  const [share, setShare] = useState(1), [most, setMost] = useState(24);
+  if (!list.length && !tables.length) return <p class="quiet empty">{t("No picture was logged.", "没有记录图片。")}</p>;
   return (
     <>
       <label class="control wide"><span>{t("All pictures, from the first step to the last", "所有图片：从第一步到最后一步")}</span><input type="range" min="0" max="1" step="0.001" value={share} onInput={(e) => setShare(Number((e.target as HTMLInputElement).value))} /></label>
       <div class="cards">{list.slice(0, most).map((x) => <PictureCard key={x.s.id} tag={x.tag} series={x.s} share={share} />)}</div>
       {list.length > most && <button onClick={() => setMost(most * 3)}>{t("More", "更多")} ({list.length - most})</button>}
+      {tables.length > 0 && <div class="confusions">{tables.map((x) => <ConfusionCard key={x.s.id} series={x.s} share={share} />)}</div>}
     </>
   );
 }
@@ -161,7 +165,7 @@ function TextCard(q: { tag: string; series: api.Series }) {
   return <section class="panel"><header><h2 title={q.tag}>{q.tag}</h2><div class="side">{r ? nameOf(r) : ""} · {t("step", "步")} {q.series.last}</div></header><pre class="logged-text">{got?.lines.filter((x, i, all) => !(/^```/.test(x) && (i === 0 || i >= all.length - 2))).join("\n")}</pre></section>;
 }
 function Texts() {
-  const list = log.value!.tags.filter((x) => x.kind === "text" && matches(x.tag, tagFilter.value)).flatMap((x) => x.series.filter((s) => visible.value.has(s.run)).map((s) => ({ tag: x.tag, s })));
+  const list = log.value!.tags.filter((x) => x.kind === "text" && x.tag !== TABLE && matches(x.tag, tagFilter.value)).flatMap((x) => x.series.filter((s) => visible.value.has(s.run)).map((s) => ({ tag: x.tag, s })));
   return list.length ? <div class="texts">{list.slice(0, 60).map((x) => <TextCard key={x.s.id} tag={x.tag} series={x.s} />)}</div> : <p class="quiet empty">{t("No text was logged.", "没有记录文本。")}</p>;
 }
 
