@@ -249,6 +249,35 @@ def write_weights_apart(folder):
     np.save(base + ".out.npy", np.asarray(model.predict(x, verbose=0), "f4").reshape(-1))
 
 
+def write_application(folder):
+    """A narrow ResNet of keras.applications: its weights alone, as a file that names no network. The picture is i % 251 / 251 in the order
+    channel, row, column (tests/unit/test_keras.c makes it again). Copied with libver="latest", which is smaller."""
+    import h5py
+    from keras.src.applications import resnet
+
+    def stack(x):
+        for stage, stride in ((2, 1), (3, 2), (4, 2), (5, 2)):
+            x = resnet.stack_residual_blocks_v1(x, 2, 2 if stage == 3 else 1, stride1=stride, name="conv%d" % stage)
+        return x
+
+    model = resnet.ResNet(stack, False, True, weights=None, input_shape=(224, 224, 3), classes=5)
+    for layer in model.layers:
+        w = layer.get_weights()
+        if len(w) == 4:
+            layer.set_weights([rng.uniform(0.5, 1.5, v.shape) if i in (0, 3) else rng.normal(0, 0.2, v.shape)
+                               for i, v in enumerate(w)])
+        elif len(w) == 2:
+            layer.set_weights([w[0] * (0.2 if layer.name == "predictions" else 1), rng.normal(0, 0.2, w[1].shape)])
+    x = ((np.arange(3 * 224 * 224) % 251) / 251).astype("f4").reshape(1, 3, 224, 224).transpose(0, 2, 3, 1)
+    base = os.path.join(folder, "k3_applications_resnet")
+    model.save_weights(base + "_full.weights.h5")
+    with h5py.File(base + "_full.weights.h5") as a, h5py.File(base + ".weights.h5", "w", libver="latest") as b:
+        for key in a:
+            a.copy(key, b)
+    os.remove(base + "_full.weights.h5")
+    np.save(base + ".out.npy", np.asarray(model.predict(x, verbose=0), "f4").reshape(-1))
+
+
 def write_keras1(folder):
     """A file as Keras 1 wrote it on Theano: channels first, kernels [O,I,h,w] rotated, flattened in channel, row, column order.
     Keras 2 computes what it should give, with channels last and a Permute."""
@@ -296,6 +325,8 @@ def main():
     for kind, shard in (("float32", 1 << 20), ("float16", 500), ("uint8", 100), ("uint16", 64)) if not THREE else ():
         write_tfjs(folder, kind, shard)
     (write_weights_apart if THREE else write_keras1)(folder)
+    if THREE:
+        write_application(folder)
 
 
 if __name__ == "__main__":

@@ -235,6 +235,8 @@ void cvi_keras_port_refs(cvi_keras *k, const cvi_keras_net *net, const char *key
 /* Lists the weights of an HDF5 file (whole model or weights only); everything in the model's arena. */
 typedef struct cvi_h5 cvi_h5;
 cvs_status cvi_keras_h5_source(cvs_model *model, cvi_h5 *file, cvi_keras_source *out, cvs_error *err);
+/* A model out of weights alone: a known architecture, or the layers one by one (keras_state.c). */
+cvs_status cvi_keras_read_state(cvi_open *open, cvi_h5 *file);
 /* The text of the attribute `name` of an object, or NULL (absent, empty or not text). */
 const char *cvi_keras_h5_text(cvi_h5 *file, int64_t object, const char *name);
 /* Reads an architecture with the weights that options->weights names (or none). */

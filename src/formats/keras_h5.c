@@ -198,9 +198,7 @@ static cvs_status read_model(cvi_open *open, cvi_h5 *f) {
     cvi_keras_source source;
     CVI_TRY(cvi_h5_attribute(f, cvi_h5_root(f), "model_config", &n, &config, err));
     if (n != 1) {
-        return cvi_fail(
-            err, CVS_E_FORMAT,
-            "this file holds weights, but no architecture; name the architecture too: --arch FILE");
+        return cvi_keras_read_state(open, f);
     }
     CVI_TRY(cvi_at_attr(err, cvi_json_parse(config[0], strlen(config[0]), &topology, err), "model_config"));
     const char *version = cvi_keras_h5_text(f, cvi_h5_root(f), "keras_version");

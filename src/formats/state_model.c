@@ -72,7 +72,9 @@ cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
         }
     }
     cvi_buf text = {0};
-    cvi_state_chain(s, &text);
+    if (!s->foreign) {
+        cvi_state_chain(s, &text);
+    }
     cvs_status e = try_text(open, s, &text, NULL, &fits);
     cvi_buf_free(&text);
     CVI_TRY(e);

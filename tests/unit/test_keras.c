@@ -106,6 +106,18 @@ static void written_by_keras(void **state) {
     }
 }
 
+/* Weights without a network that is known: layers one by one, said to be so; a run stops. */
+static void check_view(const char *path) {
+    cvs_model *m = open_model(path, NULL);
+    bool said = false;
+    for (int i = 0; i < m->n_notes; i++) {
+        said = said || strstr(m->notes[i], "--arch");
+    }
+    assert_true(said);
+    assert_true(m->has_weights && m->graph->n_nodes > 1);
+    cvs_model_free(m);
+}
+
 /* The same architecture and weights, given from either side; the file of weights alone asks for the other. */
 static void weights_apart(void **state) {
     (void)state;
@@ -122,9 +134,32 @@ static void weights_apart(void **state) {
     m = open_model(path[0], NULL);
     assert_false(m->has_weights);
     cvs_model_free(m);
+    check_view(path[1]);
+}
+
+/* Weights of keras.applications without their network: it is known by its layers' names, and computes what Keras does. */
+static void application(void **state) {
+    (void)state;
+    char base[512], path[3][560], folder[256];
     cvs_error err = {0};
-    assert_int_equal(cvs_model_open(path[1], NULL, &m, &err), CVS_E_FORMAT);
-    assert_non_null(strstr(err.message, "--arch"));
+    cvs_tensor x = {0};
+    test_data(base, sizeof base, "keras", "k3_applications_resnet");
+    test_folder(folder);
+    snprintf(path[0], sizeof path[0], "%s.weights.h5", base);
+    snprintf(path[1], sizeof path[1], "%s/x.npy", folder);
+    snprintf(path[2], sizeof path[2], "%s.out.npy", base);
+    assert_int_equal(cvs_tensor_new(&x, CVS_F32, 4, (const int64_t[]){1, 3, 224, 224}, &err), CVS_OK);
+    for (int i = 0; i < 3 * 224 * 224; i++) {
+        ((float *)x.data)[i] = (float)(i % 251 / 251.0);
+    }
+    assert_int_equal(cvs_npy_write(path[1], &x, &err), CVS_OK);
+    check_model(path[0], NULL, (const char *const[]){path[1]}, 1, path[2]);
+    cvs_model *m = open_model(path[0], NULL);
+    assert_non_null(strstr(m->name, "ResNet"));
+    cvs_model_free(m);
+    cvs_tensor_free(&x);
+    remove(path[1]);
+    remove(folder);
 }
 
 static void tfjs_quantised(void **state) {
@@ -271,10 +306,7 @@ static void real_models(void **state) {
         cvs_open_options options = {.weights = weights};
         check_shared("data/models/keras-h5/lenet-tensorspace/topology.json", "keras-h5_lenet-tensorspace",
                      &options);
-        cvs_model *m = NULL;
-        cvs_error err = {0};
-        assert_int_equal(cvs_model_open(weights, NULL, &m, &err), CVS_E_FORMAT);
-        assert_non_null(strstr(err.message, "--arch"));
+        check_view(weights);
     }
 }
 
@@ -457,11 +489,11 @@ static void no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_keras), cmocka_unit_test(tfjs_quantised),
-                                       cmocka_unit_test(weights_apart),    cmocka_unit_test(tfjs_paths),
-                                       cmocka_unit_test(names_and_forms),  cmocka_unit_test(unknown_layers),
-                                       cmocka_unit_test(real_models),      cmocka_unit_test(keras_1),
-                                       cmocka_unit_test(input_is_output),  cmocka_unit_test(refused),
-                                       cmocka_unit_test(truncated),        cmocka_unit_test(flipped),
-                                       cmocka_unit_test(no_memory)};
+                                       cmocka_unit_test(weights_apart),    cmocka_unit_test(application),
+                                       cmocka_unit_test(tfjs_paths),       cmocka_unit_test(names_and_forms),
+                                       cmocka_unit_test(unknown_layers),   cmocka_unit_test(real_models),
+                                       cmocka_unit_test(keras_1),          cmocka_unit_test(input_is_output),
+                                       cmocka_unit_test(refused),          cmocka_unit_test(truncated),
+                                       cmocka_unit_test(flipped),          cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
