@@ -37,6 +37,7 @@ void cvs_model_free(cvs_model *model);
 typedef struct cvs_model_info {
     const char *path, *name, *format, *producer;
     bool has_weights, widened, channels_last;
+    bool random_weights; /* the file has none, options asked for random ones */
     int n_inputs, n_outputs, n_nodes, n_layers, n_classes, n_notes;
     const char *const *classes;
     const char *classes_from; /* NULL: no names known */

@@ -46,6 +46,7 @@ typedef struct cli {
         const char *name, *value;
     } set[64];
     cvs_preprocess preprocess;
+    bool init; /* the command shows a model without weights with random ones, also where nobody said --init */
 } cli;
 
 extern const cli_command *const cli_commands[];

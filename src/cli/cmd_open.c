@@ -68,7 +68,7 @@ static int serve(cli *c, const opened *o, int port, int visdom) {
                                .n_pictures = o->n_pictures,
                                .builtin = folder[0] ? folder : NULL,
                                .arrive = o->n_models == 0,
-                               .open = {.lang = c->lang},
+                               .open = {.lang = c->lang, .init = true, .init_seed = 1},
                                .ready = cli_on_ready,
                                .context = &told};
     if (!cli_run_options(c, &setup.run)) {
@@ -88,6 +88,7 @@ static int run(cli *c) {
     if (!cli_int(c, "--port", 0, 65535, 0, &port) || !cli_int(c, "--visdom-port", 1, 65535, 0, &visdom)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
+    c->init = true; /* an architecture can be looked at too; the page says that its weights are random */
     size_t room = (size_t)c->n_args + 1;
     opened o = {.models = calloc(room, sizeof *o.models),
                 .commands = calloc(room, sizeof *o.commands),

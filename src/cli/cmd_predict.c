@@ -98,7 +98,10 @@ static cvs_status predict_file(cli *c, const cvs_model *model, cvs_run *run, con
         s = cvs_run_output(run, 0, &output, &c->err);
     }
     int64_t samples = s == CVS_OK && output.rank > 1 ? output.dim[0] : 1;
-    int64_t classes = s == CVS_OK && samples > 0 ? cvs_tensor_count(&output) / samples : 0;
+    cvs_model_info info;
+    cvs_model_describe(model, &info);
+    int64_t classes =
+        s == CVS_OK && samples > 0 && !info.random_weights ? cvs_tensor_count(&output) / samples : 0;
     for (int64_t n = 0; n < samples && s == CVS_OK; n++) {
         int count = 0;
         s = cvs_run_top(run, n, top, scores, &count, kind, &c->err);

@@ -57,8 +57,8 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {
         exit(cvs_status_exit(CVS_E_ARGUMENT));
     }
     c->err.code = CVS_OK;
-    options.init = cli_flag(c, "--init");
-    options.init_seed = (uint64_t)seed;
+    options.init = cli_flag(c, "--init") || c->init;
+    options.init_seed = cli_flag(c, "--init") ? (uint64_t)seed : 1;
     options.limits.max_memory_bytes = mib << 20;
     if (cli_value(c, "--preprocess")) {
         cvs_status s = cvs_preprocess_parse(cli_value(c, "--preprocess"), &c->preprocess, &c->err);

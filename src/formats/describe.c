@@ -13,6 +13,7 @@ void cvs_model_describe(const cvs_model *m, cvs_model_info *out) {
                             .format = m->format,
                             .producer = m->producer,
                             .has_weights = m->has_weights,
+                            .random_weights = m->random_weights,
                             .widened = m->widened,
                             .channels_last = m->file_layout == CVI_FILE_LAST,
                             .n_inputs = m->graph->n_inputs,

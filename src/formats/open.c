@@ -54,6 +54,10 @@ static cvs_status complete(cvi_open *open, cvs_error *err) {
     }
     if (options && options->init && !m->has_weights) {
         CVI_TRY(cvi_ops_init_weights(m, options->init_seed, err));
+        m->random_weights = true;
+        if (!cvi_model_note(m, "the file has no weights: these are random, nothing is learned")) {
+            return cvi_no_memory(err, 128);
+        }
     }
     return cvi_classes_check(m, err);
 }

@@ -33,7 +33,26 @@ static double fan_in(const cvs_tensor *t, const cvi_node *node) {
     return total / (double)t->dim[0];
 }
 
-static cvs_status fill(cvs_model *model, int v, uint64_t seed, cvs_error *err) {
+/* Every number is drawn by its own index: whoever draws it, it is the same. */
+typedef struct drawing {
+    float *data;
+    int64_t n;
+    uint64_t seed, purpose;
+    double deviation;
+} drawing;
+
+enum { DRAWN = 1 << 14 }; /* numbers a chunk */
+
+static void draw(void *context, int64_t chunk, int worker) {
+    (void)worker;
+    const drawing *d = context;
+    int64_t end = (chunk + 1) * DRAWN < d->n ? (chunk + 1) * DRAWN : d->n;
+    for (int64_t i = chunk * DRAWN; i < end; i++) {
+        d->data[i] = (float)(d->deviation * cvi_random_normal(d->seed, d->purpose, (uint64_t)i));
+    }
+}
+
+static cvs_status fill(cvs_model *model, cvi_pool *pool, int v, uint64_t seed, cvs_error *err) {
     cvi_graph *g = model->graph;
     const cvi_node *node;
     cvi_role role = role_of(g, v, &node);
@@ -49,11 +68,12 @@ static cvs_status fill(cvs_model *model, int v, uint64_t seed, cvs_error *err) {
         return cvi_no_memory(err, (size_t)n * sizeof *data);
     }
     bool ones = role == CVI_SCALE || role == CVI_VARIANCE, normal = role == CVI_WEIGHT || role == CVI_DATA;
-    double deviation = sqrt(2.0 / fan_in(&t, node));
-    for (int64_t i = 0; i < n; i++) {
-        data[i] = normal ? (float)(deviation * cvi_random_normal(seed, (uint64_t)v, (uint64_t)i))
-                  : ones ? 1.0f
-                         : 0.0f;
+    if (normal) {
+        drawing d = {data, n, seed, (uint64_t)v, sqrt(2.0 / fan_in(&t, node))};
+        cvi_pool_run(pool, (n + DRAWN - 1) / DRAWN, draw, &d);
+    }
+    for (int64_t i = 0; i < n && !normal; i++) {
+        data[i] = ones ? 1.0f : 0.0f;
     }
     t.data = data;
     t.bytes = (size_t)n * sizeof *data;
@@ -64,12 +84,15 @@ static cvs_status fill(cvs_model *model, int v, uint64_t seed, cvs_error *err) {
 
 cvs_status cvi_ops_init_weights(cvs_model *model, uint64_t seed, cvs_error *err) {
     cvi_graph *g = model->graph;
-    for (int v = 0; v < g->n_values; v++) {
+    cvi_pool *pool = cvi_pool_new(0); /* NULL: this thread draws alone */
+    cvs_status s = CVS_OK;
+    for (int v = 0; v < g->n_values && s == CVS_OK; v++) {
         const cvs_tensor *t = g->values[v].constant;
         if (t && !t->data && cvs_tensor_count(t) != 0) {
-            CVI_TRY(fill(model, v, seed, err));
+            s = fill(model, pool, v, seed, err);
         }
     }
-    model->has_weights = true;
-    return CVS_OK;
+    cvi_pool_free(pool);
+    model->has_weights = model->has_weights || s == CVS_OK;
+    return s;
 }

@@ -161,7 +161,7 @@ static int64_t answers_of(const cvs_summary *s) {
 static json_t *class_list(const cvs_model_info *info, const cvs_summary *s, bool *guess) {
     json_t *list = json_array();
     char name[200];
-    int64_t n = info->n_classes ? 0 : answers_of(s);
+    int64_t n = info->n_classes || info->random_weights ? 0 : answers_of(s);
     *guess = false;
     for (int64_t i = 0; i < n && cvs_imagenet_name(n, i, name, sizeof name); i++) {
         json_array_append_new(list, json_string(name));
@@ -221,6 +221,7 @@ void api_model(app *a, const request *q, reply *r) {
     json_object_set_new(j, "producer", json_clean(info.producer ? info.producer : ""));
     json_object_set_new(j, "preprocess", json_clean(cvs_preprocess_text(info.preprocess, text, sizeof text)));
     json_object_set_new(j, "classes_guessed", json_boolean(guess));
+    json_object_set_new(j, "random", json_boolean(info.random_weights));
     json_object_set_new(j, "guessed", json_boolean(!info.preprocess->known));
     reply_json(r, j);
 }

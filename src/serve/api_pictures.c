@@ -113,10 +113,13 @@ void api_predict(app *a, const request *q, reply *r) {
                     : 0;
     top = top < 1 ? 1 : top > 100 ? 100 : top;
     /* a model that answers with something else than classes has no list; that is no failure */
+    cvs_model_info info;
+    cvs_model_describe(e->model, &info);
     bool classes = cvs_run_top(s->run, 0, (int)top, scores, &count, &kind, &err) == CVS_OK;
     for (int i = 0; classes && i < count; i++) {
         const char *name = scores[i].name ? scores[i].name : "";
-        bool guessed = !name[0] && cvs_imagenet_name(n, scores[i].index, guess, sizeof guess);
+        bool guessed =
+            !name[0] && !info.random_weights && cvs_imagenet_name(n, scores[i].index, guess, sizeof guess);
         json_array_append_new(list, json_pack("{si so so so}", "index", scores[i].index, "name",
                                               json_clean(guessed ? guess : name), "probability",
                                               json_number_any(scores[i].probability), "logit",

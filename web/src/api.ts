@@ -13,7 +13,7 @@ export interface Layer {
 }
 export interface Model {
   name: string; format: string; producer: string; weights: boolean; classes: string[]; inputs: { name: string; dim: number[] }[];
-  classes_guessed: boolean; layers: Layer[]; notes: string[]; params: number; macs: number; memory: number; input: string; preprocess: string; guessed: boolean;
+  random: boolean; classes_guessed: boolean; layers: Layer[]; notes: string[]; params: number; macs: number; memory: number; input: string; preprocess: string; guessed: boolean;
 }
 export interface Score { index: number; name: string; probability: number; logit: number }
 export interface Prediction { scores: Score[]; classes: boolean; guessed: boolean; ms: number; picture: boolean; logit: number; side?: [number, number] }

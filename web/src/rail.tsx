@@ -1,7 +1,7 @@
 // rail.tsx - what stands beside every page: the picture as the network sees it, with what is looked at marked, and its answer.
 import { useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, current, go, m, p, page, pictures, prediction, refresh, state, t, at, layers, place } from "./store";
+import { attempt, current, go, m, model, p, page, pictures, prediction, refresh, state, t, at, layers, place } from "./store";
 import { grid, num, percent } from "./format";
 import { Pad } from "./pad";
 import { Camera, hasCamera } from "./camera";
@@ -58,6 +58,7 @@ export function Rail() {
       )}
       {box && <p class="quiet small">{t("The box: all that this number can see.", "方框：这个数能看到的全部区域。")}</p>}
       <Answer />
+      {model.value?.random && <p class="quiet small warn">{t("This file has no weights: they are random here, so maps and answers mean nothing yet.", "该文件没有权重：此处为随机权重，特征图与回答都还没有意义。")}</p>}
       {a?.guessed && <p class="quiet small">{t("The model names no classes. These are ImageNet's, a guess; other names: ", "模型未提供类别名称，此处为 ImageNet 的名称，仅为猜测；另行指定：")}<code class="whole">--classes</code></p>}
       {a && <p class="quiet small">{t("computed in", "计算用时")} {a.ms.toFixed(a.ms < 10 ? 1 : 0)} ms</p>}
       <div class="thumbs" role="listbox" aria-label={t("Pictures", "图片")}>
