@@ -25,6 +25,7 @@
 #include "draw.h"
 #include "draw_features.h"
 #include "draw_check.h"
+#include "draw_report.h"
 #include "watch.h"
 #include "runs.h"
 #endif

@@ -4,6 +4,7 @@
 #ifndef CVI_REPORT_H
 #define CVI_REPORT_H
 
+#include "convscope/draw_report.h"
 #include "draw/figure.h"
 #include "draw/layer.h"
 
