@@ -17,7 +17,8 @@ typedef struct cvi_state_item {
 typedef struct cvi_state {
     cvs_model *model; /* whose arena holds everything */
     bool keep_types;
-    bool foreign; /* not from PyTorch: no chain is guessed, whose rows of dense layers would be in another order */
+    bool
+        foreign; /* not from PyTorch: no chain is guessed, whose rows of dense layers would be in another order */
     bool ordered; /* the file keeps the order in which the tensors were defined */
     int n;
     int64_t capacity;
