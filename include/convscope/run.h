@@ -39,13 +39,14 @@ void cvs_run_free(cvs_run *run);
 
 /* Runs on tensors, one per model input, in the graph's order [N,C,H,W]; makes a new plan when shapes differ from the last. */
 cvs_status cvs_run_tensors(cvs_run *run, const cvs_tensor *inputs, int n_inputs, cvs_error *err);
-/* Runs on a .npy file, or a list of n of them (one per input): the model file's own layout unless `layout` is "nchw" or "nhwc";
+/* Runs on a .npy file (or a .npz: the array of the input's name, or the only one), or a list of n of them (one per input):
+ * the model file's own layout unless `layout` is "nchw" or "nhwc";
  * batch dimension optional; integer pixels are converted to the input's type as numbers. A fixed-batch model runs sample by
  * sample and the results are joined along the batch dimension. */
 cvs_status cvs_run_npy(cvs_run *run, const char *const *paths, int n, const char *layout, cvs_error *err);
 /* Runs on one picture (uint8 [H,W,3]) after the model's preprocessing; shown (may be NULL) gets what the network sees, uint8, owned. */
 cvs_status cvs_run_image(cvs_run *run, const cvs_tensor *image, cvs_tensor *shown, cvs_error *err);
-/* Any file: a .npy by content, else a picture. shown is left zeroed for a .npy that has no 1 or 3 channels. */
+/* Any file: a .npy or .npz by content, else a picture. shown is left zeroed for a .npy that has no 1 or 3 channels. */
 cvs_status cvs_run_file(cvs_run *run, const char *path, const char *layout, cvs_tensor *shown,
                         cvs_error *err);
 

@@ -68,6 +68,9 @@ const char *cvs_shape_text(int rank, const int64_t *dim, char *buf, size_t size)
 
 /* Reads a .npy file (versions 1-3, C or Fortran order, either byte order), owned. Object arrays are refused. */
 cvs_status cvs_npy_read(const char *path, const cvs_limits *limits, cvs_tensor *out, cvs_error *err);
+/* Reads one array of a .npz archive (numpy.savez), owned: the one of that name, or the only one. */
+cvs_status cvs_npz_read(const char *path, const char *name, const cvs_limits *limits, cvs_tensor *out,
+                        cvs_error *err);
 /* Writes t (CVS_PLAIN; bf16 is widened to float32) as .npy 1.0, atomically (temporary file, then rename). */
 cvs_status cvs_npy_write(const char *path, const cvs_tensor *t, cvs_error *err);
 

@@ -118,7 +118,7 @@ cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char
     cvs_model_info info;
     cvs_model_describe(model, &info);
     size_t n = strlen(path);
-    bool npy = n > 4 && strcmp(path + n - 4, ".npy") == 0;
+    bool npy = n > 4 && (strcmp(path + n - 4, ".npy") == 0 || strcmp(path + n - 4, ".npz") == 0);
     if (s == CVS_OK && !npy && !info.preprocess->known) {
         char text[300];
         cli_say(

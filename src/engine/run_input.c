@@ -172,6 +172,10 @@ cvs_status cvs_run_tensors(cvs_run *run, const cvs_tensor *inputs, int n_inputs,
     return s;
 }
 
+static bool is_archive(const cvi_file *file) {
+    return file->size >= 4 && memcmp(file->data, "PK\3\4", 4) == 0;
+}
+
 /* ---- .npy ------------------------------------------------------------------------------------------- */
 
 typedef enum npy_turn { TURN_NONE, TURN_FRONT, TURN_BACK } npy_turn;
@@ -207,13 +211,24 @@ static cvs_status to_graph_order(const cvi_value *value, cvs_tensor *t, npy_turn
     return s;
 }
 
+/* A .npy, or of a .npz the array of the input's name or the only one. */
+static cvs_status read_array(const cvs_run *run, const cvi_value *value, const char *path, cvs_tensor *out,
+                             cvs_error *err) {
+    cvi_file file = {0};
+    CVI_TRY(cvi_file_read(path, &run->options.limits, &file, err));
+    bool archive = is_archive(&file);
+    cvi_file_close(&file);
+    return archive ? cvs_npz_read(path, value->name, &run->options.limits, out, err)
+                   : cvs_npy_read(path, &run->options.limits, out, err);
+}
+
 static cvs_status read_one(const cvs_run *run, int i, const char *path, const char *layout, cvs_tensor *out,
                            cvs_error *err) {
     const cvi_value *value = &run->model->graph->values[run->model->graph->inputs[i]];
     cvs_tensor file = {0};
     bool last = false;
     CVI_TRY(cvi_layout_last(layout, value->file_layout, &last, err));
-    CVI_TRY(cvs_npy_read(path, &run->options.limits, &file, err));
+    CVI_TRY(read_array(run, value, path, &file, err));
     cvs_status s = to_graph_order(value, &file, turn_for(value, layout, last), out, err);
     cvs_tensor_free(&file);
     return s == CVS_OK ? s : cvi_at_file(err, s, path);
@@ -412,6 +427,7 @@ static cvs_status is_npy(const char *path, const cvs_limits *limits, cvi_file *f
                          cvs_error *err) {
     CVI_TRY(cvi_file_read(path, limits, file, err));
     *npy = file->size >= 6 && memcmp(file->data, "\x93NUMPY", 6) == 0;
+    *npy = *npy || is_archive(file);
     return CVS_OK;
 }
 

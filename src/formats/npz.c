@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * npz.c - reader of NumPy's archives of arrays (numpy.savez) as weights: every entry is one .npy, its name without the suffix is the
- * tensor's. Which architecture they belong to is found as for a state_dict (state.h). Arrays of Python objects are refused: they are pickles.
+ * tensor's. Or one array, as an input. Which architecture they belong to is found as for a state_dict (state.h). Arrays of Python objects are refused: they are pickles.
  */
 #include "formats/state.h"
 #include "formats/zip.h"
@@ -28,6 +28,60 @@ static int match(const cvi_open *open) {
     cvi_zip_close(z);
     return arrays > 0 && arrays == n ? 90 : 0;
 }
+
+/* ---- one array, as an input of a network ---- */
+
+static const cvi_zip_entry *find_array(const cvi_zip *z, const char *name, int *arrays) {
+    const cvi_zip_entry *only = NULL, *named = NULL;
+    size_t n = strlen(name);
+    *arrays = 0;
+    for (int i = 0; i < cvi_zip_count(z); i++) {
+        const cvi_zip_entry *e = cvi_zip_at(z, i);
+        if (is_array(e)) {
+            bool same = strlen(e->name) == n + 4 && memcmp(e->name, name, n) == 0;
+            named = same ? e : named;
+            only = e;
+            ++*arrays;
+        }
+    }
+    return named ? named : *arrays == 1 ? only : NULL;
+}
+
+static cvs_status read_array(cvi_zip *z, const char *name, const cvs_limits *limits, cvs_tensor *out,
+                             cvs_error *err) {
+    int arrays = 0;
+    const cvi_zip_entry *e = find_array(z, name, &arrays);
+    const uint8_t *data = NULL;
+    if (!e) {
+        return cvi_fail(err, CVS_E_NOT_FOUND,
+                        "the archive has %d arrays: one alone is wanted, or one that is named %.100s", arrays,
+                        name);
+    }
+    cvi_arena *arena = cvi_arena_new(cvs_limits_default(limits).max_memory_bytes);
+    cvs_status s = arena ? cvi_zip_read(z, e, arena, &data, NULL, err) : cvi_no_memory(err, 0);
+    if (s == CVS_OK) {
+        s = cvi_at_attr(err, cvi_npy_decode(data, (size_t)e->size, limits, out, err), e->name);
+    }
+    cvi_arena_free(arena);
+    return s;
+}
+
+cvs_status cvs_npz_read(const char *path, const char *name, const cvs_limits *limits, cvs_tensor *out,
+                        cvs_error *err) {
+    cvi_file file = {0};
+    cvi_zip *z = NULL;
+    *out = (cvs_tensor){0};
+    CVI_TRY(cvi_file_read(path, limits, &file, err));
+    cvs_status s = cvi_zip_open(file.data, file.size, limits, &z, err);
+    if (s == CVS_OK) {
+        s = read_array(z, name, limits, out, err);
+    }
+    cvi_zip_close(z);
+    cvi_file_close(&file);
+    return cvi_at_file(err, s, path);
+}
+
+/* ---- weights ---- */
 
 /* One entry, its numbers moved into the model's arena. */
 static cvs_status add_array(cvi_state *s, cvi_zip *z, const cvi_zip_entry *e, cvs_error *err) {

@@ -6,6 +6,7 @@
 
 #include "engine_net.h"
 #include "test_helpers.h"
+#include "zip_builder.h"
 
 static int layer_of(const net *n, const char *name) {
     for (int l = 0; l < cvi_graph_n_layers(n->g); l++) {
@@ -212,6 +213,63 @@ static void failing_runs(void **state) {
     net_end(&n);
 }
 
+/* Writes an archive of one .npy under one or two names. */
+static void write_npz(const char *path, const cvs_tensor *t, const char *first, const char *second) {
+    cvs_error err = {0};
+    cvi_file file = {0};
+    zip_builder b = {0};
+    assert_int_equal(cvs_npy_write(path, t, &err), CVS_OK);
+    assert_int_equal(cvi_file_read(path, NULL, &file, &err), CVS_OK);
+    zip_add(&b, first, file.data, file.size, &(zip_lie){.deflate = true});
+    if (second) {
+        zip_add(&b, second, file.data, file.size, NULL);
+    }
+    zip_finish(&b, b.n, "");
+    cvi_file_close(&file);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b.out.data, 1, b.out.size, f), b.out.size);
+    assert_int_equal(fclose(f), 0);
+    zip_free(&b);
+}
+
+/* The only array, or the one of the input's name; two strangers are refused. */
+static void npz_input(void **state) {
+    (void)state;
+    const char *const names[3][2] = {{"arr_0.npy", NULL}, {"other.npy", "x.npy"}, {"a.npy", "b.npy"}};
+    net n;
+    cvs_run *run;
+    char path[] = "npz-XXXXXX";
+    net_begin(&n, CVS_F32);
+    int x = net_input(&n, "x", CVS_F32, 4, (int64_t[]){-1, 1, 2, 3});
+    net_finish(&n, net_relu(&n, "y", x));
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    cvs_tensor t = {0}, got;
+    NET_OK(&n, cvs_tensor_new(&t, CVS_F32, 4, (int64_t[]){1, 1, 2, 3}, &n.err));
+    for (int i = 0; i < 6; i++) {
+        ((float *)t.data)[i] = (float)i;
+    }
+    NET_OK(&n, cvs_run_new(n.model, NULL, &run, &n.err));
+    for (int i = 0; i < 3; i++) {
+        write_npz(path, &t, names[i][0], names[i][1]);
+        cvs_status s = cvs_run_file(run, path, NULL, NULL, &n.err);
+        assert_int_equal(s, i < 2 ? CVS_OK : CVS_E_NOT_FOUND);
+        if (s == CVS_OK) {
+            NET_OK(&n, cvs_run_input(run, 0, &got, &n.err));
+            assert_true(cvi_get(&got, 5) == 5);
+        } else {
+            assert_non_null(strstr(n.err.message, "2 arrays"));
+            assert_non_null(strstr(n.err.file, path));
+        }
+    }
+    unlink(path);
+    cvs_run_free(run);
+    cvs_tensor_free(&t);
+    net_end(&n);
+}
+
 static void npy_in_the_files_layout(void **state) {
     (void)state;
     net n;
@@ -348,15 +406,11 @@ static void options_are_checked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(summary_of_vgg16),
-        cmocka_unit_test(summary_of_branches),
-        cmocka_unit_test(failing_summaries),
-        cmocka_unit_test(fixed_batches_are_joined),
-        cmocka_unit_test(failing_runs),
-        cmocka_unit_test(npy_in_the_files_layout),
-        cmocka_unit_test(classes),
-        cmocka_unit_test(filters_and_pooling),
-        cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(summary_of_vgg16),    cmocka_unit_test(summary_of_branches),
+        cmocka_unit_test(failing_summaries),   cmocka_unit_test(fixed_batches_are_joined),
+        cmocka_unit_test(failing_runs),        cmocka_unit_test(npy_in_the_files_layout),
+        cmocka_unit_test(npz_input),           cmocka_unit_test(classes),
+        cmocka_unit_test(filters_and_pooling), cmocka_unit_test(options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
