@@ -29,8 +29,9 @@ typedef struct cvi_loop {
     int64_t steps; /* planned over all epochs */
     cvi_standing at;
     cvi_steering steering;
-    cvi_run_log *log;      /* NULL: none is wanted */
-    double *confusion; /* [n_confusion][n_confusion] of the epoch's test while its end is written, or NULL; owned */
+    cvi_run_log *log; /* NULL: none is wanted */
+    double *
+        confusion; /* [n_confusion][n_confusion] of the epoch's test while its end is written, or NULL; owned */
     int n_confusion;
     cvi_run_store *store;  /* the record of the run */
     double started, saved; /* seconds of the clock */

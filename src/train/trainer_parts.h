@@ -76,10 +76,11 @@ struct cvi_trainer {
     const cvi_samples *samples;
     double *losses;
     int64_t *rights;
-    double *cells; /* [n_cells][n_cells] of the next evaluation, row = label, column = answer; borrowed, or NULL */
+    double *
+        cells; /* [n_cells][n_cells] of the next evaluation, row = label, column = answer; borrowed, or NULL */
     int n_cells;
     int *answers; /* one a picture while an evaluation counts cells, -1: another process has it */
-    float *room; /* of all workers */
+    float *room;  /* of all workers */
     int *room_labels;
 };
 
