@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # The app's server from outside: docs/http.md held against live replies, its manners, and that heavy work holds up nothing.
-import http.client, json, math, os, re, signal, struct, subprocess, threading, time, unittest, urllib.parse
+import http.client, json, math, os, re, shutil, signal, struct, subprocess, tempfile, threading, time, unittest, urllib.parse
 
 ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
@@ -453,9 +453,16 @@ class App(unittest.TestCase):
             self.assertIn(self.s.send("/api/pictures?name=x.png", data, **mine)[0], (400, 422), data[:9])
 
     def test_classes_without_names(self):
-        one = Server(os.path.join(ROOT, "zoo", "squeezenet1_1.net"), "--init", "1", "--size", "64x64", os.path.join(ROOT, "models", "things_car.png"))
+        text, net = os.path.join(ROOT, "zoo", "squeezenet1_1.net"), os.path.join(tempfile.mkdtemp(prefix="cvs-test-"), "net.onnx")
+        self.addCleanup(shutil.rmtree, os.path.dirname(net))
+        self.assertEqual(subprocess.run([EXE, "convert", text, "--init", "1", "-o", net], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode, 0)
+        one = Server(net, text, "--size", "64x64", os.path.join(ROOT, "models", "things_car.png"))
         try:
+            bare = one.json("model", m=1)  # the text has no weights: random ones, said so, and no names for what nobody learned
+            self.assertTrue(bare["random"] and not bare["classes_guessed"] and any("random" in n for n in bare["notes"]), bare["notes"])
+            self.assertFalse(one.json("predict", m=1, p=0)["guessed"])
             a, m = one.json("predict", m=0, p=0), one.json("model", m=0)
+            self.assertFalse(m["random"])
             self.assertTrue(a["guessed"] and m["classes_guessed"])
             self.assertEqual((len(m["classes"]), m["classes"][669], m["classes"][0]), (1000, "mosquito net", "tench, Tinca tinca"))
             self.assertEqual(a["scores"][0]["name"], m["classes"][a["scores"][0]["index"]])

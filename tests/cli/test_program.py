@@ -202,7 +202,9 @@ class Program(unittest.TestCase):
             self.said(run("arithmetic", MODEL, DIGIT, "--layer", "0", "--at", bad), 2, "--at")
 
     def test_imagenets_names_are_a_guess_that_says_so(self):
-        net = [os.path.join(ROOT, "zoo", "squeezenet1_1.net"), os.path.join(ROOT, "models", "things_car.png"), "--init", "1", "--size", "64x64"]
+        text, picture, size = os.path.join(ROOT, "zoo", "squeezenet1_1.net"), os.path.join(ROOT, "models", "things_car.png"), ("--size", "64x64")
+        self.assertEqual(run("convert", text, "--init", "1", "-o", self.path("net.onnx")).returncode, 0)
+        net = [self.path("net.onnx"), picture, *size]
         top = json.loads(run("predict", *net, "--json").stdout)[0]["top"]
         self.assertEqual([t["name"] for t in top], [""] * 5)
         self.assertTrue(all(len(t["guess"]) > 1 for t in top))
@@ -211,6 +213,9 @@ class Program(unittest.TestCase):
         self.assertIn("--classes imagenet", p.stderr)
         named = json.loads(run("predict", *net, "--json", "--classes", "imagenet").stdout)[0]["top"]
         self.assertEqual([(t["name"], "guess" in t) for t in named], [(t["guess"], False) for t in top])
+        p = run("predict", text, picture, "--init", "1", *size, "--json")  # nothing was learned: no name is guessed
+        self.assertIn("random", p.stderr)
+        self.assertFalse(any("guess" in t for t in json.loads(p.stdout)[0]["top"]))
         own = json.loads(run("predict", MODEL, DIGIT, "--json").stdout)[0]["top"]
         self.assertFalse(any("guess" in t for t in own))
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # The app's panels in a real Chromium: what excites a channel, what a number sees and reaches, any target, painting and undoing, every panel as
 # a file, uploads, names that are a guess. Beside test_web.py, whose server, browser and manners it takes.
-import base64, os, sys, unittest
+import base64, os, shutil, subprocess, sys, tempfile, unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chromium  # noqa: E402
 import test_web  # noqa: E402
-from test_app import ROOT, Server  # noqa: E402
+from test_app import EXE, ROOT, Server  # noqa: E402
 
 CATCH = ("window.given = []; if (!window.caught) { window.caught = true; const make = URL.createObjectURL; URL.createObjectURL = (b) => "
          "{ window.given.push(b); return make.call(URL, b); }; HTMLAnchorElement.prototype.click = function () {}; } true")
@@ -168,12 +168,17 @@ class Panels(unittest.TestCase):
         b.errors[:] = [x for x in b.errors if "422" not in x]  # the browser's own line about the refusal
 
     def test_names_that_are_a_guess(self):
-        server = Server(os.path.join(ROOT, "zoo", "squeezenet1_1.net"), "--init", "1", "--size", "96x96", os.path.join(ROOT, "models", "things_car.png"))
+        text, net = os.path.join(ROOT, "zoo", "squeezenet1_1.net"), os.path.join(tempfile.mkdtemp(prefix="cvs-test-"), "net.onnx")
+        self.addCleanup(shutil.rmtree, os.path.dirname(net))
+        self.assertEqual(subprocess.run([EXE, "convert", text, "--init", "1", "-o", net], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode, 0)
+        server = Server(net, text, "--size", "96x96", os.path.join(ROOT, "models", "things_car.png"))
         self.addCleanup(server.stop)
         self.addCleanup(self.browser.open, "about:blank")
         b = self.show("why", server=server, **{"x-methods": "gradient", "x-target": "669"})
         self.assertIn("ImageNet", b.js("document.querySelector('.rail').innerText"))
         self.assertIn("mosquito net", b.js("document.querySelector('.card').innerText"))
+        b = self.show("overview", server=server, m="1")
+        b.wait("document.querySelector('.rail').innerText.includes('random')", 30)
         b.requests[:] = [r for r in b.requests if not r.startswith("http://" + server.host)]
 
 
