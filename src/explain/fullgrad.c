@@ -301,6 +301,9 @@ static cvs_status run(cvi_question *q, cvs_explanation *out) {
     full f = {.q = q, .out = out};
     cvs_tensor x;
     CVI_TRY(cvi_question_value(q, q->input_value, &x));
+    if (x.dtype != CVS_F32) {
+        return cvi_whole_numbers(x.dtype, q->err);
+    }
     cvi_as_picture(&x);
     if (x.rank != 4) {
         return cvi_no_picture(q->err);
