@@ -92,7 +92,7 @@ class Env:
     def venv(self, name, *packages):
         if not os.path.exists(self.at(name, "bin", "pip")):
             sh(sys.executable, "-m", "venv", self.at(name))
-        sh(self.at(name, "bin", "pip"), "-q", "--disable-pip-version-check", "install", *packages)
+        sh(self.at(name, "bin", "python"), "-m", "pip", "-q", "--disable-pip-version-check", "install", *packages)
 
     def install_ort(self):
         self.venv("venv", "onnxruntime==" + ORT, "numpy", "onnx==1.19.1")
@@ -109,14 +109,14 @@ class Env:
         sh("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", cwd=self.at("npm"))
 
     def install_torch(self):
-        pip = [self.at("venv", "bin", "pip"), "-q", "--disable-pip-version-check", "install", "--upgrade", "--target",
+        pip = [self.at("venv", "bin", "python"), "-m", "pip", "-q", "--disable-pip-version-check", "install", "--upgrade", "--target",
                self.at("torch-extra")]
         sh(*pip, "--no-deps", *TORCH_EXTRA)
         sh(*pip, *TORCH_NEEDS)
 
     def install_methods(self):
         """Apart from the rest; scikit-image, which XRAI's cut of the picture needs, with what it needs."""
-        pip = [self.at("venv", "bin", "pip"), "-q", "--disable-pip-version-check", "install", "--upgrade", "--no-deps", "--target",
+        pip = [self.at("venv", "bin", "python"), "-m", "pip", "-q", "--disable-pip-version-check", "install", "--upgrade", "--no-deps", "--target",
                self.at("methods-extra")]
         sh(*pip, *METHODS_EXTRA, "scikit-image==0.22.0", "networkx==3.2.1", "lazy_loader==0.3", "imageio==2.33.1", "tifffile==2023.12.9")
 
