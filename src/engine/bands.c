@@ -11,18 +11,6 @@
 /* What a thread holds of the maps inside a chain, and the smallest map (one picture) worth it. Measured: MobileNetV2, SqueezeNet. */
 enum { BAND_BYTES = 512 << 10, MAP_BYTES = 1 << 20 };
 
-typedef struct readers {
-    int *count, *reader; /* per value: how often it is read, and the last node that does */
-    int node;
-} readers;
-
-static bool count_reader(void *context, int v) {
-    readers *r = context;
-    r->count[v]++;
-    r->reader[v] = r->node;
-    return false;
-}
-
 static int64_t band_bytes(const cvi_exec *x) {
     return x->options.part_bytes > 0 ? x->options.part_bytes : BAND_BYTES;
 }
@@ -65,7 +53,7 @@ static bool by_rows(cvi_exec *x, int n, cvi_band *b) {
 }
 
 /* A map that need not be there: large, and only one node reads it. */
-static bool may_vanish(const cvi_exec *x, int v, const readers *r, const cvi_band *b) {
+static bool may_vanish(const cvi_exec *x, int v, const cvi_readers *r, const cvi_band *b) {
     const cvi_slot *slot = &x->slots[v];
     int64_t least = x->options.part_bytes > 0 ? x->options.part_bytes / 8 : MAP_BYTES;
     return slot->known && !slot->late && !slot->keep && !slot->constant && slot->into < 0 &&
@@ -101,7 +89,7 @@ static int64_t rows_of_band(const cvi_exec *x, const cvi_band *b, int n) {
 }
 
 /* Links behind node n as long as maps vanish, and the rows that bands share are not too many. */
-static void grow(cvi_exec *x, int n, const readers *r, cvi_chain *chain) {
+static void grow(cvi_exec *x, int n, const cvi_readers *r, cvi_chain *chain) {
     cvi_band b[CVI_CHAIN_MOST];
     chain->n = 0;
     if (!by_rows(x, n, &b[0])) {
@@ -146,14 +134,12 @@ cvs_status cvi_bands_find(cvi_exec *x, cvs_error *err) {
         x->options.keep_aux) {
         return CVS_OK;
     }
-    size_t values = (size_t)CVI_MAX(g->n_values, 1), nodes = (size_t)CVI_MAX(g->n_nodes, 1);
-    readers r = {.count = cvi_calloc(values, sizeof *r.count),
-                 .reader = cvi_calloc(values, sizeof *r.reader)};
+    size_t nodes = (size_t)CVI_MAX(g->n_nodes, 1);
+    cvi_readers r;
+    cvs_status s = cvi_readers_find(x, &r, err);
     x->chains = cvi_calloc(nodes, sizeof *x->chains);
-    cvs_status s = r.count && r.reader && x->chains ? CVS_OK : cvi_no_memory(err, values * sizeof *r.count);
-    for (int n = 0; n < g->n_nodes && s == CVS_OK; n++) {
-        r.node = n;
-        cvi_plan_reads(x, n, count_reader, &r);
+    if (s == CVS_OK && !x->chains) {
+        s = cvi_no_memory(err, nodes * sizeof *x->chains);
     }
     for (int n = 0; n < g->n_nodes && s == CVS_OK; n++) {
         cvi_chain chain;
@@ -162,8 +148,7 @@ cvs_status cvi_bands_find(cvi_exec *x, cvs_error *err) {
             adopt(x, &chain);
         }
     }
-    cvi_free(r.count);
-    cvi_free(r.reader);
+    cvi_readers_free(&r);
     return s;
 }
 

@@ -4,17 +4,30 @@
  */
 #include "engine/plan.h"
 
-typedef struct readers {
-    int *count;  /* per value: how often it is read */
-    int *reader; /* per value: the last node that reads it */
-    int node;
-} readers;
-
 static bool count_reader(void *context, int v) {
-    readers *r = context;
+    cvi_readers *r = context;
     r->count[v]++;
     r->reader[v] = r->node;
     return false;
+}
+
+cvs_status cvi_readers_find(const cvi_exec *x, cvi_readers *out, cvs_error *err) {
+    size_t values = (size_t)CVI_MAX(x->g->n_values, 1);
+    *out = (cvi_readers){.count = cvi_calloc(values, sizeof *out->count),
+                         .reader = cvi_calloc(values, sizeof *out->reader)};
+    if (!out->count || !out->reader) {
+        return cvi_no_memory(err, values * sizeof *out->count);
+    }
+    for (int n = 0; n < x->g->n_nodes; n++) {
+        out->node = n;
+        cvi_plan_reads(x, n, count_reader, out);
+    }
+    return CVS_OK;
+}
+
+void cvi_readers_free(cvi_readers *r) {
+    cvi_free(r->count);
+    cvi_free(r->reader);
 }
 
 /* The first output of a node that has no other, else -1. */
@@ -75,7 +88,7 @@ static bool take_part(cvi_exec *x, cvi_group *group, int v, int n) {
 }
 
 /* Follows the chain behind node n as far as it fits. */
-static cvs_status grow(cvi_exec *x, const readers *r, cvi_group *group, cvs_error *err) {
+static cvs_status grow(cvi_exec *x, const cvi_readers *r, cvi_group *group, cvs_error *err) {
     int v = only_output(&x->g->nodes[group->node[0]]);
     while (v >= 0 && group->n < CVI_GROUP_MOST && r->count[v] == 1 && !x->slots[v].keep &&
            !x->slots[v].constant) {
@@ -112,7 +125,7 @@ static void adopt(cvi_exec *x, const cvi_group *group) {
     x->groups[x->n_groups++] = *group;
 }
 
-static cvs_status find(cvi_exec *x, const readers *r, cvs_error *err) {
+static cvs_status find(cvi_exec *x, const cvi_readers *r, cvs_error *err) {
     for (int n = 0; n < x->g->n_nodes; n++) {
         if (!runs_fast(x, n) || x->g->nodes[n].def->epilogue == 0) {
             continue;
@@ -131,23 +144,17 @@ cvs_status cvi_fuse_find(cvi_exec *x, cvs_error *err) {
     if (x->options.keep == CVI_KEEP_ALL || x->options.plain) {
         return CVS_OK;
     }
-    size_t values = (size_t)CVI_MAX(g->n_values, 1);
-    readers r = {.count = cvi_calloc(values, sizeof *r.count),
-                 .reader = cvi_calloc(values, sizeof *r.reader)};
-    x->groups = cvi_calloc((size_t)CVI_MAX(g->n_nodes, 1), sizeof *x->groups);
-    cvs_status s = CVS_OK;
-    if (!r.count || !r.reader || !x->groups) {
-        s = cvi_no_memory(err, values * sizeof *r.count);
-    }
-    for (int n = 0; n < g->n_nodes && s == CVS_OK; n++) {
-        r.node = n;
-        cvi_plan_reads(x, n, count_reader, &r);
+    size_t nodes = (size_t)CVI_MAX(g->n_nodes, 1);
+    cvi_readers r;
+    cvs_status s = cvi_readers_find(x, &r, err);
+    x->groups = cvi_calloc(nodes, sizeof *x->groups);
+    if (s == CVS_OK && !x->groups) {
+        s = cvi_no_memory(err, nodes * sizeof *x->groups);
     }
     if (s == CVS_OK) {
         s = find(x, &r, err);
     }
-    cvi_free(r.count);
-    cvi_free(r.reader);
+    cvi_readers_free(&r);
     return s;
 }
 

@@ -171,6 +171,13 @@ typedef enum cvi_inputs {
 cvs_status cvi_plan_build(cvi_exec *x, const cvs_tensor *inputs, cvs_error *err);
 cvs_status cvi_plan_late(cvi_exec *x, int n, cvs_error *err); /* while running */
 bool cvi_plan_reads(const cvi_exec *x, int n, bool (*visit)(void *context, int v), void *context);
+/* Who reads each value: how often, and the last node that does. Arrays of n_values, cvi_readers_free also after an error. */
+typedef struct cvi_readers {
+    int *count, *reader;
+    int node; /* while they are counted */
+} cvi_readers;
+cvs_status cvi_readers_find(const cvi_exec *x, cvi_readers *out, cvs_error *err);
+void cvi_readers_free(cvi_readers *r);
 /* fuse.c: finds the groups of a plan whose nodes are settled; makes a group's epilogue; frees groups. */
 cvs_status cvi_fuse_find(cvi_exec *x, cvs_error *err);
 cvs_status cvi_fuse_epilogue(cvi_exec *x, cvi_group *group, cvs_error *err);
