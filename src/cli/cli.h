@@ -106,6 +106,11 @@ typedef struct cli_report {
 cvs_status cli_report_make(cli *c, cli_report *out);
 /* The path of a built-in model or picture; false when it is not there. */
 bool cli_builtin(const char *name, char *out, size_t size);
+/* The file that a word means: itself, or, where no file is called so, the built-in model, architecture or picture of that bare name
+ * ("things", "resnet50", "things_mug.png"); its path is then written to `room`. */
+const char *cli_named(const char *given, char *room, size_t size);
+/* The picture file that a word means, decoded: uint8 [H,W,C], for cvs_tensor_free. */
+cvs_status cli_picture(cli *c, const char *path, cvs_tensor *out);
 
 /* ---- the app's server (cli_serve.c) ---- */
 /* For cvs_serve_options.ready: prints the address (of `page`, where it is not NULL) and opens the browser unless --no-browser was given. */

@@ -48,7 +48,7 @@ cvs_status cli_run_picture(cli *c, const cvs_model *model, cvs_run *run, const c
     if (s == CVS_OK && mask && file && shown->data) {
         cvs_tensor picture = {0};
         cvs_tensor_free(mask);
-        s = cvs_image_read(file, NULL, &picture, &c->err);
+        s = cli_picture(c, file, &picture);
         if (s == CVS_OK) {
             s = cvs_mask_fit(model, &picture, shown->dim[0], shown->dim[1], mask, &c->err);
         }

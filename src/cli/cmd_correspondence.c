@@ -136,7 +136,7 @@ static cvs_status load(parts *p) {
         char path[4400];
         bool whole = p->pictures[i][0] == '/';
         snprintf(path, sizeof path, "%.*s%.4000s", whole ? 0 : folder, c->args[1], p->pictures[i]);
-        s = cvs_image_read(path, NULL, &p->loaded[i], &c->err);
+        s = cli_picture(c, path, &p->loaded[i]);
     }
     return s;
 }

@@ -115,7 +115,7 @@ static int run_cells(work *w, const char *path) {
     cvs_status s = path && !is_gif(path) ? cvs_figure_check_path(path, &c->err) : CVS_OK;
     s = s == CVS_OK ? cvs_evolution_open(c->args[0], NULL, &w->e, &c->err) : s;
     if (s == CVS_OK && c->n_args > 1) {
-        s = cvs_image_read(c->args[1], NULL, &w->image, &c->err);
+        s = cli_picture(c, c->args[1], &w->image);
     }
     s = s == CVS_OK ? look(w) : s;
     s = s == CVS_OK ? write_all(w, path) : s;

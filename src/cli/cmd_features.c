@@ -195,7 +195,7 @@ static cvs_status read_helpers(job *j) {
         j->o.direction = &j->direction;
     }
     if (s == CVS_OK && cli_value(c, "--invert")) {
-        s = cvs_image_read(cli_value(c, "--invert"), NULL, &j->like, &c->err);
+        s = cli_picture(c, cli_value(c, "--invert"), &j->like);
         j->o.like = &j->like;
     }
     return s;
@@ -341,7 +341,7 @@ static cvs_status dream(job *j, int64_t octaves) {
                            .progress_context = c};
     cvs_status s = check_places(c, false);
     s = s == CVS_OK ? cli_open(c, c->args[0], false, &j->model) : s;
-    s = s == CVS_OK ? cvs_image_read(cli_value(c, "--dream"), NULL, &picture, &c->err) : s;
+    s = s == CVS_OK ? cli_picture(c, cli_value(c, "--dream"), &picture) : s;
     s = s == CVS_OK ? cvs_dream(j->model, &j->run, &picture, &o, &out, &c->err) : s;
     s = s == CVS_OK && cli_value(c, "--raw") ? cvs_npy_write(cli_value(c, "--raw"), &out, &c->err) : s;
     if (s == CVS_OK && cli_value(c, "-o")) {

@@ -58,7 +58,7 @@ static cvs_status measure(cli *c, const cvs_run_options *run_options, cvs_invari
     s = s == CVS_OK ? cli_open(c, c->args[0], false, &model) : s;
     s = s == CVS_OK ? cvs_target_parse(model, cli_value(c, "--target"), &target, &c->err) : s;
     o->target = target.index;
-    s = s == CVS_OK ? cvs_image_read(c->args[1], NULL, &picture, &c->err) : s;
+    s = s == CVS_OK ? cli_picture(c, c->args[1], &picture) : s;
     s = s == CVS_OK ? cvs_measure_invariance(model, run_options, &picture, o, &v, &c->err) : s;
     s = s == CVS_OK && csv ? write_csv(c, &v, csv) : s;
     s = s == CVS_OK && figure ? draw(c, model, &v) : s;

@@ -47,7 +47,7 @@ static int run(cli *c) {
             markdown(c, i, &op);
         } else {
             cli_pad(stdout, op.name, 28, false);
-            printf("%s\n", op.sentence);
+            printf("%s%s\n", strlen(op.name) < 28 ? "" : " ", op.sentence);
         }
     }
     return 0;

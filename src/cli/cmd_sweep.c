@@ -2,6 +2,7 @@
  * cmd_sweep.c - convscope sweep RECIPE --data SPEC -o DIR --lr 0.1,0.01 --optimizer sgd,adam: a run for every combination, or for some drawn by
  * chance, each in a folder of its own, and a table of them, best first. Run again, it does what is missing.
  */
+#include <limits.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -115,7 +116,9 @@ static cvs_status run_one(cli *c, const char *folder, trial *t, const cvs_train_
     o.seed = t->seed;
     o.resume = true;
     snprintf(path, sizeof path, "%s/run_%03d", folder, t->number);
-    cvs_status s = cvs_train(c->args[0], cli_value(c, "--data"), path, &o, &t->result, &c->err);
+    char room[PATH_MAX];
+    cvs_status s = cvs_train(cli_named(c->args[0], room, sizeof room), cli_value(c, "--data"), path, &o,
+                             &t->result, &c->err);
     if (s == CVS_E_ARGUMENT &&
         strstr(c->err.message, "no number any more")) { /* one that diverged is a result too */
         t->result = (cvs_train_result){.loss = (double)NAN, .val_loss = (double)NAN, .val_accuracy = 0};

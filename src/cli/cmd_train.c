@@ -2,6 +2,7 @@
  * cmd_train.c - convscope train RECIPE --data SPEC -o RUN: a progress bar on a terminal, one line per epoch on stderr; Ctrl-C ends
  * the run after the batch at hand with everything written.
  */
+#include <limits.h>
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -271,7 +272,9 @@ static int train_alone(talk *t, const cvs_train_options *o) {
             c, CLI_T(c, "to see it in the browser: convscope watch %s", "在浏览器中查看：convscope watch %s"),
             cli_safe(folder, safe, sizeof safe));
     }
-    cvs_status s = cvs_train(c->args[0], cli_value(c, "--data"), folder, o, &result, &c->err);
+    char room[PATH_MAX];
+    cvs_status s = cvs_train(cli_named(c->args[0], room, sizeof room), cli_value(c, "--data"), folder, o,
+                             &result, &c->err);
     bool stopped = s == CVS_OK && result.stopped;
     if (t->quiet) {
         return cvs_status_exit(stopped ? CVS_E_CANCELLED : s);
@@ -325,7 +328,9 @@ static int run(cli *c) {
     }
     if (cli_value(c, "--preview")) {
         cvs_tensor sheet = {0};
-        cvs_status s = cvs_train_preview(c->args[0], cli_value(c, "--data"), &o, 6, 8, &sheet, &c->err);
+        char room[PATH_MAX];
+        cvs_status s = cvs_train_preview(cli_named(c->args[0], room, sizeof room), cli_value(c, "--data"), &o,
+                                         6, 8, &sheet, &c->err);
         if (s == CVS_OK) {
             s = cvs_png_write(cli_value(c, "--preview"), &sheet, &c->err);
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * common.c - what commands share besides options: opening, running, saying errors, numbers and columns for people.
  */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +68,8 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {
         }
         options.preprocess = &c->preprocess;
     }
-    cvs_status s = cvs_model_open(path, &options, out, &c->err);
+    char room[PATH_MAX];
+    cvs_status s = cvs_model_open(cli_named(path, room, sizeof room), &options, out, &c->err);
     if (s == CVS_OK && !quiet) {
         cvs_model_info info;
         cvs_model_describe(*out, &info);
@@ -114,7 +116,9 @@ cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char
     if (cli_data_number(path, spec, sizeof spec, &number)) {
         return cli_run_number(c, run, spec, number, shown, NULL);
     }
-    cvs_status s = cvs_run_file(run, path, cli_value(c, "--layout"), &seen, &c->err);
+    char room[PATH_MAX];
+    cvs_status s =
+        cvs_run_file(run, cli_named(path, room, sizeof room), cli_value(c, "--layout"), &seen, &c->err);
     cvs_model_info info;
     cvs_model_describe(model, &info);
     size_t n = strlen(path);
@@ -134,6 +138,11 @@ cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char
         cvs_tensor_free(&seen);
     }
     return s;
+}
+
+cvs_status cli_picture(cli *c, const char *path, cvs_tensor *out) {
+    char room[PATH_MAX];
+    return cvs_image_read(cli_named(path, room, sizeof room), NULL, out, &c->err);
 }
 
 bool cli_progress(void *context, const char *what, double fraction) {

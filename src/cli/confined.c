@@ -120,8 +120,11 @@ static void add_system(folders *f) {
         snprintf(path, sizeof path, "%s/%s", home, of_home[i]);
         add(f, path);
     }
-    if (cli_builtin("digits.onnx", path, sizeof path)) {
-        add_parent(f, path);
+    static const char *const builtin[] = {"digits.onnx", "resnet50.net"};
+    for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++) {
+        if (cli_builtin(builtin[i], path, sizeof path)) {
+            add_parent(f, path);
+        }
     }
 }
 

@@ -3,12 +3,11 @@
  * Grad-CAM for what the network says at the end, then the filters of the first convolution, then feature maps of the picture; one row a
  * channel with one scale for all its epochs, so that growth is seen.
  */
-#include <dirent.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "convscope/charts.h"
 #include "draw/figure.h"
+#include "train/snapshots.h"
 
 enum { MOST_EPOCHS = 14, ROWS = 8, LABEL = 34 };
 
@@ -35,47 +34,11 @@ typedef struct evolution {
 
 /* ---- reading -------------------------------------------------------------------------------------------- */
 
-static int by_number(const void *a, const void *b) {
-    int x = ((const snapshot *)a)->epoch, y = ((const snapshot *)b)->epoch;
-    return (x > y) - (x < y);
-}
-
-/* RUN/snapshots/epoch_N.onnx: all of them, or, of more than fit, evenly chosen ones with the first and the last. */
 static cvs_status find_snapshots(evolution *v, const char *run) {
-    char *folder = cvi_path_join(run, "snapshots");
-    DIR *dir = folder ? opendir(folder) : NULL;
-    snapshot *all = cvi_calloc(4096, sizeof *all);
-    int n = 0;
-    for (const struct dirent *e; dir && all && (e = readdir(dir)) != NULL && n < 4096;) {
-        int epoch, used = 0;
-        if (sscanf(e->d_name, "epoch_%d.onnx%n", &epoch, &used) == 1 && used > 0 && !e->d_name[used] &&
-            epoch >= 0) {
-            all[n] = (snapshot){.path = cvi_path_join(folder, e->d_name), .epoch = epoch};
-            n += all[n].path != NULL;
-        }
-    }
-    if (dir) {
-        closedir(dir);
-    }
-    cvi_free(folder);
-    if (n > 0) {
-        qsort(all, (size_t)n, sizeof *all, by_number);
-    }
-    v->n = CVI_MIN(n, MOST_EPOCHS);
-    for (int i = 0, next = 0; i < n; i++) {
-        if (next < v->n && i == (v->n > 1 ? next * (n - 1) / (v->n - 1) : 0)) {
-            v->list[next++] = all[i];
-        } else {
-            cvi_free(all[i].path);
-        }
-    }
-    cvi_free(all);
-    if (n < 2) {
-        return cvi_at_file(v->err,
-                           cvi_fail(v->err, CVS_E_NOT_FOUND,
-                                    "this run has fewer than two snapshots of its network; train keeps them "
-                                    "with --snapshots"),
-                           run);
+    cvi_snapshot found[MOST_EPOCHS];
+    CVI_TRY(cvi_snapshots_find(run, MOST_EPOCHS, found, &v->n, v->err));
+    for (int i = 0; i < v->n; i++) {
+        v->list[i] = (snapshot){.path = found[i].path, .epoch = found[i].epoch};
     }
     return CVS_OK;
 }

@@ -4,23 +4,17 @@
  */
 #include "convscope/evolution.h"
 
-#include <dirent.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/base.h"
 #include "convscope/run.h"
+#include "train/snapshots.h"
 
 enum { MOST_EPOCHS = 32, MOST_LAYERS = 256, USUAL_CHANNELS = 12, MOST_CHANNELS = 512, SCORES = 100000 };
 
-typedef struct snapshot {
-    char *path;
-    int epoch;
-} snapshot;
-
 struct cvs_evolution {
     int n;
-    snapshot list[MOST_EPOCHS];
+    cvi_snapshot list[MOST_EPOCHS];
     int n_layers;
     char layers[MOST_LAYERS][128], units[MOST_LAYERS][128];
     char data[1024];
@@ -28,49 +22,6 @@ struct cvs_evolution {
 };
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
-
-static int by_epoch(const void *a, const void *b) {
-    int x = ((const snapshot *)a)->epoch, y = ((const snapshot *)b)->epoch;
-    return (x > y) - (x < y);
-}
-
-/* RUN/snapshots/epoch_N.onnx: all of them, or, of more than fit, evenly chosen ones with the first and the last. */
-static cvs_status find_snapshots(cvs_evolution *e, const char *run, cvs_error *err) {
-    char *folder = cvi_path_join(run, "snapshots");
-    DIR *dir = folder ? opendir(folder) : NULL;
-    snapshot *all = cvi_calloc(4096, sizeof *all);
-    int n = 0;
-    for (const struct dirent *d; dir && all && (d = readdir(dir)) != NULL && n < 4096;) {
-        int epoch, used = 0;
-        if (sscanf(d->d_name, "epoch_%d.onnx%n", &epoch, &used) == 1 && used > 0 && !d->d_name[used] &&
-            epoch >= 0) {
-            all[n] = (snapshot){cvi_path_join(folder, d->d_name), epoch};
-            n += all[n].path != NULL;
-        }
-    }
-    if (dir) {
-        closedir(dir);
-    }
-    cvi_free(folder);
-    if (n > 0) {
-        qsort(all, (size_t)n, sizeof *all, by_epoch);
-    }
-    e->n = CVI_MIN(n, MOST_EPOCHS);
-    for (int i = 0, next = 0; i < n; i++) {
-        if (next < e->n && i == (e->n > 1 ? next * (n - 1) / (e->n - 1) : 0)) {
-            e->list[next++] = all[i];
-        } else {
-            cvi_free(all[i].path);
-        }
-    }
-    cvi_free(all);
-    return n >= 2 ? CVS_OK
-                  : cvi_at_file(err,
-                                cvi_fail(err, CVS_E_NOT_FOUND,
-                                         "this run has fewer than two snapshots of its network; train keeps "
-                                         "them with --snapshots"),
-                                run);
-}
 
 /* Convolutions with weights; their maps are looked at behind the normalisation and activation function that follow. */
 static cvs_status find_layers(cvs_evolution *e, cvs_error *err) {
@@ -123,7 +74,7 @@ cvs_status cvs_evolution_open(const char *run, const cvs_limits *limits, cvs_evo
         return cvi_no_memory(err, sizeof *e);
     }
     e->limits = cvs_limits_default(limits);
-    cvs_status s = find_snapshots(e, run, err);
+    cvs_status s = cvi_snapshots_find(run, MOST_EPOCHS, e->list, &e->n, err);
     s = s == CVS_OK ? find_layers(e, err) : s;
     if (s != CVS_OK) {
         cvs_evolution_free(e);

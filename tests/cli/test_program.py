@@ -78,6 +78,15 @@ class Program(unittest.TestCase):
         self.said(p, 4, "picture.png")
         self.said(run("predict", MODEL, self.dir), 3, self.dir)
 
+    def test_a_bare_name_means_what_is_built_in_unless_a_file_is_called_so(self):
+        self.assertIn("mug", run("predict", "things", "things_mug.png").stdout)
+        self.assertIn("ResNet-50", run("info", "resnet50").stdout)
+        self.assertEqual(run("predict", "./things", "things_mug.png").returncode, 3)
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "things"), "w", encoding="utf-8") as f:
+                f.write("not a model")
+            self.assertEqual(run("info", "things", cwd=folder).returncode, 4)
+
     def test_output_place_is_checked_first(self):
         self.said(run("run", MODEL, DIGIT, "-o", "/proc/nowhere/x"), 3, "/proc/nowhere/x")
         self.said(run("report", MODEL, DIGIT, "-o", self.path("no/such/folder/r.html")), 3, "r.html")
