@@ -2,7 +2,6 @@
  * api_layers.c - the numbers of a layer: maps made small enough for the screen, what its channels are like, one number's
  * arithmetic, all of it as .npy.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,22 +11,6 @@
 enum { MOST_NUMBERS = 8 << 20, BINS = 64 };
 
 /* ---- maps ----------------------------------------------------------------------------------------------------------- */
-
-void map_shrink(const float *from, int64_t h, int64_t w, int64_t f, float *to) {
-    int64_t oh = (h + f - 1) / f, ow = (w + f - 1) / f;
-    for (int64_t y = 0; y < oh; y++) {
-        for (int64_t x = 0; x < ow; x++) {
-            int64_t y1 = (y + 1) * f < h ? (y + 1) * f : h, x1 = (x + 1) * f < w ? (x + 1) * f : w;
-            double sum = 0;
-            for (int64_t i = y * f; i < y1; i++) {
-                for (int64_t j = x * f; j < x1; j++) {
-                    sum += (double)from[i * w + j];
-                }
-            }
-            to[y * ow + x] = (float)(sum / (double)((y1 - y * f) * (x1 - x * f)));
-        }
-    }
-}
 
 /* The channels asked for: "list=3,1,7", else from and count. Returns how many; numbers[] has room for `most`. */
 static int64_t chosen(const request *q, int64_t channels, int64_t most, int64_t *numbers) {
@@ -53,6 +36,13 @@ static int64_t chosen(const request *q, int64_t channels, int64_t most, int64_t 
     return n;
 }
 
+/* The value of the argument layer; with edited=1 what the view's edits made of it. */
+static cvs_status read_asked(app *a, const request *q, entry *e, slot *s, grid *g, cvs_error *err) {
+    cvs_whatif *edits = NULL;
+    cvs_status status = arg_int(q, "edited", 0) != 0 ? edits_see(a, e, s, arg_view(q), &edits, err) : CVS_OK;
+    return status == CVS_OK ? grid_read(s, arg_text(q, "layer", ""), edits, g, err) : status;
+}
+
 void api_maps(app *a, const request *q, reply *r) {
     cvs_error err = {.lang = arg_lang(q)};
     entry *e;
@@ -61,7 +51,7 @@ void api_maps(app *a, const request *q, reply *r) {
     if (!s) {
         return;
     }
-    if (grid_read(s, arg_text(q, "layer", ""), arg_int(q, "edited", 0) != 0, &g, &err) != CVS_OK) {
+    if (read_asked(a, q, e, s, &g, &err) != CVS_OK) {
         slot_leave(s);
         reply_failed(r, &err);
         return;
@@ -100,53 +90,6 @@ void api_maps(app *a, const request *q, reply *r) {
 
 /* ---- channels ---------------------------------------------------------------------------------------------------------- */
 
-typedef struct channel_stats {
-    float least, largest, mean, strength, zeros, twin;
-} channel_stats;
-
-static channel_stats measure(const float *v, int64_t n) {
-    channel_stats c = {.least = INFINITY, .largest = -INFINITY, .twin = -1};
-    double sum = 0, size = 0;
-    int64_t zeros = 0;
-    for (int64_t i = 0; i < n; i++) {
-        c.least = fminf(c.least, v[i]);
-        c.largest = fmaxf(c.largest, v[i]);
-        sum += (double)v[i];
-        size += (double)v[i] * (double)v[i];
-        zeros += v[i] == 0;
-    }
-    c.mean = (float)(sum / (double)n);
-    c.strength = (float)sqrt(size / (double)n);
-    c.zeros = (float)zeros / (float)n;
-    return c;
-}
-
-/* Marks a channel whose map is that of an earlier one: cosine above 0.999 on maps of at most 8 x 8. */
-static void find_twins(const grid *g, channel_stats *stats) {
-    int64_t longer = g->h > g->w ? g->h : g->w, f = (longer + 7) / 8;
-    int64_t h = f > 0 ? (g->h + f - 1) / f : 0, w = f > 0 ? (g->w + f - 1) / f : 0, each = h * w;
-    float *small = each > 3 && g->c <= 4096 ? malloc((size_t)(g->c * each) * sizeof *small) : NULL;
-    for (int64_t c = 0; small && c < g->c; c++) {
-        double size = 0;
-        float *to = small + c * each;
-        map_shrink(g->data + c * g->h * g->w, g->h, g->w, f, to);
-        for (int64_t i = 0; i < each; i++) {
-            size += (double)to[i] * (double)to[i];
-        }
-        for (int64_t i = 0; i < each; i++) {
-            to[i] = size > 0 ? (float)((double)to[i] / sqrt(size)) : 0;
-        }
-        for (int64_t k = 0; k < c && stats[c].twin < 0; k++) {
-            float dot = 0;
-            for (int64_t i = 0; i < each; i++) {
-                dot += to[i] * small[k * each + i];
-            }
-            stats[c].twin = dot > 0.999f && stats[k].twin < 0 ? (float)k : -1;
-        }
-    }
-    free(small);
-}
-
 /* Six numbers a channel and a histogram of all of them. */
 void api_stats(app *a, const request *q, reply *r) {
     cvs_error err = {.lang = arg_lang(q)};
@@ -156,29 +99,17 @@ void api_stats(app *a, const request *q, reply *r) {
     if (!s) {
         return;
     }
-    if (grid_read(s, arg_text(q, "layer", ""), arg_int(q, "edited", 0) != 0, &g, &err) != CVS_OK) {
+    if (read_asked(a, q, e, s, &g, &err) != CVS_OK) {
         slot_leave(s);
         reply_failed(r, &err);
         return;
     }
-    channel_stats *stats = calloc((size_t)(g.c > 0 ? g.c : 1), sizeof *stats);
+    double least, largest;
     float bins[BINS] = {0};
-    double least = INFINITY, largest = -INFINITY;
-    int64_t n = g.h * g.w, broken = 0;
-    for (int64_t c = 0; stats && n > 0 && c < g.c; c++) {
-        stats[c] = measure(g.data + c * n, n);
-        least = fmin(least, (double)stats[c].least);
-        largest = fmax(largest, (double)stats[c].largest);
-    }
-    for (int64_t i = 0; stats && i < g.c * n; i++) {
-        double v = (double)g.data[i], at = largest > least ? (v - least) / (largest - least) * BINS : 0;
-        broken += !isfinite(v);
-        if (isfinite(at)) {
-            bins[at >= BINS ? BINS - 1 : at < 0 ? 0 : (int)at]++;
-        }
-    }
+    channel_stats *stats = channels_measure(&g, &least, &largest);
+    int64_t broken = stats ? channels_histogram(&g, least, largest, bins, BINS) : 0;
     if (stats) {
-        find_twins(&g, stats);
+        channels_find_twins(&g, stats);
     }
     int64_t dims[3] = {g.c, g.h, g.w};
     grid_free(&g);

@@ -42,7 +42,7 @@ void api_strength(app *a, const request *q, reply *r) {
         grid g;
         snprintf(where, sizeof where, "%d", i);
         out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = NAN;
-        if (grid_read(s, where, false, &g, NULL) == CVS_OK) {
+        if (grid_read(s, where, NULL, &g, NULL) == CVS_OK) {
             out[3 * i] = size_of(&g, &out[3 * i + 1], &out[3 * i + 2]);
         }
         grid_free(&g);
@@ -164,7 +164,7 @@ void api_thumbs(app *a, const request *q, reply *r) {
         size_t n = strcspn(at, ",");
         grid g;
         memcpy(where, at, n < sizeof where ? n : 0);
-        if (grid_read(s, where, false, &g, NULL) == CVS_OK) {
+        if (grid_read(s, where, NULL, &g, NULL) == CVS_OK) {
             add_thumbs(&t, where, &g);
         }
         grid_free(&g);

@@ -94,17 +94,11 @@ void api_shown(app *a, const request *q, reply *r) {
     slot_leave(s);
 }
 
-void api_predict(app *a, const request *q, reply *r) {
-    cvs_error err = {.lang = arg_lang(q)};
+json_t *answer_json(entry *e, slot *s, int top, cvs_lang lang) {
+    cvs_error err = {.lang = lang};
     cvs_score scores[100];
     cvs_logit_kind kind = CVS_LOGIT_IS_OUTPUT;
-    entry *e;
     int count = 0;
-    int64_t top = arg_int(q, "top", 10);
-    slot *s = enter_slot(a, q, r, &e);
-    if (!s) {
-        return;
-    }
     json_t *list = json_array();
     cvs_tensor answer;
     char guess[200] = "";
@@ -115,7 +109,7 @@ void api_predict(app *a, const request *q, reply *r) {
     /* a model that answers with something else than classes has no list; that is no failure */
     cvs_model_info info;
     cvs_model_describe(e->model, &info);
-    bool classes = cvs_run_top(s->run, 0, (int)top, scores, &count, &kind, &err) == CVS_OK;
+    bool classes = cvs_run_top(s->run, 0, top, scores, &count, &kind, &err) == CVS_OK;
     for (int i = 0; classes && i < count; i++) {
         const char *name = scores[i].name ? scores[i].name : "";
         bool guessed =
@@ -131,6 +125,17 @@ void api_predict(app *a, const request *q, reply *r) {
         json_object_set_new(j, "side",
                             json_pack("[II]", (json_int_t)s->shown.dim[0], (json_int_t)s->shown.dim[1]));
     }
+    return j;
+}
+
+void api_predict(app *a, const request *q, reply *r) {
+    entry *e;
+    int64_t top = arg_int(q, "top", 10);
+    slot *s = enter_slot(a, q, r, &e);
+    if (!s) {
+        return;
+    }
+    json_t *j = answer_json(e, s, top < 1 ? 1 : top > 100 ? 100 : (int)top, arg_lang(q));
     slot_leave(s);
     reply_json(r, j);
 }

@@ -57,37 +57,32 @@ static json_t *as_json(int layer, const reach *r) {
                      "size", json_number_any(r->size));
 }
 
-/* The edit that changes element `at` of a value: to 0, or where it is next to nothing, to the value's largest. */
-static bool make_edit(const char *where, const grid *g, int64_t at, float *fill, cvs_edit *e) {
-    cvs_place place;
+/* The edit that changes element `at` of a value, as POST /api/whatif takes it: to 0, or where it is next to nothing, to the value's
+ * largest. Owned; NULL: there is no such number. */
+static json_t *make_edit(const char *where, const grid *g, int64_t at, double *fill) {
     int64_t plane = g->h * g->w;
     double most = 0;
-    if (!parse_place(where, &place, &e->index) || at < 0 || at >= g->c * plane) {
-        return false;
+    if (at < 0 || at >= g->c * plane) {
+        return NULL;
     }
     for (int64_t i = 0; i < g->c * plane; i++) {
         most = fmax(most, fabs((double)g->data[i]));
     }
-    *fill = fabs((double)g->data[at]) > 1e-3 * most ? 0.0f : (float)(most > 0 ? most : 1);
-    e->input = place == CVS_PLACE_INPUT;
-    e->channel = at / plane;
-    e->channels = 1;
-    e->y = at % plane / g->w;
-    e->x = at % plane % g->w;
-    e->h = e->w = 1;
-    e->fill = fill;
-    return true;
+    *fill = fabs((double)g->data[at]) > 1e-3 * most ? 0 : most > 0 ? most : 1;
+    return json_pack("[{ss sI sI si si sI si sf}]", "place", where, "y", (json_int_t)(at % plane / g->w), "x",
+                     (json_int_t)(at % plane % g->w), "h", 1, "w", 1, "channel", (json_int_t)(at / plane),
+                     "channels", 1, "fill", *fill);
 }
 
-static void all_layers(slot *s, int n, const request *q, json_t *list) {
+static void all_layers(slot *s, cvs_whatif *edits, int n, const request *q, json_t *list) {
     for (int i = 0; i < n && !atomic_load(&q->gone); i++) {
         char where[16];
         grid was, is;
         snprintf(where, sizeof where, "%d", i);
-        if (grid_read(s, where, false, &was, NULL) != CVS_OK) {
+        if (grid_read(s, where, NULL, &was, NULL) != CVS_OK) {
             continue;
         }
-        if (grid_read(s, where, true, &is, NULL) == CVS_OK) {
+        if (grid_read(s, where, edits, &is, NULL) == CVS_OK) {
             reach r = was.c == is.c && was.h == is.h && was.w == is.w ? compare(&was, &is) : (reach){0};
             if (r.changed > 0) {
                 json_array_append_new(list, as_json(i, &r));
@@ -98,47 +93,42 @@ static void all_layers(slot *s, int n, const request *q, json_t *list) {
     }
 }
 
-/* The slot's edits are this one afterwards: maps with edited=1 show it. */
+/* The view's edits are this one afterwards: maps with edited=1 show it. */
 void api_reach(app *a, const request *q, reply *r) {
     cvs_error err = {.lang = arg_lang(q)};
     const char *where = arg_text(q, "layer", "");
     int64_t at = arg_int(q, "at", -1);
     entry *e;
     grid g;
-    float fill = 0;
-    cvs_edit edit = {0};
+    double fill = 0;
+    cvs_whatif *edits = NULL;
     slot *s = enter_slot(a, q, r, &e);
     if (!s) {
         return;
     }
     const cvs_summary *summary = store_summary(e, &err);
-    cvs_status status = summary ? grid_read(s, where, false, &g, &err) : err.code;
+    cvs_status status = summary ? grid_read(s, where, NULL, &g, &err) : err.code;
     if (status != CVS_OK) {
         slot_leave(s);
         reply_failed(r, &err);
         return;
     }
-    bool good = make_edit(where, &g, at, &fill, &edit);
-    double was = good ? (double)g.data[at] : 0;
+    json_t *edit = make_edit(where, &g, at, &fill), *list = json_array();
+    double was = edit ? (double)g.data[at] : 0;
     grid_free(&g);
-    if (good) {
-        status = s->whatif ? CVS_OK : cvs_whatif_new(s->run, 0, &s->whatif, &err);
-        status = status == CVS_OK ? cvs_whatif_apply(s->whatif, &edit, 1, &err) : status;
-    }
-    json_t *list = json_array();
-    if (good && status == CVS_OK) {
-        all_layers(s, summary->n_layers, q, list);
+    status = edit ? edits_make(a, e, s, arg_view(q), edit, &edits, &err) : CVS_OK;
+    if (edit && status == CVS_OK) {
+        all_layers(s, edits, summary->n_layers, q, list);
     }
     slot_leave(s);
-    if (!good || status != CVS_OK) {
-        json_decref(list);
-    }
-    if (!good) {
+    if (!edit) {
         reply_error(r, 400, "there is no such number");
     } else if (status != CVS_OK) {
         reply_failed(r, &err);
     } else {
-        reply_json(r, json_pack("{so so so}", "was", json_number_any(was), "set",
-                                json_number_any((double)fill), "layers", list));
+        reply_json(r, json_pack("{so so sO}", "was", json_number_any(was), "set", json_number_any(fill),
+                                "layers", list));
     }
+    json_decref(edit);
+    json_decref(list);
 }

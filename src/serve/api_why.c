@@ -138,7 +138,7 @@ static json_t *compare_layer(app *a, entry *e[2], const int p[2], int layer) {
     snprintf(where, sizeof where, "%d", layer);
     for (int k = 0; k < 2; k++) {
         slot *s = slot_enter(a, e[k], p[k], NULL);
-        if (s && grid_read(s, where, false, &g[k], NULL) == CVS_OK) {
+        if (s && grid_read(s, where, NULL, &g[k], NULL) == CVS_OK) {
             own[k] = copy_of(&g[k]);
             grid_free(&g[k]);
             g[k].data = own[k];

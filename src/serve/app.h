@@ -12,7 +12,7 @@
 #include "http.h"
 #include "visdom.h"
 
-enum { MAX_MODELS = 32, MAX_PICTURES = 512, MAX_JOBS = 64, SLOTS = 2 };
+enum { MAX_MODELS = 32, MAX_PICTURES = 512, MAX_JOBS = 64, SLOTS = 2, VIEWS_HELD = 2, MAX_VIEWS = 16 };
 
 /* ---- lanes: light work never waits for heavy work (lanes.c) ------------------------------------------------------ */
 typedef enum lane_kind { LANE_LIGHT, LANE_RUN, LANE_HEAVY, N_LANES } lane_kind;
@@ -33,11 +33,18 @@ typedef struct picture {
     char command[600]; /* how to name it on a command line; "" = only here */
 } picture;
 
+/* What-if edits of a view of the page, made. */
+typedef struct edited_run {
+    char view[MAX_VIEW];
+    cvs_whatif *whatif; /* owned; NULL: none yet */
+    int64_t used;       /* when, for "least recently" */
+} edited_run;
+
 /* A run that holds the numbers of one picture, and what-if edits of it. */
 typedef struct slot {
     pthread_mutex_t lock;
     cvs_run *run;
-    cvs_whatif *whatif;
+    edited_run edited[VIEWS_HELD];
     cvs_tensor shown; /* what the network saw, uint8 [H,W,3]; or without data */
     int picture;      /* that it holds, -1 = none; of `lock` */
     int wanted;       /* that it holds or will hold; of the entry's lock */
@@ -57,6 +64,15 @@ typedef struct entry {
     pthread_mutex_t lock; /* of which slot is whose */
     slot slots[SLOTS];
 } entry;
+
+/* The edits of a view, remembered; of the app's lock. */
+typedef struct edit_set {
+    char view[MAX_VIEW];
+    const entry *model;
+    int picture;
+    json_t *edits; /* owned; NULL: free */
+    int64_t used;
+} edit_set;
 
 /* ---- jobs (jobs.c) ---------------------------------------------------------------------------------------------------- */
 struct task;
@@ -104,6 +120,7 @@ typedef struct app {
     entry models[MAX_MODELS];
     picture pictures[MAX_PICTURES];
     job jobs[MAX_JOBS];
+    edit_set edits[MAX_VIEWS];
     lanes *lanes;
     atomic_llong clock;
     atomic_bool stopping;
@@ -149,6 +166,14 @@ void slot_leave(slot *s);
 /* Runs a picture. shown may be NULL. */
 cvs_status run_picture(cvs_run *run, const picture *p, cvs_tensor *shown, cvs_error *err);
 
+/* What-if edits of a view (edits.c), with the slot locked; *out is borrowed. Makes a view's edits, a list as POST /api/whatif takes it; one that
+ * names nothing that is there: CVS_E_ARGUMENT without a message. */
+cvs_status edits_make(app *a, entry *e, slot *s, const char *view, const json_t *list, cvs_whatif **out,
+                      cvs_error *err);
+/* What a view made last of the slot's picture; *out = NULL: it has no edits. */
+cvs_status edits_see(app *a, entry *e, slot *s, const char *view, cvs_whatif **out, cvs_error *err);
+void edits_drop(slot *s);
+
 /* What a request is answered with (routes.def). */
 typedef void handler(app *a, const request *q, reply *r);
 typedef struct route {
@@ -167,7 +192,8 @@ typedef struct grid {
     int64_t c, h, w;
     cvs_tensor converted; /* owned */
 } grid;
-cvs_status grid_read(slot *s, const char *where, bool edited, grid *out, cvs_error *err);
+/* edits: what it became with them; NULL: unchanged. */
+cvs_status grid_read(slot *s, const char *where, cvs_whatif *edits, grid *out, cvs_error *err);
 void grid_free(grid *g);
 bool parse_place(const char *where, cvs_place *place, int *index);
 

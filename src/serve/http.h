@@ -13,7 +13,7 @@
 #include "convscope/convscope.h"
 #include "convscope/serve.h"
 
-enum { MAX_ARGS = 24, MAX_ARG = 512 };
+enum { MAX_ARGS = 24, MAX_ARG = 512, MAX_VIEW = 33 };
 
 /* One request, read whole. Everything belongs to it. */
 typedef struct request {
@@ -42,6 +42,8 @@ typedef struct reply {
 const char *arg_text(const request *q, const char *name, const char *otherwise);
 int64_t arg_int(const request *q, const char *name, int64_t otherwise);
 cvs_lang arg_lang(const request *q);
+/* Which view of the page asks, "v": edits are its own. */
+const char *arg_view(const request *q);
 /* The body as a JSON object, owned (json_decref); NULL and a 400 reply where it is none. */
 json_t *body_json(const request *q, reply *r);
 

@@ -29,6 +29,11 @@ cvs_lang arg_lang(const request *q) {
     return strncmp(arg_text(q, "lang", "en"), "zh", 2) == 0 ? CVS_ZH : CVS_EN;
 }
 
+const char *arg_view(const request *q) {
+    const char *v = arg_text(q, "v", "");
+    return strlen(v) < MAX_VIEW ? v : "";
+}
+
 json_t *body_json(const request *q, reply *r) {
     json_error_t err;
     json_t *j = json_loadb((const char *)q->body, q->size, JSON_REJECT_DUPLICATES, &err);

@@ -16,8 +16,7 @@ cvs_status run_picture(cvs_run *run, const picture *p, cvs_tensor *shown, cvs_er
 static cvs_status fill(app *a, entry *e, slot *s, int number, cvs_error *err) {
     cvs_run_options options = a->options->run;
     options.progress = NULL;
-    cvs_whatif_free(s->whatif);
-    s->whatif = NULL;
+    edits_drop(s);
     s->picture = -1;
     cvs_tensor_free(&s->shown);
     if (!s->run) {
@@ -82,17 +81,17 @@ bool parse_place(const char *where, cvs_place *place, int *index) {
     return digits[0] >= '0' && digits[0] <= '9' && *end == 0 && n < 100000000;
 }
 
-static cvs_status read_value(slot *s, cvs_place place, int index, bool edited, cvs_tensor *out,
+static cvs_status read_value(slot *s, cvs_place place, int index, cvs_whatif *edits, cvs_tensor *out,
                              cvs_error *err) {
-    if (edited && s->whatif) {
-        return place == CVS_PLACE_INPUT ? cvs_whatif_input(s->whatif, index, out, err)
-                                        : cvs_whatif_layer(s->whatif, index, out, err);
+    if (edits) {
+        return place == CVS_PLACE_INPUT ? cvs_whatif_input(edits, index, out, err)
+                                        : cvs_whatif_layer(edits, index, out, err);
     }
     return place == CVS_PLACE_INPUT ? cvs_run_input(s->run, index, out, err)
                                     : cvs_run_layer(s->run, index, out, err);
 }
 
-cvs_status grid_read(slot *s, const char *where, bool edited, grid *out, cvs_error *err) {
+cvs_status grid_read(slot *s, const char *where, cvs_whatif *edits, grid *out, cvs_error *err) {
     cvs_place place;
     int index;
     cvs_tensor t;
@@ -100,7 +99,7 @@ cvs_status grid_read(slot *s, const char *where, bool edited, grid *out, cvs_err
     if (!parse_place(where, &place, &index) || place == CVS_PLACE_INNER) {
         index = -1;
     }
-    cvs_status status = read_value(s, place, index, edited, &t, err);
+    cvs_status status = read_value(s, place, index, edits, &t, err);
     if (status == CVS_OK && t.dtype != CVS_F32) {
         status = cvs_tensor_convert(&t, CVS_F32, &out->converted, err);
         t = out->converted;

@@ -253,6 +253,30 @@ static cvs_status fill_tables(app *a, cvs_error *err) {
     return CVS_OK;
 }
 
+/* What a page will ask for first, done while the browser is still opening it. What fails here is said when it is asked for. */
+static void run_first(void *context) {
+    app *a = context;
+    cvs_error err = {.lang = a->options->lang};
+    entry *e = store_model_at(a, 0);
+    int first = -1;
+    pthread_mutex_lock(&a->lock);
+    for (int i = a->n_pictures - 1; i >= 0; i--) {
+        const char *group = a->pictures[i].group;
+        first = !group[0] || strcmp(group, e->builtin) == 0 ? i : first;
+    }
+    pthread_mutex_unlock(&a->lock);
+    slot *s = first >= 0 ? slot_enter(a, e, first, &err) : NULL;
+    if (s) {
+        slot_leave(s);
+    }
+}
+
+static void summarize_first(void *context) {
+    app *a = context;
+    cvs_error err = {.lang = a->options->lang};
+    store_summary(store_model_at(a, 0), &err);
+}
+
 cvs_status app_open(app *a, const cvs_serve_options *options, cvs_error *err) {
     cvs_error own = {.lang = options->lang};
     a->options = options;
@@ -274,7 +298,14 @@ cvs_status app_open(app *a, const cvs_serve_options *options, cvs_error *err) {
         return say(err, CVS_E_MEMORY, "out of memory", "内存不足");
     }
     a->lanes = lanes_new();
-    return a->lanes ? CVS_OK : say(err, CVS_E_MEMORY, "out of memory", "内存不足");
+    if (!a->lanes) {
+        return say(err, CVS_E_MEMORY, "out of memory", "内存不足");
+    }
+    if (a->n_models > 0) { /* without room for them the page waits a little longer, no more */
+        lanes_push(a->lanes, LANE_RUN, run_first, a);
+        lanes_push(a->lanes, LANE_LIGHT, summarize_first, a);
+    }
+    return CVS_OK;
 }
 
 void app_stop(app *a) {
@@ -288,7 +319,7 @@ void app_stop(app *a) {
 
 static void free_entry(entry *e) {
     for (int k = 0; k < SLOTS; k++) {
-        cvs_whatif_free(e->slots[k].whatif);
+        edits_drop(&e->slots[k]);
         cvs_run_free(e->slots[k].run);
         cvs_tensor_free(&e->slots[k].shown);
         pthread_mutex_destroy(&e->slots[k].lock);
@@ -315,6 +346,9 @@ void app_close(app *a) {
     for (int i = 0; i < a->n_pictures; i++) {
         cvs_tensor_free(&a->pictures[i].pixels);
         free(a->pictures[i].path);
+    }
+    for (int i = 0; i < MAX_VIEWS; i++) {
+        json_decref(a->edits[i].edits);
     }
     for (int i = 0; i < MAX_JOBS; i++) {
         if (a->jobs[i].id) {

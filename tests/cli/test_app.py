@@ -252,22 +252,76 @@ class App(unittest.TestCase):
         self.assertEqual(head["maps"][1]["channels"][0], max(range(16), key=lambda c: strength[c]))
         self.assertEqual(at, len(numbers))
 
-    def test_many_questions_in_one(self):
-        gets = [{"path": "stats", "args": {"m": 0, "p": 0, "layer": "in0"}}, {"path": "maps", "args": {"m": 0, "p": 0, "layer": "2", "list": "1,3"}},
-                {"path": "maps", "args": {"m": 0, "p": 0, "layer": "99"}}]
+    def glance(self, ask, **args):
         mine = {"Content-Type": "application/json", "X-Convscope": "1"}
-        status, _, body = self.s.send("/api/batch", json.dumps({"gets": gets}), **mine)
-        self.assertEqual(status, 200)
+        status, _, body = self.s.send("/api/glance?" + urllib.parse.urlencode(args), json.dumps(ask), **mine)
+        if status != 200:
+            return status, None
         n, = struct.unpack("<I", body[:4])
-        at, parts = 4 + n, json.loads(body[4:4 + n])["parts"]
-        for ask, part in zip(gets, parts):
-            alone = self.s.get(ask["path"], **ask["args"])
-            self.assertEqual((part["status"], body[at:at + part["size"]]), (alone[0], alone[2]))
-            at += (part["size"] + 7) // 8 * 8
-        self.assertEqual(at, len(body))
-        for bad in ([], [{"path": "predict", "args": {"m": 0, "p": 0}}], [{"path": "batch"}], [{"path": "x" * 200}], [{"path": "maps", "args": {"m": []}}],
-                    [{"path": "maps", "args": {str(i): i for i in range(40)}}], [{"path": "maps", "args": {"layer": "1" * 600}}], gets * 30):
-            self.assertEqual(self.s.send("/api/batch", json.dumps({"gets": bad}), **mine)[0], 400, bad[:1])
+        return json.loads(body[4:4 + n]), struct.unpack("<%df" % ((len(body) - 4 - n) // 4), body[4 + n:])
+
+    def test_a_glance_is_what_the_other_routes_say(self):
+        layers = self.model["layers"]
+        conv = next(l for l in layers[3:] if l["conv"])
+        follows = next(l for l in layers if l["from"] == [str(conv["index"])])  # a normalisation or rectifier: the same channels
+        ask = {"rows": 4, "side": 24, "columns": [
+            {"place": "in0", "kind": "maps", "first": True, "like": []}, {"place": str(conv["index"]), "kind": "maps", "like": [2]},
+            {"place": str(follows["index"]), "kind": "maps"}, {"place": str(layers[-1]["index"]), "kind": "strip"}, {"place": str(layers[-1]["index"]), "kind": "classes"}]}
+        head, numbers = self.glance(ask, m=0, p=1)
+        answer, before = head["answer"], self.s.json("predict", m=0, p=1, top=4)
+        self.assertEqual(answer, before)
+        at, chosen = 0, []
+        for column, asked in zip(head["columns"], ask["columns"]):
+            stats, s = self.s.packet("stats", m=0, p=1, layer=asked["place"])
+            c = column["dim"][0]
+            mine, told = list(numbers[at:at + 6 * c]), list(s[:6 * c])
+            mine[5::6] = told[5::6]  # twins are looked for by the other route only
+            self.assertEqual((column["dim"], column["least"], column["largest"], mine), (stats["dim"], stats["least"], stats["largest"], told))
+            strength = s[3:6 * c:6]
+            best = sorted(sorted(range(c), key=lambda k: -strength[k])[:4])
+            chosen.append({"in0": [0, 1, 2], str(follows["index"]): best, str(conv["index"]): None}.get(asked["place"]))
+            at += 6 * c
+        chosen[1] = chosen[2]  # the later one decides
+        chosen[3], chosen[4] = list(range(head["columns"][3]["dim"][0])), [x["index"] for x in answer["scores"]]
+        for column, asked, channels in zip(head["columns"], ask["columns"], chosen):
+            self.assertEqual(column["channels"], [] if asked["kind"] == "strip" else channels)
+            maps, m = self.s.packet("maps", m=0, p=1, layer=asked["place"], list=",".join(map(str, channels)), side=24)
+            self.assertEqual((column["sent"], column["factor"], numbers[at:at + len(m)]), (maps["sent"], maps["factor"], m))
+            at += len(m)
+        self.assertEqual(at, len(numbers))
+        one = {"place": "0", "kind": "maps"}
+        for bad in ({}, dict(ask, columns=[]), dict(ask, columns=[one] * 65), dict(ask, rows=0), dict(ask, rows=65), dict(ask, side=0), dict(ask, side=257),
+                    dict(ask, columns=[{"place": "0"}]), dict(ask, columns=[dict(one, like=[0])]), dict(ask, columns=[dict(one, like=[1])]), dict(ask, columns=[dict(one, like=[-1])]),
+                    dict(ask, columns=[{"kind": "maps"}]), dict(ask, columns=[dict(one, like=[1] * 65), one]), dict(ask, columns=7)):
+            self.assertEqual(self.glance(bad, m=0, p=1)[0], 400, bad)
+        self.assertIn(self.glance(dict(ask, columns=[dict(one, place="99")]), m=0, p=1)[0], (404, 422))
+        self.assertEqual(self.glance(ask, m=9, p=1)[0], 404)
+
+    def test_views_keep_their_edits_apart(self):
+        """Two tabs on one model: neither sees the other's edits, nor loses its own to other pictures or to a third and fourth tab."""
+        def edit(view, p, fill):
+            status, got = self.s.post("whatif", {"edits": [{"place": "in0", "y": 8, "x": 8, "h": 8, "w": 8, "fill": fill}]}, m=0, p=p, v=view)
+            self.assertEqual(status, 200)
+            return got["output"]
+
+        def seen(view, p):
+            return self.s.packet("maps", m=0, p=p, layer="in0", edited=1, v=view)[1][8 * 64 + 8]
+        plain = self.s.packet("maps", m=0, p=0, layer="in0")[1][8 * 64 + 8]
+        a, b = edit("a", 0, 0.25), edit("b", 0, 0.75)
+        self.assertNotEqual(a, b)
+        self.assertEqual((seen("a", 0), seen("b", 0), seen("stranger", 0)), (0.25, 0.75, plain))
+        for i in range(5):
+            edit("tab%d" % i, i % 3, i / 8)  # two slots of two views each: all were given up meanwhile
+        self.assertEqual((seen("a", 0), seen("b", 0), seen("stranger", 0)), (0.25, 0.75, plain))
+        self.assertEqual([seen("tab%d" % i, i % 3) for i in range(5)], [i / 8 for i in range(5)])
+        self.assertEqual(edit("a", 0, 0.25), a)
+        reach = self.s.json("reach", m=0, p=0, layer="in0", at=0, v="c")
+        self.assertAlmostEqual(self.s.packet("maps", m=0, p=0, layer="in0", edited=1, v="c")[1][0], reach["set"], places=6)
+        self.assertEqual(seen("a", 0), 0.25)
+        self.assertEqual(self.s.post("whatif", {"edits": [{"place": "in0", "channel": 99}]}, m=0, p=0, v="a")[0], 400)
+        self.assertEqual(seen("a", 0), 0.25)  # what failed changed nothing
+        self.s.post("whatif", {"edits": []}, m=0, p=0, v="a")
+        self.assertEqual((seen("a", 0), seen("b", 0)), (plain, 0.75))
 
     def test_a_node_says_what_it_is(self):
         node = self.s.json("node", m=0, layer=0)

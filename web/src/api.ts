@@ -39,6 +39,9 @@ export interface Edit { place: Place; y?: number; x?: number; h?: number; w?: nu
 
 export class ApiError extends Error {}
 
+/** This tab: its what-if edits are its own (docs/http.md). */
+const view = crypto.getRandomValues(new Uint32Array(3)).join("-");
+
 let language = "en";
 export const setApiLanguage = (lang: string): void => { language = lang; };
 
@@ -68,18 +71,17 @@ export async function post<T>(path: string, args: Record<string, string | number
 }
 
 export interface Packet<H> { head: H; at: number; buffer: ArrayBuffer }
-function readPacket<H>(buffer: ArrayBuffer, from: number): Packet<H> {
-  const n = new DataView(buffer).getUint32(from, true);
-  return { head: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, from + 4, n))) as H, at: from + 4 + n, buffer };
+function unpack<H>(buffer: ArrayBuffer): Packet<H> {
+  const n = new DataView(buffer).getUint32(0, true);
+  return { head: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, n))) as H, at: 4 + n, buffer };
 }
-const unpack = <H>(buffer: ArrayBuffer): Packet<H> => readPacket<H>(buffer, 0);
 export async function packet<H>(path: string, args: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<Packet<H>> {
   return unpack(await (await send(path, args, { signal })).arrayBuffer());
 }
 /** A packet for a question too long for an address. */
-export async function postPacket<H>(path: string, ask: unknown, signal?: AbortSignal): Promise<Packet<H>> {
+export async function postPacket<H>(path: string, ask: unknown, signal?: AbortSignal, args: Record<string, string | number> = {}): Promise<Packet<H>> {
   const headers = { "Content-Type": "application/json", "X-Convscope": "1" };
-  return unpack(await (await send(path, {}, { method: "POST", headers, body: JSON.stringify(ask), signal })).arrayBuffer());
+  return unpack(await (await send(path, args, { method: "POST", headers, body: JSON.stringify(ask), signal })).arrayBuffer());
 }
 
 const number = (v: number | string): number => Number(v);
@@ -96,7 +98,7 @@ export const uploadPicture = (f: Blob, name: string): Promise<{ id: number }> =>
 
 export interface MapsQuery { from?: number; count?: number; list?: number[]; side?: number; edited?: boolean }
 export async function getMaps(m: number, p: number, layer: Place, q: MapsQuery = {}, signal?: AbortSignal): Promise<Maps> {
-  const args = { m, p, layer, from: q.from, count: q.count, list: q.list?.join(","), side: q.side, edited: q.edited ? 1 : undefined };
+  const args = { m, p, layer, from: q.from, count: q.count, list: q.list?.join(","), side: q.side, ...(q.edited ? { edited: 1, v: view } : {}) };
   return readMaps(await packet<MapsHead>("maps", args, signal));
 }
 interface MapsHead { dim: number[]; sent: number[]; factor: number }
@@ -106,7 +108,7 @@ function readMaps({ head, at, buffer }: Packet<MapsHead>): Maps {
 }
 
 export async function getStats(m: number, p: number, layer: Place, edited = false): Promise<Stats> {
-  return readStats(await packet<StatsHead>("stats", { m, p, layer, edited: edited ? 1 : undefined }));
+  return readStats(await packet<StatsHead>("stats", { m, p, layer, ...(edited ? { edited: 1, v: view } : {}) }));
 }
 interface StatsHead { dim: [number, number, number]; least: number; largest: number; broken: number; bins: number }
 function readStats({ head, at, buffer }: Packet<StatsHead>): Stats {
@@ -118,24 +120,20 @@ function readStats({ head, at, buffer }: Packet<StatsHead>): Stats {
   return { dim: head.dim, least: number(head.least), largest: number(head.largest), broken: head.broken, channels, bins: f.subarray(head.dim[0] * 6, head.dim[0] * 6 + head.bins) };
 }
 
-/** Several light questions in one request: a browser has six connections, a picture switch asks for twenty layers. */
-async function batch<H>(gets: { path: string; args: Record<string, string | number> }[]): Promise<Packet<H>[]> {
-  const out: Packet<H>[] = [];
-  for (let i = 0; i < gets.length; i += 64) {
-    const reply = await send("batch", {}, { method: "POST", headers: { "Content-Type": "application/json", "X-Convscope": "1" }, body: JSON.stringify({ gets: gets.slice(i, i + 64) }) });
-    const all = readPacket<{ parts: { size: number; status: number }[] }>(await reply.arrayBuffer(), 0);
-    let at = all.at;
-    for (const x of all.head.parts) {
-      if (x.status !== 200) throw new ApiError((JSON.parse(new TextDecoder().decode(new Uint8Array(all.buffer, at, x.size))) as { error: string }).error);
-      out.push(readPacket<H>(all.buffer, at));
-      at += Math.ceil(x.size / 8) * 8;
-    }
-  }
-  return out;
+/** All that the overview shows of a picture, in one reply. like: later columns whose channels are this one's too. */
+export interface GlanceAsk { place: Place; kind: "maps" | "strip" | "classes"; first: boolean; like: number[] }
+export interface Glance { answer: Prediction; columns: { stats: Stats; channels: number[]; maps: Maps }[] }
+interface GlanceHead { answer: Prediction; columns: (MapsHead & { channels: number[]; least: number; largest: number })[] }
+export async function getGlance(m: number, p: number, columns: GlanceAsk[], rows: number, side: number): Promise<Glance> {
+  const { head, at, buffer } = await postPacket<GlanceHead>("glance", { columns, rows, side }, undefined, { m, p });
+  let stats = at, maps = at + 24 * head.columns.reduce((n, c) => n + c.dim[0], 0);
+  return { answer: head.answer, columns: head.columns.map((c) => {
+    const one = { channels: c.channels, stats: readStats({ head: { dim: c.dim as [number, number, number], least: c.least, largest: c.largest, broken: 0, bins: 0 }, at: stats, buffer }), maps: readMaps({ head: c, at: maps, buffer }) };
+    stats += 24 * c.dim[0];
+    maps += one.maps.data.byteLength;
+    return one;
+  }) };
 }
-export const getManyStats = async (m: number, p: number, places: Place[]): Promise<Stats[]> => (await batch<StatsHead>(places.map((layer) => ({ path: "stats", args: { m, p, layer } })))).map(readStats);
-export const getManyMaps = async (m: number, p: number, asks: ({ layer: Place } & ({ list: number[]; side: number } | { count: number }))[]): Promise<Maps[]> =>
-  (await batch<MapsHead>(asks.map((x) => ({ path: "maps", args: ("list" in x ? { m, p, layer: x.layer, list: x.list.join(","), side: x.side } : { m, p, layer: x.layer, count: x.count }) as Record<string, string | number> })))).map(readMaps);
 
 export async function getUnit(m: number, p: number, layer: Place, at: number, signal?: AbortSignal): Promise<Unit> {
   const got = await packet<Omit<Unit, "n" | "source" | "from" | "tap" | "value" | "weight"> & { terms: number }>("unit", { m, p, layer, at }, signal);
@@ -173,10 +171,10 @@ export async function getProjection(job: number): Promise<Projection> {
   const { head, at, buffer } = await packet<Omit<Projection, "data" | "job">>("map", { job });
   return { ...head, job, value: number(head.value), data: new Float32Array(buffer, at, count(head.dim)) };
 }
-export const getReach = (m: number, p: number, layer: Place, at: number): Promise<Reach> => get("reach", { m, p, layer, at });
+export const getReach = (m: number, p: number, layer: Place, at: number): Promise<Reach> => get("reach", { m, p, layer, at, v: view });
 
 export const whatIf = (m: number, p: number, edits: Edit[]): Promise<{ output: number[]; ms: number }> =>
-  post("whatif", { m, p }, JSON.stringify({ edits }), "application/json");
+  post("whatif", { m, p, v: view }, JSON.stringify({ edits }), "application/json");
 export const getCompare = (m: number, p: number, m2: number, p2: number): Promise<{ layers: ([number, number] | null)[]; n: number; n2: number }> =>
   get("compare", { m, p, m2, p2 });
 

@@ -93,24 +93,10 @@ export function columnsOf(model: Model, most: number): Column[] {
   return out;
 }
 
-/** Loads what the columns show for a picture: the strongest channels of every block, the same ones along it. */
-export async function load(m: number, p: number, columns: Column[], rows: number, order: "strongest" | "first", answering: Promise<Prediction | null>): Promise<Column[]> {
-  const stats = await api.getManyStats(m, p, columns.map((c) => c.place)), answer = await answering;
-  const out = columns.map((c, i) => ({ ...c, stats: stats[i], dim: stats[i].dim }));
-  for (let i = out.length - 1; i >= 0; i--) { // the end of a block decides, where something is left of its channels
-    const c = out[i];
-    if (c.kind === "classes") {
-      c.channels = answer?.classes && answer.scores.length ? answer.scores.slice(0, rows).map((s) => s.index).filter((k) => k < c.dim[0]) : [];
-      if (!c.channels.length || c.dim[0] <= rows) c.channels = Array.from({ length: Math.min(rows, c.dim[0]) }, (_, k) => k);
-      continue;
-    }
-    const later = out.find((d, k) => k > i && d.from.some((s) => s.column === i && s.same) && d.channels.length > 0 && d.kind === "maps");
-    const all = c.stats!.channels.map((_, k) => k);
-    if (later) c.channels = later.channels;
-    else if (c.layer && order === "strongest") c.channels = all.sort((a, b) => c.stats!.channels[b].strength - c.stats!.channels[a].strength).slice(0, rows).sort((a, b) => a - b);
-    else c.channels = all.slice(0, rows);
-  }
-  const maps = await api.getManyMaps(m, p, out.map((c) => (c.kind === "strip" ? { layer: c.place, count: 4096 } : { layer: c.place, list: c.channels, side: 96 })));
-  out.forEach((c, i) => { c.maps = maps[i]; });
-  return out;
+/** Loads what the columns show for a picture, and the answer: the strongest channels of every block, the same ones along it. */
+export async function load(m: number, p: number, columns: Column[], rows: number, order: "strongest" | "first"): Promise<{ columns: Column[]; answer: Prediction | null }> {
+  const asks = columns.map((c, i): api.GlanceAsk => ({ place: c.place, kind: c.kind, first: !c.layer || order === "first",
+    like: columns.flatMap((d, k) => (k > i && d.kind === "maps" && d.from.some((s) => s.column === i && s.same) ? [k] : [])).slice(0, 64) }));
+  const got = await api.getGlance(m, p, asks, rows, 96);
+  return { answer: got.answer, columns: columns.map((c, i) => ({ ...c, ...got.columns[i], dim: got.columns[i].stats.dim })) };
 }

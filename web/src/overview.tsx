@@ -1,11 +1,11 @@
 // overview.tsx - the whole net at a glance: a column of maps for every layer, for this picture. Hovering shows what a map is made of
 // and what is made of it; a click opens the arithmetic of its strongest number.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { answering, attempt, extra, go, m, model, p, pictures, prediction, t } from "./store";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { attempt, dark, extra, go, m, model, p, palette, pictures, t } from "./store";
 import { columnsOf, load, type Column } from "./columns";
 import { Canvas, Command, Legend, Segmented, useWidth } from "./canvas";
 import { em, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
-import { drawMap } from "./paint";
+import { stack } from "./paint";
 import { commandWithPicture } from "./commands";
 import { num, percent } from "./format";
 import * as api from "./api";
@@ -64,21 +64,20 @@ export function Overview() {
   const [hover, setHover] = useState<Spot | null>(null), [value, setValue] = useState<number | null>(null), wanted = useRef(0);
   const most = Math.max(6, Math.min(20, Math.floor((width - 150) / (74 * em()))));
   const plan = useMemo(() => columnsOf(model.value!, most), [model.value, most]);
-  const [columns, setColumns] = useState<Column[]>([]);
-  const rows = 10, answer = prediction.value;
-  useEffect(() => {
+  const [{ columns, answer }, show] = useState<{ columns: Column[]; answer: api.Prediction | null }>({ columns: [], answer: null });
+  const rows = 10;
+  useLayoutEffect(() => { // asked before the page is painted: the answer comes while it is
     const turn = ++wanted.current;
     if (width <= 0 || !pictures.value.some((x) => x.id === p.value)) return;
-    void attempt(async () => {
-      if (model.value!.macs > 5e8) await answering; // a long run does not wait where short looks are answered
-      return load(m.value, p.value, plan, rows, order, answering);
-    }).then((got) => { if (got && turn === wanted.current) setColumns(got); });
+    void attempt(() => load(m.value, p.value, plan, rows, order)).then((got) => { if (got && turn === wanted.current) show(got); });
   }, [plan, p.value, order, width > 0, pictures.value.length]);
   const pitch = columns.length ? Math.max(64 * em(), Math.min(104 * em(), (width - 170 * em()) / Math.max(columns.length - 1, 1))) : 80, tile = Math.min(56 * em(), pitch - 20);
   const height = Math.max(440, Math.min(780, innerHeight - 250)), W = Math.max(width, 8 + (columns.length - 1) * pitch + 170 * em());
   const range = useMemo(() => ranges(columns, scale), [columns, scale]);
+  const sheets = useMemo(() => columns.map((c, i) => (c.maps && c.kind !== "classes" ? c.kind === "strip" ? stack(c.maps.data, 1, 1, c.maps.c, () => range(i, 0)) : stack(c.maps.data, c.channels.length, c.maps.w, c.maps.h, (row) => range(i, row)) : null)),
+    [columns, range, dark.value, palette.value]);
   const at = (i: number, row: number): Place => place(columns, pitch, tile, height, i, row);
-  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, at, range, hover, model.value!.classes, pitch, tile, answer), [columns, range, hover, W, height, answer]);
+  const draw = useMemo(() => (g: CanvasRenderingContext2D): void => drawAll(g, columns, sheets, at, hover, model.value!.classes, pitch, tile, answer), [columns, sheets, hover, W, height, answer]);
 
   const find = (x: number, y: number): Spot | null => {
     for (let i = 0; i < columns.length; i++) {
@@ -145,7 +144,7 @@ function Readout(q: { c: Column; row: number; value: number | null }) {
   </>);
 }
 
-function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number, row: number) => Place, range: (i: number, row: number) => Range,
+function drawAll(g: CanvasRenderingContext2D, columns: Column[], sheets: (HTMLCanvasElement | null)[], at: (i: number, row: number) => Place,
   hover: Spot | null, classes: string[], pitch: number, tile: number, answer: api.Prediction | null): void {
   const line = ink("line"), text = ink("text"), quiet = ink("quiet"), accent = ink("accent");
   g.lineWidth = 1; g.strokeStyle = line;
@@ -179,11 +178,12 @@ function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number,
   }
   columns.forEach((c, i) => {
     heading(g, c, at(i, 0), 8 + i * pitch, pitch, text, quiet);
-    const d = c.maps;
-    if (!d) return;
+    const d = c.maps, sheet = sheets[i];
+    if (!d || (c.kind !== "classes" && !sheet)) return;
     if (c.kind === "strip") {
       const q = at(i, 0);
-      drawMap(g, d.data, 0, 1, d.c, range(i, 0), q.x, q.y, q.w, q.h);
+      g.imageSmoothingEnabled = false;
+      g.drawImage(sheet!, q.x, q.y, q.w, q.h);
       g.strokeStyle = lit.has(`${i} 0`) ? accent : line; g.strokeRect(q.x - 0.5, q.y - 0.5, q.w + 1, q.h + 1);
     } else if (c.kind === "classes") {
       drawClasses(g, c, (row) => at(i, row), classes, answer, (row) => lit.has(`${i} ${row}`), { text, quiet, accent, line: ink("line"), bar: ink("bar") });
@@ -191,7 +191,8 @@ function drawAll(g: CanvasRenderingContext2D, columns: Column[], at: (i: number,
       const names = channelNames(c);
       c.channels.forEach((k, row) => {
         const q = at(i, row);
-        drawMap(g, d.data, row * d.w * d.h, d.w, d.h, range(i, row), q.x, q.y, q.w, q.h, d.w > q.w * 1.5);
+        g.imageSmoothingEnabled = d.w > q.w * 1.5;
+        g.drawImage(sheet!, 0, row * d.h, d.w, d.h, q.x, q.y, q.w, q.h);
         g.strokeStyle = lit.has(`${i} ${row}`) ? accent : line; g.lineWidth = lit.has(`${i} ${row}`) ? 2 : 1;
         g.strokeRect(q.x - 0.5, q.y - 0.5, q.w + 1, q.h + 1);
         if (names[k]) { g.fillStyle = quiet; g.font = `${11 * em()}px ${ink("font")}`; g.textAlign = "center"; g.fillText(names[k], q.x + q.w / 2, q.y + q.h + 11 * em()); }

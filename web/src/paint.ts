@@ -16,12 +16,22 @@ export function drawMap(g: CanvasRenderingContext2D, data: Float32Array, from: n
   g.drawImage(scratch, 0, 0, w, h, x, y, W, H);
 }
 
+/** n maps of w x h, one below the other as they lie in the array: coloured once and put once, then only copied. */
+export function stack(data: Float32Array, n: number, w: number, h: number, rangeOf: (row: number) => Range): HTMLCanvasElement | null {
+  if (n < 1 || w < 1 || h < 1) return null;
+  const canvas = document.createElement("canvas"), image = new ImageData(w, n * h), out = new Uint32Array(image.data.buffer);
+  canvas.width = w; canvas.height = n * h;
+  for (let i = 0; i < n; i++) fill(out, data, i * w * h, w * h, rangeOf(i), i * w * h);
+  canvas.getContext("2d", { willReadFrequently: true })!.putImageData(image, 0, 0);
+  return canvas;
+}
+
 /** Numbers as colours; what is no number is left transparent. */
-export function fill(out: Uint32Array, data: Float32Array, from: number, n: number, range: Range): void {
+export function fill(out: Uint32Array, data: Float32Array, from: number, n: number, range: Range, to = 0): void {
   const table = lut(range), scale = 255 / (range.high - range.low || 1), low = range.low;
   for (let i = 0; i < n; i++) {
     const v = (data[from + i] - low) * scale;
-    out[i] = v === v ? table[v < 0 ? 0 : v > 255 ? 255 : (v + 0.5) | 0] : 0;
+    out[to + i] = v === v ? table[v < 0 ? 0 : v > 255 ? 255 : (v + 0.5) | 0] : 0;
   }
 }
 
