@@ -9,6 +9,7 @@
 
 #include "convscope/convscope.h"
 #include "convscope/draw.h"
+#include "convscope/features.h"
 
 typedef struct cli_option {
     const char *name;  /* "--top" */
@@ -109,6 +110,8 @@ bool cli_builtin(const char *name, char *out, size_t size);
 /* The file that a word means: itself, or, where no file is called so, the built-in model, architecture or picture of that bare name
  * ("things", "resnet50", "things_mug.png"); its path is then written to `room`. */
 const char *cli_named(const char *given, char *room, size_t size);
+/* --at ROW,COLUMN into o; false: not so, said already. */
+bool cli_place(cli *c, cvs_unit_options *o);
 /* The picture file that a word means, decoded: uint8 [H,W,C], for cvs_tensor_free. */
 cvs_status cli_picture(cli *c, const char *path, cvs_tensor *out);
 

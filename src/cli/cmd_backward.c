@@ -16,23 +16,6 @@ static const cli_option options[] = {
     {"--sample", "N", "which sample of a .npy with several (0)", ".npy 含多个样本时选择哪一个（0）"},
 };
 
-static bool read_place(cli *c, cvs_unit_options *o) {
-    const char *at = cli_value(c, "--at");
-    long long row = 0, column = 0;
-    int end = 0;
-    if (!at) {
-        return true;
-    }
-    if (sscanf(at, "%9lld,%9lld%n", &row, &column, &end) != 2 || at[end]) {
-        cli_usage(c, CLI_T(c, "--at is ROW,COLUMN, such as 3,5", "--at 应为 行,列，如 3,5"));
-        return false;
-    }
-    o->has_position = true;
-    o->row = row;
-    o->column = column;
-    return true;
-}
-
 static cvs_status draw(cli *c, const cvs_model *model, cvs_run *run, int layer, const cvs_tensor *shown,
                        const cli_figure *figure, cvs_figure **out) {
     int64_t most;
@@ -42,7 +25,7 @@ static cvs_status draw(cli *c, const cvs_model *model, cvs_run *run, int layer, 
     cvs_model_info info;
     if (!cli_int(c, "--channel", 0, INT32_MAX, 0, &o.channel) ||
         !cli_int(c, "--sample", 0, INT64_MAX, 0, &o.sample) || !cli_int(c, "--layers", 2, 64, 8, &most) ||
-        !read_place(c, &o)) {
+        !cli_place(c, &o)) {
         return CVS_E_ARGUMENT; /* said already */
     }
     cvs_model_describe(model, &info);

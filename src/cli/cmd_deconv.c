@@ -74,7 +74,6 @@ static cvs_status write_figure(cli *c, cvs_figure *picture) {
 /* ---- one picture ---------------------------------------------------------------------------------------- */
 
 static bool read_unit(cli *c, cvs_unit_options *o) {
-    const char *at = cli_value(c, "--at");
     *o = (cvs_unit_options){.layer = cli_value(c, "--layer"), .lang = c->lang};
     if (!cli_value(c, "--channel")) {
         cli_usage(c, CLI_T(c, "convscope deconv of one picture needs --channel K",
@@ -85,18 +84,7 @@ static bool read_unit(cli *c, cvs_unit_options *o) {
         !cli_int(c, "--sample", 0, INT64_MAX, 0, &o->sample) || !read_rule(c, &o->rule)) {
         return false;
     }
-    if (at) {
-        long long row = 0, column = 0;
-        int end = 0;
-        if (sscanf(at, "%9lld,%9lld%n", &row, &column, &end) != 2 || at[end]) {
-            cli_usage(c, CLI_T(c, "--at is ROW,COLUMN, such as 3,5", "--at 应为 行,列，如 3,5"));
-            return false;
-        }
-        o->has_position = true;
-        o->row = row;
-        o->column = column;
-    }
-    return true;
+    return cli_place(c, o);
 }
 
 static cvs_status write_raw(cli *c, const cvs_projection *p, const char *path) {

@@ -145,6 +145,20 @@ cvs_status cli_picture(cli *c, const char *path, cvs_tensor *out) {
     return cvs_image_read(cli_named(path, room, sizeof room), NULL, out, &c->err);
 }
 
+bool cli_place(cli *c, cvs_unit_options *o) {
+    const char *at = cli_value(c, "--at");
+    long long row = 0, column = 0;
+    int end = 0;
+    if (at && (sscanf(at, "%9lld,%9lld%n", &row, &column, &end) != 2 || at[end])) {
+        cli_usage(c, CLI_T(c, "--at is ROW,COLUMN, such as 3,5", "--at 应为 行,列，如 3,5"));
+        return false;
+    }
+    o->has_position = at != NULL;
+    o->row = row;
+    o->column = column;
+    return true;
+}
+
 bool cli_progress(void *context, const char *what, double fraction) {
     const cli *c = context;
     (void)c;

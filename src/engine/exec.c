@@ -5,7 +5,7 @@
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static bool make_call(const cvi_graph *g, cvi_call *call) {
+bool cvi_call_make(const cvi_graph *g, cvi_call *call) {
     size_t n_in = 1, n_out = 1;
     for (int n = 0; n < g->n_nodes; n++) {
         n_in = CVI_MAX(n_in, (size_t)g->nodes[n].n_in);
@@ -17,7 +17,7 @@ static bool make_call(const cvi_graph *g, cvi_call *call) {
     return call->in && call->pin && call->out;
 }
 
-static void free_call(cvi_call *call) {
+void cvi_call_free(cvi_call *call) {
     cvi_free(call->in);
     cvi_free(call->pin);
     cvi_free(call->out);
@@ -49,8 +49,8 @@ cvs_status cvi_exec_create(const cvi_graph *g, cvi_exec *parent, const cvs_tenso
         x->slots[v].part = x->slots[v].into = -1;
     }
     cvs_status s = CVS_OK;
-    if (!x->slots || !x->steps || !x->scratch || !make_call(g, &x->call) || !make_call(g, &x->shown) ||
-        !make_call(g, &x->again)) {
+    if (!x->slots || !x->steps || !x->scratch || !cvi_call_make(g, &x->call) ||
+        !cvi_call_make(g, &x->shown) || !cvi_call_make(g, &x->again)) {
         s = cvi_no_memory(err, (size_t)g->n_values * sizeof *x->slots);
     } else {
         s = cvi_plan_build(x, inputs, err);
@@ -116,9 +116,9 @@ void cvi_exec_free(cvi_exec *x) {
     cvi_free(x->steps);
     cvi_free(x->block);
     cvi_arena_free(x->scratch);
-    free_call(&x->call);
-    free_call(&x->shown);
-    free_call(&x->again);
+    cvi_call_free(&x->call);
+    cvi_call_free(&x->shown);
+    cvi_call_free(&x->again);
     cvi_free(x);
 }
 

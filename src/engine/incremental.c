@@ -11,18 +11,6 @@ enum {
 
 /* ---- life ----------------------------------------------------------------------------------------------- */
 
-static bool make_call(const cvi_graph *g, cvi_call *call) {
-    size_t n_in = 1, n_out = 1;
-    for (int n = 0; n < g->n_nodes; n++) {
-        n_in = CVI_MAX(n_in, (size_t)g->nodes[n].n_in);
-        n_out = CVI_MAX(n_out, (size_t)g->nodes[n].n_out);
-    }
-    call->in = cvi_calloc(n_in, sizeof *call->in);
-    call->pin = cvi_calloc(n_in, sizeof *call->pin);
-    call->out = cvi_calloc(n_out, sizeof *call->out);
-    return call->in && call->pin && call->out;
-}
-
 cvs_status cvi_incr_new(cvi_exec *base, cvi_incr **out, cvs_error *err) {
     *out = NULL;
     if (!base->has_run || base->options.training || base->parent) {
@@ -39,7 +27,7 @@ cvs_status cvi_incr_new(cvi_exec *base, cvi_incr **out, cvs_error *err) {
     s->edited = cvi_calloc(values, sizeof *s->edited);
     s->run = cvi_calloc(nodes, sizeof *s->run);
     s->split = cvi_calloc((size_t)CVI_MAX(base->n_groups, 1), sizeof *s->split);
-    if (!s->lanes || !s->mode || !s->edited || !s->run || !s->split || !make_call(base->g, &s->call)) {
+    if (!s->lanes || !s->mode || !s->edited || !s->run || !s->split || !cvi_call_make(base->g, &s->call)) {
         cvi_incr_free(s);
         return cvi_no_memory(err, values * sizeof *s->lanes);
     }
@@ -68,9 +56,7 @@ void cvi_incr_free(cvi_incr *s) {
     cvi_free(s->edited);
     cvi_free(s->run);
     cvi_free(s->split);
-    cvi_free(s->call.in);
-    cvi_free(s->call.pin);
-    cvi_free(s->call.out);
+    cvi_call_free(&s->call);
     cvi_free(s);
 }
 

@@ -111,6 +111,9 @@ typedef struct cvi_call {
     cvs_tensor *in, *out;
     const cvs_tensor **pin;
 } cvi_call;
+/* Room for the tensors of any one node of g; false without memory (free it all the same). */
+bool cvi_call_make(const cvi_graph *g, cvi_call *call);
+void cvi_call_free(cvi_call *call);
 
 typedef enum cvi_phase { CVI_PHASE_PLAN, CVI_PHASE_LATE, CVI_PHASE_RUN } cvi_phase;
 

@@ -99,6 +99,12 @@ struct cvi_keras {
     int n_shapes, cap_shapes, inferred;
 };
 
+/* ---- keras_conv.c ---- */
+/* How many spatial dimensions the layer's class has: the digit in its name (Conv2D: 2). */
+int cvi_keras_spatial(const cvi_keras *k);
+/* False, with the build's error set, where the layer's input is not of that rank. */
+bool cvi_keras_check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank);
+
 /* ---- keras_build.c: values, nodes, weights ---- */
 /* "<name>/<part>", in the arena. */
 const char *cvi_keras_part(cvi_keras *k, const char *part);

@@ -5,12 +5,12 @@
 #include "formats/keras.h"
 
 /* Spatial dimensions: the digit in the class's name (Conv2D, MaxPooling1D). */
-static int spatial(const cvi_keras *k) {
+int cvi_keras_spatial(const cvi_keras *k) {
     const char *d = strpbrk(k->layer->class_name, "123");
     return d ? *d - '0' : 2;
 }
 
-static bool check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
+bool cvi_keras_check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
     if (cvi_build_ok(&k->b) && t->rank != rank) {
         cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_SHAPE,
                                       "the layer needs an input of rank %d, it gets rank %d", rank, t->rank));
@@ -27,7 +27,7 @@ typedef struct window {
 } window;
 
 static void read_window(cvi_keras *k, window *w) {
-    w->n = spatial(k);
+    w->n = cvi_keras_spatial(k);
     w->last = cvi_keras_last(k);
     const json_t *size = cvi_keras_get(k, "kernel_size", "filter_length");
     int64_t rows = cvi_keras_get_int(k, "nb_row", NULL, 0), columns = cvi_keras_get_int(k, "nb_col", NULL, 0);
@@ -114,7 +114,7 @@ void cvi_keras_conv(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
     (void)n;
     window w = {0};
     read_window(k, &w);
-    if (!check_rank(k, in[0], w.n + 2)) {
+    if (!cvi_keras_check_rank(k, in[0], w.n + 2)) {
         return;
     }
     int64_t filters = filters_of(k), groups = cvi_keras_get_int(k, "groups", NULL, 1);
@@ -166,7 +166,7 @@ void cvi_keras_depthwise(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_k
     window w = {0};
     int64_t c = 0;
     read_window(k, &w);
-    if (check_rank(k, in[0], w.n + 2)) {
+    if (cvi_keras_check_rank(k, in[0], w.n + 2)) {
         const char *weight = k->version >= 3 ? "kernel" : "depthwise_kernel";
         int v = depthwise(k, &w, weight, linear_name(k), in[0], w.bias, &c);
         finish(k, v, w.n + 2, w.last, out);
@@ -178,7 +178,7 @@ void cvi_keras_separable(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_k
     window w = {0};
     int64_t c = 0, filters = filters_of(k);
     read_window(k, &w);
-    if (!check_rank(k, in[0], w.n + 2)) {
+    if (!cvi_keras_check_rank(k, in[0], w.n + 2)) {
         return;
     }
     int v = depthwise(k, &w, "depthwise_kernel", cvi_keras_part(k, "depthwise"), in[0], false, &c);
@@ -202,7 +202,7 @@ void cvi_keras_transposed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     (void)n;
     window w = {0};
     read_window(k, &w);
-    if (!check_rank(k, in[0], w.n + 2)) {
+    if (!cvi_keras_check_rank(k, in[0], w.n + 2)) {
         return;
     }
     int64_t filters = filters_of(k), pads[6], extra[3], given[3];
@@ -284,8 +284,8 @@ static bool is_max(const cvi_keras *k) {
 
 void cvi_keras_pool(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    window w = {.n = spatial(k), .last = cvi_keras_last(k)};
-    if (!check_rank(k, in[0], w.n + 2)) {
+    window w = {.n = cvi_keras_spatial(k), .last = cvi_keras_last(k)};
+    if (!cvi_keras_check_rank(k, in[0], w.n + 2)) {
         return;
     }
     cvi_keras_get_sizes(k, cvi_keras_get(k, "pool_size", "pool_length"), "pool_size", w.n, 2, w.kernel);
@@ -308,8 +308,8 @@ void cvi_keras_pool(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
 void cvi_keras_global_pool(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
     bool last = cvi_keras_last(k), keep = cvi_keras_get_bool(k, "keepdims", NULL, false);
-    int rank = spatial(k) + 2;
-    if (!check_rank(k, in[0], rank)) {
+    int rank = cvi_keras_spatial(k) + 2;
+    if (!cvi_keras_check_rank(k, in[0], rank)) {
         return;
     }
     int x = cvi_keras_form(k, in[0], last);

@@ -107,25 +107,12 @@ static void read_amounts(cvi_keras *k, const json_t *v, const char *key, int n, 
     }
 }
 
-static int spatial(const cvi_keras *k) {
-    const char *d = strpbrk(k->layer->class_name, "123");
-    return d ? *d - '0' : 2;
-}
-
-static bool check_rank(cvi_keras *k, const cvi_keras_tensor *t, int rank) {
-    if (cvi_build_ok(&k->b) && t->rank != rank) {
-        cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_SHAPE,
-                                      "the layer needs an input of rank %d, it gets rank %d", rank, t->rank));
-    }
-    return cvi_build_ok(&k->b);
-}
-
 void cvi_keras_zero_pad(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    int m = spatial(k), rank = m + 2;
+    int m = cvi_keras_spatial(k), rank = m + 2;
     bool last = cvi_keras_last(k);
     int64_t pads[2 * CVS_MAX_RANK] = {0};
-    if (!check_rank(k, in[0], rank)) {
+    if (!cvi_keras_check_rank(k, in[0], rank)) {
         return;
     }
     read_amounts(k, cvi_keras_get(k, "padding", NULL), "padding", m, pads + 2, pads + rank + 2);
@@ -137,11 +124,11 @@ void cvi_keras_zero_pad(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
 
 void cvi_keras_crop(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    int m = spatial(k), rank = m + 2;
+    int m = cvi_keras_spatial(k), rank = m + 2;
     bool last = cvi_keras_last(k);
     int64_t begin[3] = {0}, end[3] = {0};
     static const int64_t axes[3] = {2, 3, 4};
-    if (!check_rank(k, in[0], rank)) {
+    if (!cvi_keras_check_rank(k, in[0], rank)) {
         return;
     }
     read_amounts(k, cvi_keras_get(k, "cropping", NULL), "cropping", m, begin, end);
@@ -169,11 +156,11 @@ static void set_interpolation(cvi_keras *k, const char *how) {
 
 void cvi_keras_upsample(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
-    int m = spatial(k), rank = m + 2;
+    int m = cvi_keras_spatial(k), rank = m + 2;
     bool last = cvi_keras_last(k);
     int64_t size[3] = {1, 1, 1}, dim = rank;
     float scales[5] = {1, 1};
-    if (!check_rank(k, in[0], rank)) {
+    if (!cvi_keras_check_rank(k, in[0], rank)) {
         return;
     }
     cvi_keras_get_sizes(k, cvi_keras_get(k, "size", "length"), "size", m, 2, size);
@@ -190,7 +177,7 @@ void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
     (void)n;
     bool last = cvi_keras_last(k);
     int64_t size[2] = {cvi_keras_get_int(k, "height", NULL, 0), cvi_keras_get_int(k, "width", NULL, 0)};
-    if (!check_rank(k, in[0], 4)) {
+    if (!cvi_keras_check_rank(k, in[0], 4)) {
         return;
     }
     if (size[0] < 1 || size[1] < 1 || cvi_keras_get_bool(k, "crop_to_aspect_ratio", NULL, false) ||
