@@ -56,30 +56,49 @@ static unit look(const cvi_arch *a, int first, int count) {
     return u;
 }
 
-/* Convolutions on the shortcut do not count in the pattern: a projection is the 1x1 read from before the unit that only
- * the sum reads. */
+/* A projection is the 1x1 read from before the unit that only the sum reads. */
+static bool on_shortcut(const unit *u, int i) {
+    const cvi_arch_node *n = &u->a->nodes[i];
+    bool from_before = true, one = n->windowed && n->kernel[0] == 1;
+    for (int k = u->a->edge_at[i]; k < u->a->edge_at[i + 1]; k++) {
+        from_before = from_before && u->a->edges[k].from < u->first;
+    }
+    int users = u->a->users_at[i + 1] - u->a->users_at[i], last = u->first + u->count - 1;
+    return one && from_before && users == 1 && u->a->edges[u->a->users[u->a->users_at[i]]].to == last;
+}
+
+/* Convolutions on the shortcut do not count in the pattern. */
 static int main_pattern(const unit *u) {
-    int pattern = 0, last = u->first + u->count - 1;
-    for (int i = u->first; i < last; i++) {
+    int pattern = 0;
+    for (int i = u->first; i < u->first + u->count - 1; i++) {
         const cvi_arch_node *n = &u->a->nodes[i];
-        if (n->cls != CVI_CLASS_CONV && n->cls != CVI_CLASS_DEPTHWISE) {
-            continue;
+        if ((n->cls == CVI_CLASS_CONV || n->cls == CVI_CLASS_DEPTHWISE) && !on_shortcut(u, i)) {
+            pattern = pattern > 100000 ? pattern : pattern * 10 + (n->windowed && n->kernel[0] == 1 ? 1 : 3);
         }
-        bool from_before = true, one = n->windowed && n->kernel[0] == 1;
-        for (int k = u->a->edge_at[i]; k < u->a->edge_at[i + 1]; k++) {
-            from_before = from_before && u->a->edges[k].from < u->first;
-        }
-        int users = u->a->users_at[i + 1] - u->a->users_at[i];
-        bool shortcut =
-            one && from_before && users == 1 && u->a->edges[u->a->users[u->a->users_at[i]]].to == last;
-        pattern = shortcut || pattern > 100000 ? pattern : pattern * 10 + (one ? 1 : 3);
     }
     return pattern;
+}
+
+/* Xception's: each map is filtered by itself before the channels are mixed, more than once; an inverted residual widens first. */
+static bool starts_depthwise(const unit *u) {
+    for (int i = u->first; i < u->first + u->count; i++) {
+        const cvi_arch_node *n = &u->a->nodes[i];
+        if (n->cls == CVI_CLASS_DEPTHWISE && n->groups == n->units) {
+            return true;
+        }
+        if ((n->cls == CVI_CLASS_CONV || n->cls == CVI_CLASS_DEPTHWISE) && !on_shortcut(u, i)) {
+            return false;
+        }
+    }
+    return false;
 }
 
 static const char *known_name(const unit *u) {
     if (u->last->kind == CVI_NODE_ADD) {
         int pattern = main_pattern(u);
+        if (u->depthwise > 1 && !u->gated && starts_depthwise(u)) {
+            return "separable residual";
+        }
         if (u->depthwise > 0) {
             return u->gated ? "inverted residual + SE" : "inverted residual";
         }

@@ -2,7 +2,7 @@
 # The web app in a real Chromium: every page, both languages, light and dark; no console error, no request elsewhere; what is clicked, typed
 # and dragged does what it says. Skipped, visibly, without Chromium or where the program was built without the app.
 # CVS_SHOTS=FOLDER keeps the screenshots.
-import os, shutil, sys, tempfile, unittest
+import os, re, shutil, sys, tempfile, unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chromium  # noqa: E402
@@ -111,8 +111,39 @@ class Web(unittest.TestCase):
                 break
         self.assertIn("conv_1", b.js("document.querySelector('.readout').innerText"))
         b.click(r[0] + 110, r[1] + y)
-        b.wait("!!document.querySelector('.page.arithmetic')")
+        b.wait("!!document.querySelector('.crumbs') && /conv_1.*=/.test(document.querySelector('.readout').innerText)")
         b.quiet()
+        self.assertRegex(b.js("location.hash"), r"x-open=0\.\d+")
+        before = b.js("document.querySelector('.readout').innerText")
+        b.key("ArrowUp")
+        b.pump(0.1)
+        self.assertNotEqual(before, b.js("document.querySelector('.readout').innerText"))
+        self.shot("unfolded")
+        b.key("Escape")
+        b.wait("!document.querySelector('.crumbs') && !/x-open/.test(location.hash)")
+
+    def test_the_way_into_a_layer_is_soft_and_short(self):
+        b = self.show("overview")
+        b.size(1600, 1000, reduced=False)
+        drawn = ("(() => { const c = document.querySelector('.overview canvas.stage'), d = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer); let h = 0; "
+                 "for (let i = 0; i < d.length; i += 7) h = (h * 31 + d[i]) | 0; return h; })()")
+        before = b.js(drawn)
+        b.js("location.hash = '#/overview?x-open=3.5'")
+        b.wait("!!document.querySelector('.crumbs') && [...document.querySelectorAll('.crumbs button')].some(x => /Skip/.test(x.innerText))")
+        seen = set()
+        for _ in range(6):
+            b.pump(0.1)
+            seen.add(b.js(drawn))
+        self.assertGreater(len(seen | {before}), 3)  # it moves
+        b.js("[...document.querySelectorAll('.crumbs button')].find(x => /Skip/.test(x.innerText)).click()")
+        b.pump(0.2)
+        self.assertFalse(b.js("[...document.querySelectorAll('.crumbs button')].some(x => /Skip/.test(x.innerText))"))
+        text = b.js("document.querySelector('.readout').innerText")
+        shown = float(re.search(r"= (\S+)", text).group(1).replace("\u2212", "-"))
+        b.key("Enter")
+        b.wait("!!document.querySelector('.page.arithmetic .sum-box tfoot b')")
+        b.quiet()
+        self.assertAlmostEqual(shown, float(b.js("document.querySelector('.headline .big').innerText").replace("\u2212", "-")), places=4)
 
     def test_dragging_the_square_changes_the_answer(self):
         b = self.show("why", **{"x-methods": "gradient"})

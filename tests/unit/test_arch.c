@@ -98,6 +98,25 @@ static void published_repeats_are_found(void **state) {
     }
 }
 
+static void separable_residuals_are_not_inverted(void **state) {
+    (void)state;
+    static const char net[] = "input 8x32x32\n"
+                              "block sep(c) { residual { dwconv k3 | conv $c k1 bn relu | dwconv k3 | conv "
+                              "$c k1 bn | maxpool k3 s2 p1 } "
+                              "{ conv $c k1 s2 bn } }\n"
+                              "sep(16) | sep(32) | gap | fc 3\n";
+    cvs_model *model = open_text(net, "sep.net");
+    cvi_arch *a = arch_of(model, NULL);
+    int found = 0;
+    for (int g = 0; g < a->n_groups; g++) {
+        found += strcmp(a->groups[g].motif, "separable residual") == 0;
+        assert_string_not_equal(a->groups[g].motif, "inverted residual");
+    }
+    assert_int_equal(found, 2);
+    cvi_arch_free(a);
+    cvs_model_free(model);
+}
+
 static void inception_modules_are_named(void **state) {
     (void)state;
     cvs_model *model = open_zoo("inception_v3");
@@ -546,6 +565,7 @@ static void any_failing_allocation_is_survived(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_repeats_are_found),
+        cmocka_unit_test(separable_residuals_are_not_inverted),
         cmocka_unit_test(inception_modules_are_named),
         cmocka_unit_test(joins_of_everything_become_a_chain),
         cmocka_unit_test(cells_without_cuts_repeat),

@@ -37,7 +37,7 @@ export function Arithmetic() {
   const set = useMemo(() => (u ? groups(u, tapsOf(u, kernel)) : []), [u, kernel]);
   const key = (g: Group): string => `${g.source} ${g.channel} ${g.terms[0]}`;
   const strongest = set.reduce<Group | undefined>((a, g) => (!a || Math.abs(g.sum) > Math.abs(a.sum) ? g : a), undefined);
-  const group = set.find((g) => key(g) === chosen) ?? strongest;
+  const group = set.find((g) => key(g) === chosen) ?? (extra.value.from ? set.find((g) => String(g.channel) === extra.value.from) : undefined) ?? strongest;
   const c = Math.floor(element / (dim[1] * dim[2])), y = Math.floor(element / dim[2]) % dim[1], x = element % dim[2];
   const moveTo = (cc: number, yy: number, xx: number): void => {
     const clip = (v: number, n: number): number => Math.max(0, Math.min(n - 1, v));

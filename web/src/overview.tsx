@@ -1,5 +1,5 @@
 // overview.tsx - the whole net at a glance: a column of maps for every layer, for this picture. Hovering shows what a map is made of
-// and what is made of it; a click opens the arithmetic of its strongest number.
+// and what is made of it; a click unfolds it: what it reads, its kernels, the sum.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { attempt, dark, extra, go, m, model, p, palette, pictures, t } from "./store";
 import { columnsOf, load, type Column } from "./columns";
@@ -8,6 +8,7 @@ import { em, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
 import { stack } from "./paint";
 import { commandWithPicture } from "./commands";
 import { num, percent } from "./format";
+import { openedOf, Unfold, type Stage } from "./unfoldview";
 import * as api from "./api";
 
 type Scale = "map" | "layer" | "block" | "net";
@@ -99,7 +100,8 @@ export function Overview() {
     const c = s && columns[s.column];
     if (!c?.layer) return;
     const ch = c.kind === "strip" ? 0 : c.channels[s!.row];
-    go({ page: "arithmetic", layer: c.layer.index, channel: ch, at: c.kind === "maps" ? -1 : ch });
+    if (c.kind === "maps") go({ layer: c.layer.index, channel: ch, extra: { open: `${c.layer.index}.${ch}` } });
+    else go({ page: "arithmetic", layer: c.layer.index, channel: ch, at: ch });
   };
   const key = (e: KeyboardEvent): boolean => {
     const s = hover ?? { column: 1, row: 0 }, rowsOf = (i: number): number => (columns[i].kind === "strip" ? 1 : columns[i].channels.length);
@@ -116,6 +118,11 @@ export function Overview() {
   };
   const h = hover && columns[hover.column];
   const legend = h?.maps && h.kind !== "classes" ? range(hover!.column, hover!.row) : columns[1] ? range(1, 0) : null;
+  const opened = openedOf(), unfold = opened && model.value!.layers[opened[0]];
+  const stage = useMemo((): Stage => ({ columns, pitch, tile, w: W, h: height, top: topOf(), at, paint: (g) => drawAll(g, columns, sheets, at, null, model.value!.classes, pitch, tile, answer) }), [columns, sheets, W, height, answer]);
+  if (unfold && columns.length) return (
+    <div class="page overview" ref={ref}><Unfold stage={stage} l={unfold} channel={opened[1]} close={() => go({ extra: { open: "" } })} /><Command text={commandWithPicture("report", "-o", "report.html")} /></div>
+  );
   return (
     <div class="page overview" ref={ref}>
       <div class="toolbar">
@@ -126,8 +133,8 @@ export function Overview() {
         {legend && <Legend range={legend} what={t("activation", "激活值")} />}
       </div>
       <div class="scroller"><Canvas w={W} h={height} draw={draw} class="stage" role="application" onMove={move} onLeave={() => { setHover(null); setValue(null); }} onDown={down} onKey={key}
-        label={t("The layers as columns of maps. Arrow keys move, Enter opens the arithmetic.", "各层以特征图列展示。方向键移动，回车打开算术页。")} /></div>
-      <p class="readout" aria-live="polite">{h ? <Readout c={h} row={hover!.row} value={value} /> : t("Point at a map: what it is made of, and what is made of it. Click: its arithmetic. Click a column's name: all of its channels.", "指向一张特征图，查看它由什么得来、又流向哪里。单击：查看算术过程。单击列名：查看全部通道。")}
+        label={t("The layers as columns of maps. Arrow keys move, Enter shows how a map is made.", "各层以特征图列展示。方向键移动，回车查看特征图如何得来。")} /></div>
+      <p class="readout" aria-live="polite">{h ? <Readout c={h} row={hover!.row} value={value} /> : t("Point at a map: what it is made of, and what is made of it. Click: see it made. Click a column's name: all of its channels.", "指向一张特征图，查看它由什么得来、又流向哪里。单击：看它如何得来。单击列名：查看全部通道。")}
         {!h && <> <button class="link" onClick={() => go({ page: "tour" })}>{t("New here? Take the tour.", "第一次使用？从导览开始。")}</button></>}</p>
       <Command text={commandWithPicture("report", "-o", "report.html")} />
     </div>
