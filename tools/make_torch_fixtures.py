@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/data/torch with PyTorch itself: state_dicts in every form, checkpoints, whole modules, traced programs, and files that
-would run code if they were loaded as pickles are. usage: tools/make_torch_fixtures.py (needs torch; torchvision for the small ResNet)."""
+would run code if they were loaded as pickles are. usage: tools/make_torch_fixtures.py [names] (needs torch; torchvision and
+timm for the names of architectures)."""
 import os
 import sys
 
@@ -114,16 +115,32 @@ def main():
         if name == "odd":
             torch.jit.trace(odd, x, strict=False).save(os.path.join(OUT, "odd_traced.pt"))
     torch.jit.script(odd).save(os.path.join(OUT, "odd_scripted.pt"))
+    names()
+
+
+def names():
+    """The names and shapes of architectures; timm (0.9.16) writes its own."""
+    def write(name, net):
+        with open(os.path.join(OUT, "names_%s.txt" % name), "w", encoding="ascii") as f:
+            for key, t in net.state_dict().items():
+                f.write("%s %s\n" % (key, "x".join(map(str, t.shape))))
+
     try:
         import torchvision.models as models
     except ImportError:
         return
     for name in ("alexnet", "vgg11", "vgg16_bn", "resnet18", "resnet50", "wide_resnet50_2", "resnext50_32x4d", "squeezenet1_0",
-                 "squeezenet1_1", "mobilenet_v2", "densenet121"):
-        with open(os.path.join(OUT, "names_%s.txt" % name), "w", encoding="ascii") as f:
-            for key, t in getattr(models, name)().state_dict().items():
-                f.write("%s %s\n" % (key, "x".join(map(str, t.shape))))
+                 "squeezenet1_1", "mobilenet_v2", "densenet121", "regnet_x_400mf", "regnet_y_400mf", "convnext_tiny",
+                 "shufflenet_v2_x0_5", "mnasnet0_5"):
+        write(name, getattr(models, name)())
+    try:
+        import timm
+    except ImportError:
+        return
+    for name in ("seresnet50", "resnet26d", "vgg11_bn", "mobilenetv3_small_100", "efficientnet_b0", "tf_efficientnetv2_b0",
+                 "lcnet_050", "regnety_004", "convnext_tiny", "ghostnet_100", "legacy_xception", "inception_v4"):
+        write("timm_" + name, timm.create_model(name))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(names() if sys.argv[1:] == ["names"] else main())

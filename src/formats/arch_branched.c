@@ -2,7 +2,7 @@
  * arch_branched.c - architectures with branches, as torchvision names their tensors: ResNet (18 to 152, wide, ResNeXt, those for small
  * pictures), SqueezeNet, MobileNetV2, DenseNet. Widths, depths, groups and classes are read off the shapes.
  */
-#include "formats/state.h"
+#include "formats/arch_parts.h"
 
 enum { MAX_BLOCKS = 200, MAX_STAGES = 8 };
 
@@ -62,6 +62,14 @@ static void write_block(const cvi_state *s, cvi_buf *b, int stage, int block, ch
         write_conv(s, b, label, 1, "");
         cvi_buf_printf(b, "%s: bn\n", main);
     }
+    if (cvi_state_find(s, "%s.se.fc1.weight", p)) { /* SE-ResNet (Hu et al. 2018) as timm has it */
+        const cvi_arch_family f = {.squeeze_act = "relu", .gate = "sigmoid"};
+        cvi_arch_part part = cvi_arch_part_of(p, ".se.fc1", ".se.fc2", true);
+        cvi_arch_place at = {.channels = 0};
+        snprintf(at.label, sizeof at.label, "%.70s", main);
+        cvi_arch_squeeze(s, b, &part, &f, &at);
+        snprintf(main, sizeof main, "%s", at.label);
+    }
     snprintf(shortcut, sizeof shortcut, "%s", from);
     static const char *const names[] = {"downsample", "shortcut"};
     for (int i = 0; i < CVI_COUNT(names); i++) {
@@ -72,12 +80,27 @@ static void write_block(const cvi_state *s, cvi_buf *b, int stage, int block, ch
             cvi_buf_printf(b, "%s: bn\n", shortcut);
         }
     }
+    if (cvi_state_find(s, "%s.downsample.1.running_mean", p) == NULL &&
+        cvi_state_find(s, "%s.downsample.1.weight", p)) {
+        snprintf(shortcut, sizeof shortcut, "%s",
+                 from); /* ResNet-D: pooled before the shortcut's convolution */
+        if (stride == 2) {
+            cvi_buf_printf(b, "%s.downsample.0: from %s avgpool k2 ceil\n", p, from);
+            snprintf(shortcut, sizeof shortcut, "%.60s.downsample.0", p);
+        }
+        snprintf(label, sizeof label, "%s.downsample.1", p);
+        write_conv(s, b, label, 1, shortcut);
+        snprintf(shortcut, sizeof shortcut, "%.60s.downsample.2", p);
+        cvi_buf_printf(b, "%s: bn\n", shortcut);
+    }
     cvi_buf_printf(b, "%s.add: from %s,%s add\n%s: relu\n", p, main, shortcut, p);
     snprintf(from, size, "%s", p);
 }
 
 static void resnet(const cvi_state *s, cvi_buf *b) {
     const cvs_tensor *first = cvi_state_find(s, "conv1.weight"), *fc = cvi_state_find(s, "fc.weight");
+    bool deep_stem = !first && cvi_state_find(s, "conv1.6.weight"); /* ResNet-D and -T (He et al. 2019) */
+    first = deep_stem ? cvi_state_find(s, "conv1.0.weight") : first;
     const char *head = fc ? "fc" : "linear";
     char from[64] = "relu", name[64];
     int layers = 2, blocks[MAX_STAGES] = {0}, stages = 0;
@@ -89,12 +112,19 @@ static void resnet(const cvi_state *s, cvi_buf *b) {
     if (stages < 2 || !fc || !cvi_state_find(s, "bn1.running_mean")) {
         return;
     }
-    bool large = dim(first, 2) == 7;
+    bool large = dim(first, 2) == 7 || deep_stem;
     bool grouped = deep && dim(cvi_state_find(s, "layer1.0.conv2.weight"), 1) <
                                dim(cvi_state_find(s, "layer1.0.conv2.weight"), 0);
-    snprintf(name, sizeof name, "%s-%d", grouped ? "ResNeXt" : "ResNet", layers);
+    snprintf(name, sizeof name, "%s%s-%d%s", cvi_state_find(s, "layer1.0.se.fc1.weight") ? "SE-" : "",
+             grouped ? "ResNeXt" : "ResNet", layers, deep_stem ? "-D" : "");
     write_head(b, name, dim(fc, 0), first, large ? 224 : 32);
-    write_conv(s, b, "conv1", large ? 2 : 1, "");
+    if (deep_stem) {
+        write_conv(s, b, "conv1.0", 2, "");
+        cvi_buf_puts(b, "conv1.1: bn\nconv1.2: relu\n");
+        write_conv(s, b, "conv1.3", 1, "");
+        cvi_buf_puts(b, "conv1.4: bn\nconv1.5: relu\n");
+    }
+    write_conv(s, b, deep_stem ? "conv1.6" : "conv1", large && !deep_stem ? 2 : 1, "");
     cvi_buf_puts(b, "bn1: bn\nrelu: relu\n");
     if (large) {
         cvi_buf_puts(b, "maxpool: maxpool k3 s2 p1\n");

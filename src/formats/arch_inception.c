@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * arch_inception.c - GoogLeNet (with normalisation) and Inception-v3 as torchvision names their tensors: modules whose branches are written
- * from tables of the layers' names; widths and kernels are read off the shapes. Szegedy et al. 2014 and 2015.
+ * arch_inception.c - GoogLeNet (with normalisation) and Inception-v3 as torchvision names their tensors, Inception-v4 as timm does: modules
+ * whose branches are written from tables of the layers' names; widths and kernels are read off the shapes. Szegedy et al. 2014 to 2016.
  */
 #include "formats/state.h"
 
@@ -172,3 +172,74 @@ static void inception_v3(const cvi_state *s, cvi_buf *b) {
 }
 
 const cvi_arch cvi_arch_inception_v3 = {.name = "Inception-v3", .write = inception_v3, .extra = "AuxLogits"};
+
+/* ---- Inception-v4 ---- */
+
+/* Its last modules: two branches fork at their ends. */
+static void forked(const cvi_state *s, cvi_buf *b, int place, char at[LABEL]) {
+    static const char *const stem[] = {"branch1_0", "branch2_0 branch2_1 branch2_2"};
+    static const char *const fork[2][2] = {{"branch1_1a", "branch1_1b"}, {"branch2_3a", "branch2_3b"}};
+    char m[LABEL];
+    cvi_buf ends = {0}, inner = {0};
+    snprintf(m, sizeof m, "features.%d", place);
+    branch(s, b, m, at, "branch0", &ends, "");
+    for (int i = 0; i < 2; i++) {
+        branch(s, b, m, at, stem[i], &inner, "");
+        for (int side = 0; side < 2; side++) {
+            branch(s, b, m, inner.data ? inner.data : "", fork[i][side], &ends, "");
+        }
+        inner.size = 0;
+    }
+    branch(s, b, m, at, "pool branch3.1", &ends, "avgpool k3 s1 p1");
+    cvi_buf_printf(b, "%s: from %s concat\n", m, ends.data ? ends.data : "");
+    b->failed |= ends.failed || inner.failed;
+    cvi_buf_free(&ends);
+    cvi_buf_free(&inner);
+    snprintf(at, LABEL, "%s", m);
+}
+
+static void inception_v4(const cvi_state *s, cvi_buf *b) {
+    static const char *const after[] = {"pool", "conv/s2_valid", NULL}, *const before[] = {"conv/s2_valid",
+                                                                                           "pool", NULL};
+    static const char *const stem[] = {"branch0.0 branch0.1/valid",
+                                       "branch1.0 branch1.1 branch1.2 branch1.3/valid", NULL};
+    static const char *const a[] = {"branch0", "branch1.0 branch1.1", "branch2.0 branch2.1 branch2.2",
+                                    "pool branch3.1", NULL};
+    static const char *const to_b[] = {"branch0/s2_valid", "branch1.0 branch1.1 branch1.2/s2_valid", "pool",
+                                       NULL};
+    static const char *const seven[] = {"branch0", "branch1.0 branch1.1 branch1.2",
+                                        "branch2.0 branch2.1 branch2.2 branch2.3 branch2.4", "pool branch3.1",
+                                        NULL};
+    static const char *const to_c[] = {"branch0.0 branch0.1/s2_valid",
+                                       "branch1.0 branch1.1 branch1.2 branch1.3/s2_valid", "pool", NULL};
+    static const struct {
+        int last; /* place of the last module of this kind */
+        const char *const *paths;
+        const char *pool;
+    } kinds[] = {{3, after, "maxpool k3 s2"},  {4, stem, ""},
+                 {5, before, "maxpool k3 s2"}, {9, a, "avgpool k3 s1 p1"},
+                 {10, to_b, "maxpool k3 s2"},  {17, seven, "avgpool k3 s1 p1"},
+                 {18, to_c, "maxpool k3 s2"}};
+    const cvs_tensor *first = cvi_state_find(s, "features.0.conv.weight"),
+                     *fc = cvi_state_find(s, "last_linear.weight");
+    if (!first || !fc || !cvi_state_find(s, "features.21.branch2_3b.conv.weight")) {
+        return;
+    }
+    char at[LABEL] = "features.2.relu", name[LABEL];
+    write_head(b, "Inception-v4", first, fc, 299);
+    unit(s, b, "features.0", "", "s2 valid");
+    unit(s, b, "features.1", "", "valid");
+    unit(s, b, "features.2", "", "");
+    for (int i = 0, place = 3; i < CVI_COUNT(kinds); i++) {
+        for (; place <= kinds[i].last; place++) {
+            snprintf(name, sizeof name, "features.%d", place);
+            module(s, b, name, kinds[i].paths, kinds[i].pool, at);
+        }
+    }
+    for (int place = 19; place <= 21; place++) {
+        forked(s, b, place, at);
+    }
+    cvi_buf_printf(b, "global_pool: gap\nlast_linear: fc %lld\n", (long long)dim(fc, 0));
+}
+
+const cvi_arch cvi_arch_inception_v4 = {.name = "Inception-v4", .write = inception_v4};

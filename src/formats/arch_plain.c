@@ -110,6 +110,32 @@ static void vgg(const cvi_state *s, cvi_buf *b) {
     cvi_buf_free(&body);
 }
 
+/* timm has the dense layers as convolutions. */
+static void timm_vgg(const cvi_state *s, cvi_buf *b) {
+    const cvs_tensor *first = cvi_state_find(s, "features.0.weight"),
+                     *fc = cvi_state_find(s, "head.fc.weight"),
+                     *wide[] = {cvi_state_find(s, "pre_logits.fc1.weight"),
+                                cvi_state_find(s, "pre_logits.fc2.weight")};
+    cvi_buf body = {0};
+    int64_t channels = 0;
+    int convs = first && fc && wide[0] && wide[1] ? write_features(s, &body, &channels) : 0;
+    if (convs >= 8 && body.data) {
+        cvi_buf_printf(b, "name \"VGG-%d%s\"\n%sinput %lldx224x224\n%s", convs + 3,
+                       cvi_state_find(s, "features.1.running_mean") ? " with BN" : "",
+                       dim(fc, 0) == 1000 ? "preprocess ImageNet-torch\n" : "", (long long)dim(first, 1),
+                       body.data);
+        for (int i = 0; i < 2; i++) {
+            cvi_buf_printf(b, "pre_logits.fc%d: conv %lld k%lld valid bias\npre_logits.act%d: relu\n", i + 1,
+                           (long long)dim(wide[i], 0), (long long)dim(wide[i], 2), i + 1);
+        }
+        cvi_buf_printf(b, "head.global_pool: gap\nhead.fc: fc %lld\n", (long long)dim(fc, 0));
+    }
+    b->failed |= body.failed;
+    cvi_buf_free(&body);
+}
+
+const cvi_arch cvi_arch_timm_vgg = {.name = "VGG", .write = timm_vgg};
+
 const cvi_arch cvi_arch_vgg = {.name = "VGG", .write = vgg};
 
 /* ---- AlexNet ---- */

@@ -19,6 +19,8 @@ typedef struct cvi_state {
     bool keep_types;
     bool
         foreign; /* not from PyTorch: no chain is guessed, whose rows of dense layers would be in another order */
+    const char *
+        file; /* the file's own name without folders: tells apart what tensors do not (timm's tf_ variants); may be NULL */
     bool ordered; /* the file keeps the order in which the tensors were defined */
     int n;
     int64_t capacity;
@@ -49,6 +51,7 @@ typedef struct cvi_arch {
     const char *name;
     /* Writes the architecture in the text language, labels as the tensors are named. Nothing written: not this one. */
     void (*write)(const cvi_state *s, cvi_buf *text);
+    const char *note;  /* an English sentence that opening says with it (its Chinese in zh/), or NULL */
     const char *extra; /* tensors of this prefix are not needed for the answer (auxiliary heads), or NULL */
 } cvi_arch;
 

@@ -58,6 +58,8 @@ static cvs_status noted(cvi_open *open, bool ok) {
 
 cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
     bool fits = false;
+    const char *slash = strrchr(open->path ? open->path : "", '/');
+    s->file = slash ? slash + 1 : open->path;
     for (int i = 0; i < CVI_COUNT(archs); i++) {
         cvi_buf text = {0};
         archs[i]->write(s, &text);
@@ -65,10 +67,10 @@ cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
         cvi_buf_free(&text);
         CVI_TRY(e);
         if (fits) {
-            return noted(
-                open, cvi_model_note(open->model,
-                                     "the file holds weights only: %s recognised by their names and shapes",
-                                     open->model->name ? open->model->name : archs[i]->name));
+            bool told = cvi_model_note(open->model,
+                                       "the file holds weights only: %s recognised by their names and shapes",
+                                       open->model->name ? open->model->name : archs[i]->name);
+            return noted(open, told && (!archs[i]->note || cvi_model_note(open->model, archs[i]->note)));
         }
     }
     cvi_buf text = {0};

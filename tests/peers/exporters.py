@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# usage: exporters.py CONVSCOPE FOLDER [torch|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf. The real
+# usage: exporters.py CONVSCOPE FOLDER [torch|timm|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
+# timm into FOLDER/timm. The real
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
 # against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
 # number), or what went wrong. Rows stay until they are measured again; WORDs run only the cases whose name holds one of them.
@@ -12,11 +13,17 @@ root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 ledger = os.path.join(root, "docs", "exporters.csv")
 fields = ["network", "format", "exporter", "version", "opset", "difference", "limit", "result"]
 python = os.path.join(place, "tf", "bin", "python")
+timm_python = os.path.join(place, "timm", "bin", "python")
 if part is None:
     bad = 0
     os.makedirs(place, exist_ok=True)
     if subprocess.run(["/usr/bin/python3", "-c", "import torch, torchvision"], stderr=subprocess.DEVNULL).returncode == 0:
         bad |= subprocess.run(["/usr/bin/python3", __file__, exe, place, "torch"]).returncode
+        if not os.path.exists(timm_python):  # --no-deps: it shall run on Debian's torch
+            subprocess.run(["/usr/bin/python3", "-m", "venv", "--system-site-packages", os.path.join(place, "timm")], check=True)
+            subprocess.run([timm_python, "-m", "pip", "-q", "install", "--no-deps", "timm==0.9.16", "huggingface_hub==0.20.3", "safetensors",
+                            "filelock", "fsspec", "pyyaml", "tqdm", "packaging", "requests", "typing_extensions"], check=True)
+        bad |= subprocess.run([timm_python, __file__, exe, place, "timm"]).returncode
     else:
         print("exporters: torch skipped, python3-torch and python3-torchvision are not installed")
     if not os.path.exists(python):
@@ -108,20 +115,13 @@ def torch_part():
                 ("squeezenet1_1", 64), ("densenet121", 64), ("googlenet", 64), ("inception_v3", 96), ("mobilenet_v2", 64),
                 ("mobilenet_v3_small", 64), ("mobilenet_v3_large", 64), ("mnasnet0_5", 64), ("shufflenet_v2_x0_5", 64),
                 ("efficientnet_b0", 64), ("regnet_x_400mf", 64), ("regnet_y_400mf", 64), ("convnext_tiny", 64)]
-    state_dicts = {"alexnet", "vgg11", "vgg11_bn", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "squeezenet1_1", "densenet121",
-                   "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"}
     for name, size in families:
         if not wanted(name):
             continue
         torch.manual_seed(7)
         extra = {"init_weights": False, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
         net = getattr(tv, name)(weights=None, num_classes=10, **extra).eval()
-        for m in net.modules():  # running statistics and scales as after training, not 0 and 1
-            if isinstance(m, torch.nn.BatchNorm2d):
-                m.running_mean.uniform_(-0.3, 0.3)
-                m.running_var.uniform_(0.5, 1.5)
-                torch.nn.init.uniform_(m.weight, 0.6, 1.4)
-                torch.nn.init.uniform_(m.bias, -0.3, 0.3)
+        as_trained(torch, net)
         x = torch.randn(1, 3, size, size)
         with torch.no_grad():
             y = [net(x).numpy()]
@@ -142,13 +142,57 @@ def torch_part():
                 compare(name, "TorchScript scripted", "torch", version, "", 1e-4, traced, x.numpy(), y)
             except Exception as e:
                 print(name, "does not script:", str(e)[:80])
-            if name in state_dicts:
-                torch.save(net.state_dict(), traced)
-                x = torch.randn(1, 3, *2 * [299 if name == "inception_v3" else 224])  # the size that the recognised architecture names
-                with torch.no_grad():
-                    y = [net(x).numpy()]
-                compare(name, ".pt state_dict", "torch", version, "", 1e-4, traced, x.numpy(), y)
+            torch.save(net.state_dict(), traced)
+            x = torch.randn(1, 3, *2 * [299 if name == "inception_v3" else 224])  # the size that the recognised architecture names
+            y = [net(x).numpy()]
+            compare(name, ".pt state_dict", "torch", version, "", 1e-4, traced, x.numpy(), y)
             os.remove(traced)
+        del net
+        gc.collect()
+
+
+def as_trained(torch, net):
+    """Running statistics and scales as after training, not 0 and 1."""
+    for m in net.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.running_mean.uniform_(-0.3, 0.3)
+            m.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.uniform_(m.weight, 0.6, 1.4)
+            torch.nn.init.uniform_(m.bias, -0.3, 0.3)
+    for name, p in net.named_parameters():
+        if "gamma" in name or "layer_scale" in name:
+            torch.nn.init.uniform_(p.data, 0.5, 1.0)
+
+
+# ---- timm: its state_dicts, whose names tell the architecture --------------------------------------------------
+def timm_part():
+    import warnings
+    warnings.filterwarnings("ignore")
+    import timm, torch
+
+    torch.set_num_threads(1)
+    version = "timm %s/torch %s" % (timm.__version__, torch.__version__)
+    sides = {"inception_v3": 299, "inception_v4": 299, "legacy_xception": 299, "efficientnet_b1": 240, "efficientnet_b3": 300, "efficientnet_lite1": 240,
+             "efficientnet_lite3": 280}  # that the recognised architecture names; 224 else
+    for name in ("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "seresnet50", "seresnext50_32x4d", "resnet26t", "resnet50d", "vgg11_bn", "vgg16",
+                 "densenet121", "mobilenetv2_100", "mobilenetv2_110d", "mobilenetv3_large_100", "mobilenetv3_small_100",
+                 "tf_mobilenetv3_large_100", "tf_mobilenetv3_small_minimal_100", "efficientnet_b0", "efficientnet_b1", "efficientnet_b3",
+                 "tf_efficientnet_b0", "efficientnet_lite0", "efficientnet_lite1", "tf_efficientnet_lite0", "efficientnet_es", "efficientnet_em", "efficientnetv2_rw_t", "efficientnetv2_rw_s",
+                 "tf_efficientnetv2_s", "tf_efficientnetv2_b0", "mnasnet_100", "mnasnet_small", "semnasnet_100", "spnasnet_100", "fbnetc_100",
+                 "fbnetv3_b", "lcnet_050", "tinynet_a", "ghostnet_100", "regnetx_004", "regnety_004", "convnext_tiny", "inception_v3",
+                 "inception_v4", "legacy_xception"):
+        if not wanted(name):
+            continue
+        torch.manual_seed(11)
+        net = timm.create_model(name).eval()
+        as_trained(torch, net)
+        path = os.path.join(work, name + ".pth")
+        torch.save(net.state_dict(), path)
+        x = torch.randn(1, 3, *2 * [sides.get(name, 224)])
+        with torch.no_grad():
+            y = [net(x).numpy()]
+        compare(name, ".pt state_dict of timm", "timm", version, "", 1e-4, path, x.numpy(), y)
+        os.remove(path)
         del net
         gc.collect()
 
@@ -328,7 +372,7 @@ def written_by_us(name, net, x, y, version):
 def main():
     os.makedirs(work, exist_ok=True)
     began = time.time()
-    {"torch": torch_part, "keras": keras_part}[part]()
+    {"torch": torch_part, "timm": timm_part, "keras": keras_part}[part]()
     print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
     shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if faults else 0)

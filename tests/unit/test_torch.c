@@ -204,7 +204,24 @@ static void known_by_names(void **state) {
                 {"names_mobilenet_v3_small.txt", "MobileNetV3-Small", 52},
                 {"names_googlenet.txt", "GoogLeNet", 57},
                 {"names_inception_v3.txt", "Inception-v3", 94},
-                {"names_densenet121.txt", "DenseNet-121", 120}};
+                {"names_densenet121.txt", "DenseNet-121", 120},
+                {"names_regnet_x_400mf.txt", "RegNetX", 71},
+                {"names_regnet_y_400mf.txt", "RegNetY", 85},
+                {"names_convnext_tiny.txt", "ConvNeXt", 58},
+                {"names_shufflenet_v2_x0_5.txt", "ShuffleNetV2", 56},
+                {"names_mnasnet0_5.txt", "MnasNet", 52},
+                {"names_timm_seresnet50.txt", "SE-ResNet-50", 85},
+                {"names_timm_resnet26d.txt", "ResNet-26-D", 31},
+                {"names_timm_vgg11_bn.txt", "VGG-11 with BN", 10},
+                {"names_timm_mobilenetv3_small_100.txt", "MobileNetV3-Small", 53},
+                {"names_timm_efficientnet_b0.txt", "EfficientNet-B0", 81},
+                {"names_timm_tf_efficientnetv2_b0.txt", "EfficientNetV2 (tf)", 91},
+                {"names_timm_lcnet_050.txt", "LCNet", 32},
+                {"names_timm_regnety_004.txt", "RegNetY", 85},
+                {"names_timm_convnext_tiny.txt", "ConvNeXt", 58},
+                {"names_timm_ghostnet_100.txt", "GhostNet", 95},
+                {"names_timm_legacy_xception.txt", "Xception", 74},
+                {"names_timm_inception_v4.txt", "Inception-v4", 149}};
     for (int i = 0; i < CVI_COUNT(nets); i++) {
         cvs_error err = {0};
         cvs_model *m = cvi_model_new(NULL, &err);
