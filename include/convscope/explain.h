@@ -133,6 +133,10 @@ typedef struct cvs_method_info {
     const char *name, *title, *sentence, *caveat; /* in the language asked for; borrowed, static */
     cvs_map_kind kind;
     bool needs_layer;
+    const char *family; /* "gradients", "class activation maps", ... in the language asked for */
+    const char
+        *flags; /* what it reads beside the target, as options of convscope explain: "--steps N, --seed N" */
+    const char *compat; /* the libraries whose arithmetic it has: "captum, dlwp"; "" = none */
 } cvs_method_info;
 int cvs_method_count(void);
 /* The number of the method of that name, before any work is done for it; the error lists near names. */

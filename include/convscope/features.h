@@ -35,6 +35,7 @@ typedef struct cvs_unit_options {
 typedef struct cvs_projection {
     cvs_tensor map;      /* float32, of one sample of the input [1,C,H,W], signed, not scaled; owned */
     bool channels_last;  /* the model's file has channels last */
+    bool flat;           /* the model takes [N,H,W]: map has the one channel, its file has none */
     int64_t row, column; /* of the unit; 0 in a layer without positions */
     double value;        /* its activation: what the projection starts from */
     bool has_field;      /* box counts */
@@ -143,6 +144,7 @@ typedef struct cvs_feature {
         value; /* [n][steps + 1]: what is wanted, before every step and at the end; of what the network saw; owned */
     bool silent;        /* no gradient ever reached the picture: it is noise */
     bool channels_last; /* the model's file has channels last */
+    bool flat;          /* the model takes [N,H,W]: input has the one channel, its file has none */
     char layer[128], caption[700];
 } cvs_feature;
 

@@ -100,10 +100,44 @@ static int list_methods(const cli *c) {
         cvs_method_info m;
         if (cvs_method_describe(i, c->lang, &m, NULL) == CVS_OK) {
             cli_pad(stdout, m.name, 28, false);
-            printf("%s\n", m.sentence);
+            printf("%s%s%s%s%s%s%s\n", m.sentence, m.flags[0] ? " [" : "", m.flags, m.flags[0] ? "]" : "",
+                   m.compat[0] ? " [--compat " : "", m.compat, m.compat[0] ? "]" : "");
         }
     }
+    cli_say(
+        c, "%s",
+        CLI_T(c,
+              "All take --target T (a class, mix:, neuron:, region:), --output logit|prob (LRP and its "
+              "kin: logit), --sample N, --raw FILE.npy, -o FILE, --check.",
+              "所有方法都可用 --target T（类别、mix:、neuron:、region:）、--output logit|prob（LRP 一类只用 "
+              "logit）、--sample N、--raw FILE.npy、-o FILE、--check。"));
     return 0;
+}
+
+/* Settings that were given and that the method does not read are said, not passed over. */
+static void tell_unread(cli *c, const char *method) {
+    static const char *const settings[] = {"--layer",  "--signed",  "--baseline",    "--rule",
+                                           "--steps",  "--samples", "--noise",       "--patch",
+                                           "--stride", "--fill",    "--epsilon",     "--gamma",
+                                           "--alpha",  "--votes",   "--raw-classes", "--raw-activation"};
+    cvs_method_info m;
+    int number;
+    if (cvs_method_find(method, &number, NULL) != CVS_OK ||
+        cvs_method_describe(number, c->lang, &m, NULL) != CVS_OK) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        char with_value[40];
+        snprintf(with_value, sizeof with_value, "%s ", settings[i]);
+        bool flag = strcmp(settings[i], "--signed") == 0;
+        if ((flag ? cli_flag(c, settings[i]) : cli_value(c, settings[i]) != NULL) &&
+            !strstr(m.flags, flag ? settings[i] : with_value)) {
+            cli_say(c,
+                    CLI_T(c, "note: %s does not read %s (convscope explain --method list says what does)",
+                          "注：%s 不使用 %s（convscope explain --method list 列出哪些方法使用它）"),
+                    method, settings[i]);
+        }
+    }
 }
 
 static cvs_status write_votes(cli *c, const cvs_explanation *e, const char *path) {
@@ -344,6 +378,7 @@ static int run(cli *c) {
     if (!check(c, &o) || !check_settings(c, &o) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
+    tell_unread(c, method);
     run_options.for_gradients = true;
     cvs_status s = explain(c, &run_options, &o);
     return s == CVS_OK ? 0 : c->err.code == CVS_OK ? cvs_status_exit(s) : cli_fail(c);

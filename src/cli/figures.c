@@ -21,6 +21,7 @@ bool cli_figure_options(cli *c, cli_figure *out) {
                   c->command->name);
         return false;
     }
+    out->layer = out->layer ? out->layer : c->command->usual_layer;
     if (!out->layer) {
         cli_usage(c,
                   CLI_T(c, "convscope %s needs --layer L (convscope info MODEL lists the layers)",

@@ -75,6 +75,13 @@ cvs_status cvs_data_open(const char *spec, const cvs_data_options *options, cvs_
     }
     const char *colon = strchr(spec, ':');
     const cvi_source *source = colon != NULL ? find_source(spec, (size_t)(colon - spec)) : NULL;
+    char folder[MAX_SPEC + 8];
+    if (source == NULL && cvi_is_folder(spec)) { /* a folder by its path alone */
+        snprintf(folder, sizeof folder, "folder:%s", spec);
+        spec = folder;
+        colon = strchr(spec, ':');
+        source = find_source(spec, (size_t)(colon - spec));
+    }
     if (source == NULL) {
         return cvi_fail(err, CVS_E_ARGUMENT,
                         "\"%.100s\" names no data set; write mnist:DIR, folder:DIR or generated:NAME", spec);

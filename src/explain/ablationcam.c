@@ -67,6 +67,8 @@ const cvi_method cvi_method_ablationcam = {
                  "turn round, as in the paper.",
     .caveat_zh = "可相互替代的特征图各自都显得不重要；目标值小于零时正负号反转，与论文一致。",
     .source = "Desai and Ramaswamy 2020, WACV",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .compat = CVI_PYTORCH_GRAD_CAM,

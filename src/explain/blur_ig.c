@@ -146,6 +146,9 @@ const cvi_method cvi_method_blur_ig = {
                  "network was trained on.",
     .caveat_zh = "边缘得到的最多，因为模糊时变化最大；模糊的图片与训练时见过的图片不同。",
     .source = "Xu, Venugopalan and Sundararajan 2020, arXiv:2004.03383; blur of PAIR saliency",
+    .family = CVI_FAMILY_GRADIENT,
+    .flags = "--rule trapezoid|left"
+             ", " CVI_FLAG_STEPS,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

@@ -64,6 +64,8 @@ const cvi_method cvi_method_channel_ablation = {
     .caveat_zh =
         "票数是精确的，但每次只关闭一个滤波器：可相互替代的滤波器各自显得不重要；一票在图内的分布只是约定。",
     .source = "Zeiler and Fergus 2014, arXiv:1311.2901; Morcos et al. 2018, arXiv:1803.06959",
+    .family = CVI_FAMILY_INTERNAL,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,

@@ -132,6 +132,8 @@ const cvi_method cvi_method_class_activation = {
     .caveat_en = "Coarse; exact for the last maps, but what made those maps light up there is not asked.",
     .caveat_zh = "较粗略；对最后的特征图是精确的，但不追问它们为何在该处被激活。",
     .source = "Zhou, Khosla, Lapedriza, Oliva and Torralba 2016, arXiv:1512.04150",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .run = run,
 };

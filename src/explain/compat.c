@@ -20,6 +20,30 @@ const char *cvi_compat_title(cvi_compat library) {
     return "";
 }
 
+const char *cvi_compat_list(unsigned set) {
+#define CA "captum"
+#define PG "pytorch-grad-cam"
+#define TK "tf-keras-vis"
+#define DL "dlwp"
+    static const char *const lists[] = {"",
+                                        CA,
+                                        PG,
+                                        CA ", " PG,
+                                        TK,
+                                        CA ", " TK,
+                                        PG ", " TK,
+                                        CA ", " PG ", " TK,
+                                        DL,
+                                        CA ", " DL,
+                                        PG ", " DL,
+                                        CA ", " PG ", " DL,
+                                        TK ", " DL,
+                                        CA ", " TK ", " DL,
+                                        PG ", " TK ", " DL,
+                                        CA ", " PG ", " TK ", " DL};
+    return lists[set & 15];
+}
+
 cvs_status cvi_compat_find(const char *name, const cvi_method *m, cvi_compat *out, cvs_error *err) {
     *out = CVI_OWN;
     if (!name) {

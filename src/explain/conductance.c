@@ -112,6 +112,10 @@ const cvi_method cvi_method_conductance = {
     .caveat_en = "It depends on the baseline; what flows around the layer, over a skip, is not in it.",
     .caveat_zh = "结果取决于基线；绕过该层（经跳跃连接）的部分不计入。",
     .source = "Dhamdhere, Sundararajan and Yan 2018, arXiv:1805.12233; arithmetic of Captum",
+    .family = CVI_FAMILY_INTERNAL,
+    .flags = CVI_FLAG_LAYER ", "
+                            "--rule gauss|trapezoid"
+                            ", " CVI_FLAG_STEPS ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .sign = CVI_SIGN_ALWAYS,

@@ -21,6 +21,8 @@ const cvi_method cvi_method_deconvnet = {
         "It rebuilds part of the picture and depends little on the class (Nie, Zhang and Patel 2018).",
     .caveat_zh = "它会部分重建图片，且与类别关系不大（Nie、Zhang 与 Patel，2018）。",
     .source = "Zeiler and Fergus 2014, arXiv:1311.2901",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = "",
     .kind = CVS_MAP_PIXELS,
     .slope = true,
     .compat = CVI_CAPTUM,

@@ -18,6 +18,8 @@ const cvi_method cvi_method_deep_taylor = {
                  "(Sixt et al. 2020).",
     .caveat_zh = "它只显示支持的证据，不显示反对的；并且几乎不依赖最后几层（Sixt 等，2020）。",
     .source = "Montavon, Lapuschkin, Binder, Samek and Mueller 2017, Pattern Recognition 65",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

@@ -163,6 +163,8 @@ const cvi_method cvi_method_eigencam = {
                  "is positive).",
     .caveat_zh = "对所有类别都是同一张图；模式的正负号只是约定（绝对值最大处取正）。",
     .source = "Muhammad and Yeasin 2020, arXiv:2008.00299",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .compat = CVI_PYTORCH_GRAD_CAM,

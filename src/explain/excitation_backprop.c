@@ -19,6 +19,8 @@ const cvi_method cvi_method_excitation_backprop = {
                  "on the last layers.",
     .caveat_zh = "凡起激励作用的都计入，包括其他类别所用的；它很少依赖最后几层。",
     .source = "Zhang, Lin, Brandt, Shen and Sclaroff 2016, arXiv:1608.00507",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

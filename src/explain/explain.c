@@ -22,6 +22,9 @@ int cvs_method_count(void) {
     return cvi_n_methods;
 }
 
+static const char *const families[] = {"gradients", "modified backward passes", "class activation maps",
+                                       "perturbation", "inside the network"};
+
 cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_error *err) {
     if (i < 0 || i >= cvi_n_methods) {
         return cvi_fail(err, CVS_E_ARGUMENT, "there is no method number %d, there are %d", i, cvi_n_methods);
@@ -33,7 +36,10 @@ cvs_status cvs_method_describe(int i, cvs_lang lang, cvs_method_info *out, cvs_e
                              .sentence = zh ? m->sentence_zh : m->sentence_en,
                              .caveat = zh ? m->caveat_zh : m->caveat_en,
                              .kind = m->kind,
-                             .needs_layer = m->needs_layer};
+                             .needs_layer = m->needs_layer,
+                             .family = cvi_tr(lang, families[m->family]),
+                             .flags = m->flags,
+                             .compat = cvi_compat_list(m->compat)};
     return CVS_OK;
 }
 

@@ -245,7 +245,9 @@ static cvs_status make(cvs_feature_maker *m, cvs_feature *out, cvs_error *err) {
 cvs_status cvs_feature_make(cvs_feature_maker *m, int64_t channel, cvs_feature *out, cvs_error *err) {
     bool whole = m->o.want == CVS_WANT_DIRECTION || m->o.want == CVS_WANT_LIKENESS;
     *out = (cvs_feature){.channel = whole ? 0 : channel, .n = m->o.variants, .steps = m->o.steps};
-    out->channels_last = m->probe.model->graph->values[m->probe.input].file_layout == CVI_FILE_LAST;
+    const cvi_value *in = &m->probe.model->graph->values[m->probe.input];
+    out->channels_last = in->file_layout == CVI_FILE_LAST;
+    out->flat = in->rank == 3;
     cvi_copy_text(out->layer, sizeof out->layer, m->probe.layer);
     if (!whole) {
         CVI_TRY(cvi_planes_channel(&m->planes, channel, m->probe.layer, err));
@@ -268,6 +270,5 @@ void cvs_feature_free(cvs_feature *f) {
 }
 
 cvs_status cvs_feature_file(const cvs_feature *f, const char *layout, cvs_tensor *out, cvs_error *err) {
-    cvs_explanation e = {.map = f->input, .kind = CVS_MAP_PIXELS, .channels_last = f->channels_last};
-    return cvs_explanation_file(&e, layout, out, err);
+    return cvi_picture_file(&f->input, f->flat, f->channels_last, layout, out, err);
 }

@@ -338,6 +338,8 @@ const cvi_method cvi_method_fullgrad = {
     .caveat_zh =
         "不带正负号时，各通道先缩放再相加，数值大小没有意义；带正负号时各部分可加，但仅限分段线性的网络。",
     .source = "Srinivas and Fleuret 2019, arXiv:1905.00780; default arithmetic of pytorch-grad-cam",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .compat = CVI_PYTORCH_GRAD_CAM,
     .run = run,

@@ -49,6 +49,8 @@ const cvi_method cvi_method_gradcam = {
                  "in places.",
     .caveat_zh = "较粗略：分辨率与该层相同，而且对梯度取平均可能掩盖某张特征图在局部的作用。",
     .source = "Selvaraju et al. 2017, arXiv:1610.02391",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .compat = CVI_CAPTUM | CVI_PYTORCH_GRAD_CAM | CVI_TF_KERAS_VIS | CVI_DLWP,

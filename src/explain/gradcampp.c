@@ -70,6 +70,8 @@ const cvi_method cvi_method_gradcampp = {
     .caveat_zh =
         "只计正梯度：反对目标的部分被略去；同一名称在三个库里有三种算法（此处采用 pytorch-grad-cam 的）。",
     .source = "Chattopadhay, Sarkar, Howlader and Balasubramanian 2018, arXiv:1710.11063",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .compat = CVI_PYTORCH_GRAD_CAM | CVI_TF_KERAS_VIS,

@@ -21,6 +21,8 @@ const cvi_method cvi_method_guided_backprop = {
                  "more than reasons (Adebayo et al. 2018).",
     .caveat_zh = "改变权重或类别时它几乎不变：它更多显示图片的边缘，而不是原因（Adebayo 等，2018）。",
     .source = "Springenberg, Dosovitskiy, Brox and Riedmiller 2015, arXiv:1412.6806",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = "",
     .kind = CVS_MAP_PIXELS,
     .slope = true,
     .compat = CVI_CAPTUM | CVI_PYTORCH_GRAD_CAM,

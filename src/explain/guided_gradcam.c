@@ -63,6 +63,8 @@ const cvi_method cvi_method_guided_gradcam = {
                  "place comes from the class.",
     .caveat_zh = "其中的精细结构来自引导反向传播，几乎不依赖权重；只有位置来自该类别。",
     .source = "Selvaraju et al. 2017, arXiv:1610.02391",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_LAYER,
     .kind = CVS_MAP_PIXELS,
     .needs_layer = true,
     .compat = CVI_CAPTUM,

@@ -245,6 +245,9 @@ const cvi_method cvi_method_guided_ig = {
                  "depends on the baseline too.",
     .caveat_zh = "路径取决于网络本身，因此两个网络的图不可直接比较；结果也取决于基线。",
     .source = "Kapishnikov et al. 2021, arXiv:2106.09788; the way of PAIR saliency",
+    .family = CVI_FAMILY_GRADIENT,
+    .flags = "--rule trapezoid|left"
+             ", " CVI_FLAG_STEPS ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

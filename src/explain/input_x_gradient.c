@@ -25,6 +25,8 @@ const cvi_method cvi_method_input_x_gradient = {
                  "biases do the parts add up to the logit.",
     .caveat_zh = "网络输入中为零的部分无论多重要都得不到贡献；只有没有偏置时各部分之和才等于 logit。",
     .source = "Shrikumar, Greenside, Shcherbina and Kundaje 2016, arXiv:1605.01713",
+    .family = CVI_FAMILY_GRADIENT,
+    .flags = "",
     .kind = CVS_MAP_PIXELS,
     .compat = CVI_CAPTUM,
     .run = run,

@@ -182,6 +182,8 @@ const cvi_method cvi_method_integrated_gradients = {
     .caveat_zh = "结果取决于基线：与基线相同的像素得不到任何值，因此以黑色为基线时，暗处无法计入（Sturmfels "
                  "等，2020）。",
     .source = "Sundararajan, Taly and Yan 2017, arXiv:1703.01365",
+    .family = CVI_FAMILY_GRADIENT,
+    .flags = CVI_FLAG_RULE ", " CVI_FLAG_STEPS ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_PIXELS,
     .compat = CVI_CAPTUM,
     .run = run,

@@ -6,6 +6,7 @@
 
 #include "engine/run_state.h"
 #include "explain/ends.h"
+#include "explain/method.h"
 
 enum { USUAL_STEPS = 25, MOST_STEPS = 1000, MOST_CLASSES = 100000 };
 
@@ -192,7 +193,9 @@ static cvs_status follow(trial *t, cvs_change change) {
         affine a = change_of(change, amount);
         t->out->amount[change][i] = amount;
         apply(t, &a, &x);
-        s = cvs_run_tensors(t->run, &x, 1, t->err);
+        cvs_tensor input = x;
+        cvi_as_input(t->run->model, &input);
+        s = cvs_run_tensors(t->run, &input, 1, t->err);
         s = s == CVS_OK ? distance_of(t, 0, &t->out->distance[change][0][i]) : s;
         s = s == CVS_OK ? distance_of(t, 1, &t->out->distance[change][1][i]) : s;
         s = s == CVS_OK ? probability_of(t, &t->out->probability[change][i]) : s;
@@ -245,9 +248,10 @@ static cvs_status prepare(trial *t, const cvs_model *model, const cvs_run_option
     CVI_TRY(cvs_run_new(model, run_options, &t->run, t->err));
     CVI_TRY(cvs_run_image(t->run, picture, &t->shown, t->err));
     CVI_TRY(cvs_run_input(t->run, 0, &x, t->err));
+    cvi_as_picture(&x);
     if (x.rank != 4 || x.dtype != CVS_F32 || x.dim[0] != 1 || model->graph->n_inputs != 1) {
         return cvi_fail(t->err, CVS_E_UNSUPPORTED,
-                        "this needs a model that takes one picture, float32 [1,C,H,W]");
+                        "this needs a model that takes one picture, float32 [1,C,H,W] or [1,H,W]");
     }
     x.owned = false;
     CVI_TRY(cvs_tensor_convert(&x, CVS_F32, &t->plain, t->err));

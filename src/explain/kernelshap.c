@@ -129,6 +129,8 @@ const cvi_method cvi_method_kernelshap = {
                  "replacement gives another map.",
     .caveat_zh = "这是随机估计；区块的值赋给其中每个像素，分块或替换方式不同则结果不同。",
     .source = "Lundberg and Lee 2017, arXiv:1705.07874; sampling of Captum",
+    .family = CVI_FAMILY_PERTURBATION,
+    .flags = CVI_FLAG_SAMPLES ", " CVI_FLAG_FILL ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_LAYER,
     .sign = CVI_SIGN_ALWAYS,
     .run = run,

@@ -101,6 +101,8 @@ const cvi_method cvi_method_lime = {
                  "explains the answers.",
     .caveat_zh = "分块、种子或替换方式不同，结果就不同；可信程度以线性模型能解释多少为限。",
     .source = "Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938",
+    .family = CVI_FAMILY_PERTURBATION,
+    .flags = CVI_FLAG_SAMPLES ", " CVI_FLAG_FILL ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_LAYER,
     .sign = CVI_SIGN_ALWAYS,
     .run = run,

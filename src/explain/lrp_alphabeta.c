@@ -19,6 +19,9 @@ const cvi_method cvi_method_lrp_alphabeta = {
                  " little on the last layers.",
     .caveat_zh = "正负相抵之处，数值会逐层增大；与 LRP z+ 一样，它很少依赖最后几层。",
     .source = "Bach, Binder, Montavon, Klauschen, Mueller and Samek 2015, PLOS ONE 10(7)",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON ", "
+                              "--alpha A",
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

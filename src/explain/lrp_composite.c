@@ -20,6 +20,8 @@ const cvi_method cvi_method_lrp_composite = {
                  "picture.",
     .caveat_zh = "规则的选择出于惯例而非推导：换一种组合，图就不同。",
     .source = "Montavon, Binder, Lapuschkin, Samek and Mueller 2019, LNCS 11700",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON ", " CVI_FLAG_GAMMA,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

@@ -19,6 +19,8 @@ const cvi_method cvi_method_lrp_epsilon = {
                  "biases keep their share.",
     .caveat_zh = "epsilon 很小且没有偏置时它就是输入乘梯度，同样带噪声；偏置保留自己的份额。",
     .source = "Bach, Binder, Montavon, Klauschen, Mueller and Samek 2015, PLOS ONE 10(7)",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON,
     .kind = CVS_MAP_PIXELS,
     .compat = CVI_CAPTUM,
     .run = run,

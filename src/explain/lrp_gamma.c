@@ -18,6 +18,8 @@ const cvi_method cvi_method_lrp_gamma = {
     .caveat_en = "How smooth the map is depends on gamma: 0 is LRP epsilon, a large one LRP z+.",
     .caveat_zh = "热图的平滑程度取决于 gamma：为 0 时即 LRP epsilon，很大时接近 LRP z+。",
     .source = "Montavon, Binder, Lapuschkin, Samek and Mueller 2019, LNCS 11700",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON ", " CVI_FLAG_GAMMA,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

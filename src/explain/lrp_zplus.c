@@ -19,6 +19,8 @@ const cvi_method cvi_method_lrp_zplus = {
     .caveat_zh =
         "它几乎不依赖靠近输出的层（Sixt、Granz 和 Landgraf，2020）：更多显示图中有什么，而不是什么起作用。",
     .source = "Montavon, Lapuschkin, Binder, Samek and Mueller 2017, Pattern Recognition 65",
+    .family = CVI_FAMILY_BACKWARD,
+    .flags = CVI_FLAG_EPSILON,
     .kind = CVS_MAP_PIXELS,
     .run = run,
 };

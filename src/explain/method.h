@@ -49,12 +49,37 @@ typedef struct cvi_question {
     cvs_error *err;
 } cvi_question;
 
+/* Where --method list puts a method. */
+typedef enum cvi_family {
+    CVI_FAMILY_GRADIENT,
+    CVI_FAMILY_BACKWARD,
+    CVI_FAMILY_CAM,
+    CVI_FAMILY_PERTURBATION,
+    CVI_FAMILY_INTERNAL
+} cvi_family;
+
+/* What a method reads beside the target, as the command line has it: pieces of cvi_method.flags, joined by ", ". */
+#define CVI_FLAG_LAYER    "--layer L"
+#define CVI_FLAG_SIGNED   "--signed"
+#define CVI_FLAG_VOTES    "--votes FILE.csv"
+#define CVI_FLAG_RULE     "--rule gauss|midpoint|left|right|trapezoid"
+#define CVI_FLAG_STEPS    "--steps N"
+#define CVI_FLAG_BASELINE "--baseline black|mean|blur|white|noise|FILE.npy"
+#define CVI_FLAG_SAMPLES  "--samples N"
+#define CVI_FLAG_NOISE    "--noise S"
+#define CVI_FLAG_SEED     "--seed N"
+#define CVI_FLAG_FILL     "--fill V"
+#define CVI_FLAG_EPSILON  "--epsilon E"
+#define CVI_FLAG_GAMMA    "--gamma G"
+
 typedef struct cvi_method {
     const char *name;
     const char *title_en, *title_zh;
     const char *sentence_en, *sentence_zh; /* what it shows */
     const char *caveat_en, *caveat_zh;     /* what it does not show, one line */
     const char *source;                    /* paper of the formula */
+    cvi_family family;
+    const char *flags; /* what it reads: CVI_FLAG_... */
     cvs_map_kind kind;
     bool needs_layer;
     cvi_sign sign;
@@ -76,6 +101,8 @@ extern const int cvi_n_methods;
 /* The library of that name (NULL: none), which must have the method; and how captions call it. */
 cvs_status cvi_compat_find(const char *name, const cvi_method *m, cvi_compat *out, cvs_error *err);
 const char *cvi_compat_title(cvi_compat library);
+/* The names in a set of libraries: "captum, dlwp". */
+const char *cvi_compat_list(unsigned libraries);
 
 /* d target / d value under a rule for the question's sample: a view [1, ...], borrowed until the next backward. */
 cvs_status cvi_question_gradient(cvi_question *q, cvi_rule rule, int value, cvs_tensor *out);

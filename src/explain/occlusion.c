@@ -214,6 +214,16 @@ const cvi_method cvi_method_occlusion = {
         "The result depends on the patch's colour, size and stride; evidence in two places hides itself.",
     .caveat_zh = "结果取决于补丁的颜色、大小与步长；重复出现的证据被遮住一处时看不出来。",
     .source = "Zeiler and Fergus 2014, arXiv:1311.2901",
+    .family = CVI_FAMILY_PERTURBATION,
+    .flags = "--patch P"
+             ", "
+             "--stride S"
+             ", " CVI_FLAG_FILL ", " CVI_FLAG_LAYER ", "
+             "--raw-classes FILE.npy"
+             ", "
+             "--raw-activation FILE.npy"
+             ", "
+             "--data DIR",
     .kind = CVS_MAP_GRID,
     .run = run,
 };

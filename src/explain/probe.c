@@ -4,6 +4,7 @@
 #include "explain/probe.h"
 
 #include "engine/run_state.h"
+#include "explain/method.h"
 
 static cvs_status check_input(const cvi_probe *p, cvs_error *err) {
     const cvi_graph *g = p->model->graph;
@@ -12,12 +13,15 @@ static cvs_status check_input(const cvi_probe *p, cvs_error *err) {
                         g->n_inputs);
     }
     const cvi_value *in = &g->values[g->inputs[0]];
-    if (in->rank != 4 || (in->dtype != CVS_F32 && in->dtype != CVS_NONE)) {
+    if (in->dtype != CVS_F32 && in->dtype != CVS_NONE && (in->rank == 4 || in->rank == 3)) {
+        return cvi_whole_numbers(in->dtype, err);
+    }
+    if ((in->rank != 4 && in->rank != 3) || (in->dtype != CVS_F32 && in->dtype != CVS_NONE)) {
         char text[200];
-        return cvi_fail(err, CVS_E_UNSUPPORTED,
-                        "the model's input %.80s is %s %s: pictures, float32 [N,C,H,W], are needed", in->name,
-                        cvs_dtype_name(in->dtype),
-                        cvs_shape_text(CVI_MAX(in->rank, 0), in->dim, text, sizeof text));
+        return cvi_fail(
+            err, CVS_E_UNSUPPORTED,
+            "the model's input %.80s is %s %s: pictures, float32 [N,C,H,W] or [N,H,W], are needed", in->name,
+            cvs_dtype_name(in->dtype), cvs_shape_text(CVI_MAX(in->rank, 0), in->dim, text, sizeof text));
     }
     return CVS_OK;
 }
@@ -58,7 +62,16 @@ cvs_status cvi_probe_input(const cvi_probe *p, cvs_tensor *shape, cvs_error *err
                         "the model takes %lld pictures at a time: a batch of one is needed here",
                         (long long)shape->dim[0]);
     }
+    cvi_as_picture(shape);
     return CVS_OK;
+}
+
+/* The picture as the model takes it: a view. */
+static cvs_tensor as_input(const cvi_probe *p, const cvs_tensor *picture) {
+    cvs_tensor t = *picture;
+    t.owned = false;
+    cvi_as_input(p->model, &t);
+    return t;
 }
 
 cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *err) {
@@ -80,14 +93,15 @@ cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *er
     p->planned = *picture;
     p->planned.data = NULL;
     p->planned.owned = false;
-    CVI_TRY(cvi_exec_new(p->model->graph, picture, &options, &p->exec, err));
+    cvs_tensor input = as_input(p, picture);
+    CVI_TRY(cvi_exec_new(p->model->graph, &input, &options, &p->exec, err));
     return cvi_exec_value(p->exec, p->value, &p->shape, err);
 }
 
 cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *out, cvs_error *err) {
-    cvs_tensor t;
+    cvs_tensor t, input = as_input(p, picture);
     CVI_TRY(cvi_probe_plan(p, picture, err));
-    CVI_TRY(cvi_exec_forward(p->exec, picture, p->value, err));
+    CVI_TRY(cvi_exec_forward(p->exec, &input, p->value, err));
     CVI_TRY(cvi_exec_value(p->exec, p->value, &t, err));
     p->shape = t;
     p->shape.data = NULL;
@@ -98,5 +112,7 @@ cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *ou
 cvs_status cvi_probe_back(cvi_probe *p, cvi_rule rule, const cvs_tensor *seed, cvs_tensor *gradient,
                           cvs_error *err) {
     CVI_TRY(cvi_exec_backward(p->exec, rule, &p->value, seed, 1, &p->input, 1, err));
-    return cvi_exec_gradient(p->exec, p->input, gradient, err);
+    CVI_TRY(cvi_exec_gradient(p->exec, p->input, gradient, err));
+    cvi_as_picture(gradient);
+    return CVS_OK;
 }

@@ -26,7 +26,8 @@ cvs_status cvi_probe_new(const cvs_model *model, const cvs_run_options *options,
 cvs_status cvi_probe_value(const cvs_model *model, const cvs_run_options *options, int value, cvi_probe *out,
                            cvs_error *err);
 void cvi_probe_free(cvi_probe *p);
-/* The input's shape [1,C,H,W], free sides filled in from the options. */
+/* The input's shape [1,C,H,W] (of a model that takes [N,H,W]: [1,1,H,W], as pictures and gradients below), free sides filled in from
+ * the options. */
 cvs_status cvi_probe_input(const cvi_probe *p, cvs_tensor *shape, cvs_error *err);
 /* Plans for pictures of that shape (no effect where it is planned already); fills p->shape. */
 cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *err);

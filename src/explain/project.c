@@ -2,6 +2,7 @@
  * project.c - one unit down to the pixels (Zeiler and Fergus 2014, 2.1): everything in its layer is set to zero but the unit, which
  * keeps its value; then maxima by their switches, the rectified signal, transposed kernels, no bias, no rectifier after the last.
  */
+#include "explain/method.h"
 #include "explain/unit.h"
 
 #include "engine/run_state.h"
@@ -13,9 +14,20 @@ void cvs_projection_free(cvs_projection *p) {
     }
 }
 
-cvs_status cvs_projection_file(const cvs_projection *p, const char *layout, cvs_tensor *out, cvs_error *err) {
-    cvs_explanation e = {.map = p->map, .kind = CVS_MAP_PIXELS, .channels_last = p->channels_last};
+cvs_status cvi_picture_file(const cvs_tensor *picture, bool flat, bool channels_last, const char *layout,
+                            cvs_tensor *out, cvs_error *err) {
+    cvs_explanation e = {.map = *picture, .kind = CVS_MAP_PIXELS, .channels_last = channels_last && !flat};
+    if (flat && e.map.rank == 4) {
+        e.map.rank = 3;
+        e.map.dim[1] = e.map.dim[2];
+        e.map.dim[2] = e.map.dim[3];
+        layout = NULL; /* there are no channels to put anywhere */
+    }
     return cvs_explanation_file(&e, layout, out, err);
+}
+
+cvs_status cvs_projection_file(const cvs_projection *p, const char *layout, cvs_tensor *out, cvs_error *err) {
+    return cvi_picture_file(&p->map, p->flat, p->channels_last, layout, out, err);
 }
 
 static cvs_status find_place(const cvi_planes *a, const cvs_unit_options *o, cvs_projection *out,
@@ -63,7 +75,11 @@ static cvs_status project(const cvs_run *run, cvi_exec *x, int64_t sample, const
                           cvs_projection *out, cvs_error *err) {
     const cvi_graph *g = run->model->graph;
     int value, input = g->inputs[0];
+    cvs_dtype dtype = run->inputs[0].dtype;
     cvs_tensor t, gradient;
+    if (dtype != CVS_F32 && dtype != CVS_F64 && dtype != CVS_F16) {
+        return cvi_whole_numbers(dtype, err);
+    }
     cvi_planes a;
     CVI_TRY(cvi_ops_find_layer(g, o->layer ? o->layer : "last-conv", &value, err));
     snprintf(out->layer, sizeof out->layer, "%.120s", g->values[value].name);
@@ -74,6 +90,7 @@ static cvs_status project(const cvs_run *run, cvi_exec *x, int64_t sample, const
     out->value = (double)a.data[at];
     out->has_field = cvi_unit_box(g, x, value, out->row, out->column, out->box);
     out->channels_last = g->values[input].file_layout == CVI_FILE_LAST;
+    out->flat = g->values[input].rank == 3;
     CVI_TRY(cvi_project_seed(x, value, &t, a.first + at, (float)out->value, input, o->rule, &gradient, err));
     if (gradient.rank > 0 && gradient.dim[0] > 1) { /* this sample's part */
         gradient.bytes /= (size_t)gradient.dim[0];
@@ -81,6 +98,7 @@ static cvs_status project(const cvs_run *run, cvi_exec *x, int64_t sample, const
         gradient.dim[0] = 1;
     }
     gradient.owned = false;
+    cvi_as_picture(&gradient);
     CVI_TRY(cvs_tensor_convert(&gradient, CVS_F32, &out->map, err));
     write_caption(o, out);
     return CVS_OK;

@@ -104,6 +104,8 @@ const cvi_method cvi_method_rise = {
                  "mean under masks.",
     .caveat_zh = "遮罩较少时噪声大；只有图内的差异有意义：整体高低只是遮罩下目标的均值。",
     .source = "Petsiuk, Das and Saenko 2018, arXiv:1806.07421",
+    .family = CVI_FAMILY_PERTURBATION,
+    .flags = CVI_FLAG_SAMPLES ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_LAYER,
     .sign = CVI_SIGN_ALWAYS,
     .run = run,

@@ -98,6 +98,8 @@ const cvi_method cvi_method_scorecam = {
                  "maps decide.",
     .caveat_zh = "被遮罩的图片与训练时见过的图片不同；采用 softmax 权重时由少数特征图决定。",
     .source = "Wang et al. 2020, arXiv:1910.01279",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .compat = CVI_PYTORCH_GRAD_CAM | CVI_TF_KERAS_VIS,

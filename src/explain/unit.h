@@ -28,6 +28,10 @@ bool cvi_unit_box(const cvi_graph *g, cvi_exec *x, int value, int64_t row, int64
 cvs_status cvi_project_seed(cvi_exec *x, int value, const cvs_tensor *layer, int64_t at, float seed,
                             int input, cvs_backward_rule rule, cvs_tensor *gradient, cvs_error *err);
 
+/* A picture [n,C,H,W], or [n,1,H,W] of a model that takes [N,H,W] (flat), as the model's own file would hold it; owned. */
+cvs_status cvi_picture_file(const cvs_tensor *picture, bool flat, bool channels_last, const char *layout,
+                            cvs_tensor *out, cvs_error *err);
+
 /* The exec that holds a sample of the last run, and the sample's number in it: the run's own, or, where a model of fixed batch ran
  * several times, one that runs its pass again (*owned, cvi_exec_free). */
 cvs_status cvi_exec_of_sample(cvs_run *run, int64_t *sample, cvi_exec **out, bool *owned, cvs_error *err);

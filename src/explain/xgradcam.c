@@ -31,6 +31,8 @@ const cvi_method cvi_method_xgradcam = {
                  "grows without bound.",
     .caveat_zh = "适用于整流之后的层：若一张特征图的数值几乎相互抵消，其权重会无限增大。",
     .source = "Fu et al. 2020, arXiv:2008.02312",
+    .family = CVI_FAMILY_CAM,
+    .flags = CVI_FLAG_LAYER ", " CVI_FLAG_SIGNED ", " CVI_FLAG_VOTES,
     .kind = CVS_MAP_LAYER,
     .needs_layer = true,
     .compat = CVI_PYTORCH_GRAD_CAM,

@@ -143,6 +143,8 @@ const cvi_method cvi_method_xrai = {
         "shares one value.",
     .caveat_zh = "区域边界来自图片的颜色，而非网络；同一区域的所有像素共用一个值。",
     .source = "Kapishnikov, Bolukbasi, Viégas and Terry 2019, arXiv:1906.02825; settings of PAIR saliency",
+    .family = CVI_FAMILY_GRADIENT,
+    .flags = CVI_FLAG_RULE ", " CVI_FLAG_STEPS ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_LAYER,
     .sign = CVI_SIGN_ALWAYS,
     .run = run,

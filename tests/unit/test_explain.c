@@ -495,7 +495,11 @@ static void every_method_says_what_it_is(void **state) {
         for (int lang = 0; lang < 2; lang++) {
             assert_int_equal(cvs_method_describe(i, lang ? CVS_ZH : CVS_EN, &m[lang], NULL), CVS_OK);
             assert_true(m[lang].name[0] && m[lang].title[0] && m[lang].sentence[0] && m[lang].caveat[0]);
+            assert_true(m[lang].family[0] && m[lang].flags && m[lang].compat);
+            assert_true(!m[lang].needs_layer == !strstr(m[lang].flags, "--layer L") ||
+                        strcmp(m[lang].name, "occlusion") == 0 || strcmp(m[lang].name, "fullgrad") == 0);
         }
+        assert_string_not_equal(m[0].family, m[1].family);
         assert_string_equal(m[0].name, m[1].name);
         assert_string_not_equal(m[0].sentence, m[1].sentence);
         assert_string_not_equal(m[0].caveat, m[1].caveat);

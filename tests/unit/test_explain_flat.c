@@ -3,6 +3,7 @@
  * network with one, x [N,1,H,W].
  */
 #include "convscope/check.h"
+#include "convscope/invariance.h"
 #include "explain_asked.h"
 
 #include <unistd.h>
@@ -114,10 +115,107 @@ static void checks_and_files(void **state) {
     end(&usual);
 }
 
+static void expect_equal(const cvs_tensor *a, const cvs_tensor *b) {
+    double most = largest(b);
+    assert_int_equal(cvs_tensor_count(a), cvs_tensor_count(b));
+    assert_true(most > 0.0);
+    for (int64_t i = 0; i < cvs_tensor_count(a); i++) {
+        assert_true(fabs(cvi_get(a, i) - cvi_get(b, i)) <= 1e-4 * most);
+    }
+}
+
+/* Pictures made up in both modes, an inversion and a dream. */
+static void pictures_are_made_up_alike(void **state) {
+    (void)state;
+    asked both[2];
+    cvs_tensor photo = {0}, dreamt[2];
+    begin_of(&both[0], true);
+    begin_of(&both[1], false);
+    NET_OK(&both[0].n, cvs_tensor_new(&photo, CVS_U8, 3, (int64_t[]){20, 20, 3}, &both[0].n.err));
+    for (int i = 0; i < 1200; i++) {
+        ((uint8_t *)photo.data)[i] = (uint8_t)(i * 7 % 256);
+    }
+    static const cvs_want wants[] = {CVS_WANT_CHANNEL, CVS_WANT_CLASS, CVS_WANT_NEURON, CVS_WANT_LIKENESS};
+    for (int k = 0; k < CVI_COUNT(wants); k++) {
+        cvs_feature f[2];
+        for (int i = 0; i < 2; i++) {
+            cvs_feature_maker *m;
+            cvs_feature_options o = {.mode = k % 2 ? CVS_FEATURE_BOOK : CVS_FEATURE_FOURIER,
+                                     .want = wants[k],
+                                     .steps = 3,
+                                     .layer = "conv2",
+                                     .like = wants[k] == CVS_WANT_LIKENESS ? &photo : NULL};
+            NET_OK(&both[i].n, cvs_feature_maker_new(both[i].n.model, NULL, &o, &m, &both[i].n.err));
+            NET_OK(&both[i].n, cvs_feature_make(m, 1, &f[i], &both[i].n.err));
+            cvs_feature_maker_free(m);
+        }
+        expect_equal(&f[0].input, &f[1].input);
+        cvs_tensor file = {0};
+        NET_OK(&both[0].n, cvs_feature_file(&f[0], "nhwc", &file, &both[0].n.err));
+        assert_int_equal(file.rank, 3);
+        assert_true(file.dim[1] == H && file.dim[2] == W);
+        cvs_tensor_free(&file);
+        cvs_feature_free(&f[0]);
+        cvs_feature_free(&f[1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        cvs_dream_options o = {.steps = 2, .octaves = 2};
+        NET_OK(&both[i].n, cvs_dream(both[i].n.model, NULL, &photo, &o, &dreamt[i], &both[i].n.err));
+    }
+    expect_equal(&dreamt[0], &dreamt[1]);
+    cvs_tensor_free(&dreamt[0]);
+    cvs_tensor_free(&dreamt[1]);
+    cvs_tensor_free(&photo);
+    end(&both[0]);
+    end(&both[1]);
+}
+
+/* A unit's projection and how far layers move with the picture. */
+static void units_and_moves_are_alike(void **state) {
+    (void)state;
+    asked both[2];
+    cvs_projection p[2];
+    cvs_invariance v[2];
+    cvs_tensor photo = {0};
+    begin_of(&both[0], true);
+    begin_of(&both[1], false);
+    NET_OK(&both[0].n, cvs_tensor_new(&photo, CVS_U8, 3, (int64_t[]){H, W, 3}, &both[0].n.err));
+    for (int i = 0; i < H * W * 3; i++) {
+        ((uint8_t *)photo.data)[i] = (uint8_t)(i * 11 % 256);
+    }
+    for (int i = 0; i < 2; i++) {
+        cvs_unit_options o = {.layer = "conv2", .channel = 2};
+        cvs_invariance_options moves = {.steps = 4, .target = 1};
+        NET_OK(&both[i].n, cvs_project(both[i].run, &o, &p[i], &both[i].n.err));
+        NET_OK(&both[i].n,
+               cvs_measure_invariance(both[i].n.model, NULL, &photo, &moves, &v[i], &both[i].n.err));
+    }
+    expect_equal(&p[0].map, &p[1].map);
+    assert_int_equal(p[0].map.rank, 4);
+    for (int c = 0; c < CVS_CHANGES; c++) {
+        for (int k = 0; k < 4; k++) {
+            assert_true(fabs(v[0].distance[c][1][k] - v[1].distance[c][1][k]) <= 1e-4 * v[1].size[1]);
+            assert_true(fabs(v[0].probability[c][k] - v[1].probability[c][k]) <= 1e-5);
+        }
+    }
+    cvs_tensor file = {0};
+    NET_OK(&both[0].n, cvs_projection_file(&p[0], NULL, &file, &both[0].n.err));
+    assert_true(file.rank == 3 && file.dim[1] == H && file.dim[2] == W);
+    cvs_tensor_free(&file);
+    cvs_tensor_free(&photo);
+    for (int i = 0; i < 2; i++) {
+        cvs_projection_free(&p[i]);
+        cvs_invariance_free(&v[i]);
+        end(&both[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_method_is_the_same),
         cmocka_unit_test(checks_and_files),
+        cmocka_unit_test(pictures_are_made_up_alike),
+        cmocka_unit_test(units_and_moves_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
