@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Writes tests/data/training/PROFILE.txt: three weights after five steps of each optimiser, and losses of one row of logits with their
 # gradients, as PyTorch (torch.txt) or Keras 3 (keras.txt; pip install keras jax scipy, KERAS_BACKEND=jax) computes them, so that the
-# unit test needs neither. usage: make_training_fixtures.py torch|keras
+# unit test needs neither. usage: make_training_fixtures.py torch|keras [schedules]
 # And parity_PROFILE.txt and .npy: ten steps of small networks with every optimiser and its options, loss, clipping and penalty. A line of the text
 # is "NAME<tab>NETWORK<tab>TRAINING" in our language, with ; for a new line; the numbers are the ten batches [10,4,2,6,6] and their
 # labels [10,4], then for each line what test_train_parity.c reads: parameters, losses, parameters after. The torch half runs with PyTorch 1.13,
@@ -296,9 +296,59 @@ def write_keras_nets():
     np.save(os.path.join(folder, "keras_losses.npy"), np.array(losses, dtype=np.float32))
 
 
+# ---- schedules of the learning rate: the rate of each of sixty steps from 0.1 on, of one step an epoch ------------------------
+
+
+def keras_schedules():
+    import keras
+    S = keras.optimizers.schedules
+    for words, make in [
+            ("exponential steps=8 factor=0.7", S.ExponentialDecay(0.1, 8, 0.7)),
+            ("exponential steps=8 factor=0.7 stairs=1", S.ExponentialDecay(0.1, 8, 0.7, staircase=True)),
+            ("inverse steps=8 factor=0.7", S.InverseTimeDecay(0.1, 8, 0.7)),
+            ("inverse steps=8 factor=0.7 stairs=1", S.InverseTimeDecay(0.1, 8, 0.7, staircase=True)),
+            ("polynomial steps=40 to=0.1", S.PolynomialDecay(0.1, 40, 0.01)),
+            ("polynomial steps=40 to=0.1 power=2.5", S.PolynomialDecay(0.1, 40, 0.01, power=2.5)),
+            ("polynomial steps=11 to=0.1 again=1", S.PolynomialDecay(0.1, 11, 0.01, cycle=True)),
+            ("cosine steps=40 to=0.05", S.CosineDecay(0.1, 40, 0.05)),
+            ("cosine steps=40 to=0.05;warmup steps=12 from=0.2", S.CosineDecay(0.02, 40, 0.05, warmup_target=0.1, warmup_steps=12)),
+            ("restarts steps=7 times=2 shrink=0.8 to=0.05", S.CosineDecayRestarts(0.1, 7, 2.0, 0.8, 0.05)),
+            ("restarts steps=7 times=1 shrink=0.5", S.CosineDecayRestarts(0.1, 7, 1.0, 0.5)),
+            ("piecewise 6=0.5 21=0.2 22=0.01", S.PiecewiseConstantDecay([5, 20, 21], [0.1, 0.05, 0.02, 0.001]))]:
+        yield words, [float(make(t)) for t in range(60)]
+
+
+def torch_schedules():
+    import torch
+    S = torch.optim.lr_scheduler
+    for words, make in [
+            ("step every=7 factor=0.3", lambda o: S.StepLR(o, 7, 0.3)), ("exponential factor=0.9", lambda o: S.ExponentialLR(o, 0.9)),
+            ("piecewise 6e=0.3 21e=0.09 40e=0.027", lambda o: S.MultiStepLR(o, [6, 21, 40], 0.3)),
+            ("cosine to=0.1", lambda o: S.CosineAnnealingLR(o, 60, 0.01)),
+            ("restarts steps=7 times=2 to=0.1", lambda o: S.CosineAnnealingWarmRestarts(o, 7, 2, 0.01)),
+            ("polynomial steps=40 power=2", lambda o: S.PolynomialLR(o, 40, 2)),
+            ("warmup steps=12 from=0.25", lambda o: S.LinearLR(o, 0.25, 1.0, 12))]:
+        o = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        s, rates = make(o), []
+        for _ in range(60):
+            rates.append(o.param_groups[0]["lr"])
+            o.step()
+            s.step()
+        yield words, rates
+
+
+def write_schedules(name, lines):
+    with open(os.path.join(folder, "schedules_%s.txt" % name), "w") as out:
+        for words, rates in lines:
+            out.write("%s\t%s\n" % (words, " ".join("%.7g" % r for r in rates)))
+
+
 profile = sys.argv[1]
 folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "training")
 os.makedirs(folder, exist_ok=True)
+write_schedules(profile, torch_schedules() if profile == "torch" else keras_schedules())
+if sys.argv[2:] == ["schedules"]:
+    sys.exit()
 with open(os.path.join(folder, profile + ".txt"), "w") as out:
     for kind, name, numbers in torch_lines() if profile == "torch" else keras_lines():
         name, _, setting = name.partition(" ")

@@ -60,6 +60,8 @@ typedef struct cvs_data_options {
     uint64_t
         seed; /* of generated pictures and of the split where a folder has none; 0 is a seed like any other */
     double holdout; /* share kept for CVS_TEST when the source has no split of its own; 0 = 0.1 */
+    bool
+        split_training; /* with holdout: that share of the training pictures is CVS_TEST, whether or not the source has test pictures */
     cvs_limits limits;
 } cvs_data_options;
 

@@ -35,6 +35,8 @@ typedef struct cvs_train_options {
     uint64_t seed; /* [1] of weights, order and augmentation */
     int threads;
     int64_t limit; /* at most this many training pictures */
+    double
+        holdout; /* this share of the training pictures is kept to test with, whatever the data has for it [0: what it has] */
     const char *
         start; /* folder of NAME.npy with starting weights (names of PyTorch and Keras are known too), or a model file whose
                         * parameters are taken over by name and shape, else in their order; or NULL */

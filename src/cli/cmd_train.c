@@ -36,6 +36,9 @@ static const cli_option options[] = {
     {"--threads", "N", "threads (default: one per CPU); the results have the same bits",
      "线程数（默认每个 CPU 一个）；结果逐位相同"},
     {"--limit", "N", "at most this many training pictures", "最多使用的训练图片数"},
+    {"--holdout", "X",
+     "keep this share of the training pictures to test with (default: the data's own test pictures)",
+     "从训练图片中留出这一比例用于验证（默认用数据自带的测试图片）"},
     {"--steps", "N", "stop after so many steps", "训练若干步后停止"},
     {"--init", "DIR|MODEL", "first weights from DIR/NAME.npy, or a model's, by name and shape",
      "从 DIR/NAME.npy 或某个模型（按名称与形状）读取初始权重"},
@@ -190,7 +193,7 @@ static bool read_options(talk *t, cvs_train_options *o) {
         !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit) ||
         !cli_int(c, "--steps", 1, INT64_MAX, 0, &o->max_steps) ||
         !real(c, "--save-every", 1e-6, 1e9, &o->save_seconds) ||
-        !real(c, "--lr", 1e-12, 1000, &o->learning_rate) ||
+        !real(c, "--holdout", 0.0001, 0.9, &o->holdout) || !real(c, "--lr", 1e-12, 1000, &o->learning_rate) ||
         !real(c, "--momentum", 0, 0.999999, &o->momentum)) {
         return false;
     }

@@ -57,7 +57,14 @@ static cvs_status open_source(cvs_data *data, const char *spec, const char *wher
     if (data->info.spec == NULL) {
         return cvi_no_memory(err, strlen(spec));
     }
-    CVI_TRY(data->source->open(data, where, options, err));
+    cvs_data_options o = *options;
+    o.split_training = o.split_training && o.holdout > 0;
+    if (o.split_training &&
+        o.split == CVS_TEST) { /* the source opens its training pictures, pick.c takes the share of them */
+        o.split = CVS_TRAIN;
+        o.holdout = -o.holdout;
+    }
+    CVI_TRY(data->source->open(data, where, &o, err));
     if (data->info.count == 0) {
         return cvi_fail(err, CVS_E_NOT_FOUND, "the data set \"%.100s\" has no pictures in this split", spec);
     }

@@ -31,7 +31,7 @@ extern const int cvi_n_sources;
 /* ---- what sources share (pick.c) --------------------------------------------------------------------- */
 
 /* Which of n labelled pictures belong to the set, in rising order: where `own_split` is false a share of every class
- * (options->holdout, the same pictures for the same seed) is kept for CVS_TEST; then options->limit is divided evenly over
+ * (options->holdout, the same pictures for the same seed; below 0 with split_training: of the training pictures only what is kept) is kept for CVS_TEST; then options->limit is divided evenly over
  * the classes, and a class that has fewer leaves its rest to the others. *out is owned (cvi_free). */
 cvs_status cvi_pick(const int *label, int64_t n, int n_classes, bool own_split,
                     const cvs_data_options *options, int64_t **out, int64_t *count, cvs_error *err);

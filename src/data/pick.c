@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * pick.c - which pictures of a source make a set: the share held out for testing, a limit spread over the classes, hashes.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "data/dataset.h"
@@ -44,14 +45,15 @@ static int by_label_and_key(const void *a, const void *b) {
 /* Marks in keep[n] what stays: of every class its first round(share * members) by random key are test pictures; one at
  * least where there are two, never all. */
 static void hold_out(ticket *tickets, int64_t n, const cvs_data_options *options, bool *keep) {
-    double share = options->holdout > 0 ? options->holdout : DEFAULT_HOLDOUT;
+    double share = options->holdout != 0 ? fabs(options->holdout) : DEFAULT_HOLDOUT;
+    bool kept = options->split == CVS_TEST || options->holdout < 0;
     qsort(tickets, (size_t)n, sizeof *tickets, by_label_and_key);
     for (int64_t first = 0, end; first < n; first = end) {
         for (end = first; end < n && tickets[end].label == tickets[first].label; end++) {}
         int64_t members = end - first, test = (int64_t)((double)members * share + 0.5);
         test = CVI_MIN(CVI_MAX(test, 1), members - 1);
         for (int64_t i = first; i < end; i++) {
-            keep[tickets[i].index] = (i - first < test) == (options->split == CVS_TEST);
+            keep[tickets[i].index] = (i - first < test) == kept;
         }
     }
 }
@@ -99,7 +101,7 @@ static cvs_status apply_limit(const int *label, int64_t n, int n_classes, int64_
 static cvs_status choose(const int *label, int64_t n, int n_classes, bool own_split,
                          const cvs_data_options *options, bool *keep, cvs_error *err) {
     memset(keep, 1, (size_t)n * sizeof *keep);
-    if (!own_split) {
+    if (!own_split || options->split_training) {
         ticket *tickets = cvi_calloc((size_t)n, sizeof *tickets);
         if (tickets == NULL) {
             return cvi_no_memory(err, (size_t)n * sizeof *tickets);

@@ -46,10 +46,9 @@ static cvs_status open_generated(cvs_data *data, const char *where, const cvs_da
     }
     const cvi_generator *m = g->generator;
     g->seed = options->seed;
-    g->split = options->split;
-    data->info.count = options->limit > 0           ? options->limit
-                       : options->split == CVS_TEST ? m->n_test
-                                                    : m->n_train;
+    g->split =
+        options->holdout < 0 ? CVS_TEST : options->split; /* there are as many other pictures as one likes */
+    data->info.count = options->limit > 0 ? options->limit : g->split == CVS_TEST ? m->n_test : m->n_train;
     data->info.n_classes = m->n_classes;
     data->info.classes = m->classes;
     data->info.classes_zh = m->classes_zh;

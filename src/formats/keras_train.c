@@ -84,6 +84,101 @@ static void add_clipping(making *k, const json_t *config) {
     }
 }
 
+static double number_of(const json_t *config, const char *key, double otherwise) {
+    const json_t *v = json_object_get(config, key);
+    return json_is_number(v) ? json_number_value(v) : otherwise;
+}
+
+/* "KEY=NUMBER" behind the words. */
+static void say(making *k, const char *ours, double v, const char **words, int *n) {
+    const char *word = *n < WORDS ? cvi_arena_printf(k->model->arena, "%s=%.9g", ours, v) : "";
+    k->failed = k->failed || !word;
+    if (*n < WORDS) {
+        words[(*n)++] = word ? word : "";
+    }
+}
+
+/* PiecewiseConstantDecay: values[i] counts up to boundaries[i], that step too. Gives the first rate. */
+static double add_pieces(making *k, const json_t *config) {
+    const json_t *at = json_object_get(config, "boundaries"), *values = json_object_get(config, "values");
+    size_t n = json_array_size(at);
+    const char **words = cvi_arena_alloc(k->model->arena, (int64_t)n + 2, sizeof *words);
+    double first = json_number_value(json_array_get(values, 0));
+    if (!words || n > MOST || json_array_size(values) != n + 1 || !(first > 0)) {
+        k->failed = k->failed || !words;
+        return 0;
+    }
+    words[0] = "schedule";
+    words[1] = "piecewise";
+    for (size_t i = 0; i < n; i++) {
+        double factor = json_number_value(json_array_get(values, i + 1)) / first;
+        words[i + 2] = cvi_arena_printf(k->model->arena, "%.0f=%.9g",
+                                        json_number_value(json_array_get(at, i)) + 1, factor);
+        k->failed = k->failed || !words[i + 2];
+    }
+    add(k, (int)n + 2, words);
+    return first;
+}
+
+/* The warm-up of CosineDecay: from its first rate to warmup_target, which the rest begins with. */
+static double add_warmup(making *k, const json_t *config, double rate) {
+    double target = number_of(config, "warmup_target", 0), steps = number_of(config, "warmup_steps", 0);
+    const char *words[WORDS] = {"warmup"};
+    int n = 1;
+    if (!(target > 0) || !(steps > 0)) {
+        return rate;
+    }
+    say(k, "steps", steps, words, &n);
+    say(k, "from", rate / target, words, &n);
+    add(k, n, words);
+    return target;
+}
+
+/* A schedule of the learning rate as a statement; the rate that it begins with, 0: not one of ours. */
+static double add_schedule(making *k, const json_t *v) {
+    static const struct {
+        const char *theirs, *ours;
+        const char *keys[5][2];
+    } known[] = {
+        {"ExponentialDecay",
+         "exponential",
+         {{"decay_steps", "steps"}, {"decay_rate", "factor"}, {"staircase", "stairs"}}},
+        {"InverseTimeDecay",
+         "inverse",
+         {{"decay_steps", "steps"}, {"decay_rate", "factor"}, {"staircase", "stairs"}}},
+        {"PolynomialDecay",
+         "polynomial",
+         {{"decay_steps", "steps"}, {"power", "power"}, {"cycle", "again"}, {"end_learning_rate", "/to"}}},
+        {"CosineDecay", "cosine", {{"decay_steps", "steps"}, {"alpha", "to"}}},
+        {"CosineDecayRestarts",
+         "restarts",
+         {{"first_decay_steps", "steps"}, {"t_mul", "times"}, {"m_mul", "shrink"}, {"alpha", "to"}}}};
+    const json_t *config;
+    const char *name = name_of(v, &config), *plain = name ? strrchr(name, '>') : NULL;
+    double rate = number_of(config, "initial_learning_rate", 0);
+    plain = plain ? plain + 1 : name;
+    if (plain && same_name(plain, "PiecewiseConstantDecay")) {
+        return add_pieces(k, config);
+    }
+    for (int i = 0; plain && rate > 0 && i < CVI_COUNT(known); i++) {
+        const char *words[WORDS] = {"schedule", known[i].ours};
+        int n = 2;
+        for (int w = 0; same_name(plain, known[i].theirs) && w < 5 && known[i].keys[w][0]; w++) {
+            const json_t *one = json_object_get(config, known[i].keys[w][0]);
+            const char *ours = known[i].keys[w][1];
+            if (json_is_boolean(one) || json_is_number(one)) {
+                double x = json_is_boolean(one) ? json_is_true(one) : json_number_value(one);
+                say(k, ours + (ours[0] == '/'), ours[0] == '/' ? x / rate : x, words, &n);
+            }
+        }
+        if (n > 2) {
+            add(k, n, words);
+            return i == 3 ? add_warmup(k, config, rate) : rate;
+        }
+    }
+    return 0;
+}
+
 static void add_optimizer(making *k, const json_t *v) {
     static const struct {
         const char *theirs, *ours, *variant;
@@ -115,9 +210,15 @@ static void add_optimizer(making *k, const json_t *v) {
     }
     rate = json_object_get(config, "learning_rate");
     if (json_is_object(rate)) {
-        k->failed = k->failed || !cvi_model_note(k->model, "the learning rate's schedule %.60s was left out",
-                                                 cvi_json_string(rate, "class_name", "?"));
-        put(k, json_object_get(rate, "config"), "initial_learning_rate", "lr", words, &n);
+        double first = add_schedule(k, rate);
+        if (first > 0) {
+            say(k, "lr", first, words, &n);
+        } else {
+            k->failed =
+                k->failed || !cvi_model_note(k->model, "the learning rate's schedule %.60s was left out",
+                                             cvi_json_string(rate, "class_name", "?"));
+            put(k, json_object_get(rate, "config"), "initial_learning_rate", "lr", words, &n);
+        }
     }
     for (int i = 0; i < CVI_COUNT(keys); i++) {
         put(k, config, keys[i][0], keys[i][1], words, &n);
@@ -182,6 +283,96 @@ static void add_penalties(making *k, const json_t *layers, const char *prefix, i
     }
 }
 
+/* Keras's VarianceScaling; its "normal" is the truncated one. NULL: none of ours. */
+static const char *scaling_of(const json_t *config) {
+    static const char *const ours[][3] = {{"he_truncated", "he_uniform", "he_normal"},
+                                          {"lecun_truncated", "lecun_uniform", "lecun_normal"},
+                                          {"glorot_truncated", "glorot_uniform", "glorot_normal"}};
+    const char *mode = cvi_json_string(config, "mode", "fan_in"),
+               *distribution = cvi_json_string(config, "distribution", "truncated_normal");
+    double scale = number_of(config, "scale", 1);
+    int column = strcmp(distribution, "uniform") == 0              ? 1
+                 : strcmp(distribution, "untruncated_normal") == 0 ? 2
+                                                                   : 0;
+    if (strcmp(mode, "fan_avg") == 0) {
+        return scale == 1 ? ours[2][column] : NULL;
+    }
+    return strcmp(mode, "fan_in") != 0 ? NULL
+           : scale == 2                ? ours[0][column]
+           : scale == 1                ? ours[1][column]
+                                       : NULL;
+}
+
+/* The words of an initialiser, or false: none of ours. */
+static bool find_initialiser(making *k, const json_t *v, const char **words, int *n) {
+    static const struct {
+        const char *theirs, *ours, *key, *setting;
+        double otherwise;
+    } known[] = {{"HeNormal", "he_truncated", NULL, NULL, 0},
+                 {"HeUniform", "he_uniform", NULL, NULL, 0},
+                 {"GlorotNormal", "glorot_truncated", NULL, NULL, 0},
+                 {"GlorotUniform", "glorot_uniform", NULL, NULL, 0},
+                 {"LecunNormal", "lecun_truncated", NULL, NULL, 0},
+                 {"LecunUniform", "lecun_uniform", NULL, NULL, 0},
+                 {"RandomNormal", "normal", "stddev", "deviation", 0.05},
+                 {"TruncatedNormal", "truncated", "stddev", "deviation", 0.05},
+                 {"RandomUniform", "uniform", "maxval", "within", 0.05},
+                 {"Zeros", "constant", "", "value", 0},
+                 {"Ones", "constant", "", "value", 1},
+                 {"Constant", "constant", "value", "value", 0}};
+    const json_t *config;
+    const char *name = name_of(v, &config), *dot = name ? strrchr(name, '.') : NULL;
+    name = dot ? dot + 1 : name;
+    if (name && same_name(name, "VarianceScaling")) {
+        words[*n] = scaling_of(config);
+        return words[(*n)++] != NULL;
+    }
+    for (int i = 0; name && i < CVI_COUNT(known); i++) {
+        if (same_name(name, known[i].theirs)) {
+            words[(*n)++] = known[i].ours;
+            double value = known[i].key ? number_of(config, known[i].key, known[i].otherwise) : 0;
+            if (known[i].setting) {
+                say(k, known[i].setting, value, words, n);
+            }
+            return number_of(config, "mean", 0) == 0 && number_of(config, "minval", -value) == -value;
+        }
+    }
+    return false;
+}
+
+/* The kernel_initializer of each layer, where it is not Keras's default. */
+static void add_initialisers(making *k, const json_t *layers, const char *prefix, int depth) {
+    static const char *const keys[] = {"kernel_initializer", "depthwise_initializer",
+                                       "pointwise_initializer"};
+    size_t i;
+    const json_t *layer;
+    json_array_foreach(layers, i, layer) {
+        const json_t *config = json_object_get(layer, "config"), *inner = json_object_get(config, "layers");
+        const char *name = cvi_json_string(config, "name", cvi_json_string(layer, "name", ""));
+        const char *path = cvi_arena_printf(k->model->arena, "%s%.200s/", prefix, name);
+        k->failed = k->failed || !path;
+        for (int w = 0; w < CVI_COUNT(keys) && path; w++) {
+            const json_t *own = json_object_get(config, keys[w]);
+            const char *words[WORDS] = {"init"};
+            int n = 1;
+            if (!json_is_object(own) && !json_is_string(own)) {
+                continue;
+            }
+            if (!find_initialiser(k, own, words, &n)) {
+                k->failed = k->failed ||
+                            !cvi_model_note(k->model,
+                                            "the first weights of %.100s are not drawn as Keras would", path);
+            } else if (strcmp(words[1], "glorot_uniform") != 0) {
+                words[n++] = path;
+                add(k, n, words);
+            }
+        }
+        if (json_is_array(inner) && depth < 8 && path) {
+            add_initialisers(k, inner, path, depth + 1);
+        }
+    }
+}
+
 /* Whether some constant's name begins so: a layer without weights cannot be frozen. */
 static bool has_weights(const cvi_graph *g, const char *prefix) {
     for (int v = 0; prefix && v < g->n_values; v++) {
@@ -217,18 +408,25 @@ cvs_status cvi_keras_read_training(cvs_model *model, const json_t *topology, con
     const json_t *optimizer = json_object_get(compiled, "optimizer"),
                  *config = json_object_get(topology, "config");
     optimizer = optimizer ? optimizer : json_object_get(compiled, "optimizer_config");
-    if (!json_is_object(compiled) || !optimizer || model->recipe.n > 0) {
+    bool trains = json_is_object(compiled) && optimizer;
+    if (model->recipe.n > 0 || (!trains && model->has_weights)) {
         return CVS_OK;
     }
     making k = {.model = model, .list = cvi_arena_alloc(model->arena, MOST, sizeof *k.list)};
     if (!k.list) {
         return cvi_no_memory(err, MOST * sizeof *k.list);
     }
-    add(&k, 2, (const char *[]){"profile", "keras"});
-    add_optimizer(&k, optimizer);
-    add_loss(&k, json_object_get(compiled, "loss"));
     const json_t *layers = json_is_array(config) ? config : json_object_get(config, "layers");
-    add_penalties(&k, layers, "", 0);
+    if (trains) {
+        add(&k, 2, (const char *[]){"profile", "keras"});
+        add_optimizer(&k, optimizer);
+        add_loss(&k, json_object_get(compiled, "loss"));
+        add_penalties(&k, layers, "", 0);
+    }
+    if (!model->has_weights) {
+        add(&k, 2, (const char *[]){"init", "glorot_uniform"});
+        add_initialisers(&k, layers, "", 0);
+    }
     cvi_recipe_word *frozen = cvi_arena_alloc(model->arena, MOST, sizeof *frozen);
     if (!frozen) {
         return cvi_no_memory(err, MOST * sizeof *frozen);

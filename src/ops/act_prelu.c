@@ -175,6 +175,7 @@ const cvi_op cvi_op_prelu = {
     .glyph = CVI_GLYPH_ACTIVATION,
     .infer = prelu_infer,
     .forward = prelu_forward,
+    .scale_start = 0.25, /* He et al. 2015; with 1 it would begin as no activation function at all */
     .any_type = true,
     .can_fast = prelu_can_fast,
     .fast_layout = CVS_NHWC8,

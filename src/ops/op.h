@@ -239,6 +239,7 @@ struct cvi_op {
     const cvi_op_attr *attrs;
     int n_attrs;
     unsigned flags;
+    double scale_start; /* where learned CVI_SCALE numbers begin; 0 = 1 */
     cvi_glyph glyph;
     const char *word_en,
         *word_zh;       /* on drawings, in lower case: "conv", "卷积"; NULL: `name`, the Chinese title */
@@ -326,6 +327,23 @@ cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err);
 cvs_status cvi_ops_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err);
 /* Fills weights that have no data: He normal for CVI_WEIGHT, 0 for bias, shift, mean, 1 for scale, variance; marks has_weights. */
 cvs_status cvi_ops_init_weights(cvs_model *model, uint64_t seed, cvs_error *err);
+
+/* How the numbers of a kernel are drawn (init.c has the table: he_normal, glorot_uniform, torch, ...). {0} is he_normal. */
+typedef struct cvi_initialiser {
+    int kind;
+    double value;    /* of the setting */
+    const char *key; /* the setting's name, or NULL: it has none */
+} cvi_initialiser;
+bool cvi_initialiser_find(const char *name, cvi_initialiser *out); /* false: unknown */
+const char *cvi_initialiser_names(char *text, size_t size);
+typedef struct cvi_init {
+    bool keras; /* fans of depthwise kernels are counted as Keras does */
+    /* Which one for the kernel of this name (asked for its bias too). */
+    cvi_initialiser (*choose)(const void *context, const char *name);
+    const void *context;
+} cvi_init;
+/* cvi_ops_init_weights with other initialisers; init NULL: the same. */
+cvs_status cvi_ops_init_by(cvs_model *model, uint64_t seed, const cvi_init *init, cvs_error *err);
 
 /* ---- relevance.c ------------------------------------------------------------------------------------- */
 /* Backward under a rule from CVI_LRP_EPSILON on, for an operator that has a backward: gradients are multipliers m, so that x*m is

@@ -12,6 +12,8 @@ cvs_status cvi_jpeg_decode(const uint8_t *data, size_t size, const cvs_limits *l
                            int *orientation, cvs_error *err);
 cvs_status cvi_png_decode(const uint8_t *data, size_t size, const cvs_limits *limits, cvs_tensor *out,
                           int *orientation, cvs_error *err);
+/* cvs_png_encode for flat figures that are written while something waits: no filters, least compression. */
+cvs_status cvi_png_encode_quick(const cvs_tensor *image, uint8_t **out, size_t *out_bytes, cvs_error *err);
 cvs_status cvi_webp_decode(const uint8_t *data, size_t size, const cvs_limits *limits, cvs_tensor *out,
                            int *orientation, cvs_error *err);
 cvs_status cvi_bmp_decode(const uint8_t *data, size_t size, const cvs_limits *limits, cvs_tensor *out,

@@ -25,6 +25,7 @@ typedef struct job {
     png_bytep *rows;
     int orientation;
     const cvs_tensor *image; /* writing */
+    bool quick;
     cvi_buf buf;
     cvs_status status;
     cvs_error *err;
@@ -145,7 +146,10 @@ static void write_picture(job *j) {
     int64_t height = j->image->dim[0], width = j->image->dim[1], channels = j->image->dim[2];
     png_set_write_fn(png, j, write_bytes, flush);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_compression_level(png, 6);
+    png_set_compression_level(png, j->quick ? 1 : 6);
+    if (j->quick) {
+        png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_NONE);
+    }
     png_set_IHDR(png, j->info, (png_uint_32)width, (png_uint_32)height, 8,
                  channels == 4 ? PNG_COLOR_TYPE_RGB_ALPHA : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_BASE, PNG_FILTER_TYPE_BASE);
@@ -200,7 +204,8 @@ cvs_status cvi_png_decode(const uint8_t *data, size_t size, const cvs_limits *li
     return s;
 }
 
-cvs_status cvs_png_encode(const cvs_tensor *image, uint8_t **out, size_t *out_bytes, cvs_error *err) {
+static cvs_status encode(const cvs_tensor *image, bool quick, uint8_t **out, size_t *out_bytes,
+                         cvs_error *err) {
     *out = NULL;
     *out_bytes = 0;
     int64_t count = cvs_tensor_count(image);
@@ -217,6 +222,7 @@ cvs_status cvs_png_encode(const cvs_tensor *image, uint8_t **out, size_t *out_by
         return cvi_no_memory(err, sizeof *j);
     }
     j->image = image;
+    j->quick = quick;
     j->err = err;
     cvs_status s = guarded(j, true) ? CVS_OK : j->status;
     if (j->png != NULL) {
@@ -230,6 +236,14 @@ cvs_status cvs_png_encode(const cvs_tensor *image, uint8_t **out, size_t *out_by
     }
     cvi_free(j);
     return s;
+}
+
+cvs_status cvs_png_encode(const cvs_tensor *image, uint8_t **out, size_t *out_bytes, cvs_error *err) {
+    return encode(image, false, out, out_bytes, err);
+}
+
+cvs_status cvi_png_encode_quick(const cvs_tensor *image, uint8_t **out, size_t *out_bytes, cvs_error *err) {
+    return encode(image, true, out, out_bytes, err);
 }
 
 cvs_status cvs_png_write(const char *path, const cvs_tensor *image, cvs_error *err) {

@@ -5,16 +5,29 @@
  */
 #include "train/health.h"
 #include "train/run_log.h"
+#include "train/tally.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { SELDOM = 50, OFTEN = 8, PER_EPOCH = 16, PROBES = 128, INPUT_PICTURES = 2000 };
+enum { SELDOM = 50, OFTEN = 8, PER_EPOCH = 16, INPUT_PICTURES = 2000 };
+enum {
+    PROBES = 128,
+    LEAST_PROBES = 16,
+    PROBED = 200
+};                                            /* one of so many pictures is looked at after an epoch */
+static const int64_t PROBE_BYTES = 256 << 20; /* what the values of these pictures may take */
 
 struct cvi_health {
     int64_t interval; /* steps between measurements */
     bool measured;    /* the step at hand */
     float *margins;   /* of the batch */
+
+    /* The pictures that are taken through after every epoch: kept, since new memory costs more than the pass itself. */
+    cvi_exec *exec;
+    float *x; /* [n,C,H,W] */
+    int *labels;
+    int64_t n;
 };
 
 cvs_status cvi_health_new(const cvi_loop *r, cvi_health **out, cvs_error *err) {
@@ -31,6 +44,9 @@ cvs_status cvi_health_new(const cvi_loop *r, cvi_health **out, cvs_error *err) {
 
 void cvi_health_free(cvi_health *h) {
     if (h) {
+        cvi_exec_free(h->exec);
+        cvi_free(h->x);
+        cvi_free(h->labels);
         cvi_free(h->margins);
         cvi_free(h);
     }
@@ -52,18 +68,20 @@ static int64_t somewhere(int64_t i, int64_t n) {
 
 /* Mean and deviation of channel c over some pictures, as the network sees them. */
 static void input_moments(const cvi_samples *s, int64_t c, double *mean, double *deviation) {
-    double count[256] = {0}, sum = 0, square = 0, all = 0;
+    int64_t count[2][256] = {{0}}; /* two: neighbours are often equal, and one would wait for the other */
+    double sum = 0, square = 0, all = 0;
     int64_t n = CVI_MIN(s->n, (int64_t)INPUT_PICTURES), pixels = s->height * s->width;
     for (int64_t k = 0; k < n; k++) {
         const uint8_t *plane = s->pixels + ((n == s->n ? k : somewhere(k, s->n)) * s->channels + c) * pixels;
         for (int64_t i = 0; i < pixels; i++) {
-            count[plane[i]]++;
+            count[i & 1][plane[i]]++;
         }
     }
     for (int v = 0; v < 256; v++) {
-        all += count[v];
-        sum += count[v] * (double)s->value[c][v];
-        square += count[v] * (double)s->value[c][v] * (double)s->value[c][v];
+        double times = (double)(count[0][v] + count[1][v]), value = (double)s->value[c][v];
+        all += times;
+        sum += times * value;
+        square += times * value * value;
     }
     *mean = sum / fmax(all, 1);
     *deviation = sqrt(fmax(square / fmax(all, 1) - *mean * *mean, 0));
@@ -210,14 +228,13 @@ static void write_activation(cvi_events *e, const char *layer, int64_t step, con
         float least = INFINITY, most = -INFINITY;
         for (int64_t s = 0; s < t->dim[0]; s++) {
             const float *row = v + (s * channels + c) * inner;
-            for (int64_t i = 0; i < inner; i++) {
-                double x = (double)row[i];
-                least = row[i] < least ? row[i] : least;
-                most = row[i] > most ? row[i] : most;
-                zeros += row[i] == 0;
-                sum += x;
-                square += x * x;
-            }
+            cvi_moments m = cvi_tally_moments(row, inner);
+            cvi_extremes x = cvi_tally_extremes(row, inner);
+            least = x.least < least ? x.least : least;
+            most = x.most > most ? x.most : most;
+            sum += m.sum;
+            square += m.square;
+            zeros += m.zeros;
         }
         dead += least == most;
         lo = fmin(lo, (double)least);
@@ -258,25 +275,60 @@ static void write_answers(const cvi_loop *r, cvi_events *e, const cvs_tensor *lo
     scalar(e, "", "one_class", r->at.step, (double)most / (double)n);
 }
 
-static cvs_status probe(const cvi_loop *r, cvi_events *e, float *x, int *labels, int64_t n) {
+static cvs_tensor probe_input(const cvi_health *h, const cvi_loop *r) {
+    int64_t each = r->input[0] * r->input[1] * r->input[2];
+    return (cvs_tensor){.dtype = CVS_F32,
+                        .rank = 4,
+                        .dim = {h->n, r->input[0], r->input[1], r->input[2]},
+                        .data = h->x,
+                        .bytes = (size_t)(h->n * each) * sizeof *h->x};
+}
+
+/* The exec for as many pictures as may be, and these; h->n = 0: the model wants batches larger than the data. */
+static cvs_status need_probe(cvi_health *h, const cvi_loop *r) {
     const cvi_graph *g = r->model->graph;
-    int64_t each = r->input[0] * r->input[1] * r->input[2], outputs;
-    int answer = cvi_trainer_answer(r->trainer, &outputs);
-    cvs_tensor in = {.dtype = CVS_F32,
-                     .rank = 4,
-                     .dim = {n, r->input[0], r->input[1], r->input[2]},
-                     .data = x,
-                     .bytes = (size_t)(n * each) * sizeof *x};
     cvi_exec_options options = {
         .keep = CVI_KEEP_ALL, .pool = r->pool, .max_bytes = r->model->limits.max_memory_bytes};
-    cvi_exec *exec = NULL;
-    cvs_tensor t;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t picture = somewhere(i, r->train.n);
-        cvi_samples_get(&r->train, picture, NULL, 0, 0, x + i * each);
-        labels[i] = r->train.labels[picture];
+    int64_t each = r->input[0] * r->input[1] * r->input[2], batch = g->values[g->inputs[0]].dim[0];
+    if (h->exec) {
+        return CVS_OK;
     }
-    CVI_TRY(cvi_exec_new(g, &in, &options, &exec, r->err));
+    h->n = CVI_MIN(CVI_MIN(CVI_MAX(r->train.n / PROBED, (int64_t)LEAST_PROBES), (int64_t)PROBES), r->train.n);
+    if (batch > 0) {
+        h->n = batch <= r->train.n ? batch : 0;
+    }
+    while (h->n > 0) {
+        cvs_tensor in = probe_input(h, r);
+        bool last = batch > 0 || h->n == 1;
+        cvs_status s = cvi_exec_new(g, &in, &options, &h->exec, last ? r->err : NULL);
+        if (last || (s == CVS_OK && cvi_exec_bytes(h->exec) <= PROBE_BYTES)) {
+            CVI_TRY(s);
+            break;
+        }
+        cvi_exec_free(h->exec);
+        h->exec = NULL;
+        h->n /= 2;
+    }
+    h->x = cvi_calloc((size_t)CVI_MAX(h->n * each, 1), sizeof *h->x);
+    h->labels = cvi_calloc((size_t)CVI_MAX(h->n, 1), sizeof *h->labels);
+    if (!h->x || !h->labels) {
+        return cvi_no_memory(r->err, (size_t)(h->n * each) * sizeof *h->x);
+    }
+    for (int64_t i = 0; i < h->n; i++) {
+        int64_t picture = somewhere(i, r->train.n);
+        cvi_samples_get(&r->train, picture, NULL, 0, 0, h->x + i * each);
+        h->labels[i] = r->train.labels[picture];
+    }
+    return CVS_OK;
+}
+
+static cvs_status probe(cvi_health *h, const cvi_loop *r, cvi_events *e) {
+    const cvi_graph *g = r->model->graph;
+    cvi_exec *exec = h->exec;
+    int64_t outputs;
+    int answer = cvi_trainer_answer(r->trainer, &outputs);
+    cvs_tensor in = probe_input(h, r), t;
+    cvi_exec_settle(exec, false); /* other weights than after the last epoch */
     cvs_status s = CVS_OK;
     for (int i = 0; i < r->params.n && s == CVS_OK; i++) {
         s = cvi_exec_override(exec, r->params.list[i].value, &r->params.list[i].now, r->err);
@@ -298,9 +350,8 @@ static cvs_status probe(const cvi_loop *r, cvi_events *e, float *x, int *labels,
         s = cvi_exec_value(exec, answer, &t, r->err);
     }
     if (s == CVS_OK) {
-        write_answers(r, e, &t, labels, n, outputs);
+        write_answers(r, e, &t, h->labels, h->n, outputs);
     }
-    cvi_exec_free(exec);
     return s;
 }
 
@@ -320,20 +371,9 @@ static void write_doubts(const cvi_loop *r, cvi_events *e) {
     }
 }
 
-cvs_status cvi_health_epoch(const cvi_loop *r, cvi_events *e) {
-    int64_t n = CVI_MIN(CVI_MAX(r->train.n / 100, 16), PROBES),
-            each = r->input[0] * r->input[1] * r->input[2];
-    const cvi_graph *g = r->model->graph;
-    int64_t batch = g->values[g->inputs[0]].dim[0];
-    n = CVI_MIN(batch > 0 ? batch : n, r->train.n);
-    float *x = cvi_calloc((size_t)(n * each), sizeof *x);
-    int *labels = cvi_calloc((size_t)n, sizeof *labels);
-    cvs_status s = x && labels ? CVS_OK : cvi_no_memory(r->err, (size_t)(n * each) * sizeof *x);
-    if (s == CVS_OK && (batch <= 0 || n == batch)) {
-        s = probe(r, e, x, labels, n);
-    }
-    cvi_free(x);
-    cvi_free(labels);
+cvs_status cvi_health_epoch(cvi_health *h, const cvi_loop *r, cvi_events *e) {
+    CVI_TRY(need_probe(h, r));
+    cvs_status s = h->n > 0 ? probe(h, r, e) : CVS_OK;
     write_doubts(r, e);
     return s;
 }

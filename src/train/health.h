@@ -18,6 +18,6 @@ cvs_status cvi_health_data(const cvi_loop *r, cvi_events *e);
 void cvi_health_before(cvi_health *h, cvi_loop *r, int64_t n);
 void cvi_health_after(cvi_health *h, cvi_loop *r, cvi_events *e, int64_t n);
 /* After an epoch: activations of some training pictures, and labels that speak against all that was learned. */
-cvs_status cvi_health_epoch(const cvi_loop *r, cvi_events *e);
+cvs_status cvi_health_epoch(cvi_health *h, const cvi_loop *r, cvi_events *e);
 
 #endif

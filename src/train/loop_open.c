@@ -11,6 +11,11 @@
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
+static cvi_initialiser choose(const void *context, const char *name) {
+    const cvi_loop *r = context;
+    return cvi_training_initialiser(&r->training, r->model, name);
+}
+
 static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
     cvs_open_options open = {.limits = r->options->limits, .lang = r->options->lang};
     CVI_TRY(cvs_model_open(recipe, &open, &r->model, r->err));
@@ -23,14 +28,18 @@ static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
     r->history.shards = *shards > 0 ? *shards : alone;
     *shards = *shards == alone ? 0 : *shards;
     if (!r->model->has_weights) {
-        CVI_TRY(cvi_ops_init_weights(r->model, r->training.seed, r->err));
+        cvi_init init = {r->training.rates.profile == CVI_KERAS, choose, r};
+        CVI_TRY(cvi_ops_init_by(r->model, r->training.seed, &init, r->err));
     }
     return CVS_OK;
 }
 
 static cvs_status open_data(cvi_loop *r, const char *spec, cvs_split split, cvi_samples *out) {
-    cvs_data_options options = {
-        .split = split, .limit = split == CVS_TRAIN ? r->training.limit : 0, .limits = r->options->limits};
+    cvs_data_options options = {.holdout = r->training.holdout,
+                                .split_training = r->training.holdout > 0,
+                                .split = split,
+                                .limit = split == CVS_TRAIN ? r->training.limit : 0,
+                                .limits = r->options->limits};
     cvs_data *data = NULL;
     cvs_data_info info;
     CVI_TRY(cvs_data_open(spec, &options, &data, r->err));

@@ -16,6 +16,7 @@ typedef struct reading {
     cvi_rates given; /* not a number: not given */
     bool nesterov;
     cvs_error *err;
+    bool given_profile, given_init;
 } reading;
 
 static cvs_status fail_at(const reading *r, const cvi_recipe_word *w, cvs_status s) {
@@ -130,7 +131,54 @@ static cvs_status read_optimizer(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+/* "init NAME setting=X names...", the names being beginnings of parameters' names. */
+static cvs_status read_init_as(const reading *r, const cvi_recipe_statement *s, cvi_initialiser *out,
+                               int *names) {
+    char known[300];
+    int i = 2;
+    if (!cvi_initialiser_find(s->words[1].text, out)) {
+        return fail_at(r, &s->words[1],
+                       cvi_fail(r->err, CVS_E_FORMAT, "there is no initialiser \"%.60s\"; there are %.300s",
+                                s->words[1].text, cvi_initialiser_names(known, sizeof known)));
+    }
+    for (; i < s->n && strchr(s->words[i].text, '='); i++) {
+        const pair setting = {out->key ? out->key : "", -1e6, 1e6, false, &out->value};
+        CVI_TRY(read_pair(r, &s->words[i], &setting, out->key != NULL));
+    }
+    *names = s->n - i;
+    return CVS_OK;
+}
+
+static cvs_status read_init(reading *r, const cvi_recipe_statement *s) {
+    cvi_initialiser how;
+    int names = 0;
+    CVI_TRY(read_init_as(r, s, &how, &names));
+    if (names == 0) {
+        r->out->init = how;
+        r->given_init = true;
+    }
+    return CVS_OK;
+}
+
+cvi_initialiser cvi_training_initialiser(const cvi_training *t, const cvs_model *model, const char *name) {
+    const reading r = {.model = model, .where = model->path};
+    cvi_initialiser found = t->init;
+    for (int i = 0; t->recipe && i < t->recipe->n; i++) {
+        const cvi_recipe_statement *s = &t->recipe->statements[i];
+        cvi_initialiser how;
+        int names = 0;
+        if (strcmp(s->words[0].text, "init") != 0 || read_init_as(&r, s, &how, &names) != CVS_OK) {
+            continue;
+        }
+        for (int w = s->n - names; w < s->n; w++) {
+            found = strncmp(name, s->words[w].text, strlen(s->words[w].text)) == 0 ? how : found;
+        }
+    }
+    return found;
+}
+
 static cvs_status read_profile(reading *r, const cvi_recipe_statement *s) {
+    r->given_profile = true;
     cvs_status status = find_profile(r->err, s->words[1].text, &r->given.profile);
     return status == CVS_OK ? status : fail_at(r, &s->words[1], status);
 }
@@ -166,7 +214,8 @@ static cvs_status read_pairs(reading *r, const cvi_recipe_statement *s, const pa
 
 static cvs_status read_warmup(reading *r, const cvi_recipe_statement *s) {
     const pair pairs[] = {{"steps", 0, 1e12, true, &r->out->warm_steps},
-                          {"epochs", 0, 1e6, false, &r->out->warm_epochs}};
+                          {"epochs", 0, 1e6, false, &r->out->warm_epochs},
+                          {"from", 0, 1000, false, &r->out->warm_from}};
     return read_pairs(r, s, pairs, CVI_COUNT(pairs));
 }
 
@@ -262,6 +311,10 @@ static cvs_status read_limit(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+static cvs_status read_holdout(reading *r, const cvi_recipe_statement *s) {
+    return number(r, &s->words[1], s->words[1].text, 0.0001, 0.9, false, &r->out->holdout);
+}
+
 static cvs_status read_data(reading *r, const cvi_recipe_statement *s) {
     r->out->data = s->words[1].text;
     return CVS_OK;
@@ -308,6 +361,34 @@ static cvs_status read_freeze(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
+/* "1000=0.5", "30e=0.1". */
+static cvs_status read_point(const reading *r, const cvi_recipe_word *w, cvi_point *out) {
+    const char *equals = strchr(w->text, '=');
+    char at[40];
+    size_t n = equals ? (size_t)(equals - w->text) : 0;
+    if (n == 0 || n >= sizeof at) {
+        return fail_at(r, w, cvi_fail(r->err, CVS_E_FORMAT, "\"%.60s\" is not known here", w->text));
+    }
+    memcpy(at, w->text, n);
+    out->epochs = at[n - 1] == 'e';
+    at[out->epochs ? n - 1 : n] = 0;
+    CVI_TRY(number(r, w, at, 0, 1e12, true, &out->at));
+    return number(r, w, equals + 1, 0, 1e6, false, &out->factor);
+}
+
+static cvs_status read_points(reading *r, const cvi_recipe_statement *s) {
+    cvi_point *points = cvi_arena_alloc(r->model->arena, s->n, sizeof *points);
+    if (!points) {
+        return cvi_no_memory(r->err, (size_t)s->n * sizeof *points);
+    }
+    for (int i = 2; i < s->n; i++) {
+        CVI_TRY(read_point(r, &s->words[i], &points[i - 2]));
+    }
+    r->out->points = points;
+    r->out->n_points = s->n - 2;
+    return CVS_OK;
+}
+
 static cvs_status read_schedule(reading *r, const cvi_recipe_statement *s) {
     char names[200];
     r->out->schedule = cvi_schedule_find(s->words[1].text);
@@ -316,7 +397,9 @@ static cvs_status read_schedule(reading *r, const cvi_recipe_statement *s) {
                        cvi_fail(r->err, CVS_E_FORMAT, "there is no schedule \"%.60s\"; there are %.200s",
                                 s->words[1].text, cvi_schedule_names(names, sizeof names)));
     }
-    return read_settings(r, s, r->out->schedule->settings, r->out->schedule_values);
+    return r->out->schedule->points
+               ? read_points(r, s)
+               : read_settings(r, s, r->out->schedule->settings, r->out->schedule_values);
 }
 
 static cvs_status read_augment(reading *r, const cvi_recipe_statement *s) {
@@ -349,6 +432,8 @@ static const struct {
 } keys[] = {
     {"optimizer", 10, read_optimizer},
     {"profile", 1, read_profile},
+    {"init", 4096, read_init},
+    {"holdout", 1, read_holdout},
     {"lr", 1, read_lr},
     {"loss", 5, read_loss},
     {"weights", 65536, read_weights},
@@ -356,8 +441,8 @@ static const struct {
     {"epochs", 1, read_epochs},
     {"shards", 1, read_shards},
     {"seed", 1, read_seed},
-    {"schedule", 5, read_schedule},
-    {"warmup", 2, read_warmup},
+    {"schedule", 4096, read_schedule},
+    {"warmup", 3, read_warmup},
     {"clip", 3, read_clip},
     {"penalty", 4096, read_penalty},
     {"watch", 1, read_watch},
@@ -390,7 +475,8 @@ static cvs_status read_statement(reading *r, const cvi_recipe_statement *s) {
     return fail_at(
         r, &s->words[0],
         cvi_fail(r->err, CVS_E_FORMAT,
-                 "\"%.60s\" is no setting of training; there are optimizer, profile, lr, loss, weights, "
+                 "\"%.60s\" is no setting of training; there are optimizer, profile, init, holdout, lr, "
+                 "loss, weights, "
                  "batch, epochs, shards, seed, schedule, warmup, clip, penalty, watch, stop, augment, limit, "
                  "data, freeze, head, start, arithmetic and normalise",
                  s->words[0].text));
@@ -440,6 +526,7 @@ static cvs_status read_names(reading *r, const cvs_train_options *o) {
     if (o->profile && find_profile(r->err, o->profile, &r->given.profile) != CVS_OK) {
         return cvi_at_attr(r->err, CVS_E_FORMAT, "profile");
     }
+    r->given_profile = r->given_profile || o->profile;
     if (o->loss) {
         t->loss = cvi_loss_find(o->loss);
         if (!t->loss) {
@@ -457,12 +544,16 @@ static cvs_status read_names(reading *r, const cvs_train_options *o) {
 static cvs_status read_options(reading *r, const cvs_train_options *o) {
     cvi_training *t = r->out;
     if (o->epochs < 0 || o->batch < 0 || o->batch > 65536 || o->shards < 0 || o->shards > CVI_MAX_PIECES ||
-        o->limit < 0 || o->max_steps < 0 || !(o->learning_rate >= 0) || !isfinite(o->learning_rate) ||
-        !(o->momentum >= 0 && o->momentum < 1)) {
+        o->limit < 0 || o->max_steps < 0 || !(o->holdout >= 0 && o->holdout < 1) ||
+        !(o->learning_rate >= 0) || !isfinite(o->learning_rate) || !(o->momentum >= 0 && o->momentum < 1)) {
         return cvi_fail(r->err, CVS_E_ARGUMENT, "an option of training is negative or too large");
     }
     CVI_TRY(read_names(r, o));
+    if (!r->given_init && r->given_profile) { /* who asks for a library gets its first weights too */
+        (void)cvi_initialiser_find(r->given.profile == CVI_KERAS ? "glorot_uniform" : "torch", &t->init);
+    }
     t->epochs = o->epochs > 0 ? o->epochs : t->epochs;
+    t->holdout = o->holdout > 0 ? o->holdout : t->holdout;
     t->batch = o->batch > 0 ? o->batch : t->batch;
     t->shards = o->shards > 0 ? o->shards : t->shards;
     t->limit = o->limit > 0 ? o->limit : t->limit;
@@ -518,6 +609,7 @@ cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *op
                           .loss = cvi_loss_find("cross_entropy"),
                           .schedule = cvi_schedule_find("constant"),
                           .seed = 1,
+                          .warm_from = -1,
                           .recipe = &model->recipe};
     options = options ? options : &none;
     reading r = {.model = model, .where = model->path, .out = out, .err = err};
@@ -535,8 +627,10 @@ double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int
                          const double *state) {
     int64_t warm = (int64_t)(t->warm_steps + t->warm_epochs * (double)per_epoch);
     if (step < warm) {
-        return t->rates.learning_rate * (double)(step + 1) / (double)warm;
+        double share = t->warm_from >= 0 ? t->warm_from + (1 - t->warm_from) * (double)step / (double)warm
+                                         : (double)(step + 1) / (double)warm;
+        return t->rates.learning_rate * share;
     }
-    cvi_when when = {step - warm, steps - warm, epoch};
+    cvi_when when = {step - warm, steps - warm, epoch, t};
     return t->rates.learning_rate * t->schedule->factor(t->schedule_values, state, &when);
 }

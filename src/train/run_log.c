@@ -5,6 +5,7 @@
 #include "train/run_log.h"
 
 #include "train/confusion.h"
+#include "train/tally.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -140,23 +141,13 @@ void cvi_run_log_histogram(cvi_events *e, const char *who, const char *what, int
                            int64_t n) {
     char tag[700];
     snprintf(tag, sizeof tag, "%.600s/%s", who, what);
-    double left[BINS], right[BINS], count[BINS] = {0}, lo = HUGE_VAL, hi = -HUGE_VAL;
-    for (int64_t i = 0; i < n; i++) {
-        if (isfinite(v[i])) {
-            lo = fmin(lo, (double)v[i]);
-            hi = fmax(hi, (double)v[i]);
-        }
-    }
-    if (!(lo <= hi)) {
+    double left[BINS], right[BINS], count[BINS] = {0};
+    cvi_extremes x = cvi_tally_extremes(v, n);
+    if (x.finite == 0) {
         return;
     }
-    double width = hi > lo ? (hi - lo) / BINS : 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (isfinite(v[i])) { /* all values equal: they are in the last bucket, as TensorBoard wants it */
-            int b = width > 0 ? (int)(((double)v[i] - lo) / width) : BINS - 1;
-            count[CVI_MIN(CVI_MAX(b, 0), BINS - 1)]++;
-        }
-    }
+    double lo = (double)x.least, hi = (double)x.most, width = (hi - lo) / BINS;
+    cvi_tally_count(v, n, &x, BINS, count);
     for (int b = 0; b < BINS; b++) {
         left[b] = lo + b * width;
         right[b] = b == BINS - 1 ? hi : lo + (b + 1) * width;
@@ -252,7 +243,7 @@ cvs_status cvi_run_log_epoch(cvi_loop *r, int epoch) {
     }
     add_last_step(r, step);
     CVI_TRY(add_filters(r, step));
-    CVI_TRY(cvi_health_epoch(r, log->train));
+    CVI_TRY(cvi_health_epoch(log->health, r, log->train));
     CVI_TRY(cvi_events_flush(log->validation, r->err));
     return cvi_events_flush(log->train, r->err);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * schedule_plateau.c - the learning rate is cut when the watched number has not become better by more than delta for `patience` epochs,
- * as Keras's ReduceLROnPlateau does: the epochs of a cool-down are not counted.
+ * as Keras's ReduceLROnPlateau does: the epochs of a cool-down are not counted, and it never is less than the share `to`.
  */
 #include <math.h>
 
 #include "train/trainer.h"
 
-enum { FACTOR, PATIENCE, DELTA, COOLDOWN }; /* settings */
+enum { FACTOR, PATIENCE, DELTA, COOLDOWN, TO }; /* settings */
 enum {
     STARTED,
     CUTS,
@@ -16,7 +16,7 @@ enum {
 
 static double factor(const double *values, const double *state, const cvi_when *when) {
     (void)when;
-    return pow(values[FACTOR], state[CUTS]);
+    return fmax(pow(values[FACTOR], state[CUTS]), values[TO]);
 }
 
 static void epoch_ended(const double *values, double *state, double watched) {
@@ -45,6 +45,7 @@ const cvi_schedule cvi_schedule_plateau = {.name = "plateau",
                                            .settings = {{"factor", 0.1, 0, 1, false},
                                                         {"patience", 10, 1, 100000, true},
                                                         {"delta", 1e-4, 0, 1e9, false},
-                                                        {"cooldown", 0, 0, 100000, true}},
+                                                        {"cooldown", 0, 0, 100000, true},
+                                                        {"to", 0, 0, 1, false}},
                                            .factor = factor,
                                            .epoch_ended = epoch_ended};

@@ -38,11 +38,17 @@ static void put_settings(cvi_buf *b, const cvi_history *h) {
     put_numbers(b, "loss settings", t->loss_values, CVI_MAX_SETTINGS);
     put_numbers(b, "class weights", t->class_weights, t->class_weights ? t->n_classes : 0);
     put_numbers(b, "schedule settings", t->schedule_values, CVI_MAX_SETTINGS);
-    put_numbers(b, "warmup", (double[]){t->warm_steps, t->warm_epochs}, 2);
+    for (int i = 0; i < t->n_points; i++) {
+        put_numbers(b, "point", (double[]){t->points[i].at, t->points[i].factor, t->points[i].epochs}, 3);
+    }
+    put_numbers(b, "warmup", (double[]){t->warm_steps, t->warm_epochs, t->warm_from}, 3);
     put_numbers(b, "clip", (double[]){t->clip_norm, t->clip_value, t->clip_each}, 3);
     put_numbers(b, "penalty", (double[]){t->l1, t->l2}, 2);
     put_numbers(b, "watch", (double[]){(double)t->watched, t->stops, t->patience, t->delta}, 4);
     put_number(b, "batch", t->batch);
+    if (t->holdout > 0) {
+        put_number(b, "holdout", t->holdout);
+    }
     put_numbers(b, "arithmetic", (double[]){t->exact, t->normalise}, 2);
     if (t->shards > 0) {
         put_number(b, "shards", t->shards);

@@ -41,7 +41,7 @@ const cvi_optimizer *cvi_optimizer_find(const char *name); /* NULL: there is non
 const char *cvi_optimizer_names(char *text, size_t size);  /* "sgd, momentum, ..." */
 
 /* ---- named choices with numbers: losses and schedules ---------------------------------------------------- */
-enum { CVI_MAX_SETTINGS = 4 };
+enum { CVI_MAX_SETTINGS = 5 };
 
 /* One "key=number" of a recipe. */
 typedef struct cvi_setting {
@@ -91,11 +91,19 @@ void cvi_loss_mixed(const cvi_training *t, int64_t n, int64_t k, const float *x,
 typedef struct cvi_when {
     int64_t step, steps; /* since the warm-up, from 0, and planned */
     int epoch;           /* from 0 */
+    const struct cvi_training *training;
 } cvi_when;
+
+/* "STEP=FACTOR" or "EPOCHe=FACTOR": from there on the learning rate is so many times what the recipe says. */
+typedef struct cvi_point {
+    double at, factor;
+    bool epochs;
+} cvi_point;
 
 typedef struct cvi_schedule {
     const char *name;
     cvi_setting settings[CVI_MAX_SETTINGS];
+    bool points; /* takes cvi_points instead, in rising order */
     /* What the learning rate is multiplied by. */
     double (*factor)(const double *values, const double *state, const cvi_when *when);
     /* After an epoch, with the watched number (smaller is better); state begins as 0. NULL: nothing to do. */
@@ -126,13 +134,18 @@ struct cvi_training {
     cvi_rates rates;
     int n_slots; /* of the optimiser, with its variant's */
     uint64_t seed;
+    cvi_initialiser init; /* of kernels that the recipe has no other for */
+    double holdout;       /* share of the training pictures to test with; 0: what the data has for it */
     const cvi_loss *loss;
     double loss_values[CVI_MAX_SETTINGS];
     int n_classes;         /* of class_weights, 0 = none given */
     double *class_weights; /* of the model's arena */
     const cvi_schedule *schedule;
     double schedule_values[CVI_MAX_SETTINGS];
-    double warm_steps, warm_epochs;          /* the rate rises over these */
+    int n_points;
+    const cvi_point *points;        /* of the model's arena */
+    double warm_steps, warm_epochs; /* the rate rises over these */
+    double warm_from; /* from this share on, at the first step; < 0: the first step has its part already */
     double clip_norm, clip_value, clip_each; /* 0 = no */
     double l1, l2;                           /* penalties on weights (not on biases, scales, shifts) */
     const cvi_recipe *recipe;                /* for penalties on weights by name: "penalty l2=0.01 conv_1" */
@@ -152,6 +165,8 @@ struct cvi_training {
 /* Defaults, then what the recipe says, then what the options say. Errors name the recipe's line and column. */
 cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *options, cvi_training *out,
                              cvs_error *err);
+/* Of the kernel of this name, in a recipe that was read without fault. */
+cvi_initialiser cvi_training_initialiser(const cvi_training *t, const cvs_model *model, const char *name);
 /* The learning rate for step `step` (from 0) of `steps`, in epoch `epoch` (from 0) of so many steps each; state: the schedule's. */
 double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int64_t per_epoch, int epoch,
                          const double *state);

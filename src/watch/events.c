@@ -12,6 +12,7 @@
 
 #include "formats/onnx_encode.h"
 #include "formats/protobuf.h"
+#include "tensor/image.h"
 #include "watch/record.h"
 
 enum { DT_FLOAT = 1, DT_DOUBLE = 2, DT_STRING = 7 };
@@ -151,7 +152,7 @@ void cvi_events_image(cvi_events *e, const char *tag, int64_t step, const cvs_te
     uint8_t *png = NULL;
     size_t size = 0;
     char text[24];
-    if (cvs_png_encode(rgb, &png, &size, NULL) != CVS_OK) {
+    if (cvi_png_encode_quick(rgb, &png, &size, NULL) != CVS_OK) {
         value.failed = true;
     }
     snprintf(text, sizeof text, "%lld", (long long)rgb->dim[1]);
