@@ -51,7 +51,8 @@ static json_t *pane_json(const pane *p, const json_t *have) {
         json_object_set_new(j, "ends", ends(p, have));
         return j;
     }
-    static const char *const keys[] = {"title", "width", "height", "content", "selected"};
+    static const char *const keys[] = {"title",    "width",    "height",         "content",
+                                       "selected", "directed", "showEdgeLabels", "showVertexLabels"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         json_t *value = json_object_get(p->all, keys[i]);
         if (value && !(strcmp(keys[i], "content") == 0 && strcmp(type_of(p), "text") == 0)) {
@@ -99,8 +100,12 @@ void api_visdom_html(app *a, const request *q, reply *r) {
     pthread_mutex_lock(&v->lock);
     env *e = visdom_env(v, arg_text(q, "env", "main"), false);
     const pane *p = visdom_pane(e, arg_text(q, "win", ""));
-    const char *text =
-        p && strcmp(type_of(p), "text") == 0 ? json_string_value(json_object_get(p->all, "content")) : NULL;
+    const json_t *content = p ? json_object_get(p->all, "content") : NULL;
+    if (p && strcmp(type_of(p), "embeddings") == 0) { /* what the program shows of the chosen point */
+        content = json_object_get(json_object_get(content, "selected"), "html");
+    }
+    const char *text = json_string_value(
+        p && (strcmp(type_of(p), "text") == 0 || strcmp(type_of(p), "embeddings") == 0) ? content : NULL);
     static const char head[] =
         "<!doctype html><meta charset=\"utf-8\"><title>Visdom</title><style>:root{color-scheme:%s}"
         "body{margin:8px;font:14px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}"
@@ -133,6 +138,22 @@ static json_t *set_property(pane *p, const json_t *ask) {
     return json_pack("{s:s,s:I,s:O}", "event_type", "PropertyUpdate", "propertyId", at, "value", value);
 }
 
+/* A point or a region of an embeddings pane was chosen: the client that drew it answers with an update. */
+static json_t *choose_points(const pane *p, const char *what, const json_t *ask) {
+    json_t *index = json_object_get(ask, "index"), *name = json_object_get(ask, "name");
+    if (strcmp(type_of(p), "embeddings") != 0) {
+        return NULL;
+    }
+    if (strcmp(what, "entity") == 0 && json_is_integer(index)) {
+        return json_pack("{s:s,s:o,s:O,s:b}", "event_type", "EntitySelected", "entityId",
+                         name ? json_incref(name) : json_null(), "idx", index, "pane_data", 0);
+    }
+    return strcmp(what, "region") == 0 && json_array_size(index) > 0
+               ? json_pack("{s:s,s:O,s:b}", "event_type", "RegionSelected", "selectedIdxs", index,
+                           "pane_data", 0)
+               : NULL;
+}
+
 void api_visdom_event(app *a, const request *q, reply *r) {
     json_t *ask = none(a, r) ? NULL : body_json(q, r), *message = NULL;
     if (!ask) {
@@ -155,6 +176,11 @@ void api_visdom_event(app *a, const request *q, reply *r) {
     } else if (what && p && strcmp(what, "property") == 0 && (message = set_property(p, ask)) != NULL) {
         p->number = p->base = ++v->number;
         json_object_set(message, "pane_data", p->all);
+        done = true;
+    } else if (what && p && strcmp(what, "back") == 0 && strcmp(type_of(p), "embeddings") == 0) {
+        done = visdom_embeddings_back(p->all);
+        p->number = p->base = ++v->number;
+    } else if (what && p && (message = choose_points(p, what, ask)) != NULL) {
         done = true;
     }
     if (message) {

@@ -285,6 +285,15 @@ static bool is_plain_content(const char *type) {
     return false;
 }
 
+/* How a network is to be drawn, as Visdom keeps it beside the content. */
+static void keep_options(json_t *all, const json_t *opts) {
+    static const char *const keys[] = {"directed", "showEdgeLabels", "showVertexLabels"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        json_t *v = json_object_get(opts, keys[i]);
+        json_object_set_new(all, keys[i], v ? json_incref(v) : i == 0 ? json_false() : json_string("hover"));
+    }
+}
+
 /* The pane that an /events (or an append to nothing) makes; NULL: it is none. */
 static json_t *make_pane(const asked *a, const char *id) {
     json_t *data = json_object_get(a->ask, "data"), *first = json_array_get(data, 0),
@@ -309,6 +318,9 @@ static json_t *make_pane(const asked *a, const char *id) {
     } else if (type && is_plain_content(type)) {
         json_object_set(all, "content", content);
         json_object_set_new(all, "type", json_string(type));
+        if (strcmp(type, "network") == 0) {
+            keep_options(all, opts);
+        }
     } else {
         json_object_set_new(all, "content",
                             json_pack("{s:O,s:o}", "data", data, "layout",

@@ -60,5 +60,7 @@ bool visdom_save(visdom *v, const env *e);
 void visdom_say(visdom *v, json_t *message);
 /* Changes a pane as an /update asks (visdom_update.c). NULL: done; else why not. *grown: only ends of traces were appended to. */
 const char *visdom_update(json_t *win, const json_t *ask, bool *grown);
+/* Back from a region of an embeddings pane to the points before; false: there are none. */
+bool visdom_embeddings_back(json_t *win);
 
 #endif

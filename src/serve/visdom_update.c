@@ -169,6 +169,46 @@ static bool change_looks(json_t *win, const json_t *ask) {
     return changed;
 }
 
+/* The client's answers to what people do in an embeddings pane: what it shows of a point, or the points of a region laid out anew. */
+static const char *change_embeddings(json_t *win, const json_t *ask) {
+    const json_t *data = json_object_get(ask, "data");
+    const char *kind = text_of(data, "update_type");
+    json_t *content = json_object_get(win, "content"), *points = json_object_get(data, "points"),
+           *older = json_object_get(win, "old_content");
+    if (!json_is_object(content)) {
+        return "this window has no points";
+    }
+    if (strcmp(kind, "EntitySelected") == 0 && json_is_object(json_object_get(data, "selected"))) {
+        json_object_set(content, "selected", json_object_get(data, "selected"));
+        return NULL;
+    }
+    if (strcmp(kind, "RegionSelected") == 0 && json_is_array(points)) {
+        if (!json_is_array(older)) {
+            older = json_array();
+            json_object_set_new(win, "old_content", older);
+        }
+        json_array_append(older, json_object_get(content, "data"));
+        json_object_set(content, "data", points);
+        json_object_set_new(content, "has_previous", json_true());
+        json_object_set_new(content, "selected", json_null());
+        return NULL;
+    }
+    return "an embeddings window takes EntitySelected and RegionSelected";
+}
+
+bool visdom_embeddings_back(json_t *win) {
+    json_t *content = json_object_get(win, "content"), *older = json_object_get(win, "old_content");
+    size_t n = json_array_size(older);
+    if (n == 0 || !json_is_object(content)) {
+        return false;
+    }
+    json_object_set(content, "data", json_array_get(older, n - 1));
+    json_array_remove(older, n - 1);
+    json_object_set_new(content, "has_previous", json_boolean(n > 1));
+    json_object_set_new(content, "selected", json_null());
+    return true;
+}
+
 const char *visdom_update(json_t *win, const json_t *ask, bool *grown) {
     const char *type = text_of(win, "type");
     json_t *content = json_object_get(win, "content"),
@@ -178,6 +218,9 @@ const char *visdom_update(json_t *win, const json_t *ask, bool *grown) {
         const char *more = text_of(first, "content");
         json_t *joined = json_sprintf("%s<br>%s", text_of(win, "content"), more);
         return joined && json_object_set_new(win, "content", joined) == 0 ? NULL : "out of memory";
+    }
+    if (strcmp(type, "embeddings") == 0) {
+        return change_embeddings(win, ask);
     }
     if (strcmp(type, "image_history") == 0) {
         json_array_append(content, json_object_get(first, "content"));

@@ -11,11 +11,6 @@
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
-static cvi_initialiser choose(const void *context, const char *name) {
-    const cvi_loop *r = context;
-    return cvi_training_initialiser(&r->training, r->model, name);
-}
-
 static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
     cvs_open_options open = {.limits = r->options->limits, .lang = r->options->lang};
     CVI_TRY(cvs_model_open(recipe, &open, &r->model, r->err));
@@ -28,8 +23,7 @@ static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
     r->history.shards = *shards > 0 ? *shards : alone;
     *shards = *shards == alone ? 0 : *shards;
     if (!r->model->has_weights) {
-        cvi_init init = {r->training.rates.profile == CVI_KERAS, choose, r};
-        CVI_TRY(cvi_ops_init_by(r->model, r->training.seed, &init, r->err));
+        CVI_TRY(cvi_training_init(&r->training, r->model, r->err));
     }
     return CVS_OK;
 }

@@ -160,7 +160,8 @@ static cvs_status read_init(reading *r, const cvi_recipe_statement *s) {
     return CVS_OK;
 }
 
-cvi_initialiser cvi_training_initialiser(const cvi_training *t, const cvs_model *model, const char *name) {
+/* Of the kernel of this name, in a recipe that was read without fault. */
+static cvi_initialiser initialiser_of(const cvi_training *t, const cvs_model *model, const char *name) {
     const reading r = {.model = model, .where = model->path};
     cvi_initialiser found = t->init;
     for (int i = 0; t->recipe && i < t->recipe->n; i++) {
@@ -175,6 +176,21 @@ cvi_initialiser cvi_training_initialiser(const cvi_training *t, const cvs_model 
         }
     }
     return found;
+}
+
+typedef struct choosing {
+    const cvi_training *training;
+    const cvs_model *model;
+} choosing;
+
+static cvi_initialiser choose(const void *context, const char *name) {
+    const choosing *c = context;
+    return initialiser_of(c->training, c->model, name);
+}
+
+cvs_status cvi_training_init(const cvi_training *t, cvs_model *model, cvs_error *err) {
+    const choosing c = {t, model};
+    return cvi_ops_init_by(model, t->seed, &(cvi_init){t->rates.profile == CVI_KERAS, choose, &c}, err);
 }
 
 static cvs_status read_profile(reading *r, const cvi_recipe_statement *s) {

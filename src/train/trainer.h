@@ -165,8 +165,8 @@ struct cvi_training {
 /* Defaults, then what the recipe says, then what the options say. Errors name the recipe's line and column. */
 cvs_status cvi_training_read(const cvs_model *model, const cvs_train_options *options, cvi_training *out,
                              cvs_error *err);
-/* Of the kernel of this name, in a recipe that was read without fault. */
-cvi_initialiser cvi_training_initialiser(const cvi_training *t, const cvs_model *model, const char *name);
+/* First weights for a model that has none, as the recipe (read from this model without fault) wants them. */
+cvs_status cvi_training_init(const cvi_training *t, cvs_model *model, cvs_error *err);
 /* The learning rate for step `step` (from 0) of `steps`, in epoch `epoch` (from 0) of so many steps each; state: the schedule's. */
 double cvi_training_rate(const cvi_training *t, int64_t step, int64_t steps, int64_t per_epoch, int epoch,
                          const double *state);

@@ -6,16 +6,21 @@
 
 #include "watch/rule.h"
 
-enum { STEPS = 40 /* fewer say nothing */ };
+enum { STEPS = 40 /* fewer say nothing */, FEW = 8 /* unless the loss is far beyond guessing */ };
 
 /* Typical loss at the beginning and at the end. */
 static bool ends_of(const cvi_case *c, cvs_series *s, double *first, double *last) {
-    if (!cvi_case_at(c, c->loss, s) || s->n < STEPS) {
+    if (!cvi_case_at(c, c->loss, s) || s->n < FEW) {
         return false;
     }
     *first = cvi_median(s, 0, 3);
+    if (s->value[0] < *first && isfinite(c->chance) &&
+        *first > 10 * c->chance) { /* the first step was too large already */
+        *first = s->value[0];
+    }
     *last = cvi_median(s, s->n - s->n / 4, s->n);
-    return isfinite(*first) && isfinite(*last);
+    return isfinite(*first) && isfinite(*last) &&
+           (s->n >= STEPS || (isfinite(c->chance) && *last > 10 * c->chance));
 }
 
 /* The relative change of the weights in a step, over the layers: the largest of the first steps, and the largest that is typical. */

@@ -174,6 +174,39 @@ class Visdom(unittest.TestCase):
         self.assertEqual(self.page("visdom/event", {"env": "main", "win": "p", "what": "close"})[0], 404)
         s.close()
 
+    def test_embeddings_are_explored_together(self):
+        s = self.socket("Origin: http://localhost:%d\r\n" % self.port)
+        self.held = b""
+        while b"\r\n\r\n" not in self.held:
+            self.held += s.recv(4096)
+        self.held = self.held.split(b"\r\n\r\n", 1)[1]
+        self.frame(s)
+        points = [{"group": i % 2, "name": "Entity %d" % i, "label": "ab"[i % 2], "position": [i, -i], "idx": i} for i in range(5)]
+        self.ok("events", data=[{"content": {"isLoading": True}, "type": "embeddings"}], win="e", opts={})
+        self.ok("events", data=[{"content": {"data": points}, "type": "embeddings"}], win="e", opts={"title": "E"})
+        self.assertEqual(self.page("visdom/event", {"env": "main", "win": "e", "what": "entity", "index": 3, "name": "Entity 3"})[0], 200)
+        heard = self.frame(s)
+        self.assertEqual((heard["event_type"], heard["entityId"], heard["idx"], heard["target"], heard["pane_data"]), ("EntitySelected", "Entity 3", 3, "e", False))
+        self.ok("update", data={"update_type": "EntitySelected", "selected": {"html": "<b>three</b>", "entityId": "Entity 3"}}, win="e", opts={})
+        self.assertIn(b"<b>three</b>", self.page("visdom/html", env="main", win="e")[2])
+        self.assertEqual(self.page("visdom/event", {"env": "main", "win": "e", "what": "region", "index": [1, 2]})[0], 200)
+        self.assertEqual(self.frame(s)["selectedIdxs"], [1, 2])
+        self.ok("update", data={"update_type": "RegionSelected", "points": points[1:3]}, win="e", opts={})
+        content = json.loads(self.ok("win_data", win="e"))["content"]
+        self.assertEqual((len(content["data"]), content["has_previous"], content["selected"]), (2, True, None))
+        self.assertEqual(self.page("visdom/event", {"env": "main", "win": "e", "what": "back"})[0], 200)
+        content = json.loads(self.ok("win_data", win="e"))["content"]
+        self.assertEqual((len(content["data"]), content["has_previous"]), (5, False))
+        for wrong in ({"what": "back"}, {"what": "entity"}, {"what": "entity", "index": "x"}, {"what": "region", "index": []}):
+            self.assertEqual(self.page("visdom/event", dict({"env": "main", "win": "e"}, **wrong))[0], 404)
+        s.close()
+
+    def test_networks_keep_how_they_are_drawn(self):
+        content = {"nodes": [{"name": 0, "label": "a"}, {"name": 1, "label": "b"}], "edges": [{"source": 0, "target": 1, "label": "0-1"}]}
+        self.ok("events", data=[{"content": content, "type": "network"}], win="g", opts={"directed": True, "showVertexLabels": True})
+        pane = json.loads(self.page("visdom", {"env": "main", "since": 0, "have": {}})[2])["panes"][-1]
+        self.assertEqual((pane["type"], pane["directed"], pane["showVertexLabels"], pane["showEdgeLabels"], pane["content"]), ("network", True, True, "hover", content))
+
     def test_who_may_ask(self):
         self.assertEqual(self.send("env_state", "{}", Origin="http://evil.example")[0], 403)
         self.assertEqual(self.send("env_state", "{}", Host="evil.example:%d" % self.port)[0], 403)

@@ -10,7 +10,7 @@ if os.path.abspath(sys.prefix) != os.path.join(place, "venv"):
         os.makedirs(place, exist_ok=True)
         subprocess.run([sys.executable, "-m", "venv", os.path.join(place, "venv")], check=True)
         subprocess.run([python, "-m", "pip", "-q", "install", "setuptools<81", "wheel"], check=True)
-        subprocess.run([python, "-m", "pip", "-q", "install", "--no-build-isolation", "visdom==0.2.4"], check=True)
+        subprocess.run([python, "-m", "pip", "-q", "install", "--no-build-isolation", "visdom==0.2.4", "networkx"], check=True)
         open(os.path.join(place, "ready"), "w").close()
     sys.exit(subprocess.run([python, os.path.abspath(__file__), exe, sys.argv[2]]).returncode)
 
@@ -75,6 +75,28 @@ page("visdom/event", {"env": "main", "win": win, "what": "property", "property":
 for _ in range(100):
     time.sleep(0 if heard else 0.05)
 check("a changed property is heard", bool(heard) and (heard[0]["event_type"], heard[0]["value"]) == ("PropertyUpdate", "0.2"))
+net = v.graph([(0, 1), (1, 2), (0, 2)], nodeLabels=["a", "b", "c"], opts=dict(directed=True, showVertexLabels=True))
+pane = {p["id"]: p for p in page("visdom", {"env": "main"})["panes"]}[net]
+check("a network, directed, with its labels", pane["directed"] is True and [n["label"] for n in pane["content"]["nodes"]] == ["a", "b", "c"] and len(pane["content"]["edges"]) == 3)
+visdom.do_tsne = lambda features: [[float(x) for x in row[:2]] for row in features]  # the client's own needs a compiler
+win = v.embeddings(r.randn(20, 4), [i % 3 for i in range(20)], data_getter=lambda i: "<b>%d</b>" % i, data_type="html")
+
+
+def content_when(good):
+    for _ in range(100):
+        content = json.loads(v.get_window_data(win))["content"]
+        if good(content):
+            return content
+        time.sleep(0.05)
+    return content
+
+
+page("visdom/event", {"env": "main", "win": win, "what": "entity", "index": 7, "name": "Entity 7"})
+check("embeddings: the program shows a chosen point", (content_when(lambda c: c.get("selected")).get("selected") or {}).get("html") == "<b>7</b>")
+page("visdom/event", {"env": "main", "win": win, "what": "region", "index": [1, 4, 9]})
+check("embeddings: a region is laid out anew", [p["idx"] for p in content_when(lambda c: len(c["data"]) == 3)["data"]] == [1, 4, 9])
+page("visdom/event", {"env": "main", "win": win, "what": "back"})
+check("embeddings: and back", len(content_when(lambda c: len(c["data"]) == 20)["data"]) == 20)
 v.save(["main"])
 v.fork_env("main", "copy")
 check("saved, forked", os.listdir(envs) == ["main.json"] and "copy" in v.get_env_list())

@@ -7,6 +7,7 @@ import { attempt, dark, extra, go, t } from "./store";
 import { Command, Panel } from "./canvas";
 import { isPlain, PlainPlot } from "./visdomplot";
 import { PlotlyFrame } from "./visdomframe";
+import { Embeddings, Network } from "./visdomgraph";
 
 const view = signal<View | null>(null), filter = signal("");
 const env = (): string => extra.value.env ?? "main";
@@ -55,6 +56,8 @@ function Body(q: { pane: Pane; w: number; h: number }) {
   if (pane.type === "text") return <iframe class="vtext" sandbox="" title={pane.title || t("Text", "文本")} src={textAddress(env(), pane.id, pane.number, dark.value ? "dark" : "light")} style={{ height: q.h }} />;
   if (pane.type === "image" || pane.type === "image_history") return <Pictures pane={pane} />;
   if (pane.type === "properties") return <Properties pane={pane} />;
+  if (pane.type === "network") return <Network pane={pane} w={q.w} h={q.h} />;
+  if (pane.type === "embeddings") return <Embeddings pane={pane} env={env()} w={q.w} h={q.h} send={(what, more) => send(pane, what, more)} />;
   if (plot && Array.isArray(plot.data)) return isPlain({ data: plot.data, layout: plot.layout ?? {} }) ? <PlainPlot plot={{ data: plot.data, layout: plot.layout ?? {} }} number={pane.number} w={q.w} h={q.h} title={pane.title ?? ""} /> : <PlotlyFrame plot={plot} number={pane.number} h={q.h} title={pane.title ?? ""} />;
   return <p class="quiet">{t("This kind of pane is not drawn here:", "此类面板暂不绘制：")} {pane.type}</p>;
 }

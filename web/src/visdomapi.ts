@@ -5,7 +5,7 @@ export interface Trace { type?: string; name?: string; mode?: string; x?: unknow
 export interface Plot { data: Trace[]; layout: Record<string, unknown> }
 export interface Picture { src?: string; caption?: string }
 export interface Property { type: string; name: string; value: unknown; values?: string[] }
-export interface Pane { id: string; number: number; base: number; type: string; title?: string; width?: number; height?: number; selected?: number; content?: unknown }
+export interface Pane { id: string; number: number; base: number; type: string; title?: string; width?: number; height?: number; selected?: number; content?: unknown; directed?: unknown; showEdgeLabels?: unknown; showVertexLabels?: unknown }
 interface Told { port: number; saves: boolean; envs: [string, number][]; number: number; order: string[]; panes: (Pane & { ends?: [unknown[], unknown[], unknown[]][] })[] }
 export interface View { port: number; saves: boolean; envs: [string, number][]; number: number; env: string; panes: Pane[] }
 
