@@ -59,7 +59,7 @@ export function Network(q: { pane: Pane; w: number; h: number }) {
   const said = over >= 0 && over < n ? `${label(over)}: ${edges.filter(near).map((e) => label(e.from === over ? e.to : e.from)).join(", ") || t("no edge", "没有边")}` : "";
   return (
     <>
-      <svg class="vgraph" ref={svg} width={q.w} height={q.h} tabIndex={0} role="application" aria-label={`${q.pane.title || t("Network", "网络图")}: ${n} ${t("nodes", "个节点")}, ${edges.length} ${t("edges; arrow keys go from node to node", "条边；用方向键逐个查看节点")}`} onKeyDown={step} onPointerMove={drag} onPointerUp={() => { held.current = -1; }} onPointerLeave={() => { held.current = -1; setOver(-1); }}>
+      <svg class="vgraph" ref={svg} width={q.w} height={q.h} {...{ tabindex: 0 }} role="application" aria-label={`${q.pane.title || t("Network", "网络图")}: ${n} ${t("nodes", "个节点")}, ${edges.length} ${t("edges; arrow keys go from node to node", "条边；用方向键逐个查看节点")}`} onKeyDown={step} onPointerMove={drag} onPointerUp={() => { held.current = -1; }} onPointerLeave={() => { held.current = -1; setOver(-1); }}>
         <defs><marker id={`tip-${q.pane.id}`} viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class="tip" d="M0 0 8 4 0 8z" /></marker></defs>
         {edges.map((e, i) => {
           const [x0, y0] = place(e.from), [x1, y1] = place(e.to), d = Math.hypot(x1 - x0, y1 - y0) || 1, back = (r + 2) / d;

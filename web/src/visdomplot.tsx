@@ -152,10 +152,19 @@ export function PlainPlot(q: { plot: Plot; number: number; w: number; h: number;
     }));
     setSaid(line);
   };
+  const chosen = useRef<[number, number]>([0, -1]);
+  const step = (e: KeyboardEvent): void => { // arrows: along a trace, and to the next one
+    const along = { ArrowRight: 1, ArrowLeft: -1 }[e.key] ?? 0, other = { ArrowDown: 1, ArrowUp: -1 }[e.key] ?? 0;
+    if (heat || (!along && !other) || !data.length) return;
+    e.preventDefault();
+    const i = (chosen.current[0] + other + data.length) % data.length, x = data[i], n = x.y?.length ?? 0, k = Math.max(0, Math.min(n - 1, chosen.current[1] + along)), at = x.x?.[k] ?? k, v = x.y?.[k];
+    chosen.current = [i, k];
+    setSaid(n ? `${x.name ?? i + 1}: ${typeof at === "number" ? num(at, 6) : String(at)}, ${finite(v) ? num(v, 6) : "–"}` : "");
+  };
   return (
     <>
-      <canvas ref={canvas} style={{ width: q.w, height: q.h }} role="img" aria-label={`${q.title || t("Plot", "图")}: ${data.map((x) => `${x.name ?? ""} ${Math.max(x.x?.length ?? 0, x.y?.length ?? 0, x.z?.length ?? 0)}`).join(", ")}`} onMouseMove={point} onMouseLeave={() => setSaid("")} />
-      <p class="vlegend small">{said || (many ? data.map((x, i) => <span key={i}><i class="swatch" style={{ color: colorOf(x, i) }} />{x.name ?? i + 1}</span>) : "\u00a0")}</p>
+      <canvas ref={canvas} tabIndex={heat ? undefined : 0} style={{ width: q.w, height: q.h }} role={heat ? "img" : "application"} onKeyDown={step} aria-label={`${q.title || t("Plot", "图")}: ${data.map((x) => `${x.name ?? ""} ${Math.max(x.x?.length ?? 0, x.y?.length ?? 0, x.z?.length ?? 0)}`).join(", ")}`} onMouseMove={point} onMouseLeave={() => setSaid("")} />
+      <p class="vlegend small" aria-live="polite">{said || (many ? data.map((x, i) => <span key={i}><i class="swatch" style={{ color: colorOf(x, i) }} />{x.name ?? i + 1}</span>) : "\u00a0")}</p>
     </>
   );
 }
