@@ -89,6 +89,38 @@ class Mpi(unittest.TestCase):
         self.assertEqual(code, 0, err)
         self.same("whole", "cut")
 
+    def ask(self, folder, **what):
+        with open(self.path(folder + "/new"), "w") as f:
+            json.dump(what, f)
+        os.rename(self.path(folder + "/new"), self.path(folder + "/control.json"))
+        for _ in range(600):
+            try:
+                with open(self.path(folder + "/steering.json")) as f:
+                    told = json.load(f)
+                if told["id"] == what["id"] and (not what.get("pause") or told["paused"]):
+                    return told
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.05)
+        self.fail("the run took no request")
+
+    def test_steered(self):
+        p = start(2, *self.train("plain", "led", "--epochs", 60, "--threads", 1, "--control"))
+        self.wait_epochs("led", 1)
+        paused = self.ask("led", id=1, pause=True)
+        time.sleep(0.3)
+        stepped = self.ask("led", id=2, pause=True, steps=3, learning_rate=0.01)
+        self.assertEqual((stepped["step"], stepped["paused"]), (paused["step"] + 3, True))
+        self.ask("led", id=3, pause=False)
+        _, err = p.communicate(timeout=120)
+        self.assertEqual(p.returncode, 0, err)
+        with open(self.path("led/history.json")) as f:
+            changes = json.load(f)["changes"]
+        self.assertEqual([[s, round(r, 9)] for s, r in changes], [[paused["step"] + 1, 0.01]])
+        code, _, err = run(0, *self.train("plain", "again", "--epochs", 60, "--changes", self.path("led/history.json")))
+        self.assertEqual(code, 0, err)
+        self.same("led", "again")
+
     def is_rank(self, pid, rank):
         try:
             with open("/proc/%s/environ" % pid, "rb") as f:
