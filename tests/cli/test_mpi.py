@@ -89,7 +89,7 @@ class Mpi(unittest.TestCase):
         self.assertEqual(code, 0, err)
         self.same("whole", "cut")
 
-    def ask(self, folder, **what):
+    def ask(self, folder, until=0, **what):
         with open(self.path(folder + "/new"), "w") as f:
             json.dump(what, f)
         os.rename(self.path(folder + "/new"), self.path(folder + "/control.json"))
@@ -97,7 +97,7 @@ class Mpi(unittest.TestCase):
             try:
                 with open(self.path(folder + "/steering.json")) as f:
                     told = json.load(f)
-                if told["id"] == what["id"] and (not what.get("pause") or told["paused"]):
+                if told["id"] == what["id"] and told["step"] >= until and (not what.get("pause") or told["paused"]):
                     return told
             except (OSError, ValueError):
                 pass
@@ -109,7 +109,7 @@ class Mpi(unittest.TestCase):
         self.wait_epochs("led", 1)
         paused = self.ask("led", id=1, pause=True)
         time.sleep(0.3)
-        stepped = self.ask("led", id=2, pause=True, steps=3, learning_rate=0.01)
+        stepped = self.ask("led", paused["step"] + 3, id=2, pause=True, steps=3, learning_rate=0.01)
         self.assertEqual((stepped["step"], stepped["paused"]), (paused["step"] + 3, True))
         self.ask("led", id=3, pause=False)
         _, err = p.communicate(timeout=120)
