@@ -46,6 +46,7 @@ struct cvi_conv_plan {
     bool few;                     /* direct: cvi_rows_run() */
     bool grid;                    /* depthwise: cvi_depthwise_run() */
     int64_t tiles, tile_channels; /* winograd: tiles per chunk, output channels transformed back at once */
+    bool in_place;                /* winograd: products overwrite the transformed input */
 };
 
 /* Lanes of panel p of a group's output channels: 16, or 8 where 8 are enough for what is left. */

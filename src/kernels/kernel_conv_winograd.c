@@ -36,11 +36,21 @@ static int64_t tiles_across(const cvi_conv_plan *p) {
 /* Rows of the transformed matrices are a little longer than needed: 36 streams a power of two apart would share a
  * few sets of the cache. */
 static int64_t v_stride(const cvi_conv_plan *p) {
-    return p->tiles * CVI_PITCH(p->in_c) + 16;
+    int64_t pitch = CVI_PITCH(p->in_c);
+    return p->tiles * (p->in_place ? CVI_MAX(pitch, p->tile_channels) : pitch) + 16;
 }
 
 static int64_t m_stride(const cvi_conv_plan *p) {
-    return p->tiles * p->tile_channels + 16;
+    return p->in_place ? v_stride(p) : p->tiles * p->tile_channels + 16;
+}
+
+/* Where all output channels of a block are made at once and are not many more than its input channels, product i goes where matrix
+ * i - 1 of the transformed input was, and the block's matrices take half the room: the weights that stream by throw fewer of
+ * them out of the second-level cache. (Measured: 3x3 of 64 channels at 224x224 take 10 % less time.) */
+static void join_matrices(cvi_conv_plan *p, int64_t parts) {
+    int64_t all = cvi_conv_padded_out(p);
+    p->in_place = parts == 1 && all <= CVI_MAX(p->tile_channels, CVI_PITCH(p->in_c));
+    p->tile_channels = p->in_place ? all : p->tile_channels;
 }
 
 void cvi_winograd_layout(cvi_conv_plan *p) {
@@ -63,17 +73,19 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
     p->panels += p->kernels->micro32 != NULL && p->panels % 2 == 1 ? 1 : 0; /* they go two at a time */
     p->tile_channels = CVI_MIN(64, CVI_MIN(p->panels * 16, cvi_conv_padded_out(p)));
     p->block = blocks;
+    join_matrices(p, parts);
 }
 
 typedef struct worker_scratch {
-    float *v, *m;  /* [36][tiles][pitch of in_c], [36][tiles][tile_channels] */
+    float *v,
+        *m; /* [36][tiles][pitch of in_c], [36][tiles][tile_channels]; in place: m is one matrix before v */
     float *bias;   /* [tile_channels] */
     int64_t *held; /* the block whose transformed input is in v; -1: none */
 } worker_scratch;
 
 static int64_t scratch_floats(const cvi_conv_plan *p) {
     int64_t area = tile_size(p) * tile_size(p);
-    int64_t floats = area * (v_stride(p) + m_stride(p)) + p->tile_channels + 16;
+    int64_t floats = area * v_stride(p) + (p->in_place ? 1 : area) * m_stride(p) + p->tile_channels + 32;
     return (floats + 15) & ~(int64_t)15;
 }
 
@@ -131,6 +143,18 @@ static void transform_input(const run_job *job, const worker_scratch *w, int64_t
     }
 }
 
+/* Weights of the next two panels (of the next matrix behind the last ones), seen from those in use: they are asked for while the first
+ * register blocks of these two run, a panel by each. Weights come from a third-level cache or beyond, and without this the first
+ * block of every two panels would wait for all of them. (Measured: 5 to 15 % on layers of 256 and 512 channels.) */
+static int64_t next_weights(const cvi_conv_plan *p, int64_t xi, int64_t panel, int64_t end, int64_t k,
+                            int64_t block) {
+    if (block > 1 || (k + 2 >= end && xi + 1 == tile_size(p) * tile_size(p))) {
+        return 0;
+    }
+    int64_t next = k + 2 < end ? 2 * 16 * p->in_c : matrix_floats(p) - (k - panel) * 16 * p->in_c;
+    return next + block * 16 * p->in_c;
+}
+
 /* The 36 (16) products for output channels of panels [panel, end). */
 static void multiply(const run_job *job, const worker_scratch *w, int64_t count, int64_t panel, int64_t end) {
     static const float no_bias[32] = {0};
@@ -153,7 +177,10 @@ static void multiply(const run_job *job, const worker_scratch *w, int64_t count,
                 for (int64_t j = 0; j < n; j++) {
                     row[j] = v + (t + j) * pitch;
                 }
-                cvi_tile tile = {.bias = no_bias, .out = m + t * p->tile_channels, .pitch = p->tile_channels};
+                cvi_tile tile = {.bias = no_bias,
+                                 .out = m + t * p->tile_channels,
+                                 .pitch = p->tile_channels,
+                                 .ahead = two ? next_weights(p, xi, panel, end, k, i) : 0};
                 micro[n](1, p->in_c, row, 0, u, &tile);
             }
         }
@@ -199,9 +226,10 @@ static worker_scratch scratch_of(const run_job *job, int worker) {
     const cvi_conv_plan *p = job->plan;
     int64_t area = tile_size(p) * tile_size(p);
     float *start = (float *)job->io->scratch + worker * scratch_floats(p);
-    worker_scratch w = {.held = (int64_t *)(void *)start, .v = start + 16};
-    w.m = w.v + area * v_stride(p);
-    w.bias = w.m + area * m_stride(p);
+    worker_scratch w = {.held = (int64_t *)(void *)start, .bias = start + 16};
+    float *matrices = w.bias + (p->tile_channels + 15) / 16 * 16;
+    w.m = p->in_place ? matrices : matrices + area * v_stride(p);
+    w.v = p->in_place ? matrices + m_stride(p) : matrices;
     return w;
 }
 
@@ -222,7 +250,7 @@ static void run_chunk(void *context, int64_t chunk, int worker) {
         transform_input(job, &w, first, last);
         *w.held = block;
     }
-    int64_t step = CVI_MAX(1, p->tile_channels / 16);
+    int64_t step = (p->tile_channels + 15) / 16;
     for (; panel < end; panel += step) {
         int64_t until = CVI_MIN(end, panel + step);
         multiply(job, &w, last - first, panel, until);

@@ -20,6 +20,8 @@ typedef struct cvi_tile {
     int64_t pitch;
     bool clamp;
     float lo, hi;
+    int64_t
+        ahead; /* register blocks: floats from the weights to others that a later block needs, asked for meanwhile */
 } cvi_tile;
 
 /* Register block of M pixels (M is fixed by the function) x 16 or 8 output channels:

@@ -41,6 +41,13 @@
 #define ONE16(ROWS)  STEP16(ROWS, 0)
 #define END16(ROWS)  FINISH(v16, ROWS, PLUS16, LIMIT16, STORE16)
 
+/* To the second-level cache: as many weights as one of the two panels has, over the whole block. */
+#define ASK_AHEAD(w)                                                                                         \
+    __builtin_prefetch((w), 0, 2);                                                                           \
+    __builtin_prefetch((w) + 16, 0, 2);                                                                      \
+    __builtin_prefetch((w) + 32, 0, 2);                                                                      \
+    __builtin_prefetch((w) + 48, 0, 2);
+
 /* Two panels: weights of the second follow those of the first. */
 #define START32(i) v16 a##i = bias0, b##i = bias1;
 #define ADD32(i)                                                                                             \
@@ -67,11 +74,12 @@
 
 #define BEGIN32(ROWS)                                                                                        \
     const v16 bias0 = v16_load(tile->bias), bias1 = v16_load(tile->bias + 16);                               \
-    const int64_t second = taps * channels * 16;                                                             \
+    const int64_t second = taps * channels * 16, ahead = tile->ahead;                                        \
     ROWS(START32)
 #define FOUR32(ROWS)                                                                                         \
     CVI_PREFETCH(w)                                                                                          \
     CVI_PREFETCH(w + second)                                                                                 \
+    ASK_AHEAD(w + ahead)                                                                                     \
     STEP32(ROWS, 0) STEP32(ROWS, 1) STEP32(ROWS, 2) STEP32(ROWS, 3)
 #define ONE32(ROWS) STEP32(ROWS, 0)
 #define END32(ROWS) FINISH(v16, ROWS, PLUS32, LIMIT32, STORE32)

@@ -78,10 +78,17 @@ CVI_INLINE void copy_out(const float *from, int64_t n, bool stream, float *to) {
 
 /* ---- two dimensions: T x T tile elements, O x O outputs ------------------------------------------------ */
 
+enum {
+    MANY = 256
+}; /* input channels from which on the results do not stay near: their places are asked for before */
+
 /* Channels from c on as far as whole vectors of them go. */
 #define INPUT(V, lanes, O, T)                                                                                \
     for (; c + lanes <= channels; c += lanes) {                                                              \
         V in[T * T], half[T * T], out[T];                                                                    \
+        for (int i = 0; channels >= MANY && i < T * T; i++) {                                                \
+            __builtin_prefetch(v + i * stride + c + 2 * lanes, 1);                                           \
+        }                                                                                                    \
         for (int i = 0; i < T * T; i++) {                                                                    \
             in[i] = V##_load(d[i] + c);                                                                      \
         }                                                                                                    \
