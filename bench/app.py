@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-# How quick the app is, in a real Chromium on this machine: bench/app.py [--netron PATH-TO-PYTHON-WITH-NETRON] [PART ...]
-# Parts: assets first switch cursor layout frames. Writes a table of the least of several measurements; ../shared has the pictures and Tiny VGG.
-# Netron, where its Python package is at hand, opens the same files in the same browser.
-import argparse, gzip, os, re, subprocess, sys, tempfile, time
+# How quick the app is, in a real Chromium on this machine: bench/app.py [--netron PATH-TO-PYTHON-WITH-NETRON] [--explainer ADDRESS] [PART ...]
+# Parts: assets first switch cursor layout frames wall busy none. Writes a table of the least of several measurements; ../shared has the pictures and Tiny VGG.
+# Netron, where its Python package is at hand, opens the same files in the same browser. CNN Explainer, where somebody serves its built page
+# (github.com/poloclub/cnn-explainer, `rollup -c`; its remote scripts from local copies), is asked for the same at that address.
+import argparse, gzip, http.client, os, re, subprocess, sys, tempfile, time, urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "cli"))
@@ -193,7 +194,7 @@ def frames(folder):
 
 def netron(python, folder):
     """The same graphs in Netron: from the page being asked for to the drawn graph."""
-    for name, path in graphs(folder).items():
+    for name, path in reversed(graphs(folder).items()):
         if name.startswith("10,000") or name.startswith("706"):
             continue  # minutes
         model = path.replace(".net", ".onnx") if path.startswith(folder) else os.path.join(folder, os.path.basename(path).replace(".net", ".onnx"))
@@ -220,18 +221,56 @@ def netron(python, folder):
             server.stdout.close()
 
 
+EXPLAINED = """new Promise(done => { const drawn = () => [...document.querySelectorAll('image.node-image')].filter(x => (x.getAttribute('href') || x.getAttribute('xlink:href') || '').length > 100),
+  print = () => drawn().slice(-30).map(x => (x.getAttribute('href') || x.getAttribute('xlink:href')).slice(-60)).join(), before = print(), t = performance.now(), go = %s;
+  if (go) go();
+  const look = () => { const now = print(); if (drawn().length > 60 && (!go || now !== before)) done(performance.now() - (go ? t : 0)); else if (performance.now() - t > 20000) done(-1); else requestAnimationFrame(look); };
+  look(); })"""
+
+
+def explainer(address):
+    """The page of CNN Explainer itself, on this machine: what it loads, its first picture, another picture."""
+    b = chromium.Browser(1600, 1000)
+    try:
+        firsts, switches = [], []
+        for _ in range(2):
+            b.open("about:blank")
+            b.pump(0.2)
+            b.open(address)
+            b.wait("document.readyState !== 'loading' && location.href !== 'about:blank'")
+            firsts.append(b.js(EXPLAINED % "null"))
+            b.pump(0.5)
+        names = b.js("performance.getEntriesByType('resource').map(x => x.name)")
+        texts = [x for x in names if not re.search(r"\.(png|jpe?g|gif|ttf)(\?|$)", x)] + [address]
+        size = sum(len(gzip.compress(urllib.request.urlopen(x).read())) for x in texts if x.startswith(address))
+        row("CNN Explainer: scripts, styles and model, compressed", "%.0f" % (size / 1000), "kB", "-", "%d files" % len(texts))
+        row("CNN Explainer: page asked for to first maps", "%.2f" % (min(firsts) / 1000), "s", "-", "")
+        thumbs = b.js("document.querySelectorAll('.image-container').length - 1")  # the last one asks for a file
+        for i in range(min(thumbs, 5)):
+            t = b.js(EXPLAINED % ("(() => document.querySelectorAll('.image-container')[%d].querySelector('img').click())" % i))
+            if t > 0:
+                switches.append(t)
+            b.pump(0.3)
+        row("CNN Explainer: another picture, click to painted maps", "%.0f" % min(switches), "ms", "-", "median %.0f of %d" % (median(switches), len(switches)))
+    finally:
+        b.close()
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--netron", help="a Python that has the package netron")
+    args.add_argument("--explainer", help="the address of a page of CNN Explainer, such as http://127.0.0.1:5000/")
     args.add_argument("parts", nargs="*", default=[])
     args = args.parse_args()
-    parts = args.parts or ["assets", "first", "switch", "cursor", "layout", "frames"]
+    parts = args.parts or ["assets", "first", "switch", "cursor", "layout", "frames", "wall", "busy"]
     with tempfile.TemporaryDirectory(prefix="cvs-bench-") as folder:
-        for part in parts:
+        for part in (x for x in parts if x != "none"):
             f = globals()[part]
-            f(folder) if part in ("first", "cursor", "layout", "frames") else f()
+            f(folder) if part in ("first", "cursor", "layout", "frames", "wall", "busy") else f()
         if args.netron:
             netron(args.netron, folder)
+        if args.explainer:
+            explainer(args.explainer)
 
 
 if __name__ == "__main__":

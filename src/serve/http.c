@@ -445,6 +445,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     switch (reason) {
     case LWS_CALLBACK_HTTP:
         return on_request(wsi, s, at, in ? in : "/");
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: /* an upgrade: there is no socket here, with a cookie or without */
+        return -1;
     case LWS_CALLBACK_HTTP_BODY:
         return on_body(at->x, in, length);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * lanes.c - three queues, each with threads of its own: short looks at what is there, forward passes, explanations. What waits in
- * one never holds up another.
+ * one never holds up another; what the heavy one computes, with threads that it starts, steps back where the others want the processor.
  */
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "app.h"
 
-enum { MOST_WAITING = 256 };
+enum { MOST_WAITING = 256, HEAVY_NICE = 5 };
 
 typedef struct item {
     struct item *next;
@@ -18,7 +21,7 @@ typedef struct lane {
     pthread_mutex_t lock;
     pthread_cond_t more;
     item *first, **last;
-    int waiting, n_threads;
+    int waiting, n_threads, nice;
     bool stop;
     pthread_t threads[2];
 } lane;
@@ -29,6 +32,10 @@ struct lanes {
 
 static void *serve_lane(void *context) {
     lane *l = context;
+    if (l->nice >
+        0) { /* of this thread alone, and of those that it will start; where it fails, nothing is lost */
+        (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), l->nice);
+    }
     pthread_mutex_lock(&l->lock);
     while (!l->stop) {
         item *i = l->first;
@@ -56,6 +63,7 @@ lanes *lanes_new(void) {
         pthread_mutex_init(&at->lock, NULL);
         pthread_cond_init(&at->more, NULL);
         at->last = &at->first;
+        at->nice = k == LANE_HEAVY ? HEAVY_NICE : 0;
     }
     for (int k = 0; l && k < N_LANES; k++) {
         lane *at = &l->lane[k];

@@ -86,6 +86,7 @@ class Panels(unittest.TestCase):
 
     def test_marks_glide_and_rest_where_motion_is_unwelcome(self):
         b = self.show("arithmetic", layer=3, at=100)
+        b.wait("!!document.querySelector('.glide.cursor')")
         self.assertEqual(b.js("getComputedStyle(document.querySelector('.glide.cursor')).transitionDuration"), "0s")
         self.assertEqual(b.js("getComputedStyle(document.querySelector('.three')).animationName"), "none")
         b.size(1600, 1000, False, reduced=False)
