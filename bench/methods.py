@@ -6,6 +6,7 @@ import argparse
 import csv
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import peers
 import table
 
 NET, LAYER, TARGET = "squeezenet1_1", "fire9/parallel_8", 281
+SECONDS = 0.9
 COLUMNS = ["method", "peer", "settings", "compared", "peer_best_ms", "ours_best_ms", "ratio", "peer_peak_mb", "ours_peak_mb", "peer_idle_mb",
            "ours_idle_mb", "foreign"]
 
@@ -28,7 +30,12 @@ class Task:
     settings: str = ""   # both sides', for people
     ours: dict = field(default_factory=dict)
     theirs: dict = field(default_factory=dict)
-    compare: str = "same"  # same: numbers; like: places (scaled maps, chance); other: other pieces or formulas, so nothing to compare
+    compare: str = "same"  # same: numbers; like: places (scaled maps, chance); other: other formulas, so nothing to compare;
+    # grid: their map is the mean of our patches; pieces: like, and they are given the pieces of our map; coarse: like, squares of 8 x 8;
+    # level: the mean alone, chance has the rest
+
+    def name(self):
+        return "%s | %s" % (self.method, self.peer)
 
 
 def captum(method, settings="", ours=None, theirs=None, compare="same"):
@@ -36,41 +43,65 @@ def captum(method, settings="", ours=None, theirs=None, compare="same"):
                 theirs or {}, compare)
 
 
-def cam(method, settings="last maps, 13 x 13"):
-    return Task(method, "pytorch-grad-cam", "grad-cam", settings, {"layer": LAYER}, {}, "like")
+def cam(method, settings="last maps, 13 x 13", **ours):
+    return Task(method, "pytorch-grad-cam", "grad-cam", settings, dict(ours, layer=LAYER), {}, "like")
 
 
 def pair(method, settings, steps, compare="same", **ours):
     return Task(method, "PAIR saliency", "saliency", settings, dict(ours, steps=steps), {"steps": steps}, compare)
 
 
-def zennit(method, settings, **ours):
-    return Task(method, "Zennit", "zennit", settings, ours, {}, "same")
+def zennit(method, settings=""):
+    return Task(method, "Zennit", "zennit", settings, {"epsilon": "1e-6"}, {}, "same")
+
+
+def keras(method, settings="last maps, 13 x 13, not enlarged", ours=None, theirs=None):
+    return Task(method, "tf-keras-vis", "tf-keras-vis", settings, dict(ours or {"layer": LAYER}, compat="tf-keras-vis"), theirs or {}, "same")
 
 
 def tasks():
-    noise = dict(samples=16, noise=0)
+    noise, copies = dict(samples=16, noise=0), "16 copies, noise 0"
     at = {"layer": LAYER}
+    draws = dict(samples=400)
     return [
-        captum("gradient"), captum("input-x-gradient"), captum("guided-backprop"), captum("deconvnet"),
+        captum("gradient"), keras("gradient", "", {"samples": 0}), captum("input-x-gradient"), captum("guided-backprop"), captum("deconvnet"),
         captum("guided-gradcam", "last maps", at),
-        captum("smoothgrad", "16 copies, noise 0", noise), captum("smoothgrad-squared", "16 copies, noise 0", noise),
-        captum("vargrad", "16 copies, noise 0", noise, compare="other"),
+        captum("smoothgrad", copies, noise), keras("smoothgrad", copies, noise, {"samples": 16}), captum("smoothgrad-squared", copies, noise),
+        Task("vargrad", "Captum", "captum", "16 copies, noise 0.5", dict(samples=16, noise=0.5, compat="captum"), {}, "coarse"),
         captum("integrated-gradients", "20 Gauss points from 0", dict(steps=20)),
         captum("gradientshap", "50 draws from 0, noise 0", dict(samples=50, noise=0), {"samples": 50}, "like"),
-        captum("deeplift", "from 0; overlapping maxima: there the parts miss 65 % of the difference, here none", compare="other"), captum("lrp-epsilon", "epsilon 1e-9"),
+        captum("deeplift", "from 0; overlapping maxima: there the parts miss 65 % of the difference, here none", compare="other"),
+        captum("lrp-epsilon", "epsilon 1e-9"),
+        zennit("lrp-gamma", "gamma 0.25"), zennit("lrp-alphabeta", "alpha 2, beta 1"), zennit("lrp-zplus"),
+        zennit("lrp-composite", "box at the picture, then gamma 0.25"), zennit("deep-taylor", "box at the picture, then z+"),
+        zennit("excitation-backprop"),
         captum("conductance", "20 steps, last maps", dict(at, steps=20)),
         captum("layer-integrated-gradients", "20 points, last maps", dict(at, steps=20)),
-        captum("occlusion", "patch 32, stride 16", dict(patch=32, stride=16, fill=0), {"patch": 32, "stride": 16}, "other"),
-        captum("lime", "400 pictures; there 64 squares for pieces, here superpixels", dict(samples=400), {"samples": 400}, "other"),
-        captum("kernelshap", "400 pictures; there 64 squares for pieces, here superpixels", dict(samples=400), {"samples": 400}, "other"),
-        cam("gradcam"), cam("gradcam++"), cam("xgradcam"), cam("layercam"), cam("hirescam"), Task("eigencam", "pytorch-grad-cam", "grad-cam", "last maps, 13 x 13", {"layer": LAYER, "signed": 1}, {}, "like"),
-        cam("scorecam", "512 maps, 16 pictures at a time there"), cam("ablationcam", "512 maps"), cam("fullgrad", ""),
+        Task("channel-ablation", "Captum", "captum", "512 maps", at, {}, "same"),
+        Task("occlusion", "Captum", "captum", "patch 32, stride 16, 169 places, fill 0", dict(patch=32, stride=16, fill=0), {"patch": 32, "stride": 16},
+             "grid"),
+        Task("lime", "Captum", "captum", "400 pictures of the same pieces, fill 0", dict(draws, fill=0), draws, "pieces"),
+        Task("kernelshap", "Captum", "captum", "400 pictures of the same pieces, fill 0", draws, draws, "pieces"),
+        Task("rise", "DIANNA", "dianna", "400 masks of 7 x 7 cells, zero elsewhere", draws, draws, "level"),
+        Task("cam", "TorchCAM", "torchcam", "last maps, 13 x 13", {}, {}, "like"),
+        cam("gradcam"), keras("gradcam"), cam("gradcam++"), keras("gradcam++"), cam("xgradcam"), cam("layercam"), keras("layercam"), cam("hirescam"),
+        cam("eigencam", signed=1), cam("scorecam", "512 maps"), keras("scorecam", "512 maps, 32 pictures at a time there"),
+        cam("ablationcam", "512 maps"), cam("fullgrad", ""),
         pair("blur-ig", "20 steps, blur to 50", 20, rule="left"), pair("guided-ig", "20 steps from 0", 20, "like", rule="left"),
         pair("xrai", "20 steps from darkest and brightest", 20, "like"),
-        zennit("lrp-gamma", "gamma 0.25", epsilon="1e-6"), zennit("lrp-alphabeta", "alpha 2, beta 1", epsilon="1e-6"),
-        zennit("lrp-zplus", "", epsilon="1e-6"),
     ]
+
+
+def places(grid, patch, stride, side):
+    """A grid [rows, columns] of patches over the picture: every pixel the mean of the patches that cover it."""
+    import numpy as np
+    total, count = np.zeros((side, side)), np.zeros((side, side))
+    for i in range(grid.shape[0]):
+        for k in range(grid.shape[1]):
+            at = np.s_[i * stride:i * stride + patch, k * stride:k * stride + patch]
+            total[at] += grid[i, k]
+            count[at] += 1
+    return total / np.maximum(count, 1)
 
 
 def distance(t, mine, theirs):
@@ -81,7 +112,11 @@ def distance(t, mine, theirs):
         if not np.isfinite(a).all():
             raise drive.Failed("our map is not finite")
         return "not the same thing"
-    if t.compare == "same":
+    if t.compare == "grid":  # ours is the target with the patch there, theirs what it loses: their sum is the same everywhere
+        b = b[0, 0]
+        both = places(a.reshape(a.shape[-2:]), t.ours["patch"], t.ours["stride"], b.shape[0]) + b
+        a, b = both - both.mean() + b, b
+    if t.compare in ("same", "grid"):
         if a.size != b.size:
             raise drive.Failed("shapes %s and %s" % (a.shape, b.shape))
         d = np.linalg.norm(a.ravel() - b.ravel()) / max(np.linalg.norm(b), 1e-30)
@@ -94,6 +129,13 @@ def distance(t, mine, theirs):
         step = b.shape[0] / a.shape[0]
         at = [int((i + 0.5) * step) for i in range(a.shape[0])]
         b = b[np.ix_(at, at)]
+    if t.compare == "level":
+        d = abs(a.mean() / b.mean() - 1)
+        if d > 0.1:
+            raise drive.Failed("levels differ by %.3g" % d)
+        return "level to %.1g" % d
+    if t.compare == "coarse":
+        a, b = (v.reshape(v.shape[0] // 8, 8, -1, 8).mean((1, 3)) for v in (a, b))
     if a.std() == 0 or b.std() == 0:
         raise drive.Failed("a map is the same everywhere")
     if t.method == "eigencam":  # there the sign is arbitrary and what is below zero is cut off: ours with its signs, either way round
@@ -108,31 +150,64 @@ def megabytes(driver):
     return float(driver.ask("memory")[0]) / 2 ** 20
 
 
+def start(env, t):
+    """The peer's process."""
+    if t.peer == "tf-keras-vis":
+        command, _ = env.command("keras")
+        return drive.Driver(t.peer, [command[0], os.path.join(peers.HERE, "peer_methods_keras.py")], {"PYTHONPATH": env.at("keras-extra")})
+    command, more = env.command("torch")
+    return drive.Driver(t.peer, [command[0], os.path.join(peers.HERE, "peer_methods.py")],
+                        {"PYTHONPATH": os.pathsep.join((more["PYTHONPATH"], env.at("methods-extra")))})
+
+
+def cut(path, to):
+    """The pieces of a map that is the same all over each, numbered."""
+    import numpy as np
+    a = np.load(path)
+    np.save(to, np.unique(a, return_inverse=True)[1].reshape(a.shape[-2:]))
+
+
+def in_turns(sides, seconds):
+    """Some turns of about a third of `seconds` on each side; two where one run takes longer than that."""
+    watch = drive.Watch()
+    for side in sides:
+        side.each = max(1, min(200, int(seconds / 3 * 1e3 / side.ms[0])))
+    slow = max(side.ms[0] for side in sides) > 1e3 * seconds
+    for _ in range(2 if slow else 3):
+        for side, other in (sides, sides[::-1]):
+            other.driver.pause()
+            side.turn(watch)
+    for side in sides:
+        side.driver.resume()
+    return watch.shares()[0]
+
+
 def measure(env, t, seconds):
+    import numpy as np
     ours = theirs = None
     common = dict(input=env.model(NET + "_1.npy"), target=TARGET, warm=0)
     mine = dict(common, task="explain", model=env.model(NET + ".onnx"), keep="gradients", threads=2, method=t.method, **t.ours)
     other = dict(common, task=t.method, net=NET, weights=env.model(NET + ".npz"), config="eager", **t.theirs)
     with tempfile.TemporaryDirectory() as folder:
-        import numpy as np
+        paths = [os.path.join(folder, n) for n in ("ours.npy", "theirs.npy")]
         mine["baseline"] = os.path.join(folder, "zeros.npy")  # what the libraries start from
         np.save(mine["baseline"], np.zeros_like(np.load(env.model(NET + "_1.npy"))))
         try:
+            theirs = start(env, t)
             ours = drive.Driver("Convscope", *env.command("ours"))
-            command, more = env.command("torch")
-            theirs = drive.Driver(t.peer, [command[0], os.path.join(peers.HERE, "peer_methods.py")],
-                                  {"PYTHONPATH": os.pathsep.join((more["PYTHONPATH"], env.at("methods-extra")))})
             ours.prepare(**mine)
-            theirs.prepare(**other)
-            idle = megabytes(ours), megabytes(theirs)
-            for d in (ours, theirs):
-                d.run(1)
-            paths = [os.path.join(folder, n) for n in ("ours.npy", "theirs.npy")]
+            sides, idle = [drive.Side(ours), drive.Side(theirs)], [megabytes(ours)]
+            sides[0].ms += ours.run(1)
             ours.ask("dump", paths[0])
+            if t.compare == "pieces":
+                other["pieces"] = os.path.join(folder, "pieces.npy")
+                cut(paths[0], other["pieces"])
+            theirs.prepare(**other)
+            idle.append(megabytes(theirs))
+            sides[1].ms += theirs.run(1)
             theirs.ask("dump", paths[1])
             compared = distance(t, np.load(paths[0]), np.load(paths[1]))
-            sides = [drive.Side(ours), drive.Side(theirs)]
-            foreign, _ = drive.in_turns(sides, seconds, turns=3, least=3)
+            foreign = in_turns(sides, seconds)
             peak = megabytes(ours), megabytes(theirs)
         finally:
             for d in (ours, theirs):
@@ -159,10 +234,10 @@ def write(path, rows):
     os.replace(path + ".part", path)
 
 
-def markdown(rows, failed):
+def markdown(rows, failed, bare):
     page = ["# Explanation methods beside the libraries that have them", "",
             "Written by `make bench` (bench/methods.py). SqueezeNet 1.1, random weights, one picture of 224 x 224, 2 threads and float32 on both sides,",
-            "the same settings; best of several runs in turns. *Compared*: how far outputs agree (relative second norm, or the correlation of maps that",
+            "the same settings, there as many pictures at a time as is fastest; best of several runs in turns. *Compared*: how far outputs agree (relative second norm, or the correlation of maps that",
             "the library scales or that are drawn by chance). Memory is the most the whole process has had, the interpreter and library included; in",
             "brackets what it had before the first explanation.", "",
             "| method | library | settings | compared | library ms | ours ms | ratio | library MB | ours MB |", "|---|---|---|---|---|---|---|---|---|"]
@@ -170,22 +245,28 @@ def markdown(rows, failed):
         page.append("| %s | %s | %s | %s | %s | %s | **%s** | %s (%s) | %s (%s) |" % (
             r["method"], r["peer"], r["settings"], r["compared"], table.number(r["peer_best_ms"]), table.number(r["ours_best_ms"]), r["ratio"],
             r["peer_peak_mb"], r["peer_idle_mb"], r["ours_peak_mb"], r["ours_idle_mb"]))
-    page += ["", "No library at hand has cam, channel-ablation, deep-taylor, excitation-backprop, lrp-composite and rise in this form.", ""]
+    page += ["", "No library at hand has " + " and ".join(bare) + "." if bare else "Every method of Convscope has a row.", ""]
     if failed:
         page += ["## Not measured", ""] + ["- " + f for f in failed] + [""]
     return "\n".join(page)
 
 
+def without_peer(env):
+    """Methods of ours that no row measures."""
+    text = subprocess.run([env.convscope, "explain", "--method", "list"], capture_output=True, text=True).stdout
+    return [m for m in (line.split()[0] for line in text.splitlines()) if m not in {t.method for t in tasks()}]
+
+
 def run(env, out, only, seconds):
-    """Rows that match, merged into what is there; what failed, in words."""
+    """Rows that match, merged into what is there; what failed, in words. SECONDS at most, of each side of a row, unless once takes longer."""
     path, failed = os.path.join(out, "methods.csv"), []
-    order = {t.method: i for i, t in enumerate(tasks())}
+    order = {t.name() + t.settings: i for i, t in enumerate(tasks())}
+    key = lambda r: "%s | %s" % (r["method"], r["peer"].rsplit(" ", 1)[0]) + r["settings"]  # a row of other settings goes
     for t in tasks():
-        name = "method: %s | %s" % (t.method, t.peer)
-        if only and not any(re.search(p, name, re.I) for p in only):
+        if only and not any(re.search(p, "method: " + t.name(), re.I) for p in only):
             continue
         try:
-            new = measure(env, t, seconds)
+            new = measure(env, t, min(seconds, SECONDS))
         except (drive.Failed, OSError, ValueError) as e:
             failed.append("%s, against %s: %s" % (t.method, t.peer, e))
             print("    FAILED: %s" % failed[-1], flush=True)
@@ -193,12 +274,13 @@ def run(env, out, only, seconds):
         print("    %s: ours %s ms %s MB, %s %s ms %s MB, ratio %s; %s" % (
             t.method, new["ours_best_ms"], new["ours_peak_mb"], new["peer"], new["peer_best_ms"], new["peer_peak_mb"], new["ratio"],
             new["compared"]), flush=True)
-        rows = [r for r in read(path) if r["method"] != t.method and r["method"] in order] + [new]
-        write(path, sorted(rows, key=lambda r: order[r["method"]]))
-    here = {r["method"] for r in read(path)}
-    bare = ["%s, against %s: no row yet" % (t.method, t.peer) for t in tasks() if t.method not in here]
+        rows = [r for r in read(path) if key(r) != t.name() + t.settings and key(r) in order] + [new]
+        write(path, sorted(rows, key=lambda r: order[key(r)]))
+    rows = [r for r in read(path) if key(r) in order]
+    here = {key(r) for r in rows}
+    bare = ["%s, against %s: no row yet" % (t.method, t.peer) for t in tasks() if t.name() + t.settings not in here]
     with open(os.path.join(out, "methods.md"), "w", encoding="utf-8") as f:
-        f.write(markdown(read(path), failed + [b for b in bare if not any(f.startswith(b.split(":")[0]) for f in failed)]))
+        f.write(markdown(rows, failed + [b for b in bare if not any(f.startswith(b.split(":")[0]) for f in failed)], without_peer(env)))
     return failed
 
 

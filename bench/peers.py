@@ -14,7 +14,8 @@ ORT, TENSORFLOW = "1.32.0", "2.21.0"
 NPM = {"onnxruntime-node": "1.30.0", "onnxruntime-web": "1.30.0", "@tensorflow/tfjs": "4.22.0",
        "@tensorflow/tfjs-backend-wasm": "4.22.0"}
 TORCH_EXTRA = ["captum==0.9.0", "grad-cam==1.5.7", "ttach==0.0.3"]
-METHODS_EXTRA = ["saliency==0.2.1", "zennit==0.5.1"]  # of methods.py
+METHODS_EXTRA = ["saliency==0.2.1", "zennit==0.5.1", "torchcam==0.5.0", "dianna==1.8.1"]  # of methods.py
+KERAS_EXTRA = ["tf-keras-vis==0.8.7"]
 TORCH_NEEDS = ["numpy==1.26.4", "opencv-python-headless==4.10.0.84", "scikit-learn==1.4.2", "matplotlib==3.8.4", "tqdm==4.66.5",
                "packaging==24.1"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -85,6 +86,7 @@ class Env:
             once(self.folder, "methods", METHODS_EXTRA, self.install_methods)
         else:
             self.missing.append("PyTorch")
+        once(self.folder, "keras-methods", KERAS_EXTRA, self.install_keras_methods)
         once(self.folder, "onednn", digest(os.path.join(HERE, "peer_dnnl.c")), self.compile_dnnl)
         zoo = sorted(glob.glob(os.path.join(ROOT, "zoo", "*.net")))
         once(self.folder, "models", digest(os.path.join(HERE, "models.py"), *zoo), self.make_models)
@@ -118,7 +120,12 @@ class Env:
         """Apart from the rest; scikit-image, which XRAI's cut of the picture needs, with what it needs."""
         pip = [self.at("venv", "bin", "python"), "-m", "pip", "-q", "--disable-pip-version-check", "install", "--upgrade", "--no-deps", "--target",
                self.at("methods-extra")]
-        sh(*pip, *METHODS_EXTRA, "scikit-image==0.22.0", "networkx==3.2.1", "lazy_loader==0.3", "imageio==2.33.1", "tifffile==2023.12.9")
+        sh(*pip, *METHODS_EXTRA, "scikit-image==0.22.0", "networkx==3.2.1", "lazy_loader==0.3", "imageio==2.33.1", "tifffile==2023.12.9",
+           "xarray==2024.2.0", "pandas==2.2.2", "pytz==2024.1")
+
+    def install_keras_methods(self):
+        sh(self.at("venv-tf", "bin", "python"), "-m", "pip", "-q", "--disable-pip-version-check", "install", "--upgrade", "--no-deps", "--target",
+           self.at("keras-extra"), *KERAS_EXTRA, "deprecated==1.2.18", "scipy==1.14.1", "pillow==11.0.0", "imageio==2.33.1", "packaging==24.1")
 
     def compile_dnnl(self):
         os.makedirs(self.folder, exist_ok=True)
@@ -142,7 +149,7 @@ class Env:
 
     def versions(self):
         v = {"ort": ORT, "keras": TENSORFLOW, "node": NPM["onnxruntime-node"], "web": NPM["onnxruntime-web"],
-             "tfjs": NPM["@tensorflow/tfjs"], "captum": TORCH_EXTRA[0].split("==")[1], "grad-cam": TORCH_EXTRA[1].split("==")[1], **dict(p.split("==") for p in METHODS_EXTRA)}
+             "tfjs": NPM["@tensorflow/tfjs"], "captum": TORCH_EXTRA[0].split("==")[1], "grad-cam": TORCH_EXTRA[1].split("==")[1], **dict(p.split("==") for p in METHODS_EXTRA + KERAS_EXTRA)}
         if self.torch:
             v["torch"] = sh(self.torch, "-c", "import torch; print(torch.__version__)").strip().split("a")[0]
         return v
