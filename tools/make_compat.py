@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # Makes tests/data/compat: a small network and what Captum, pytorch-grad-cam, PAIR saliency and tf-keras-vis say of it, for
-# test_explain_compat.c. Runs in a throw-away environment, in two parts:
+# test_explain_compat.c. Runs in a throw-away environment, in three parts:
 #   make_compat.py torch DIR   PyTorch 1.13, captum 0.7.0, grad-cam 1.5.4, saliency 0.2.1, scikit-image 0.20.0: also writes the network
 #   make_compat.py keras DIR   after it: TensorFlow 2.13.1, tf-keras-vis 0.8.7, and the recipe of Deep Learning with Python
+#   make_compat.py pieces DIR CONVSCOPE   after it: captum 0.7.0 and lime 0.2.0.1, with Convscope's pieces and its draws, made anew here
 import sys
 import numpy as np
 
 SIDE, TARGET = 24, 1
+LIME_SAMPLES = SHAP_SAMPLES = 400
 part, out = sys.argv[1], sys.argv[2]
 
 
@@ -143,8 +145,16 @@ def keras_part():
     from tf_keras_vis.utils.scores import CategoricalScore
     score = CategoricalScore([TARGET])
     save("tf_keras_vis_gradient", Saliency(net)(score, x, normalize_map=False))
+    other = CategoricalScore([2])
+    save("tf_keras_vis_gradient_other", Saliency(net)(other, x, normalize_map=False))
+    tf.random.set_seed(7)
+    np.random.seed(7)
+    some = [Saliency(net)(score, x, smooth_samples=500, smooth_noise=.2, keepdims=True, normalize_map=False) for _ in range(8)]
+    save("tf_keras_vis_smoothgrad", np.moveaxis(np.mean(some, axis=0), -1, 1))  # its mean over 4000, before the largest channel is taken
     for name, kind in (("gradcam", Gradcam), ("gradcampp", GradcamPlusPlus), ("layercam", Layercam), ("scorecam", Scorecam)):
-        save("tf_keras_vis_" + name, kind(net)(score, x, penultimate_layer="relu2", expand_cam=False, normalize_cam=False))
+        for layer, tail in (("relu2", ""), ("relu1", "_relu1"), ("relu3", "_relu3")):
+            save("tf_keras_vis_" + name + tail, kind(net)(score, x, penultimate_layer=layer, expand_cam=False, normalize_cam=False))
+        save("tf_keras_vis_" + name + "_other", kind(net)(other, x, penultimate_layer="relu3", expand_cam=False, normalize_cam=False))
     # The book, section 5.4.3: the probability's gradient, its mean per map, the mean over the weighted maps.
     both = keras.Model(net.inputs, [net.get_layer("relu2").output, net.output])
     with tf.GradientTape() as tape:
@@ -156,4 +166,119 @@ def keras_part():
     save("dlwp_gradcam", np.maximum(np.mean(maps[0].numpy() * pooled.numpy(), axis=-1), 0))
 
 
-torch_part() if part == "torch" else keras_part()
+def philox(seed, purpose, index):
+    """src/base/random.c's counter-based numbers, written anew: uniform in [0, 1)."""
+    m = 0xFFFFFFFF
+    c = [index & m, index >> 32, purpose & m, purpose >> 32]
+    k = [seed & m, seed >> 32]
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & m, (p0 >> 32) ^ c[3] ^ k[1], p0 & m]
+        k = [(k[0] + 0x9E3779B9) & m, (k[1] + 0xBB67AE85) & m]
+    return ((c[0] | c[1] << 32) >> 11) * 2.0 ** -53
+
+
+def lime_rows(n, samples, seed=0):
+    """Which pieces are there: all, then each with probability 1/2."""
+    purpose = 0x6c696d65
+    return np.array([[1 if k == 0 or philox(seed, purpose, k * n + j) < 0.5 else 0 for j in range(n)] for k in range(samples)])
+
+
+def shapley_rows(n, samples, seed=0):
+    """Sets of pieces: a size by the Shapley kernel, then the first of a shuffle; after each the set of all others."""
+    weight = np.array([1.0 / (k * (n - k)) for k in range(1, n)])
+    edges = np.cumsum(weight)
+    rows = np.zeros((samples, n), int)
+    for k in range(samples):
+        if k % 2:
+            rows[k] = 1 - rows[k - 1]
+            continue
+        u = philox(seed, 0x6b737a65, k) * edges[-1]
+        size = min(int((edges <= u).sum()) + 1, n - 1)
+        order = list(range(n))
+        for i in range(size):
+            j = i + int(philox(seed, 0x6b736574, k * n + i) * (n - i))
+            order[i], order[j] = order[j], order[i]
+            rows[k, order[i]] = 1
+    return rows
+
+
+def pieces_part(exe):
+    """What Captum and the lime package make of the same pieces (cut by Convscope: their shapes are ours to choose) and the same draws."""
+    import subprocess
+    import torch
+    from torch import nn
+    from captum import attr as C
+    from captum._utils.models.linear_model import SkLearnLinearRegression
+    from captum.attr._core.kernel_shap import KernelShap
+    from lime.lime_base import LimeBase
+    from sklearn.linear_model import LinearRegression
+    w = np.load(out + "/weights.npz")
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2, self.conv3, self.fc = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 4)
+
+        def forward(self, x):
+            x = nn.functional.max_pool2d(self.conv1(x).relu(), 2)
+            return self.fc(self.conv3(self.conv2(x).relu()).relu().mean((2, 3)))
+
+    net = Net().double().eval()
+    net.load_state_dict({k: torch.tensor(v, dtype=torch.float64) for k, v in w.items()})
+    x = torch.tensor(np.load(out + "/input.npy"), dtype=torch.float64)
+    subprocess.run([exe, "explain", out + "/net.onnx", out + "/input.npy", "--method", "lime", "--raw", out + "/pieces.npy"], check=True)
+    values, label = np.unique(np.load(out + "/pieces.npy"), return_inverse=True)  # a number of its own for every piece
+    first = np.array([np.argmax(label == k) for k in range(len(values))])
+    label = np.argsort(np.argsort(first))[label].reshape(SIDE, SIDE)  # in reading order, as they are numbered
+    save("pieces", label)
+    n, mask = len(values), torch.tensor(label)[None, None].expand(1, 3, SIDE, SIDE)
+    means = torch.zeros_like(x)
+    for k in range(n):
+        means[0, :, label == k] = x[0, :, label == k].mean(1, keepdim=True)
+
+    def scores(rows, without):
+        with torch.no_grad():
+            return np.array([net(torch.where(torch.tensor(r)[mask] > 0, x, without))[0, TARGET].item() for r in rows])
+
+    # LIME: the authors' LimeBase with their own kernel on the cosine distance; Captum's with the same rows and the same kernel.
+    rows = lime_rows(n, LIME_SAMPLES)
+    seen = rows.sum(1)
+    distance = 1 - np.sqrt(seen / n)
+    theirs = LimeBase(lambda d: np.sqrt(np.exp(-(d ** 2) / 0.25 ** 2)))
+    for name, without in (("lime_means", means), ("lime_black", torch.zeros_like(x))):
+        y = scores(rows, without)
+        pairs = theirs.explain_instance_with_data(rows.astype(float), np.stack([-y, y], 1), distance, 1, n, feature_selection="none",
+                                                  model_regressor=LinearRegression())[1]
+        value = np.zeros(n)
+        for k, v in pairs:
+            value[k] = v
+        save(name, value[label])
+
+    def captum(without, given):
+        it = iter(given)
+        base = C.LimeBase(net, SkLearnLinearRegression(), lambda a, b, z, **k: torch.exp(-(1 - torch.sqrt(z.double().sum() / n)) ** 2 / (2 * .25 ** 2)),
+                          lambda original, **k: torch.tensor(next(it))[None], True, lambda z, original, **k: torch.where(z[0][mask] > 0, original, without), None)
+        return base.attribute(x, target=TARGET, n_samples=len(given)).detach().numpy().ravel()
+
+    save("captum_lime", captum(torch.zeros_like(x), rows)[label])
+
+    class Given(KernelShap):
+        def kernel_shap_perturb_generator(self, original, **k):
+            yield torch.ones(1, n, dtype=torch.long)
+            yield torch.zeros(1, n, dtype=torch.long)
+            for r in shapley_rows(n, SHAP_SAMPLES):
+                yield torch.tensor(r)[None]
+
+    given = Given(net)
+    given.perturb_func = given.kernel_shap_perturb_generator
+    save("captum_kernelshap", given.attribute(x, torch.zeros_like(x), target=TARGET, feature_mask=mask, n_samples=SHAP_SAMPLES + 2)[0, 0])
+    torch.manual_seed(2)  # and by its own draws, as they come
+    save("captum_kernelshap_drawn",
+         KernelShap(net).attribute(x, torch.zeros_like(x), target=TARGET, feature_mask=mask, n_samples=40000, perturbations_per_eval=200)[0, 0])
+
+
+if part == "pieces":
+    pieces_part(sys.argv[3])
+else:
+    torch_part() if part == "torch" else keras_part()

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * kernelshap.c - KernelSHAP (Lundberg and Lee 2017) over pieces of the picture, as Captum draws it: sizes k of the sets of pieces with
- * probability in proportion to (M-1) / (k (M-k)), sets of a size evenly, then least squares without weights. That all pieces give f(x)
- * and none gives f(without) is met exactly, by elimination instead of a large weight.
+ * probability in proportion to (M-1) / (k (M-k)), sets of a size evenly, then least squares without weights. After each set comes the
+ * set of all other pieces (Covert and Lee 2021, arXiv:2012.01536): as likely, and what a pair has in common cancels. That all pieces
+ * give f(x) and none gives f(without) is met exactly, by elimination instead of a large weight.
  */
 #include <math.h>
 
@@ -37,6 +38,12 @@ static void draw(shapley *s) {
     uint64_t seed = s->pieces.again.q->options->seed;
     memset(s->on + n, 1, (size_t)n);
     for (int64_t k = 0; k < s->samples && n > 1; k++) {
+        if (k % 2 == 1) {
+            for (int64_t i = 0; i < n; i++) {
+                s->on[(k + 2) * n + i] = !s->on[(k + 1) * n + i];
+            }
+            continue;
+        }
         int64_t size = size_of_set(n, cvi_random_uniform(seed, SIZES, (uint64_t)k));
         for (int64_t i = 0; i < n; i++) {
             s->order[i] = i;
@@ -128,7 +135,7 @@ const cvi_method cvi_method_kernelshap = {
     .caveat_en = "An estimate by chance; a piece's value is given to each of its pixels, and another cut or "
                  "replacement gives another map.",
     .caveat_zh = "这是随机估计；区块的值赋给其中每个像素，分块或替换方式不同则结果不同。",
-    .source = "Lundberg and Lee 2017, arXiv:1705.07874; sampling of Captum",
+    .source = "Lundberg and Lee 2017, arXiv:1705.07874; sampling of Captum, in pairs",
     .family = CVI_FAMILY_PERTURBATION,
     .flags = CVI_FLAG_SAMPLES ", " CVI_FLAG_FILL ", " CVI_FLAG_BASELINE ", " CVI_FLAG_SEED,
     .kind = CVS_MAP_LAYER,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * test_explain_compat.c - maps against what Captum, pytorch-grad-cam, PAIR saliency and tf-keras-vis themselves say of one small network
+ * test_explain_compat.c - maps against what Captum, pytorch-grad-cam, PAIR saliency, tf-keras-vis and lime say of one small network
  * (tests/data/compat, made by tools/make_compat.py); and XRAI's two parts against PAIR's.
  */
 #include "convscope/explain.h"
@@ -41,40 +41,64 @@ typedef struct golden {
     int64_t steps;
     double within; /* of the largest number */
     bool is_signed;
+    int target;      /* 0: class 1 */
+    int64_t samples; /* of pieces */
+    bool black;      /* removed pieces are black */
 } golden;
 
+#define RELU1 "/relu1/Relu_output_0"
+#define RELU3 "/relu3/Relu_output_0"
 #define RELU2 "/relu2/Relu_output_0"
 #define CONV3 "/conv3/Conv_output_0"
 static const golden goldens[] = {
-    {"gradient", "captum_gradient", "captum", NULL, NULL, 0, 1e-4, false},
-    {"input-x-gradient", "captum_input_x_gradient", "captum", NULL, NULL, 0, 1e-4, false},
-    {"guided-backprop", "captum_guided_backprop", "captum", NULL, NULL, 0, 1e-4, false},
-    {"deconvnet", "captum_deconvnet", "captum", NULL, NULL, 0, 1e-4, false},
-    {"integrated-gradients", "captum_ig", "captum", NULL, NULL, 0, 1e-4, false},
-    {"integrated-gradients", "captum_ig_trapezoid", "captum", NULL, "trapezoid", 12, 1e-4, false},
-    {"integrated-gradients", "captum_ig_left", "captum", NULL, "left", 12, 1e-4, false},
-    {"deeplift", "captum_deeplift", "captum", NULL, NULL, 0, 1e-4, false},
-    {"lrp-epsilon", "captum_lrp", "captum", NULL, NULL, 0, 1e-3, false},
-    {"gradcam", "captum_gradcam", "captum", RELU2, NULL, 0, 1e-4, false},
-    {"guided-gradcam", "captum_guided_gradcam", "captum", RELU2, NULL, 0, 1e-4, false},
-    {"conductance", "captum_conductance", "captum", RELU2, NULL, 0, 1e-3, false},
-    {"layer-integrated-gradients", "captum_layer_ig", "captum", RELU2, NULL, 0, 1e-3, false},
-    {"gradcam", "grad_cam_gradcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"gradcam++", "grad_cam_gradcampp", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"xgradcam", "grad_cam_xgradcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"layercam", "grad_cam_layercam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"hirescam", "grad_cam_hirescam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"scorecam", "grad_cam_scorecam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"ablationcam", "grad_cam_ablationcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, false},
-    {"ablationcam", "grad_cam_ablationcam_negative", "pytorch-grad-cam", CONV3, NULL, 0, 1e-4, false},
-    {"fullgrad", "grad_cam_fullgrad", "pytorch-grad-cam", NULL, NULL, 0, 1e-4, false},
-    {"gradcam", "tf_keras_vis_gradcam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
-    {"gradcam++", "tf_keras_vis_gradcampp", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
-    {"layercam", "tf_keras_vis_layercam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
-    {"scorecam", "tf_keras_vis_scorecam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, false},
-    {"gradcam", "dlwp_gradcam", "dlwp", RELU2, NULL, 0, 1e-4, false},
-    {"guided-ig", "pair_guided_ig", NULL, NULL, "left", 60, 2e-2, false},
-    {"blur-ig", "pair_blur_ig", NULL, NULL, "left", 40, 1e-3, false},
+    {"gradient", "captum_gradient", "captum", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"input-x-gradient", "captum_input_x_gradient", "captum", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"guided-backprop", "captum_guided_backprop", "captum", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"deconvnet", "captum_deconvnet", "captum", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"integrated-gradients", "captum_ig", "captum", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"integrated-gradients", "captum_ig_trapezoid", "captum", NULL, "trapezoid", 12, 1e-4,
+     .is_signed = false},
+    {"integrated-gradients", "captum_ig_left", "captum", NULL, "left", 12, 1e-4, .is_signed = false},
+    {"deeplift", "captum_deeplift", "captum", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"lrp-epsilon", "captum_lrp", "captum", NULL, NULL, 0, 1e-3, .is_signed = false},
+    {"gradcam", "captum_gradcam", "captum", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"guided-gradcam", "captum_guided_gradcam", "captum", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"conductance", "captum_conductance", "captum", RELU2, NULL, 0, 1e-3, .is_signed = false},
+    {"layer-integrated-gradients", "captum_layer_ig", "captum", RELU2, NULL, 0, 1e-3, .is_signed = false},
+    {"gradcam", "grad_cam_gradcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam++", "grad_cam_gradcampp", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"xgradcam", "grad_cam_xgradcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"layercam", "grad_cam_layercam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"hirescam", "grad_cam_hirescam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"scorecam", "grad_cam_scorecam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"ablationcam", "grad_cam_ablationcam", "pytorch-grad-cam", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"ablationcam", "grad_cam_ablationcam_negative", "pytorch-grad-cam", CONV3, NULL, 0, 1e-4,
+     .is_signed = false},
+    {"fullgrad", "grad_cam_fullgrad", "pytorch-grad-cam", NULL, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam", "tf_keras_vis_gradcam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam++", "tf_keras_vis_gradcampp", "tf-keras-vis", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"layercam", "tf_keras_vis_layercam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"scorecam", "tf_keras_vis_scorecam", "tf-keras-vis", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam", "tf_keras_vis_gradcam_relu1", "tf-keras-vis", RELU1, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam++", "tf_keras_vis_gradcampp_relu1", "tf-keras-vis", RELU1, NULL, 0, 1e-4, .is_signed = false},
+    {"layercam", "tf_keras_vis_layercam_relu1", "tf-keras-vis", RELU1, NULL, 0, 1e-4, .is_signed = false},
+    {"scorecam", "tf_keras_vis_scorecam_relu1", "tf-keras-vis", RELU1, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam", "tf_keras_vis_gradcam_relu3", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam++", "tf_keras_vis_gradcampp_relu3", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .is_signed = false},
+    {"layercam", "tf_keras_vis_layercam_relu3", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .is_signed = false},
+    {"scorecam", "tf_keras_vis_scorecam_relu3", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .is_signed = false},
+    {"gradcam", "tf_keras_vis_gradcam_other", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .target = 2},
+    {"gradcam++", "tf_keras_vis_gradcampp_other", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .target = 2},
+    {"layercam", "tf_keras_vis_layercam_other", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .target = 2},
+    {"scorecam", "tf_keras_vis_scorecam_other", "tf-keras-vis", RELU3, NULL, 0, 1e-4, .target = 2},
+    /* The lime package and Captum on our pieces and our draws; Captum meets "all and none" by a weight of 10^6, which is what is apart. */
+    {"lime", "lime_means", NULL, NULL, NULL, 0, 1e-4, .samples = 400},
+    {"lime", "lime_black", NULL, NULL, NULL, 0, 1e-4, .samples = 400, .black = true},
+    {"lime", "captum_lime", NULL, NULL, NULL, 0, 1e-4, .samples = 400, .black = true},
+    {"kernelshap", "captum_kernelshap", NULL, NULL, NULL, 0, 1e-3, .samples = 400, .black = true},
+    {"gradcam", "dlwp_gradcam", "dlwp", RELU2, NULL, 0, 1e-4, .is_signed = false},
+    {"guided-ig", "pair_guided_ig", NULL, NULL, "left", 60, 2e-2, .is_signed = false},
+    {"blur-ig", "pair_blur_ig", NULL, NULL, "left", 40, 1e-3, .is_signed = false},
 };
 
 static cvs_explanation explain(peer *p, const golden *g) {
@@ -85,7 +109,9 @@ static cvs_explanation explain(peer *p, const golden *g) {
                              .rule = g->rule,
                              .steps = g->steps,
                              .signed_map = g->is_signed,
-                             .target = {.index = 1}};
+                             .samples = g->samples,
+                             .has_fill = g->black,
+                             .target = {.index = g->target ? g->target : 1}};
     NET_OK(p, cvs_explain(p->run, &o, &e, &p->err));
     return e;
 }
@@ -123,7 +149,8 @@ static void where_shapes_or_signs_differ(void **state) {
     (void)state;
     peer p = {0};
     open_net(&p);
-    cvs_explanation e = explain(&p, &(golden){"gradient", "", "tf-keras-vis", NULL, NULL, 0, 0, false});
+    cvs_explanation e =
+        explain(&p, &(golden){"gradient", "", "tf-keras-vis", NULL, NULL, 0, 0, .is_signed = false});
     cvs_tensor want = read_npy(&p, "tf_keras_vis_gradient");
     int64_t area = cvs_tensor_count(&want);
     for (int64_t i = 0; i < area; i++) {
@@ -135,7 +162,16 @@ static void where_shapes_or_signs_differ(void **state) {
     }
     cvs_tensor_free(&want);
     cvs_explanation_free(&e);
-    e = explain(&p, &(golden){"eigencam", "", "pytorch-grad-cam", RELU2, NULL, 0, 0, true});
+    e = explain(&p, &(golden){"gradient", "", "tf-keras-vis", NULL, NULL, 0, 0, .target = 2});
+    want = read_npy(&p, "tf_keras_vis_gradient_other");
+    for (int64_t i = 0; i < area; i++) {
+        double most =
+            fmax(cvi_get(&e.map, i), fmax(cvi_get(&e.map, area + i), cvi_get(&e.map, 2 * area + i)));
+        assert_true(fabs(most - cvi_get(&want, i)) < 1e-6);
+    }
+    cvs_tensor_free(&want);
+    cvs_explanation_free(&e);
+    e = explain(&p, &(golden){"eigencam", "", "pytorch-grad-cam", RELU2, NULL, 0, 0, .is_signed = true});
     want = read_npy(&p, "grad_cam_eigencam");
     double same = 0, turned = 0;
     for (int64_t i = 0; i < cvs_tensor_count(&want); i++) {
@@ -166,18 +202,27 @@ static void chances_agree(void **state) {
     static const struct {
         const char *method, *file;
         double within;
-    } drawn[] = {{"smoothgrad", "captum_smoothgrad", 0.02},
-                 {"smoothgrad-squared", "captum_smoothgrad_squared", 0.04},
-                 {"vargrad", "captum_vargrad", 0.15},
-                 {"gradientshap", "captum_gradientshap", 0.05}};
+        const char *compat; /* NULL: captum */
+        double noise;
+        int64_t samples;
+    } drawn[] = {{"smoothgrad", "captum_smoothgrad", .within = 0.02},
+                 {"smoothgrad-squared", "captum_smoothgrad_squared", .within = 0.04},
+                 {"vargrad", "captum_vargrad", .within = 0.15},
+                 {"gradientshap", "captum_gradientshap", .within = 0.05},
+                 {"smoothgrad", "tf_keras_vis_smoothgrad", 0.04, .compat = "tf-keras-vis", .noise = 0.2},
+                 {"kernelshap", "captum_kernelshap_drawn", 0.2, "", 0, 20000}};
     peer p = {0};
     open_net(&p);
     cvs_tensor spread = read_npy(&p, "captum_vargrad");
     for (int i = 0; i < CVI_COUNT(drawn); i++) {
+        const char *library = drawn[i].compat;
         cvs_explain_options o = {.method = drawn[i].method,
-                                 .compat = "captum",
-                                 .samples = 2000,
-                                 .noise = 0.05,
+                                 .compat = !library     ? "captum"
+                                           : library[0] ? library
+                                                        : NULL,
+                                 .samples = drawn[i].samples ? drawn[i].samples : 2000,
+                                 .noise = library ? drawn[i].noise : 0.05,
+                                 .has_fill = drawn[i].samples > 0,
                                  .target = {.index = 1}};
         cvs_explanation e;
         NET_OK(&p, cvs_explain(p.run, &o, &e, &p.err));
@@ -193,6 +238,34 @@ static void chances_agree(void **state) {
         cvs_explanation_free(&e);
     }
     cvs_tensor_free(&spread);
+    close_net(&p);
+}
+
+/* Shapley values are the limit of both: the pieces have each a number, f(x) - f(black) in all. */
+static void pieces_are_where_they_were(void **state) {
+    (void)state;
+    peer p = {0};
+    open_net(&p);
+    cvs_explanation e = explain(&p, &(golden){"kernelshap", "", NULL, NULL, NULL, 0, 0, .samples = 400});
+    cvs_tensor pieces = read_npy(&p, "pieces");
+    double of[64], most = 0;
+    for (int i = 0; i < 64; i++) {
+        of[i] = NAN;
+    }
+    for (int64_t i = 0; i < cvs_tensor_count(&pieces); i++) {
+        int k = (int)cvi_get(&pieces, i);
+        assert_in_range(k, 0, 63);
+        assert_true(isnan(of[k]) || fabs(of[k] - cvi_get(&e.map, i)) <= 0.0);
+        of[k] = cvi_get(&e.map, i);
+        most = fmax(most, k);
+    }
+    double sum = 0;
+    for (int k = 0; k <= (int)most; k++) {
+        sum += of[k];
+    }
+    assert_true(most > 20 && fabs(sum - e.completeness_of) < 1e-5);
+    cvs_tensor_free(&pieces);
+    cvs_explanation_free(&e);
     close_net(&p);
 }
 
@@ -296,6 +369,7 @@ int main(void) {
         cmocka_unit_test(the_libraries_say_the_same),
         cmocka_unit_test(where_shapes_or_signs_differ),
         cmocka_unit_test(chances_agree),
+        cmocka_unit_test(pieces_are_where_they_were),
         cmocka_unit_test(occlusion_is_captums),
         cmocka_unit_test(what_a_library_lacks_is_said),
         cmocka_unit_test(regions_are_scikit_images),
