@@ -2,7 +2,7 @@
 # The web app in a real Chromium: every page, both languages, light and dark; no console error, no request elsewhere; what is clicked, typed
 # and dragged does what it says. Skipped, visibly, without Chromium or where the program was built without the app.
 # CVS_SHOTS=FOLDER keeps the screenshots.
-import os, re, shutil, sys, tempfile, unittest
+import os, re, shutil, sys, tempfile, unittest, xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chromium  # noqa: E402
@@ -176,16 +176,78 @@ class Web(unittest.TestCase):
         b = self.show("tour")
         b.js("document.querySelector('.tours .primary').click()")
         seen = []
-        for _ in range(12):
-            b.pump(0.2)
+        for _ in range(24):
+            b.pump(0.1)
             b.quiet(150)
             if not b.js("!!document.querySelector('.tourcard')"):
                 break
             seen.append(b.js("location.hash.split('?')[0]"))
+            self.assertIsNone(b.js("document.querySelector('.trouble')?.innerText ?? null"), seen)
             b.js("document.querySelector('.tourcard .primary').click()")
         self.assertEqual(seen[0], "#/overview")
         self.assertIn("#/arithmetic", seen)
         self.assertEqual(seen[-1], "#/why")
+
+    def test_questions_are_checked_and_pictures_find_their_text(self):
+        b = self.show("tour", step=3, tour="first")
+        b.js("document.querySelector('.tourcard h2 button').click()")
+        b.wait("!!document.querySelector('.page.arithmetic')")
+        b.quiet()
+        self.assertEqual(b.js("[...document.querySelectorAll('.quiz button')].map(x => x.innerText)").count("75"), 1)  # 5 x 5 x 3 products
+        self.assertFalse(b.js("!!document.querySelector('.quiz [role=status]')"))
+        b.js("[...document.querySelectorAll('.quiz button')].find(x => x.innerText !== '75').click()")
+        b.wait("/Not quite/.test(document.querySelector('.quiz [role=status]').innerText)")
+        b.js("[...document.querySelectorAll('.quiz button')].find(x => x.innerText.startsWith('75')).click()")
+        b.wait("/Right/.test(document.querySelector('.quiz [role=status]').innerText)")
+        self.shot("quiz")
+        b.js("document.querySelector('.tourcard .icon').click()")
+        b.js("location.hash = '#/layer?layer=6'")  # a pooling layer asks for its text
+        b.wait("!!document.querySelector('.facts .about')")
+        b.js("document.querySelector('.facts .about').click()")
+        b.wait("/Pooling/.test(document.querySelector('.tourcard h2').innerText)")
+        self.assertIn("#/layer", b.js("location.hash"))
+
+    def test_the_view_is_one_page_that_opens_without_the_program(self):
+        b = self.show("layer", "zh", True, layer=3)
+        b.wait("document.querySelectorAll('.wall canvas').length > 0")
+        catch = ("new Promise(done => { const make = URL.createObjectURL; URL.createObjectURL = (x) => { x.text().then(done); URL.createObjectURL = make; return 'data:,'; }; "
+                 "HTMLAnchorElement.prototype.click = function () {}; %s.click(); })")
+        page = b.js(catch % "document.querySelector('.keep button')")
+        words = b.js("document.querySelector('main').innerText.slice(0, 200)").split()[:6]
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            path = os.path.join(folder, "view.html")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(page)
+            self.assertNotIn("/api/", page)
+            b.requests.clear()
+            b.open("file://" + path)
+            b.wait("document.querySelectorAll('img').length > 5 && [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+            text = b.js("document.body.innerText")
+            self.assertEqual(b.js("document.querySelectorAll('script, canvas').length"), 0)
+            self.assertEqual(b.js("document.documentElement.dataset.theme"), "dark")
+            for word in words:
+                self.assertIn(word, text)
+            self.assertEqual([r for r in b.requests if not r.startswith(("file://" + path, "data:"))], [])
+            b.requests.clear()
+        b.open("about:blank")
+
+    def test_panels_are_drawings(self):
+        b = self.show("layer", layer=3)
+        b.wait("document.querySelectorAll('.saveable .save').length > 0")
+        catch = ("new Promise(done => { const make = URL.createObjectURL; URL.createObjectURL = (x) => { const r = new FileReader(); r.onload = () => done(r.result); r.readAsText(x, 'latin1'); "
+                 "URL.createObjectURL = make; return 'data:,'; }; HTMLAnchorElement.prototype.click = function () {}; [...document.querySelectorAll('%s .menu button')].find(x => x.textContent === '%s').click(); })")
+        svg = b.js(catch % (".saveable", "SVG as seen"))
+        self.assertEqual(svg[:4], "<svg")
+        self.assertGreater(svg.count("<path"), 40)  # a bar is a path
+        self.assertIn("All numbers of the layer</text>", svg)
+        self.assertEqual(xml.dom.minidom.parseString(svg.encode()).documentElement.tagName, "svg")
+        pdf = b.js(catch % (".saveable", "PDF as seen"))
+        self.assertEqual(pdf[:5], "%PDF-")
+        self.assertIn("%%EOF", pdf[-10:])
+        self.assertIn("/Helvetica", pdf)
+        b = self.show("overview")
+        b.wait("document.querySelectorAll('.toolbar .save').length > 0")
+        self.assertGreater(b.js(catch % (".toolbar", "SVG as seen")).count("<image"), 60)  # every map
 
     def test_the_sandbox_counts(self):
         b = self.show("tour", **{"x-box5": "7,3,1,2,1"})

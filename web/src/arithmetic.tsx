@@ -12,7 +12,8 @@ import { commandWithPicture, word } from "./commands";
 import { Influence } from "./influence";
 import { Flow } from "./flow";
 import { useGlide } from "./motion";
-import { csv, figures, give, Save } from "./save";
+import { csv, figures, give, npy, Save } from "./save";
+import { About } from "./tour";
 
 const digits = 5;
 
@@ -85,13 +86,13 @@ export function Arithmetic() {
         <Headline u={u} l={place.value ? undefined : l} c={c} y={y} x={x} />
         <div class="three" key={where}>
           <Flow on={`${element} ${chosen}`} />
-          {group && <Panel title={<>{t("Reads", "读取")} <b>{u.sources[group.source]?.name}</b></>} side={`${t("channel", "通道")} ${Math.max(0, group.channel)} / ${grid(u.sources[group.source]?.dim ?? [])[0]}`}>
+          {group && <Panel title={<>{t("Reads", "读取")} <b>{u.sources[group.source]?.name}</b></>} side={<>{`${t("channel", "通道")} ${Math.max(0, group.channel)} / ${grid(u.sources[group.source]?.dim ?? [])[0]}`}<Save name="reads" label={t("what is read", "读取的图")} items={[]} /></>}>
             <Source u={u} group={group} />
           </Panel>}
-          <Panel title={middleTitle(u)} class="wide">
+          <Panel title={middleTitle(u)} class="wide" side={<Save name="products" label={middleTitle(u)} items={[]} />}>
             {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} reveal={playing && extra.value.pace !== "fast" ? `${element}` : `${where} ${key(group)}`} layer={place.value ? undefined : l.index} step={(i) => { const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
           </Panel>
-          {!place.value && <Panel title={<>{t("Makes", "得到")} <b>{l.name}</b></>} side={`${t("channel", "通道")} ${c} / ${dim[0]}`}>
+          {!place.value && <Panel title={<>{t("Makes", "得到")} <b>{l.name}</b></>} side={<>{`${t("channel", "通道")} ${c} / ${dim[0]}`}<Save name={`${l.name}-${c}`} label={t("the map", "特征图")} items={[npy("npy", { m: m.value, p: p.value, layer: l.index })]} /></>}>
             <MapView where={where} channel={c} cursor={[y, x]} label={t("The layer's map. Arrow keys move the number that is explained.", "该层的特征图。方向键移动所解释的数。")}
               onPick={(yy, xx, cc) => { setPlaying(false); moveTo(cc ?? c, yy, xx); }} onKey={onKey} live />
           </Panel>}
@@ -127,7 +128,7 @@ function Headline(q: { u: api.Unit; l?: api.Layer; c: number; y: number; x: numb
   return (
     <div class="headline">
       <span class="big">{num(u.result, 6)}</span>
-      <span><b>{u.title}</b> · {q.l ? `${q.l.name} [${q.c}${name}${grid(q.l.dim)[1] * grid(q.l.dim)[2] > 1 ? `, ${q.y}, ${q.x}` : ""}]` : shape(u.dim)}{q.l?.settings && ` · ${q.l.settings}`}<br /><code class="formula">{u.formula}</code></span>
+      <span><b>{u.title}</b> <About l={q.l} /> · {q.l ? `${q.l.name} [${q.c}${name}${grid(q.l.dim)[1] * grid(q.l.dim)[2] > 1 ? `, ${q.y}, ${q.x}` : ""}]` : shape(u.dim)}{q.l?.settings && ` · ${q.l.settings}`}<br /><code class="formula">{u.formula}</code></span>
     </div>
   );
 }
@@ -173,10 +174,10 @@ function Whole(q: SumProps) {
   const list = rows(u, q.set, 10, digits, {
     bias: u.n === 1 ? t("constant", "常数") : t("bias", "偏置"), others: (n) => t(`${n} others`, `其余 ${n} 项`), rounding: t("rounding (float32 and the digits shown)", "舍入（float32 与所示位数）"),
     name: (g) => `${source(g)}${many ? t("input", "输入") : t("channel", "通道")} ${g.channel < 0 ? "—" : g.channel}` });
-  const most = Math.max(...list.map((r) => Math.max(Math.abs(r.value), Math.abs(r.total))), 1e-9), w = Math.max(120, Math.min(640, width - 500));
-  const moving = useGlide(list.flatMap((r) => [r.total - r.value, r.total]).concat(most), 180);
+  const ends = list.flatMap((r) => [r.total - r.value, r.total]), least = Math.min(0, ...ends), most = Math.max(1e-9 + least, 0, ...ends), [box, boxWidth] = useWidth<HTMLTableElement>(), room = width - boxWidth - 20, w = Math.max(90, Math.min(720, room >= 90 ? room : width));
+  const moving = useGlide(ends.concat(least, most), 180);
   const bars = (g: CanvasRenderingContext2D): void => {
-    const mid = w / 2, k = (w / 2 - 4) / Math.max(moving[moving.length - 1], 1e-9);
+    const low = moving[moving.length - 2], k = (w - 8) / Math.max(moving[moving.length - 1] - low, 1e-9), mid = Math.round(4 - low * k);
     g.strokeStyle = ink("line"); g.beginPath(); g.moveTo(mid + 0.5, 0); g.lineTo(mid + 0.5, list.length * 26); g.stroke();
     list.forEach((r, i) => {
       const before = moving[2 * i], total = moving[2 * i + 1], y = i * 26 + 7;
@@ -188,7 +189,7 @@ function Whole(q: SumProps) {
   return (
     <Panel title={t("The whole sum", "完整求和")} side={<>{t(`${u.n} products${u.bias !== 0 ? " and a bias" : ""}, largest first; a click looks inside`, `共 ${u.n} 个乘积${u.bias !== 0 ? "及偏置" : ""}，按大小排列；单击查看内部`)}<Save label={t("the whole sum", "完整求和")} name="sum" items={[...figures("unit", { layer: q.where, at: u.at, name: q.name }), { label: t("CSV: every term", "CSV：全部项"), run: () => give("terms.csv", csv(["source", "element", "tap", "value", "weight", "product"], [...(u.bias ? [["bias", "", "", "", "", u.bias]] : []), ...Array.from({ length: u.n }, (_, i) => [u.sources[u.source[i]]?.name ?? "", u.from[i], u.tap[i], u.value[i], u.weight[i], u.value[i] * u.weight[i]])])) }]} /></>} class={q.stale ? "stale" : ""}>
       <div class="sum-box" ref={ref}>
-        <table class="sum"><tbody>
+        <table class="sum" ref={box}><tbody>
           {list.map((r, i) => <tr key={i} class={r.group && r.group === q.group ? "on" : ""} tabIndex={r.group ? 0 : undefined} onClick={() => r.group && q.choose(r.group)} onDblClick={() => r.group && q.step(r.group)}
             onKeyDown={(e) => { if (r.group && e.key === "Enter") q.choose(r.group); }}>
             <td>{r.label}</td><td class="n">{r.value >= 0 ? "+" : ""}{fixed(r.value, digits)}</td><td class="n quiet">{fixed(r.total, digits)}</td>

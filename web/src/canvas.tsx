@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
 import { dark, palette, t } from "./store";
+import { remember } from "./vector";
 import { colorOf, ink, isSigned, type Range } from "./color";
 import { num } from "./format";
 
@@ -17,6 +18,7 @@ export function Canvas(q: CanvasProps) {
   useLayoutEffect(() => {
     const c = ref.current!, ratio = Math.min(devicePixelRatio || 1, 3), W = Math.max(1, Math.round(q.w * ratio)), H = Math.max(1, Math.round(q.h * ratio));
     if (c.width !== W || c.height !== H) { c.width = W; c.height = H; }
+    remember(c, { w: q.w, h: q.h, draw: q.draw });
     const g = c.getContext("2d")!;
     g.setTransform(W / Math.max(q.w, 1), 0, 0, H / Math.max(q.h, 1), 0, 0);
     g.clearRect(0, 0, q.w, q.h);
@@ -94,7 +96,7 @@ export function Command(q: { text: string }) {
   const [done, set] = useState(false);
   const copy = (): void => { void navigator.clipboard?.writeText(q.text).then(() => { set(true); setTimeout(() => set(false), 1500); }); };
   return (
-    <div class="command"><code>{q.text}</code>
+    <div class="command"><code title={q.text}>{q.text}</code>
       <button onClick={copy} title={t("Copy the command", "复制命令")}>{done ? t("copied", "已复制") : t("copy", "复制")}</button></div>
   );
 }

@@ -57,7 +57,7 @@ const classes: Record<string, [string, string, string, string]> = {
 };
 const glyphs = ["input", "convolution", "depthwise or grouped convolution", "normalisation", "activation function", "pooling", "upsampling", "dense",
   "addition", "product", "concatenation", "reshaping", "arithmetic", "softmax or sigmoid", "output", "other"];
-export const glyph = { norm: 3, activation: 4, pool: 5, dense: 7, add: 8, concat: 10, shape: 11, softmax: 13 };
+export const glyph = { depthwise: 2, norm: 3, activation: 4, pool: 5, dense: 7, add: 8, concat: 10, shape: 11, softmax: 13 };
 export function classColor(name: string): { fill: string; edge: string } {
   const c = classes[name] ?? classes.other;
   return dark.value ? { fill: c[2], edge: c[3] } : { fill: c[0], edge: c[1] };

@@ -14,8 +14,9 @@ export function Inspector(q: InspectorProps) {
   const b = q.box, info = model.value!, l = b && b.layer >= 0 && b.kind !== "group" ? layers.value[b.layer] : undefined, last = b && b.last >= 0 ? layers.value[b.last] : undefined;
   if (!b) return (
     <Panel class="inspector" title={<span class="wrap">{info.name}</span>}>
-      <dl class="numbers"><dt>{t("format", "格式")}</dt><dd>{info.format}</dd>{info.producer && <><dt>{t("made by", "生成者")}</dt><dd class="wrap">{info.producer}</dd></>}<dt>{t("layers", "层数")}</dt><dd>{info.layers.length}</dd><dt>{t("parameters", "参数")}</dt><dd>{short(info.params)}</dd><dt>{t("MACs", "乘加")}</dt><dd>{short(info.macs)}</dd><dt>{t("activations", "激活内存")}</dt><dd>{bytes(info.memory)}</dd><dt>{t("input", "输入")}</dt><dd>{info.input}</dd></dl>
-      {info.notes.map((n) => <p key={n} class="quiet small">{n}</p>)}
+      <dl class="numbers"><dt>{t("format", "格式")}</dt><dd>{info.format}</dd>{info.producer && <><dt>{t("made by", "生成者")}</dt><dd class="wrap">{info.producer}</dd></>}<dt>{t("layers", "层数")}</dt><dd>{info.layers.length}</dd><dt>{t("parameters", "参数")}</dt><dd>{short(info.params)}</dd><dt>{t("MACs", "乘加")}</dt><dd>{short(info.macs)}</dd><dt>{t("activations", "激活内存")}</dt><dd>{bytes(info.memory)}</dd><dt>{t("input", "输入")}</dt><dd>{info.input.replace(/x/g, "×")}</dd></dl>
+      {info.random && <p class="quiet small">{t("The file has no weights: these are random, nothing is learned.", "文件没有权重：此处为随机权重，网络尚未学到任何东西。")}</p>}
+      {info.notes.filter((n) => !info.random || !/no weights|没有权重/.test(n)).map((n) => <p key={n} class="quiet small">{n}</p>)}
       <p class="quiet small">{t("Click a box. Drag to move, wheel or pinch to zoom: blocks open into layers, layers into operators.", "单击方框查看；拖动平移，滚轮或双指缩放：块会展开为层，层展开为算子。")}</p>
       <div class="row">{(["svg", "png", "pdf", "tex", "dot"] as const).map((x) => <a key={x} class="button" href={api.fileAddress("figure", { m: m.value, ext: x })} download>{x.toUpperCase()}</a>)}</div>
     </Panel>

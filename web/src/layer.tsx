@@ -10,6 +10,7 @@ import { bytes, num, percent, shape, short } from "./format";
 import { command, commandWithPicture } from "./commands";
 import { explain } from "./explain";
 import { Excites } from "./excites";
+import { About } from "./tour";
 import { csv, figures, give, npy, Save, type Item } from "./save";
 
 type Sort = "number" | "strength" | "zeros" | "vote";
@@ -40,12 +41,13 @@ export function LayerPage() {
           options={[["strength", t("strength", "强度")], ["number", t("number", "编号")], ["zeros", t("zeros", "稀疏")], ["vote", t("vote for the answer", "对答案的贡献")]]} /></label>
         <label>{t("Colours per", "颜色范围")}<Segmented value={scale} set={(v) => go({ extra: { scale: v === "map" ? "map" : "" } })} label={t("Colour range", "颜色范围")} options={[["layer", t("layer", "层")], ["map", t("map", "单图")]]} /></label>
       </div>
-      <div class="facts"><b>{l.title}</b> {l.settings} · {shape(l.dim)} · {short(l.params)} {t("parameters", "参数")} · {short(l.macs)} {t("MACs", "乘加")} · {bytes(l.bytes)}
+      <div class="facts"><b>{l.title}</b> <About l={l} /> {l.settings} · {shape(l.dim)} · {short(l.params)} {t("parameters", "参数")} · {short(l.macs)} {t("MACs", "乘加")} · {bytes(l.bytes)}
         {l.field && <> · {t("each number sees", "每个数可见")} {l.field.size[0]}×{l.field.size[1]} {t("pixels", "像素")}</>}
         {dead > 0 && <span class="tag warn">{t(`${dead} dead here`, `${dead} 个无响应`)}</span>}{twins > 0 && <span class="tag">{t(`${twins} duplicates`, `${twins} 个重复`)}</span>}</div>
-      <div class="two">
-        {stats && order.length > 0 && <div class="stack"><Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} /><Excites l={l} c={Math.min(channel.value, stats.channels.length - 1)} /></div>}
+      <div class="layer-grid">
+        {stats && order.length > 0 && <div class="walls"><Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} /></div>}
         {stats && <One l={l} stats={stats} />}
+        {stats && order.length > 0 && <div class="excited"><Excites l={l} c={Math.min(channel.value, stats.channels.length - 1)} /></div>}
       </div>
       <p class="quiet">{l.sentence} {l.reading} {l.note}</p>
       <Command text={commandWithPicture("activations", "--layer", l.name, "-o", "maps.svg")} />
@@ -132,8 +134,8 @@ function One(q: { l: api.Layer; stats: api.Stats }) {
         {off.value.length > 0 && <button onClick={() => go({ page: "why" })}>{t("See what changes", "查看影响")}</button>}
         <a class="button" href={api.fileAddress("npy", { m: m.value, p: p.value, layer: l.index })} download>.npy</a></div>
       {l.filters && <Kernel l={l} c={c} />}
-      <h3 class="with-save"><span>{t("All numbers of the layer", "该层全部数值")}</span><Save label={t("the histogram", "直方图")} items={[{ label: "CSV", run: () => give(`${l.name}-histogram.csv`, csv(["from", "to", "count"], Array.from(stats.bins, (b, i) => [stats.least + (i / stats.bins.length) * (stats.largest - stats.least), stats.least + ((i + 1) / stats.bins.length) * (stats.largest - stats.least), b]))) }]} /></h3>
-      <Histogram stats={stats} />
+      <div class="saveable"><h3 class="with-save"><span>{t("All numbers of the layer", "该层全部数值")}</span><Save label={t("the histogram", "直方图")} name={`${l.name}-histogram`} items={[{ label: "CSV", run: () => give(`${l.name}-histogram.csv`, csv(["from", "to", "count"], Array.from(stats.bins, (b, i) => [stats.least + (i / stats.bins.length) * (stats.largest - stats.least), stats.least + ((i + 1) / stats.bins.length) * (stats.largest - stats.least), b]))) }]} /></h3>
+      <Histogram stats={stats} /></div>
     </Panel>
   );
 }
@@ -149,7 +151,7 @@ function Kernel(q: { l: api.Layer; c: number }) {
     norms.forEach((k, i) => { const x = (i % per) * (side + 6), y = Math.floor(i / per) * (side + 6), sc = side / Math.max(R, S); drawMap(g, f.data, k * R * S, S, R, range, x, y, S * sc, R * sc); g.strokeStyle = ink("line"); g.strokeRect(x + 0.5, y + 0.5, S * sc - 1, R * sc - 1); });
   };
   return (<>
-    <h3 class="with-save"><span>{t("Its kernel", "它的卷积核")} <span class="quiet">{flat ? t(`${C} weights`, `${C} 个权重`) : t(`${R}×${S}, ${norms.length < C ? `the ${norms.length} largest of ${C}` : C} input channels`, `${R}×${S}，${norms.length < C ? `共 ${C} 个输入通道，显示最大的 ${norms.length} 个` : `${C} 个输入通道`}`)}</span></span><Save label={t("the kernels", "卷积核")} items={[...figures("filters", { layer: q.l.index }, command("filters", "--layer", q.l.name)),
+    <h3 class="with-save"><span>{t("Its kernel", "它的卷积核")} <span class="quiet small">{flat ? t(`${C} weights`, `${C} 个权重`) : t(`${R}×${S}, ${norms.length < C ? `the ${norms.length} largest of ${C}` : C} input channels`, `${R}×${S}，${norms.length < C ? `共 ${C} 个输入通道，显示最大的 ${norms.length} 个` : `${C} 个输入通道`}`)}</span></span><Save label={t("the kernels", "卷积核")} items={[...figures("filters", { layer: q.l.index }, command("filters", "--layer", q.l.name)),
       { label: t("CSV: this kernel", "CSV：此卷积核"), run: () => give(`${q.l.name}-kernel-${q.c}.csv`, csv(["channel", "row", "column", "weight"], Array.from(f.data.subarray(0, C * R * S), (v, i) => [Math.floor(i / (R * S)), Math.floor(i / S) % R, i % S, v]))) }]} /></h3>
     <Canvas w={flat ? 200 : per * (side + 6)} h={H} draw={draw} label={t("The kernel's weights", "卷积核权重")} /><Legend range={range} what={t("weight", "权重")} />
   </>);
@@ -157,10 +159,12 @@ function Kernel(q: { l: api.Layer; c: number }) {
 
 function Histogram(q: { stats: api.Stats }) {
   const { bins, least, largest } = q.stats, w = 260, h = 70, most = Math.max(...bins, 1), range = rangeOf(least, largest);
+  const [at, setAt] = useState(-1), edge = (i: number): number => least + (i / bins.length) * (largest - least);
   const draw = (g: CanvasRenderingContext2D): void => {
-    bins.forEach((b, i) => { const v = least + ((i + 0.5) / bins.length) * (largest - least), y = (Math.log1p(b) / Math.log1p(most)) * (h - 4); g.fillStyle = colorOf(v, range); g.fillRect((i * w) / bins.length, h - y, w / bins.length - 0.5, y); });
+    bins.forEach((b, i) => { const v = least + ((i + 0.5) / bins.length) * (largest - least), y = (Math.log1p(b) / Math.log1p(most)) * (h - 4); g.fillStyle = colorOf(v, range); g.fillRect((i * w) / bins.length, h - y, w / bins.length - 0.5, y); if (i === at) { g.strokeStyle = ink("mark"); g.lineWidth = 1.5; g.strokeRect((i * w) / bins.length - 1, Math.min(h - y, h - 6) - 1, w / bins.length + 1.5, Math.max(y, 6) + 1); } });
     g.fillStyle = ink("line"); g.fillRect(0, h - 1, w, 1);
   };
-  return <><Canvas w={w} h={h} draw={draw} label={t("Histogram, logarithmic", "直方图（对数）")} /><div class="legend-numbers" style={{ width: `${w}px` }}><span>{num(least, 3)}</span><span class="quiet">{t("logarithmic counts", "计数取对数")}</span><span>{num(largest, 3)}</span></div></>;
+  return <><Canvas w={w} h={h} draw={draw} role="application" label={t("Histogram, logarithmic; arrow keys read one bar after the other", "直方图（对数）；方向键逐柱读取")} onMove={(x) => setAt(Math.max(0, Math.min(bins.length - 1, Math.floor((x * bins.length) / w))))} onLeave={() => setAt(-1)}
+    onKey={(e) => { const d = { ArrowLeft: -1, ArrowRight: 1 }[e.key]; if (d) setAt(Math.max(0, Math.min(bins.length - 1, at + d))); return !!d; }} /><div class="legend-numbers" style={{ width: `${w}px` }}><span>{num(least, 3)}</span><span class="quiet" aria-live="polite">{at >= 0 ? `${num(edge(at), 3)} … ${num(edge(at + 1), 3)}: ${bins[at]}` : t("logarithmic counts", "计数取对数")}</span><span>{num(largest, 3)}</span></div></>;
 }
 

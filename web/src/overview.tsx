@@ -1,13 +1,14 @@
 // overview.tsx - the whole net at a glance: a column of maps for every layer, for this picture. Hovering shows what a map is made of
 // and what is made of it; a click unfolds it: what it reads, its kernels, the sum.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { attempt, dark, extra, go, m, model, p, palette, pictures, t } from "./store";
+import { attempt, classOf, dark, extra, go, m, model, p, palette, pictures, t } from "./store";
 import { columnsOf, load, type Column } from "./columns";
 import { Canvas, Command, Legend, Segmented, useWidth } from "./canvas";
-import { em, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
+import { em, glyph, glyphColor, ink, rangeOf, colorOf, type Range } from "./color";
 import { stack } from "./paint";
 import { commandWithPicture } from "./commands";
-import { num, percent } from "./format";
+import { grid, num, percent } from "./format";
+import { Save } from "./save";
 import { openedOf, Unfold, type Stage } from "./unfoldview";
 import * as api from "./api";
 
@@ -117,7 +118,10 @@ export function Overview() {
     open(find(x, y));
   };
   const h = hover && columns[hover.column];
-  const legend = h?.maps && h.kind !== "classes" ? range(hover!.column, hover!.row) : columns[1] ? range(1, 0) : null;
+  const scales = useMemo(() => { // one of each kind that is on the page: signed, and from zero
+    const at = h?.maps && h.kind !== "classes" && h.layer ? [range(hover!.column, hover!.row)] : columns.flatMap((c, i) => (c.layer && c.maps && c.kind !== "classes" ? [range(i, 0)] : []));
+    return [at.find((r) => r.low < 0), at.find((r) => r.low >= 0)].filter((r): r is Range => !!r);
+  }, [columns, range, hover]);
   const opened = openedOf(), unfold = opened && model.value!.layers[opened[0]];
   const stage = useMemo((): Stage => ({ columns, pitch, tile, w: W, h: height, top: topOf(), at, paint: (g) => drawAll(g, columns, sheets, at, null, model.value!.classes, pitch, tile, answer) }), [columns, sheets, W, height, answer]);
   if (unfold && columns.length) return (
@@ -130,7 +134,8 @@ export function Overview() {
           options={[["map", t("map", "单图")], ["layer", t("layer", "层")], ["block", t("block", "块")], ["net", t("net", "全网")]]} /></label>
         <label>{t("Channels", "通道")}<Segmented value={order} set={(v) => go({ extra: { order: v } })} label={t("Which channels", "显示哪些通道")}
           options={[["strongest", t("strongest", "最强")], ["first", t("first", "靠前")]]} /></label>
-        {legend && <Legend range={legend} what={t("activation", "激活值")} />}
+        {scales.map((r) => <Legend key={String(r.low < 0)} range={r} what={t("activation", "激活值")} w={120} />)}
+        <span class="grow" /><Save items={[]} name="overview" of=".overview .scroller" label={t("the overview", "总览图")} />
       </div>
       <div class="scroller"><Canvas w={W} h={height} draw={draw} class="stage" role="application" onMove={move} onLeave={() => { setHover(null); setValue(null); }} onDown={down} onKey={key}
         label={t("The layers as columns of maps. Arrow keys move, Enter shows how a map is made.", "各层以特征图列展示。方向键移动，回车查看特征图如何得来。")} /></div>
@@ -208,13 +213,24 @@ function drawAll(g: CanvasRenderingContext2D, columns: Column[], sheets: (HTMLCa
   });
 }
 
-/* A long name on two lines, broken where the file's own names have a joint; the end tells more than the beginning. */
-function nameLines(g: CanvasRenderingContext2D, name: string, room: number): string[] {
-  const fit = (s: string): string => { let r = s; for (let k = 1; k < s.length && g.measureText(r).width > room; k++) r = "…" + s.slice(k); return r; };
-  if (g.measureText(name).width <= room) return [name];
-  const joints = [...name.matchAll(/[\/_.:-]+|(?<=[a-z])(?=[A-Z0-9])/g)].map((x) => x.index + x[0].length).filter((i) => i > 0 && i < name.length);
-  const at = joints.find((i) => g.measureText(name.slice(i)).width <= room) ?? joints[joints.length - 1];
-  return at === undefined ? [fit(name)] : [fit(name.slice(0, at)), fit(name.slice(at))];
+/* What does not fit loses its middle: the beginning says what it is, the end which. */
+function fitted(g: CanvasRenderingContext2D, text: string, room: number): string {
+  let s = text;
+  for (let keep = text.length - 1; keep > 3 && g.measureText(s).width > room; keep--) s = text.slice(0, Math.ceil(keep / 2) - 1) + "…" + text.slice(text.length - Math.floor(keep / 2));
+  return s;
+}
+
+/** What a layer is, in a word or two that stand above a column. */
+function kindOf(l: api.Layer): string {
+  const kernel = /\d+[x×]\d+/.exec(l.settings)?.[0].replace("x", "×") ?? "";
+  if (l.glyph === glyph.depthwise || (l.conv && Number(/(?:groups|分组|组) ?(\d+)/.exec(l.settings)?.[1] ?? 1) === grid(l.dim)[0])) return t(`depthwise ${kernel}`, `逐通道 ${kernel}`);
+  if (l.conv) return t(`conv ${kernel}`, `卷积 ${kernel}`);
+  if (l.glyph === glyph.norm) return /batch/i.test(l.op) ? t("batch norm", "批归一化") : t("norm", "归一化");
+  if (l.pool) return /max/i.test(l.op) ? t("max pool", "最大池化") : t("avg pool", "平均池化");
+  if (l.dense) return t("dense", "全连接");
+  if (l.glyph === glyph.add) return t("add", "相加");
+  if (l.glyph === glyph.concat) return t("concat", "拼接");
+  return l.title;
 }
 
 function heading(g: CanvasRenderingContext2D, c: Column, q: Place, x: number, pitch: number, text: string, quiet: string): void {
@@ -222,11 +238,19 @@ function heading(g: CanvasRenderingContext2D, c: Column, q: Place, x: number, pi
   g.textAlign = c.kind === "classes" ? "left" : "center";
   g.fillStyle = c.layer ? glyphColor(c.layer.glyph).edge : quiet;
   g.fillRect(c.kind === "classes" ? x : middle - 12, 6, 24, 3);
+  const room = c.layer ? pitch - 5 : Math.min(pitch - 5, 2 * (q.x + q.w / 2) - 8);
   g.fillStyle = text; g.font = `600 ${12 * m}px ${ink("font")}`;
-  const lines = nameLines(g, c.name, pitch - 6);
-  lines.forEach((s, i) => g.fillText(s, middle, (lines.length > 1 ? 22 + i * 14 : 30) * m));
+  g.fillText(fitted(g, c.layer ? kindOf(c.layer) : t("picture", "图片"), room), middle, 23 * m);
   g.fillStyle = quiet; g.font = `${11 * m}px ${ink("font")}`;
+  g.fillText(fitted(g, c.name, room), middle, 38 * m);
   g.fillText(c.kind !== "maps" ? String(c.dim[0]) : h === w ? `${c.dim[0]} × ${h}²` : `${c.dim[0]} × ${h}×${w}`, middle, 52 * m);
+}
+
+/* A text on ground of its own: lines end before it. */
+function over(g: CanvasRenderingContext2D, text: string, x: number, y: number): void {
+  const w = g.measureText(text).width, color = g.fillStyle, left = g.textAlign === "right" ? x - w : x;
+  g.fillStyle = ink("panel"); g.fillRect(left - 3, y - 11 * em(), w + 6, 14 * em());
+  g.fillStyle = color; g.fillText(text, x, y);
 }
 
 /* The three numbers of a pixel by name. */
@@ -244,17 +268,17 @@ function drawClasses(g: CanvasRenderingContext2D, c: Column, at: (row: number) =
     const q = at(row), v = d.data[row], isLast = c.layer!.output, w = q.w - 4;
     if (q.w < 100 * em()) { // not the last column: the number alone
       g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.quiet; g.font = `${11 * em()}px ${ink("font")}`;
-      g.fillText(num(v, 3), q.x, q.y + q.h / 2 - 1);
+      over(g, num(v, 3), q.x, q.y + q.h / 2 - 1);
       g.fillStyle = col.line; g.fillRect(q.x, q.y + q.h / 2 + 3, w, 3);
       g.fillStyle = colorOf(v, { low: -most, high: most }); g.fillRect(q.x, q.y + q.h / 2 + 3, (w * Math.abs(v)) / most, 3);
       return;
     }
     g.textAlign = "left"; g.fillStyle = lit(row) ? col.accent : col.text; g.font = `${k === best ? "600 " : ""}${12 * em()}px ${ink("font")}`;
-    let name = isLast || c.dim[0] === classes.length ? classes[k] ?? String(k) : String(k);
+    let name = isLast || c.dim[0] === classes.length ? classOf(k) : String(k);
     while (name.length > 3 && g.measureText(name).width > 92 * em()) name = name.slice(0, -2) + "…";
-    g.fillText(name, q.x, q.y + q.h / 2 - 1);
+    over(g, name, q.x, q.y + q.h / 2 - 1);
     g.textAlign = "right"; g.fillStyle = col.quiet; g.font = `${11 * em()}px ${ink("font")}`;
-    g.fillText(squashed ? percent(v) : num(v, 3), q.x + w, q.y + q.h / 2 - 1);
+    over(g, squashed ? percent(v) : num(v, 3), q.x + w, q.y + q.h / 2 - 1);
     g.fillStyle = col.line; g.fillRect(q.x, q.y + q.h / 2 + 3, w, 3);
     g.fillStyle = squashed ? (k === best ? col.accent : col.bar) : colorOf(v, { low: -most, high: most });
     g.fillRect(q.x, q.y + q.h / 2 + 3, w * Math.min(1, Math.abs(v) / most), 3);

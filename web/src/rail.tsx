@@ -5,6 +5,7 @@ import { attempt, current, go, m, model, p, page, pictures, prediction, refresh,
 import { grid, num, percent } from "./format";
 import { Pad } from "./pad";
 import { Camera, hasCamera } from "./camera";
+import { saveView } from "./snapshot";
 
 export async function takeFiles(files: FileList | File[]): Promise<void> {
   for (const f of Array.from(files)) {
@@ -74,7 +75,7 @@ export function Rail() {
         {hasCamera() && <button onClick={() => setPad(pad === "camera" ? "" : "camera")} aria-pressed={pad === "camera"}>{t("Camera", "拍照")}</button>}
         <input ref={file} type="file" multiple hidden onChange={(e) => { void takeFiles((e.target as HTMLInputElement).files!); }} />
       </div>
-      {known && a && <a class="small" href={api.fileAddress("report", { m: m.value, p: p.value })} download>{t("Save it all as one page (HTML)", "全部存为一个网页（HTML）")}</a>}
+      {known && a && <p class="small keep">{t("Keep as one page:", "存为单个网页：")} <button class="link" onClick={saveView}>{t("this view", "当前画面")}</button> · <a href={api.fileAddress("report", { m: m.value, p: p.value })} download>{t("the whole report", "完整报告")}</a></p>}
       {!state.value?.pictures.length && <p class="quiet small">{t("Drop pictures and model files anywhere.", "可将图片与模型文件拖放到页面任意处。")}</p>}
     </aside>
   );

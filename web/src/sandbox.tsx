@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { extra, go, t } from "./store";
 import { Canvas, Panel } from "./canvas";
 import { colorOf, ink, inkOn } from "./color";
+import { Save } from "./save";
 
 const weights = [1, 0, -1, 2, 1, 0, -2, 1, -1, 0, 2, -1, 1, 0, 1, -1, 2, 0, 1, -2, 1, 0, -1, 1, 2];
 const pixel = (y: number, x: number): number => ((y * 7 + x * 3 + ((y * x) % 5)) % 9) + 1;
@@ -40,7 +41,7 @@ export function Sandbox() {
   const pickOut = (x: number, y: number): void => { const r = Math.floor(y / oc), c = Math.floor(x / oc); if (r >= 0 && c >= 0 && r < out && c < out) { setPlaying(false); setAt(r * out + c); } };
   const key = (e: KeyboardEvent): boolean => { const d = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -out, ArrowDown: out }[e.key]; if (!d || out < 1) return false; setPlaying(false); setAt((here + d + out * out) % (out * out)); return true; };
   return (
-    <Panel title={t("Sizes to play with", "动手试试各种尺寸")} side={<button aria-pressed={playing} onClick={() => setPlaying(!playing)}>{playing ? t("❚❚ Pause", "❚❚ 暂停") : t("▶ Play", "▶ 播放")}</button>}>
+    <Panel title={t("Sizes to play with", "动手试试各种尺寸")} side={<><Save name="sizes" label={t("the sandbox", "尺寸实验")} items={[]} /><button aria-pressed={playing} onClick={() => setPlaying(!playing)}>{playing ? t("❚❚ Pause", "❚❚ 暂停") : t("▶ Play", "▶ 播放")}</button></>}>
       <div class="sandbox">
         <div class="sliders">{(Object.keys(sizes) as Key[]).map((k) => <label key={k}><span>{names[k]}</span><input type="range" min={sizes[k][0]} max={sizes[k][1]} value={v[k]} onInput={(e) => set(k, Number((e.target as HTMLInputElement).value))} /><b>{v[k]}</b></label>)}
           <p class="formula"><code>⌊({v.size} + 2·{v.pad} − {v.dilation}·({v.kernel}−1) − 1) / {v.stride}⌋ + 1 = <b>{out}</b></code></p>

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import * as api from "./api";
 import { dark, m, p, t, trouble } from "./store";
+import { pdfFile, svgFile } from "./vector";
 
 export interface Item { label: string; href?: string; run?: () => void | Promise<void> }
 type Args = Record<string, string | number | undefined>;
@@ -40,14 +41,20 @@ export function seen(root: Element | null, name: string): void {
   out.toBlob((b) => { if (b) give(`${name}.png`, b); });
 }
 
-/** A menu that opens below its button and closes by itself. */
-export function Save(q: { items: Item[]; name?: string; label?: string }) {
+/** A menu that opens below its button and closes by itself. What a panel shows is also saved as it is seen: `of` names what is meant where it is
+ * not the panel that the menu stands in. */
+export function Save(q: { items: Item[]; name?: string; label?: string; of?: string }) {
   const ref = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const close = (e: Event): void => { const d = ref.current; if (d?.open && (e instanceof KeyboardEvent ? e.key === "Escape" : !d.contains(e.target as Node))) { d.open = false; if (e instanceof KeyboardEvent) { e.stopPropagation(); d.querySelector("summary")?.focus(); } } };
     addEventListener("pointerdown", close); addEventListener("keydown", close, true);
     return () => { removeEventListener("pointerdown", close); removeEventListener("keydown", close, true); };
   }, []);
+  const root = (): Element | null => (q.of ? document.querySelector(q.of) : ref.current!.closest(".saveable, .panel"));
+  const asSeen: [string, () => void | Promise<void>][] = q.name ? [
+    [t("SVG as seen", "所见 SVG"), () => { const e = root(); if (e) give(`${q.name}.svg`, svgFile(e, what)); }],
+    [t("PDF as seen", "所见 PDF"), async () => { const e = root(); if (e) give(`${q.name}.pdf`, await pdfFile(e, what)); }],
+    [t("PNG as seen", "所见 PNG"), () => seen(root(), q.name!)]] : [];
   const what = q.label ?? t("this panel", "此面板");
   const shut = (): void => { setTimeout(() => { if (ref.current) ref.current.open = false; }, 50); };
   return (
@@ -56,7 +63,7 @@ export function Save(q: { items: Item[]; name?: string; label?: string }) {
       <div class="menu">
         {q.items.map((x) => x.href ? <a key={x.label} href={x.href} download onClick={shut}>{x.label}</a>
           : <button key={x.label} aria-label={x.label} onClick={() => { shut(); void Promise.resolve(x.run?.()).catch((e: unknown) => { trouble.value = String(e); }); }}>{x.label}</button>)}
-        {q.name && <button aria-label={t("PNG as seen", "所见 PNG")} onClick={() => { shut(); seen(ref.current!.closest(".panel"), q.name!); }}>{t("PNG as seen", "所见 PNG")}</button>}
+        {asSeen.map(([label, run]) => <button key={label} aria-label={label} onClick={() => { shut(); void Promise.resolve(run()).catch((e: unknown) => { trouble.value = String(e); }); }}>{label}</button>)}
       </div>
     </details>
   );

@@ -46,6 +46,8 @@ export const pictures = computed(() => {
 });
 /** The pages that there is something for: of models, of watched logs. */
 export const pagesNow = computed(() => pages.filter((x) => (x === "watch" || x === "evolution" ? (state.value?.watching ?? 0) > 0 : x === "visdom" ? (state.value?.visdom ?? 0) > 0 : !state.value || state.value.models.length > 0 || !state.value.watching)));
+/** What a class is called; one without a name has a number. */
+export const classOf = (i: number): string => model.value?.classes[i] || prediction.value?.scores.find((s) => s.index === i)?.name || `${t("class", "类别")} ${i}`;
 export const watches = computed(() => page.value === "watch" || page.value === "evolution" || page.value === "visdom");
 export const layers = computed(() => model.value?.layers ?? []);
 export const current = computed<api.Layer | undefined>(() => layers.value[layer.value] ?? layers.value[0]);
@@ -143,7 +145,8 @@ export async function start(): Promise<void> {
   await refresh();
   if (!pagesNow.value.includes(page.value)) page.value = pagesNow.value[0];
   if (state.value && !state.value.models.some((x) => x.id === m.value)) m.value = state.value.models[0]?.id ?? 0;
-  let loaded = "", answered = "";
+  let loaded = "", answered = "", spoken = lang.value;
+  effect(() => { if (lang.value !== spoken) { spoken = lang.value; void refresh(); } }); // the methods' words are the server's
   effect(() => {
     const want = `${m.value} ${lang.value}`, number = m.value;
     if (want === loaded || !state.value?.models.length) return;

@@ -3,6 +3,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { attempt, calm, extra, go, m, p, t } from "./store";
+import { csv, figures, give, npy, Save } from "./save";
+import { About } from "./tour";
 import type { Column } from "./columns";
 import { Canvas, Legend, useLoad } from "./canvas";
 import { colorOf, em, ink, type Range } from "./color";
@@ -192,13 +194,14 @@ export function Unfold(q: { stage: Stage; l: api.Layer; channel: number; close: 
   const y = f && cell >= 0 ? Math.floor(cell / f.w) : 0, x = f && cell >= 0 ? cell % f.w : 0, chosen = f && hover >= 0 ? f.inputs[hover] : undefined;
   return (<>
     <div class="crumbs">
-      <nav aria-label={t("Where you are", "当前位置")}><button class="link" onClick={leave}>{t("Overview", "总览")}</button> <span aria-hidden="true">›</span> <b>{l.name}</b> <span aria-hidden="true">›</span> <b aria-current="step">{t("channel", "通道")} {channel}</b></nav>
+      <nav aria-label={t("Where you are", "当前位置")}><button class="link" onClick={leave}>{t("Overview", "总览")}</button> <span aria-hidden="true">›</span> <b>{l.name}</b> <span aria-hidden="true">›</span> <b aria-current="step">{t("channel", "通道")} {channel}</b> <About l={l} /></nav>
       {f && <><button aria-pressed={playing} class={playing ? "on" : ""} onClick={() => setPlaying(!playing)}>{playing ? t("❚❚ Pause", "❚❚ 暂停") : t("▶ Play", "▶ 播放")}</button>
         {playing && <button onClick={() => { setPlaying(false); setCell(f.w * f.h - 1); }}>{t("Skip to the end", "直接到结尾")}</button>}</>}
       <button class="primary" onClick={() => arithmetic()}>{t("Its arithmetic", "它的算术过程")}</button>
       <button onClick={() => go({ page: "layer", layer: l.index, channel, extra: { open: "" } })}>{t("All channels", "全部通道")}</button>
       {f?.y && <span class="scale-of">{t("weights", "权重")}<Legend range={f.kernelRange} what={t("weights", "权重")} w={90} /></span>}{f && <span class="scale-of">{t("its map", "所得的图")}<Legend range={f.range} what={t("its map", "所得的图")} w={100} /></span>}
-      <span class="grow" /><button onClick={leave}>{t("← Overview (Esc)", "← 总览（Esc）")}</button>
+      <span class="grow" />{f && <Save name={`${l.name}-${channel}`} of=".overview .scroller" label={t("this view", "当前画面")} items={[...(cell >= 0 ? figures("unit", { layer: String(l.index), at: channel * f.w * f.h + cell, name: l.name }) : []), npy("npy", { m: m.value, p: p.value, layer: l.index }),
+        { label: t("CSV: the map", "CSV：特征图"), run: () => give(`${l.name}-${channel}.csv`, csv(["row", "column", "value", ...(f.y ? [...f.inputs.map((x) => `from ${x.name} ${x.channel}`), ...(f.rest ? ["others"] : []), "bias"] : [])], Array.from(f.out, (v, i) => [Math.floor(i / f.w), i % f.w, v, ...(f.y ? [...f.inputs.map((x) => x.part![i]), ...(f.rest ? [f.rest[i]] : []), f.bias] : [])]))) }]} />}<button onClick={leave}>{t("← Overview (Esc)", "← 总览（Esc）")}</button>
     </div>
     <div class="scroller"><Canvas w={stage.w} h={stage.h} draw={draw} class="stage" role="application" onMove={move} onLeave={() => setHover(-1)} onDown={down} onKey={key}
       label={t("What the map is made of. Arrow keys move the window, Space plays, Enter opens every product, Escape goes back.", "这张特征图由什么得来。方向键移动窗口，空格播放，回车打开全部乘积，Esc 返回。")} /></div>

@@ -1,12 +1,13 @@
 // whatif.tsx - cover a part of the picture, switch channels off, and watch the answer change: only what can change is computed again.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, extra, go, layers, m, model, off, p, prediction, t, weights } from "./store";
+import { attempt, classOf, extra, go, layers, m, off, p, prediction, t, weights } from "./store";
 import { Canvas, Panel, Segmented, useLoad } from "./canvas";
 import { picture } from "./paint";
 import { ink, rangeOf } from "./color";
 import { MapView } from "./mapview";
 import { num, percent } from "./format";
+import { csv, give, Save } from "./save";
 
 type Fill = "mean" | "dark" | "light";
 type Spot = [number, number];
@@ -104,7 +105,7 @@ export function WhatIf() {
   if (!a?.classes) return null;
   const after = result ? asProbabilities(result.out, a.logit) : null;
   return (
-    <Panel class="whatif" title={t("What if", "如果…")} side={result ? t(`computed again in ${result.ms.toFixed(1)} ms`, `重新计算用时 ${result.ms.toFixed(1)} 毫秒`) : ""}>
+    <Panel class="whatif" title={t("What if", "如果…")} side={<>{result ? t(`computed again in ${result.ms.toFixed(1)} ms`, `重新计算用时 ${result.ms.toFixed(1)} 毫秒`) : ""}<Save name="what-if" label={t("what if", "假设结果")} items={after ? [{ label: "CSV", run: () => give("what-if.csv", csv(["class", "name", "before", "now"], a.scores.map((s) => [s.index, s.name, s.probability, after[s.index]]))) }] : []} /></>}>
       <div class="two">
         <div>
           {w > 0 && <Canvas w={W} h={H} draw={draw} class="map pick" role="application" label={t("Drag the square over the picture; arrow keys move it, Delete takes it away", "在图片上拖动方块；方向键移动，Delete 移除")}
@@ -119,7 +120,7 @@ export function WhatIf() {
         <div>
           <table class="change"><thead><tr><th>{t("class", "类别")}</th><th>{t("before", "之前")}</th><th>{t("now", "现在")}</th><th /></tr></thead><tbody>
             {a.scores.slice(0, 8).map((s) => { const now = after ? after[s.index] : s.probability, d = now - s.probability; return (
-              <tr key={s.index}><td title={s.name}>{s.name || model.value?.classes[s.index] || s.index}</td><td class="n">{percent(s.probability)}</td><td class="n"><b>{percent(now)}</b></td>
+              <tr key={s.index}><td title={s.name}>{s.name || classOf(s.index)}</td><td class="n">{percent(s.probability)}</td><td class="n"><b>{percent(now)}</b></td>
                 <td><span class="twobars"><i class="was" style={{ width: `${s.probability * 100}%` }} /><i class="is" style={{ width: `${Math.min(1, Math.max(0, now)) * 100}%` }} /></span>
                   <span class={Math.abs(d) < 0.0005 ? "delta quiet" : d > 0 ? "delta up" : "delta down"}>{Math.abs(d) < 0.0005 ? "±0" : `${d > 0 ? "+" : "−"}${num(Math.abs(d) * 100, 3)}`}</span></td></tr>); })}
           </tbody></table>
@@ -130,8 +131,8 @@ export function WhatIf() {
           {off.value.length > 0 && <div class="chips">{off.value.map((o, i) => <button key={`${o.layer} ${o.channel}`} class="chip on" onClick={() => { off.value = off.value.filter((_, k) => k !== i); }} title={t("Switch on again", "重新打开")}>{layers.value[o.layer]?.name} · {o.channel} ×</button>)}</div>}
         </div>
         {watched && <div class="watch"><h3>{watched.name} · {t("channel", "通道")} {ch}</h3><div class="row">
-          <MapView where={String(watched.index)} channel={ch} size={150} label={t("before", "之前")} range={shared} />
-          <MapView where={String(watched.index)} channel={ch} size={150} label={t("now", "现在")} edited={edits.length > 0 && turn > 0} turn={turn} range={shared} /></div></div>}
+          <div><p class="caption quiet">{t("before", "之前")}</p><MapView where={String(watched.index)} channel={ch} size={150} label={t("before", "之前")} range={shared} /></div>
+          <div><p class="caption quiet">{t("now", "现在")}</p><MapView where={String(watched.index)} channel={ch} size={150} label={t("now", "现在")} edited={edits.length > 0 && turn > 0} turn={turn} range={shared} /></div></div></div>}
       </div>
     </Panel>
   );

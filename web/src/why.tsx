@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
 import { extra, go, layers, m, model, off, p, state, t } from "./store";
-import { Canvas, Command, Legend, Panel, Segmented, useLoad } from "./canvas";
+import { Canvas, Command, Legend, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { explain, flat, stop, type Ask } from "./explain";
 import { drawMap, extent, picture } from "./paint";
 import { ink, rangeOf, type Range } from "./color";
@@ -41,7 +41,7 @@ export function Why() {
 }
 
 function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
-  const [progress, setProgress] = useState<[number, string] | null>(null), [wrong, setWrong] = useState(""), [turn, setTurn] = useState(0), size = 232;
+  const [progress, setProgress] = useState<[number, string] | null>(null), [wrong, setWrong] = useState(""), [turn, setTurn] = useState(0), [ref, width] = useWidth<HTMLDivElement>(), size = Math.max(160, Math.min(360, width - 2));
   const key = JSON.stringify(q.ask);
   useEffect(() => { setWrong(""); setProgress([0, ""]); }, [key, m.value, p.value, turn]);
   const e = useLoad(async () => {
@@ -61,11 +61,11 @@ function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
   }, [d, range, q.over, image, W, H]);
   const command = commandWithPicture("explain", "--method", q.ask.method, ...(q.ask.target !== undefined ? ["--target", word(String(q.ask.target))] : []), ...(q.ask.layer ? ["--layer", word(q.ask.layer)] : []), "-o", "why.png");
   return (
-    <Panel class={progress ? "card stale" : "card"} title={q.method.title} side={e && !progress ? <>{`${(e.seconds * 1000).toFixed(e.seconds < 0.01 ? 1 : 0)} ms`}<Save label={q.method.title} name={q.ask.method} items={[...figures("why", { job: e.job }, command), npy("map", { job: e.job, ext: "npy" })]} /></> : ""}>
-      <Canvas w={W} h={H} draw={draw} label={e?.caption ?? q.method.title} class="map" />
+    <Panel class={progress ? "card stale" : "card"} title={q.method.title} side={e && !progress ? <><Save label={q.method.title} name={q.ask.method} items={[...figures("why", { job: e.job }, command), npy("map", { job: e.job, ext: "npy" })]} /></> : ""}>
+      <div ref={ref} class="fill"><Canvas w={W} h={H} draw={draw} label={e?.caption ?? q.method.title} class="map" /></div>
       {progress && <div class="progress"><i style={{ width: `${Math.max(2, progress[0] * 100)}%` }} /><span>{progress[1]}</span><button onClick={() => stop(q.ask)}>{t("Stop", "停止")}</button></div>}
       {wrong && <p class="wrong">{wrong} <button onClick={() => setTurn(turn + 1)}>{t("Again", "重试")}</button></p>}
-      {e && !wrong && <><div class="mapfoot"><Legend range={range} what={t("attribution", "归因值")} w={120} /><span class="quiet small">{d!.w}×{d!.h}</span></div>
+      {e && !wrong && <><div class="mapfoot"><Legend range={range} what={t("attribution", "归因值")} w={120} /><span class="quiet small">{d!.w}×{d!.h} · {(e.seconds * 1000).toFixed(e.seconds < 0.01 ? 1 : 0)} ms</span></div>
         <p class="caption">{targetName(e)} · {e.index < 0 ? t("value", "数值") : t(e.probability ? "probability" : "logit", e.probability ? "概率" : "logit")} {num(e.value)}{e.layer && ` · ${e.layer}`}</p>
         {e.note && <p class="caption warn">{e.note}</p>}
         {e.votes.length > 0 && <Votes e={e} />}
