@@ -113,14 +113,14 @@ class Web(unittest.TestCase):
         b.click(r[0] + 110, r[1] + y)
         b.wait("!!document.querySelector('.crumbs') && /conv_1.*=/.test(document.querySelector('.readout').innerText)")
         b.quiet()
-        self.assertRegex(b.js("location.hash"), r"x-open=0\.\d+")
+        self.assertRegex(b.js("location.hash"), r"x-unfold=0\.\d+")
         before = b.js("document.querySelector('.readout').innerText")
         b.key("ArrowUp")
         b.pump(0.1)
         self.assertNotEqual(before, b.js("document.querySelector('.readout').innerText"))
         self.shot("unfolded")
         b.key("Escape")
-        b.wait("!document.querySelector('.crumbs') && !/x-open/.test(location.hash)")
+        b.wait("!document.querySelector('.crumbs') && !/x-unfold/.test(location.hash)")
 
     def test_the_way_into_a_layer_is_soft_and_short(self):
         b = self.show("overview")
@@ -128,7 +128,7 @@ class Web(unittest.TestCase):
         drawn = ("(() => { const c = document.querySelector('.overview canvas.stage'), d = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer); let h = 0; "
                  "for (let i = 0; i < d.length; i += 7) h = (h * 31 + d[i]) | 0; return h; })()")
         before = b.js(drawn)
-        b.js("location.hash = '#/overview?x-open=3.5'")
+        b.js("location.hash = '#/overview?x-unfold=3.5'")
         b.wait("!!document.querySelector('.crumbs') && [...document.querySelectorAll('.crumbs button')].some(x => /Skip/.test(x.innerText))")
         seen = set()
         for _ in range(6):

@@ -2,10 +2,11 @@
 // painted as plain rectangles in few calls.
 import type { Graph, GraphBox, GraphGroup } from "./api";
 import { classColor, colorOf, ink, inkOn } from "./color";
+import { pathOf } from "./vector";
 
 export type Measure = "kind" | "macs" | "params" | "bytes" | "activation" | "gradient";
 export interface View { x: number; y: number; k: number } // page = (scene - [x, y]) * k
-interface Link { path: Path2D; from: string; to: string; box: [number, number, number, number] }
+interface Link { path: Path2D; from: string; to: string; box: [number, number, number, number]; tip: [number, number, number, number] } // tip: where it ends, and which way
 /** Where the maps of a box stand: on the arrow that leaves it, centred at x, y. */
 export interface Exit { x: number; y: number; room: number; wide: number }
 export interface Scene {
@@ -17,14 +18,15 @@ export function makeScene(graph: Graph, gap: number): Scene {
   const exits = new Map<string, Exit>(), across = graph.direction === "lr", all = new Path2D(), byId = new Map(graph.boxes.map((b) => [b.id, b]));
   const links = graph.links.map((l) => {
     const n = (l.path.match(/-?\d+(\.\d+)?/g) ?? []).map(Number), xs = n.filter((_, i) => i % 2 === 0), ys = n.filter((_, i) => i % 2 === 1);
-    const path = new Path2D(l.path), b = byId.get(l.from), room = across ? Math.abs(n[2] - n[0]) : Math.abs(n[3] - n[1]);
+    const path = pathOf(l.path), b = byId.get(l.from), room = across ? Math.abs(n[2] - n[0]) : Math.abs(n[3] - n[1]);
     all.addPath(path);
     const was = exits.get(l.from), end = n.length, later = across ? Math.abs(n[end - 2] - n[end - 4]) : Math.abs(n[end - 1] - n[end - 3]), most = gap || Infinity;
     if (b && (!was || room > was.room)) { // below the box, before the frame of what comes next; at the end of a column: where the arrow arrives
       const back = room < 20 && later > room, r = Math.min(back ? later : room, most), at = back ? (across ? n[end - 2] : n[end - 1]) - r / 2 : (across ? n[0] : n[1]) + r / 2;
       exits.set(l.from, across ? { x: at, y: back ? n[end - 1] : b.y + b.h / 2, room: r, wide: Math.max(b.h, 40) } : { x: back ? n[end - 2] : b.x + b.w / 2, y: at, room: r, wide: Math.max(b.w, 40) });
     }
-    return { path, from: l.from, to: l.to, box: [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)] as [number, number, number, number] };
+    const last = n.length - 2, back = [4, 6, 8].find((k) => last + 2 - k >= 0 && (n[last] !== n[last + 2 - k] || n[last + 1] !== n[last + 3 - k])) ?? 2, dx = n[last] - (n[last + 2 - back] ?? n[last]), dy = n[last + 1] - (n[last + 3 - back] ?? n[last + 1]), long = Math.hypot(dx, dy) || 1;
+    return { path, from: l.from, to: l.to, tip: [n[last], n[last + 1], dx / long, dy / long] as [number, number, number, number], box: [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)] as [number, number, number, number] };
   });
   const order = graph.boxes.filter((b) => b.layer >= 0).sort((a, b) => a.layer - b.layer || b.last - a.last);
   return { graph, links, byId, exits, all, frames: graph.groups.filter((g) => (g.w ?? 0) > 0), order };
@@ -96,6 +98,10 @@ export function paint(g: CanvasRenderingContext2D, s: Scene, v: View, W: number,
     const on = look.lit ? look.lit.has(l.from) && look.lit.has(l.to) : false;
     g.strokeStyle = on ? accent : quiet; g.globalAlpha = look.lit ? (on ? 1 : 0.2) : 0.65;
     g.stroke(l.path);
+    if (v.k > 0.4) { // which way it goes
+      const [x, y, dx, dy] = l.tip;
+      g.fillStyle = g.strokeStyle; g.beginPath(); g.moveTo(x, y); g.lineTo(x - 5 * dx - 2.2 * dy, y - 5 * dy + 2.2 * dx); g.lineTo(x - 5 * dx + 2.2 * dy, y - 5 * dy - 2.2 * dx); g.closePath(); g.fill();
+    }
   }
   g.globalAlpha = 1;
   if (tiny) paintTiny(g, s, look, marked, seen, v.k);

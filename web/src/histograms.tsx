@@ -5,6 +5,7 @@ import * as api from "./logapi";
 import { log, matches, nameOf, runsById, set, stamp, styles, tagFilter, visible } from "./watchstate";
 import { extra, t } from "./store";
 import { Canvas, Segmented, useLoad } from "./canvas";
+import { csv, give, Save } from "./save";
 import { colorOf, ink } from "./color";
 import { ticks, tickText } from "./linechart";
 
@@ -58,7 +59,7 @@ function Card(q: { tag: string; series: api.Series; width: number; way: string }
   };
   const one = s && over >= 0 ? s.heights[over] : null;
   return (
-    <section class="panel"><header><h2 title={q.tag}>{q.tag}</h2><div class="side" aria-live="polite">{one ? `${t("step", "步")} ${one.step}: ${one.n.toLocaleString("en-US")} ${t("numbers", "个数")}` : `${r ? nameOf(r) : ""} · ${q.series.n} ${t("times", "次")}`}</div></header>
+    <section class="panel"><header><h2 title={q.tag}>{q.tag}</h2><div class="side" aria-live="polite">{one ? `${t("step", "步")} ${one.step}: ${one.n.toLocaleString("en-US")} ${t("numbers", "个数")}` : `${r ? nameOf(r) : ""} · ${q.series.n} ${t("times", "次")}`}{s && <Save name={q.tag.replace(/\W+/g, "-")} label={q.tag} items={[{ label: "CSV", run: () => give(`${q.tag.replace(/\W+/g, "-")}.csv`, csv(["step", "from", "to", "share of its width"], s.heights.flatMap((x) => Array.from(x.h, (v, i) => [x.step, x.x0[i], x.x1[i], v])))) }]} />}</div></header>
       {d && <Canvas w={w} h={h} draw={draw} label={`${q.tag}: ${t("histograms over time; arrow keys go from one to the next", "随时间变化的直方图；用方向键逐个查看")}`} role="application" onKey={(e) => { const d = { ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1 }[e.key]; if (!d || !n) return false; setOver(over < 0 ? (d > 0 ? 0 : n - 1) : Math.max(0, Math.min(n - 1, over + d))); return true; }} onLeave={() => setOver(-1)} onMove={(x, y) => { const base = h - 20, step = n > 1 ? (base - 70) / (n - 1) : 1; setOver(Math.max(0, Math.min(n - 1, heat ? Math.floor((x - 48) / ((w - 60) / n)) : n - 1 - Math.round((base - y) / step)))); }} />}</section>
   );
 }

@@ -11,6 +11,7 @@ import { Search, found } from "./search";
 import { bytes, num, short } from "./format";
 import { command, word } from "./commands";
 import { colorOf } from "./color";
+import { Save } from "./save";
 
 type Level = "blocks" | "folded" | "all";
 const levels: Level[] = ["blocks", "folded", "all"];
@@ -139,7 +140,7 @@ export function Network() {
         <span class="grow" />
         <span class="row"><button title={t("Direction", "方向")} aria-label={t("Turn the direction", "切换方向")} onClick={() => go({ extra: { dir: direction === "tb" ? "lr" : "" } })}>{direction === "tb" ? "↓" : "→"}</button>
           <button onClick={() => zoom(W / 2, H / 2, 1.4)} aria-label={t("Larger", "放大")}>+</button><button onClick={() => zoom(W / 2, H / 2, 1 / 1.4)} aria-label={t("Smaller", "缩小")}>−</button>
-          <button onClick={() => { if (scene) fly(fit(scene, W, H)); }}>{t("Fit", "适应窗口")}</button></span>
+          <button onClick={() => { if (scene) fly(fit(scene, W, H)); }}>{t("Fit", "适应窗口")}</button><Save name="network-view" of=".graph" label={t("the view of the graph", "结构图画面")} items={[]} /></span>
       </div>
       <div class="graph-row">
         <div class="graph" ref={ref}>

@@ -101,7 +101,7 @@ export function Overview() {
     const c = s && columns[s.column];
     if (!c?.layer) return;
     const ch = c.kind === "strip" ? 0 : c.channels[s!.row];
-    if (c.kind === "maps") go({ layer: c.layer.index, channel: ch, extra: { open: `${c.layer.index}.${ch}` } });
+    if (c.kind === "maps") go({ layer: c.layer.index, channel: ch, extra: { unfold: `${c.layer.index}.${ch}` } });
     else go({ page: "arithmetic", layer: c.layer.index, channel: ch, at: ch });
   };
   const key = (e: KeyboardEvent): boolean => {
@@ -125,7 +125,7 @@ export function Overview() {
   const opened = openedOf(), unfold = opened && model.value!.layers[opened[0]];
   const stage = useMemo((): Stage => ({ columns, pitch, tile, w: W, h: height, top: topOf(), at, paint: (g) => drawAll(g, columns, sheets, at, null, model.value!.classes, pitch, tile, answer) }), [columns, sheets, W, height, answer]);
   if (unfold && columns.length) return (
-    <div class="page overview" ref={ref}><Unfold stage={stage} l={unfold} channel={opened[1]} close={() => go({ extra: { open: "" } })} /><Command text={commandWithPicture("report", "-o", "report.html")} /></div>
+    <div class="page overview" ref={ref}><Unfold stage={stage} l={unfold} channel={opened[1]} close={() => go({ extra: { unfold: "" } })} /><Command text={commandWithPicture("report", "-o", "report.html")} /></div>
   );
   return (
     <div class="page overview" ref={ref}>
@@ -134,7 +134,7 @@ export function Overview() {
           options={[["map", t("map", "单图")], ["layer", t("layer", "层")], ["block", t("block", "块")], ["net", t("net", "全网")]]} /></label>
         <label>{t("Channels", "通道")}<Segmented value={order} set={(v) => go({ extra: { order: v } })} label={t("Which channels", "显示哪些通道")}
           options={[["strongest", t("strongest", "最强")], ["first", t("first", "靠前")]]} /></label>
-        {scales.map((r) => <Legend key={String(r.low < 0)} range={r} what={t("activation", "激活值")} w={120} />)}
+        {scales.map((r) => <Legend key={String(r.low < 0)} range={r} what={t("activation", "激活值")} w={120 * em()} />)}
         <span class="grow" /><Save items={[]} name="overview" of=".overview .scroller" label={t("the overview", "总览图")} />
       </div>
       <div class="scroller"><Canvas w={W} h={height} draw={draw} class="stage" role="application" onMove={move} onLeave={() => { setHover(null); setValue(null); }} onDown={down} onKey={key}
@@ -223,7 +223,7 @@ function fitted(g: CanvasRenderingContext2D, text: string, room: number): string
 /** What a layer is, in a word or two that stand above a column. */
 function kindOf(l: api.Layer): string {
   const kernel = /\d+[x×]\d+/.exec(l.settings)?.[0].replace("x", "×") ?? "";
-  if (l.glyph === glyph.depthwise || (l.conv && Number(/(?:groups|分组|组) ?(\d+)/.exec(l.settings)?.[1] ?? 1) === grid(l.dim)[0])) return t(`depthwise ${kernel}`, `逐通道 ${kernel}`);
+  if (l.glyph === glyph.depthwise || (l.conv && grid(l.dim)[0] > 1 && Number(/(?:groups|分组|组) ?(\d+)/.exec(l.settings)?.[1] ?? 1) === grid(l.dim)[0])) return t(`depthwise ${kernel}`, `逐通道 ${kernel}`);
   if (l.conv) return t(`conv ${kernel}`, `卷积 ${kernel}`);
   if (l.glyph === glyph.norm) return /batch/i.test(l.op) ? t("batch norm", "批归一化") : t("norm", "归一化");
   if (l.pool) return /max/i.test(l.op) ? t("max pool", "最大池化") : t("avg pool", "平均池化");

@@ -122,7 +122,7 @@ export function go(to: { page?: Page; layer?: number; at?: number; channel?: num
     if (to.at !== undefined) at.value = to.at;
     if (to.channel !== undefined) channel.value = to.channel;
     place.value = to.place ?? "";
-    if (to.m !== undefined && to.m !== m.value) { m.value = to.m; layer.value = -1; at.value = -1; channel.value = 0; off.value = []; weights.value = []; extra.value = { ...extra.value, open: "", from: "" }; }
+    if (to.m !== undefined && to.m !== m.value) { m.value = to.m; layer.value = -1; at.value = -1; channel.value = 0; off.value = []; weights.value = []; extra.value = { ...extra.value, unfold: "", from: "" }; }
     if (to.p !== undefined) p.value = to.p;
     if (to.layer !== undefined && extra.value.from) extra.value = { ...extra.value, from: "" }; // the input that was looked at belonged to another layer
     if (to.extra !== undefined) extra.value = { ...extra.value, ...to.extra };

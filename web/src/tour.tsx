@@ -64,7 +64,7 @@ export function TourCard() {
   const x = tours()[tourName.value], s = x?.stops[step.value];
   void extra.value;
   if (!s) return null;
-  const key = page.value === "arithmetic" || page.value === "layer" || (page.value === "overview" && extra.value.open) ? keyOf(current.value) : "", other = key && key !== s.key && key !== "input" ? tours().first.stops.findIndex((k) => k.key === key) : -1;
+  const key = page.value === "arithmetic" || page.value === "layer" || (page.value === "overview" && extra.value.unfold) ? keyOf(current.value) : "", other = key && key !== s.key && key !== "input" ? tours().first.stops.findIndex((k) => k.key === key) : -1;
   return (
     <section class="tourcard" aria-label={x.title} aria-live="polite">
       <header><span class="quiet">{x.title} · {step.value + 1} / {x.stops.length}</span><button class="icon" aria-label={t("End the tour", "结束导览")} onClick={() => { step.value = -1; }}>×</button></header>

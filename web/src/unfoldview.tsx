@@ -110,13 +110,13 @@ function useWay(to: number, ms: number, done: () => void): number {
   return x;
 }
 
-export const openedOf = (): [number, number] | null => { const [l, c] = (extra.value.open ?? "").split(".").map(Number); return Number.isInteger(l) && Number.isInteger(c) ? [l, c] : null; };
+export const openedOf = (): [number, number] | null => { const [l, c] = (extra.value.unfold ?? "").split(".").map(Number); return Number.isInteger(l) && Number.isInteger(c) ? [l, c] : null; };
 
 export function Unfold(q: { stage: Stage; l: api.Layer; channel: number; close: () => void }) {
   const { stage, l, channel } = q, [leaving, setLeaving] = useState(false), [cell, setCell] = useState(-1), [playing, setPlaying] = useState(false), [hover, setHover] = useState(-1);
   const f = useLoad(() => attempt(async () => {
     const got = await gather(m.value, p.value, l, channel);
-    if (!got) go({ page: "arithmetic", layer: l.index, channel, at: -1, extra: { open: "" } }); // no picture for it here: its numbers have one there
+    if (!got) go({ page: "arithmetic", layer: l.index, channel, at: -1, extra: { unfold: "" } }); // no picture for it here: its numbers have one there
     return got ?? undefined;
   }), [l.index, channel, m.value, p.value]);
   const ready = !!f && f.l.index === l.index && f.channel === channel;
@@ -198,8 +198,8 @@ export function Unfold(q: { stage: Stage; l: api.Layer; channel: number; close: 
       {f && <><button aria-pressed={playing} class={playing ? "on" : ""} onClick={() => setPlaying(!playing)}>{playing ? t("❚❚ Pause", "❚❚ 暂停") : t("▶ Play", "▶ 播放")}</button>
         {playing && <button onClick={() => { setPlaying(false); setCell(f.w * f.h - 1); }}>{t("Skip to the end", "直接到结尾")}</button>}</>}
       <button class="primary" onClick={() => arithmetic()}>{t("Its arithmetic", "它的算术过程")}</button>
-      <button onClick={() => go({ page: "layer", layer: l.index, channel, extra: { open: "" } })}>{t("All channels", "全部通道")}</button>
-      {f?.y && <span class="scale-of">{t("weights", "权重")}<Legend range={f.kernelRange} what={t("weights", "权重")} w={90} /></span>}{f && <span class="scale-of">{t("its map", "所得的图")}<Legend range={f.range} what={t("its map", "所得的图")} w={100} /></span>}
+      <button onClick={() => go({ page: "layer", layer: l.index, channel, extra: { unfold: "" } })}>{t("All channels", "全部通道")}</button>
+      {f?.y && <span class="scale-of">{t("weights", "权重")}<Legend range={f.kernelRange} what={t("weights", "权重")} w={90 * em()} /></span>}{f && <span class="scale-of">{t("its map", "所得的图")}<Legend range={f.range} what={t("its map", "所得的图")} w={100 * em()} /></span>}
       <span class="grow" />{f && <Save name={`${l.name}-${channel}`} of=".overview .scroller" label={t("this view", "当前画面")} items={[...(cell >= 0 ? figures("unit", { layer: String(l.index), at: channel * f.w * f.h + cell, name: l.name }) : []), npy("npy", { m: m.value, p: p.value, layer: l.index }),
         { label: t("CSV: the map", "CSV：特征图"), run: () => give(`${l.name}-${channel}.csv`, csv(["row", "column", "value", ...(f.y ? [...f.inputs.map((x) => `from ${x.name} ${x.channel}`), ...(f.rest ? ["others"] : []), "bias"] : [])], Array.from(f.out, (v, i) => [Math.floor(i / f.w), i % f.w, v, ...(f.y ? [...f.inputs.map((x) => x.part![i]), ...(f.rest ? [f.rest[i]] : []), f.bias] : [])]))) }]} />}<button onClick={leave}>{t("← Overview (Esc)", "← 总览（Esc）")}</button>
     </div>
@@ -265,10 +265,10 @@ function unfolded(g: CanvasRenderingContext2D, s: Stage, f: Fold, at: Places, e:
   if (settled && cell >= 0) mark(g, b, f.w, f.h, [y, x, y + 1, x + 1]);
   g.globalAlpha = later;
   if (isSum) sums(g, f, at, cell, playing && settled, hover, { text, quiet, line, accent, panel }); else middle(g, f, at, u, { text, quiet, line, panel });
-  const head = 22 * z, below = 40 * z, a = at.inputs[0], room = Math.max(50 * z, isSum ? Math.min(170 * z, (at.chips[0].x + at.chips[0].w / 2 - a.x - a.w / 2 - 36 * z) * 1.6) : 170 * z);
+  const head = 22 * z, below = 40 * z, a = at.inputs[0], centre = (q: Box): number => q.x + q.w / 2, partAt = centre(at.parts[0]) + 20 * z, chipRoom = Math.min(90 * z, (partAt - centre(a)) / 2.6), clear = (x: number): number => Math.max(24, 2 * (Math.abs(x - centre(at.chips[0])) - chipRoom / 2 - 6)), room = isSum ? Math.min(170 * z, clear(centre(a))) : 170 * z, partRoom = Math.min(150 * z, clear(partAt));
   words(g, f.inputs[0].name, a.x + a.w / 2, head, room, text, true);
   words(g, f.inputs[0].part && f.total > f.inputs.length ? t(`strongest ${f.inputs.length} of ${f.total}`, `${f.total} 张中最强的 ${f.inputs.length} 张`) : t("what it reads", "读取的图"), a.x + a.w / 2, below, room, quiet);
-  if (isSum) { words(g, t("kernels", "卷积核"), at.chips[0].x + at.chips[0].w / 2, head, 90 * z, text, true); words(g, t("one each", "每张一个"), at.chips[0].x + at.chips[0].w / 2, below, 80 * z, quiet); words(g, t("products, summed", "乘积之和"), at.parts[0].x + at.parts[0].w / 2 + 20 * z, head, 150 * z, text, true); words(g, t("over the window", "在窗口内相加"), at.parts[0].x + at.parts[0].w / 2 + 20 * z, below, 130 * z, quiet); }
+  if (isSum) { words(g, t("kernels", "卷积核"), centre(at.chips[0]), head, chipRoom, text, true); words(g, t("one each", "每张一个"), centre(at.chips[0]), below, chipRoom, quiet); words(g, t("products, summed", "乘积之和"), partAt, head, partRoom, text, true); words(g, t("over the window", "在窗口内相加"), partAt, below, partRoom, quiet); }
   words(g, f.l.name, at.out.x + at.out.w / 2, head, 200 * z, text, true);
   words(g, `${t("channel", "通道")} ${f.channel}`, at.out.x + at.out.w / 2, below, 150 * z, quiet);
   if (cell >= 0) words(g, num(f.out[cell], 5), at.out.x + at.out.w / 2, at.out.y + at.out.h + 24 * z, 160 * z, text, true);

@@ -11,6 +11,9 @@ export interface Drawing { w: number; h: number; items: Item[]; background: stri
 type Painter = { w: number; h: number; draw: (g: CanvasRenderingContext2D) => void };
 
 const painters = new WeakMap<HTMLCanvasElement, Painter>();
+const shapes = new WeakMap<Path2D, string>();
+/** A ready path and the text that it was made of (absolute M, L, C), so that it can be written down again. */
+export function pathOf(text: string): Path2D { const p = new Path2D(text); shapes.set(p, text); return p; }
 /** Canvases tell how they are painted. */
 export const remember = (c: HTMLCanvasElement, p: Painter): void => { painters.set(c, p); };
 
@@ -66,8 +69,9 @@ class Recorder {
       this.bezierCurveTo(x + radius * ca - k * sa, y + radius * sa + k * ca, x + radius * cb + k * sb, y + radius * sb - k * cb, x + radius * cb, y + radius * sb);
     }
   }
-  fill(): void { this.put(this.d, "fill"); }
-  stroke(): void { this.put(this.d, "stroke"); }
+  private ready(p: Path2D | undefined): string { return p instanceof Path2D ? (shapes.get(p) ?? "").replace(/(-?[\d.]+)[ ,]+(-?[\d.]+)/g, (_, x: string, y: string) => this.point(Number(x), Number(y))) : this.d; }
+  fill(p?: Path2D): void { this.put(this.ready(p), "fill"); }
+  stroke(p?: Path2D): void { this.put(this.ready(p), "stroke"); }
   fillRect(x: number, y: number, w: number, h: number): void { this.put(this.box(x, y, w, h), "fill"); }
   strokeRect(x: number, y: number, w: number, h: number): void { this.put(this.box(x, y, w, h), "stroke"); }
   measureText(text: string): TextMetrics { const g = measure(); g.font = this.s.font; return g.measureText(text); }
