@@ -13,10 +13,14 @@ cd "$(dirname "$0")/.."
 case $what in ledger | totals) exec python3 tools/fuzz_campaign.py build-fuzz "$what" ;; esac
 command -v clang >/dev/null 2>&1 || { echo "fuzz: skipped, no clang"; exit 77; }
 [ -f build-fuzz/build.ninja ] ||
-    CC=clang meson setup build-fuzz -Dfuzz=true -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false >build-fuzz.log 2>&1 ||
+    CC=clang meson setup build-fuzz -Dfuzz=true -Doptimization=2 -Db_sanitize=address,undefined -Db_lundef=false >build-fuzz.log 2>&1 ||
     { cat build-fuzz.log; exit 1; }
 rm -f build-fuzz.log
-ninja -C build-fuzz --quiet
+if [ "$what" = unit ]; then
+    ninja -C build-fuzz --quiet
+else
+    ninja -C build-fuzz --quiet fuzzers
+fi
 git rev-parse --short HEAD >build-fuzz/commit 2>/dev/null || echo unknown >build-fuzz/commit
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1

@@ -2,8 +2,10 @@
  * arena.c - many small pieces that are freed together, out of a chain of growing blocks.
  * The bound and cvi_arena_bytes count the pieces handed out (rounded to 16 bytes), not the blocks.
  */
+#include "base/asan.h"
 #include "base/base.h"
 
+enum { GAP = CVI_ASAN ? 16 : 0 }; /* bytes between two pieces that nobody may touch */
 enum { PIECE_ALIGNMENT = 16, FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20 };
 
 typedef struct block {
@@ -33,6 +35,7 @@ void cvi_arena_free(cvi_arena *a) {
     }
     for (block *b = a->first; b != NULL;) {
         block *next = b->next;
+        cvi_asan_allow(b + 1, b->capacity);
         cvi_free(b);
         b = next;
     }
@@ -42,6 +45,7 @@ void cvi_arena_free(cvi_arena *a) {
 void cvi_arena_reset(cvi_arena *a) {
     for (block *b = a->first; b != NULL; b = b->next) {
         b->used = 0;
+        cvi_asan_forbid(b + 1, b->capacity);
     }
     a->current = a->first;
     a->bytes = 0;
@@ -67,6 +71,7 @@ static bool make_room(cvi_arena *a, size_t bytes) {
     }
     fresh->capacity = capacity;
     fresh->used = 0;
+    cvi_asan_forbid(fresh + 1, capacity);
     a->step = CVI_MIN(a->step * 2, (size_t)LARGEST_STEP);
     if (b == NULL) {
         fresh->next = NULL;
@@ -80,18 +85,19 @@ static bool make_room(cvi_arena *a, size_t bytes) {
 }
 
 static void *take(cvi_arena *a, int64_t bytes) {
-    int64_t total = 0;
+    int64_t total = 0, asked = bytes;
     if (!cvi_add(bytes, PIECE_ALIGNMENT - 1, &bytes)) {
         return NULL;
     }
     bytes = CVI_MAX(bytes / PIECE_ALIGNMENT * PIECE_ALIGNMENT, (int64_t)PIECE_ALIGNMENT);
     if (!cvi_add(a->bytes, bytes, &total) || total > a->max_bytes || (uint64_t)bytes > SIZE_MAX / 2 ||
-        !make_room(a, (size_t)bytes)) {
+        !make_room(a, (size_t)bytes + GAP)) {
         return NULL;
     }
     char *p = (char *)(a->current + 1) + a->current->used;
-    a->current->used += (size_t)bytes;
+    a->current->used += (size_t)bytes + GAP;
     a->bytes = total;
+    cvi_asan_allow(p, (size_t)asked);
     return p;
 }
 

@@ -55,7 +55,7 @@ static ssize_t read_some(int fd, uint8_t *data, size_t size) {
 
 /* Reads to the end whatever fd is; `expected` bytes are a hint only (files of /proc say 0, pipes nothing). */
 static cvs_status read_all(int fd, size_t expected, int64_t most, cvi_file *out, cvs_error *err) {
-    size_t capacity = CVI_MAX(expected + 1, (size_t)FIRST_READ), size = 0;
+    size_t capacity = expected > 0 ? expected + 1 : (size_t)FIRST_READ, size = 0;
     uint8_t *data = cvi_malloc(capacity);
     if (data == NULL) {
         return cvi_no_memory(err, capacity);

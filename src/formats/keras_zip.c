@@ -10,14 +10,11 @@ static int match(const cvi_open *open) {
     if (open->is_folder || !cvi_zip_is(open->file->data, open->file->size)) {
         return 0;
     }
-    cvi_zip *z = NULL;
-    if (cvi_zip_open(open->file->data, open->file->size, &open->limits, &z, NULL) != CVS_OK) {
+    if (!open->zip) {
         const char *name = open->path ? strrchr(open->path, '.') : NULL;
         return name && strcmp(name, ".keras") == 0 ? 60 : 0; /* so that reading says what is wrong */
     }
-    int score = cvi_zip_find(z, "config.json") && cvi_zip_find(z, "metadata.json") ? 95 : 0;
-    cvi_zip_close(z);
-    return score;
+    return cvi_zip_find(open->zip, "config.json") && cvi_zip_find(open->zip, "metadata.json") ? 95 : 0;
 }
 
 static cvs_status read_json(cvi_open *open, cvi_zip *z, const char *name, json_t **out) {

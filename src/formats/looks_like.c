@@ -76,7 +76,8 @@ static bool is_text(const cvi_file *f) {
 static const magic *find_magic(const magic *list, int n, const cvi_file *f) {
     for (int i = 0; i < n; i++) {
         const magic *m = &list[i];
-        if (f->size >= (size_t)(m->at + m->n) && memcmp(f->data + m->at, m->bytes, (size_t)m->n) == 0) {
+        if (f->size >= (size_t)(m->at + m->n) && f->data[m->at] == (uint8_t)m->bytes[0] &&
+            memcmp(f->data + m->at, m->bytes, (size_t)m->n) == 0) {
             return m;
         }
     }

@@ -13,19 +13,17 @@ static bool is_array(const cvi_zip_entry *e) {
 
 /* Arrays and nothing else. */
 static int match(const cvi_open *open) {
-    cvi_zip *z = NULL;
     if (open->is_folder || !cvi_zip_is(open->file->data, open->file->size)) {
         return 0;
     }
-    if (cvi_zip_open(open->file->data, open->file->size, &open->limits, &z, NULL) != CVS_OK) {
+    if (!open->zip) {
         const char *name = open->path ? strrchr(open->path, '.') : NULL;
         return name && strcmp(name, ".npz") == 0 ? 60 : 0; /* so that reading says what is wrong */
     }
-    int n = cvi_zip_count(z), arrays = 0;
+    int n = cvi_zip_count(open->zip), arrays = 0;
     for (int i = 0; i < n; i++) {
-        arrays += is_array(cvi_zip_at(z, i));
+        arrays += is_array(cvi_zip_at(open->zip, i));
     }
-    cvi_zip_close(z);
     return arrays > 0 && arrays == n ? 90 : 0;
 }
 

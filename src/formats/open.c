@@ -4,19 +4,36 @@
  */
 #include "open.h"
 
+#include "formats/zip.h"
 #include "ops/op.h"
 
+void cvi_look_begin(cvi_open *open) {
+    if (!open->is_folder && cvi_zip_is(open->file->data, open->file->size)) {
+        (void)cvi_zip_open(open->file->data, open->file->size, &open->limits, &open->zip, NULL);
+    }
+}
+
+void cvi_look_end(cvi_open *open) {
+    cvi_zip_close(open->zip);
+    open->zip = NULL;
+}
+
 /* The reader that is surest of the bytes; NULL when none knows them. */
-static const cvi_reader *best_reader(const cvi_open *open, int *score) {
+static const cvi_reader *best_reader(cvi_open *open, int *score) {
     const cvi_reader *best = NULL;
     *score = 0;
-    for (int i = 0; i < cvi_n_readers && !cvi_is_foreign(open->file); i++) {
+    if (cvi_is_foreign(open->file)) {
+        return NULL;
+    }
+    cvi_look_begin(open);
+    for (int i = 0; i < cvi_n_readers; i++) {
         int s = cvi_readers[i]->match(open);
         if (s > *score) {
             *score = s;
             best = cvi_readers[i];
         }
     }
+    cvi_look_end(open);
     return best;
 }
 

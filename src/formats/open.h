@@ -7,6 +7,11 @@
 #include "class_list.h"
 #include "reader.h"
 
+/* ---- open.c ---- */
+/* Opens what several readers look into before they say whether a file is theirs (zip archives), once for all; and lets it go. */
+void cvi_look_begin(cvi_open *open);
+void cvi_look_end(cvi_open *open);
+
 /* ---- looks_like.c ---- */
 /* Fails with one sentence that says what a file that no reader knows looks like ("a PNG picture"). */
 /* Whether a file begins as a picture, a program, an archive that no reader takes: then it is that, and no model in disguise. */

@@ -59,16 +59,13 @@ static const cvi_zip_entry *find_graph(const cvi_zip *z, cvi_arena *arena, const
 }
 
 static int match(const cvi_open *open) {
-    cvi_zip *z = NULL;
-    if (open->is_folder || !cvi_zip_is(open->file->data, open->file->size) ||
-        cvi_zip_open(open->file->data, open->file->size, &open->limits, &z, NULL) != CVS_OK) {
+    if (!open->zip) {
         return 0;
     }
     const char *root = NULL, *model = NULL;
     cvi_arena *arena = cvi_arena_new(1 << 22);
-    int score = arena && find_graph(z, arena, &root, &model) ? 96 : 0;
+    int score = arena && find_graph(open->zip, arena, &root, &model) ? 96 : 0;
     cvi_arena_free(arena);
-    cvi_zip_close(z);
     return score;
 }
 

@@ -14,6 +14,8 @@ typedef struct cvi_open {
     const char *path;
     bool is_folder;
     bool from_memory; /* path is only a name for messages: no side files */
+    struct cvi_zip
+        *zip; /* while readers are asked whether they know it: the file's archive, where it is a whole one */
     cvi_file *
         file; /* a reader that keeps pointers into it hands it to cvi_model_keep_file(model, file) (then file is zeroed) */
     const cvs_open_options *options;

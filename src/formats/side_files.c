@@ -130,6 +130,9 @@ static const cvi_reader *weights_reader(const cvs_model *m, const char *path) {
     int score = 0;
     cvi_open open = {.path = path, .file = &file, .limits = m->limits, .err = &quiet};
     bool readable = cvi_file_read(path, &m->limits, &file, &quiet) == CVS_OK;
+    if (readable) {
+        cvi_look_begin(&open);
+    }
     for (int i = 0; i < cvi_n_readers; i++) {
         if (!cvi_readers[i]->load_weights) {
             continue;
@@ -142,6 +145,7 @@ static const cvi_reader *weights_reader(const cvs_model *m, const char *path) {
             best = cvi_readers[i];
         }
     }
+    cvi_look_end(&open);
     cvi_file_close(&file);
     return best ? best : own;
 }

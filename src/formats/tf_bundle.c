@@ -66,7 +66,8 @@ static cvs_status open_block(const cvi_file *f, span *handle, span *out, cvs_err
 }
 
 typedef struct row {
-    char *key; /* of MAX_KEY bytes, terminated */
+    char *key; /* terminated */
+    size_t room;
     size_t n;
     span value;
 } row;
@@ -76,7 +77,7 @@ static cvs_status next_row(span *block, row *r, cvs_error *err) {
     uint64_t shared = 0, more = 0, value = 0;
     if (!varint(block, &shared) || !varint(block, &more) || !varint(block, &value) || shared > r->n ||
         more > (uint64_t)(block->end - block->at) || value > (uint64_t)(block->end - block->at) - more ||
-        shared + more >= MAX_KEY) {
+        shared + more >= r->room) {
         return damaged(err);
     }
     memcpy(r->key + shared, block->at, more);
@@ -163,7 +164,8 @@ static cvs_status add_entry(tf_bundle *b, const row *r, cvs_error *err) {
     return CVS_OK;
 }
 
-static cvs_status read_index(tf_bundle *b, const cvi_file *f, char *key, char *data_key, cvs_error *err) {
+/* keys: two pieces of `room` bytes. */
+static cvs_status read_index(tf_bundle *b, const cvi_file *f, char *keys, size_t room, cvs_error *err) {
     static const uint8_t magic[8] = {0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb};
     if (f->size < FOOTER || memcmp(f->data + f->size - 8, magic, 8) != 0) {
         return damaged(err);
@@ -174,11 +176,11 @@ static cvs_status read_index(tf_bundle *b, const cvi_file *f, char *key, char *d
         return damaged(err);
     }
     CVI_TRY(open_block(f, &handle, &index, err));
-    row outer = {.key = key};
+    row outer = {.key = keys, .room = room};
     while (index.at < index.end) {
         CVI_TRY(next_row(&index, &outer, err));
         CVI_TRY(open_block(f, &outer.value, &block, err));
-        row r = {.key = data_key};
+        row r = {.key = keys + room, .room = room};
         while (block.at < block.end) {
             CVI_TRY(next_row(&block, &r, err));
             CVI_TRY(add_entry(b, &r, err));
@@ -194,12 +196,13 @@ cvs_status cvi_tf_bundle_parse(cvs_model *model, const void *data, size_t size, 
                                cvs_error *err) {
     const cvi_file f = {.data = data, .size = size};
     tf_bundle *b = cvi_arena_alloc(model->arena, 1, sizeof *b);
-    char *keys = cvi_arena_alloc(model->arena, 2 * MAX_KEY, 1);
+    size_t room = CVI_MIN(size + 1, (size_t)MAX_KEY); /* every byte of a key stands in the file */
+    char *keys = cvi_arena_raw(model->arena, 2 * (int64_t)room);
     if (!b || !keys) {
         return cvi_no_memory(err, sizeof *b);
     }
     *b = (tf_bundle){.model = model, .folder = "", .prefix = ""};
-    CVI_TRY(read_index(b, &f, keys, keys + MAX_KEY, err));
+    CVI_TRY(read_index(b, &f, keys, room, err));
     if (b->n_shards < 1 || b->n_shards > MAX_SHARDS || b->big_endian) {
         return damaged(err);
     }

@@ -35,17 +35,15 @@ static int match(const cvi_open *open) {
     if (is_stream(open->file)) {
         return 95;
     }
-    cvi_zip *z = NULL;
     if (!cvi_zip_is(open->file->data, open->file->size)) {
         return 0;
     }
-    if (cvi_zip_open(open->file->data, open->file->size, &open->limits, &z, NULL) != CVS_OK) {
+    if (!open->zip) {
         return 55; /* a damaged zip archive: reading says what is wrong with it */
     }
     cvi_arena *arena = cvi_arena_new(1 << 20);
-    int score = arena && find_root(z, arena) ? 95 : 0;
+    int score = arena && find_root(open->zip, arena) ? 95 : 0;
     cvi_arena_free(arena);
-    cvi_zip_close(z);
     return score;
 }
 

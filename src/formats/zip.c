@@ -78,8 +78,11 @@ typedef struct place {
 static cvs_status find_end(const cvi_zip *z, int64_t *found) {
     int64_t first = CVI_MAX(z->size - END_SIZE - 0xFFFF, 0);
     *found = -1;
-    for (int64_t i = z->size - END_SIZE; i >= first; i--) {
-        if (u32(z->bytes + i) != END || u16(z->bytes + i + 20) != z->size - i - END_SIZE) {
+    const uint8_t *from = z->bytes + first, *p;
+    for (int64_t n = z->size - END_SIZE + 1 - first; n > 0 && (p = memrchr(from, END & 0xFF, (size_t)n));
+         n = p - from) {
+        int64_t i = p - z->bytes;
+        if (u32(p) != END || u16(p + 20) != z->size - i - END_SIZE) {
             continue;
         }
         if (*found >= 0) {

@@ -19,7 +19,7 @@ const int cvi_n_ops = CVI_COUNT(cvi_ops) - 1;
 /* Linear: a few hundred short names, once per node at load; names differ in their first letters. */
 const cvi_op *cvi_op_find(const char *name) {
     for (int i = 0; i < cvi_n_ops; i++) {
-        if (strcmp(cvi_ops[i]->name, name) == 0) {
+        if (cvi_ops[i]->name[0] == name[0] && strcmp(cvi_ops[i]->name, name) == 0) {
             return cvi_ops[i];
         }
     }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * fuzz_sides.c - libFuzzer target: what lies beside a model. Any text as NAME.convscope.json (classes, preprocessing), behind a byte 0 as classes.txt;
+ * a whole first text without braces is tried as a preprocessing of its own.
+ */
+#include "convscope/data.h"
+#include "fuzz_folder.h"
+#include "fuzz_open.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const char net[] = "input 3x4x4\nfc 3\nsoftmax\n";
+    const uint8_t *list = NULL;
+    size_t n_list = 0, n = fuzz_split(data, size, &list, &n_list);
+    cvs_error err = {0};
+    const cvs_open_options options = {.limits = {.max_memory_bytes = 1 << 22}};
+    cvs_model *model = NULL;
+    const char *path = fuzz_write("m.net", net, sizeof net - 1);
+    if (n > 0 && data[0] == '{') {
+        fuzz_write("m.convscope.json", data, n);
+    } else {
+        char text[512];
+        cvs_preprocess p = {0};
+        snprintf(text, sizeof text, "%.*s", (int)(n < 500 ? n : 500), (const char *)data);
+        (void)cvs_preprocess_parse(text, &p, &err);
+        fuzz_write("m.convscope.json", "{}", 2);
+    }
+    fuzz_write("classes.txt", list, n_list);
+    if (cvs_model_open(path, &options, &model, &err) == CVS_OK) {
+        cvs_model_free(model);
+    }
+    return 0;
+}
