@@ -22,8 +22,8 @@ else
     ninja -C build-fuzz --quiet fuzzers
 fi
 git rev-parse --short HEAD >build-fuzz/commit 2>/dev/null || echo unknown >build-fuzz/commit
-UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1
+UBSAN_OPTIONS=print_stacktrace=1
+ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:quarantine_size_mb=8
 export UBSAN_OPTIONS ASAN_OPTIONS
 if [ "$what" = unit ]; then
     exec meson test -C build-fuzz --no-rebuild --suite unit --print-errorlogs --num-processes 2 --timeout-multiplier 6
@@ -40,12 +40,12 @@ for name in $targets; do
     mkdir -p "$corpus"
     case $name in
     idx | image | npy | safetensors) runs=400000 ;; # small readers: 10^5 inputs a second
-    hdf5) runs=40000 ;;
+    cifar | events | hdf5 | zip) runs=40000 ;;
     *) runs=8000 ;; # a whole model is built from each
     esac
     found=nothing
     # shellcheck disable=SC2086 # an optional folder
-    "build-fuzz/tests/fuzz_$name" -seed=1 -runs=$runs -max_total_time=60 -entropic=0 -print_funcs=0 -rss_limit_mb=2048 \
+    "build-fuzz/tests/fuzz_$name" -seed=1 -runs=$runs -max_total_time=60 -entropic=0 -print_funcs=0 -detect_leaks=0 -rss_limit_mb=2048 \
         -malloc_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix="build-fuzz/finds/$name-" \
         "$corpus" $seeds >"build-fuzz/fuzz-$name.log" 2>&1 || found=something
     runs=$(sed -n 's/.*number_of_executed_units: *//p' "build-fuzz/fuzz-$name.log")

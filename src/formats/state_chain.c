@@ -45,7 +45,8 @@ static bool list_layers(const cvi_state *s, chain *c) {
         const cvs_tensor *mean = cvi_state_find(s, "%.*s.running_mean", l.length, l.name);
         l.bias = cvi_state_find(s, "%.*s.bias", l.length, l.name);
         l.kind = mean ? NORM : item->t.rank == 4 ? CONV : DENSE;
-        bool known = mean ? item->t.rank == 1 && l.bias : item->t.rank == 4 || item->t.rank == 2;
+        bool known = (mean ? item->t.rank == 1 && l.bias : item->t.rank == 4 || item->t.rank == 2) &&
+                     cvs_tensor_count(&item->t) > 0;
         if (!known || item->t.dtype != CVS_F32 || c->n == MAX_CHAIN) {
             return false;
         }

@@ -358,6 +358,27 @@ static void hostile_tensors(void **state) {
     }
 }
 
+/* ---- tensors without numbers ------------------------------------------------------------------------------------ */
+
+/* A convolution that reads no channels begins no chain: whatever came behind it was divided by them. */
+static void no_channels_make_no_chain(void **state) {
+    static const char header[] =
+        "{\"a.weight\":{\"dtype\":\"F32\",\"shape\":[8,0,3,3],\"data_offsets\":[0,0]},"
+        "\"b.weight\":{\"dtype\":\"F32\",\"shape\":[4,3],\"data_offsets\":[0,48]}}";
+    uint8_t file[8 + sizeof header - 1 + 48] = {sizeof header - 1};
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    (void)state;
+    memcpy(file + 8, header, sizeof header - 1);
+    if (cvs_model_open_memory(file, sizeof file, "none.safetensors", NULL, &m, &err) == CVS_OK) {
+        cvs_summary sum = {0};
+        assert_int_equal(cvs_model_summarize(m, NULL, CVS_EN, &sum, &err), CVS_OK);
+        assert_int_equal(sum.macs, 0);
+        cvs_summary_free(&sum);
+    }
+    cvs_model_free(m);
+}
+
 /* ---- safetensors --------------------------------------------------------------------------------------------- */
 
 /* The tensors of a state_dict, written by our writer in two parts with an index; parts outside the folder are refused. */
@@ -452,11 +473,17 @@ static void out_of_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_by_torch),  cmocka_unit_test(with_architecture),
-                                       cmocka_unit_test(never_runs_code), cmocka_unit_test(modules_and_views),
-                                       cmocka_unit_test(known_by_names),  cmocka_unit_test(hostile_pickles),
-                                       cmocka_unit_test(loops),           cmocka_unit_test(hostile_tensors),
-                                       cmocka_unit_test(sharded),         cmocka_unit_test(damaged),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(saved_by_torch),
+                                       cmocka_unit_test(with_architecture),
+                                       cmocka_unit_test(never_runs_code),
+                                       cmocka_unit_test(modules_and_views),
+                                       cmocka_unit_test(known_by_names),
+                                       cmocka_unit_test(hostile_pickles),
+                                       cmocka_unit_test(loops),
+                                       cmocka_unit_test(hostile_tensors),
+                                       cmocka_unit_test(sharded),
+                                       cmocka_unit_test(damaged),
+                                       cmocka_unit_test(no_channels_make_no_chain),
                                        cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
