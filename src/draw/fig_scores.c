@@ -7,7 +7,7 @@
 #include "convscope/draw_check.h"
 #include "draw/figure.h"
 
-#define NAME 116.0 /* room for the methods' names */
+#define NAME 138.0 /* room for the methods' names */
 #define ROW  15.0
 
 typedef struct column {
@@ -30,6 +30,7 @@ static bool fill_column(const cvs_scores *s, cvs_metric m, cvs_lang lang, column
     if (!any || cvs_metric_describe(m, lang, &c->info, NULL) != CVS_OK) {
         return false;
     }
+    c->lo = c->lo > -1e-6 * c->hi ? 0.0 : c->lo; /* a mean of zeros and its error, rounded */
     bool object = m == CVS_POINTING || m == CVS_MASS || m == CVS_RANK;
     c->chance = m == CVS_DELETION           ? s->random_deletion.mean
                 : m == CVS_INSERTION        ? s->random_insertion.mean
@@ -125,7 +126,7 @@ cvs_status cvs_draw_scores(const cvs_scores *s, const cvs_figure_options *option
     for (int m = 0; m < CVS_N_METRICS; m++) {
         n += fill_column(s, (cvs_metric)m, o.lang, &columns[n]);
     }
-    o.width = o.width > 0.0 ? o.width : 160.0 + 84.0 * CVI_MAX(n, 4);
+    o.width = o.width > 0.0 ? o.width : 182.0 + 84.0 * CVI_MAX(n, 4);
     snprintf(text, sizeof text, cvi_tr(o.lang, "%lld pictures; dots are means, bars their standard errors"),
              (long long)s->pictures);
     CVI_TRY(cvi_page_begin(&page, &o, cvi_tr(o.lang, "Explanation methods compared"), text, err));

@@ -9,7 +9,7 @@
 #include "engine/run_state.h"
 #include "explain/units.h"
 
-enum { G = CVS_PLACES, CELLS = G * G, MOST_MAPS = 100 };
+enum { G = CVS_PLACES, CELLS = G * G, MOST_MAPS = 100, LEAST_CHANGED = 5 };
 
 typedef struct box {
     int64_t y, x, h, w;
@@ -92,15 +92,37 @@ static int upwards(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* From which share of changed answers on a place stands out. */
+static double bar_of(double usual) {
+    return fmax(0.08, 3.0 * (usual + 0.01));
+}
+
+/* Does the place decide, in pictures where the object is not there? A few answers that change are chance; and where the object nearly
+ * always is, nothing can be told apart. */
+static cvs_status decides(cvi_diagnosing *g, box b, double usual, bool *out) {
+    const cvi_labelled *l = &g->l;
+    int64_t without = 0, changed = 0;
+    CVI_TRY(ask_covered(g, b, 0, l->n));
+    for (int64_t i = 0; i < l->n; i++) {
+        bool here = l->mask && object_in(l, i, b);
+        without += !here;
+        changed += !here && g->other[i] != g->answer[i];
+    }
+    *out =
+        without * 4 >= l->n && changed >= LEAST_CHANGED && (double)changed >= bar_of(usual) * (double)without;
+    return CVS_OK;
+}
+
 /* Grows the box of cells that stand out, from the one that stands out most. Without masks only the border counts: in the middle it may be
  * the object itself. */
-static bool standing_out(const cvi_diagnosing *g, const double *off, int *low, int *high, double *usual) {
+static bool standing_out(const cvi_diagnosing *g, const double *off, int *low, int *high, double *usual,
+                         int *found) {
     double sorted[CELLS];
     int best = -1;
     memcpy(sorted, off, sizeof sorted);
     qsort(sorted, CELLS, sizeof *sorted, upwards);
     *usual = (sorted[CELLS / 2 - 1] + sorted[CELLS / 2]) / 2.0;
-    double bar = fmax(0.08, 3.0 * (*usual + 0.01));
+    double bar = bar_of(*usual);
     for (int c = 0; c < CELLS; c++) {
         bool edge = c / G == 0 || c % G == 0 || c / G == G - 1 || c % G == G - 1;
         if (off[c] >= bar && (g->l.mask || edge) && (best < 0 || off[c] > off[best])) {
@@ -110,6 +132,7 @@ static bool standing_out(const cvi_diagnosing *g, const double *off, int *low, i
     if (best < 0) {
         return false;
     }
+    *found = best;
     low[0] = high[0] = best / G;
     low[1] = high[1] = best % G;
     for (bool grown = true; grown;) {
@@ -212,11 +235,21 @@ static cvs_status find_place(cvi_diagnosing *g) {
     int64_t n = fit < (double)l->n ? CVI_MAX((int64_t)fit, CVI_MIN(16, l->n)) : l->n;
     int low[2], high[2];
     CVI_TRY(cover_all(g, n, off));
-    if (!standing_out(g, off, low, high, &usual)) {
+    int best = 0;
+    bool really = false;
+    if (!standing_out(g, off, low, high, &usual, &best)) {
         return CVS_OK;
     }
     box a = cell_box(l, low[0] * G + low[1]), z = cell_box(l, high[0] * G + high[1]);
     box b = {a.y, a.x, z.y + z.h - a.y, z.x + z.w - a.x};
+    CVI_TRY(decides(g, b, usual, &really));
+    if (!really) { /* it grew over the object, or is chance */
+        b = cell_box(l, best);
+        CVI_TRY(decides(g, b, usual, &really));
+    }
+    if (!really) {
+        return CVS_OK;
+    }
     int64_t with = 0;
     for (int64_t i = 0; i < l->n; i++) {
         with += object_in(l, i, b);

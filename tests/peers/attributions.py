@@ -149,7 +149,11 @@ def compare(line, args, want, within):
     else:
         off, most = np.abs(got - want).max(), np.abs(want).max()
         share = off / most if most > 0 else off
-        (print if share <= within and most > 0 else faults.append)("%-74s %.2g of %.3g%s" % (line, share, most, "" if most > 0 else " (blank)"))
+        said = "%-74s %.2g of %.3g" % (line, share, most)
+        if not share <= within or not most > 0:
+            faults.append(said + ("" if most > 0 else " (blank)"))
+            said = "WRONG " + faults[-1]
+        print(said, flush=True)
 
 
 def of_network(build):

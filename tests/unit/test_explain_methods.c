@@ -311,6 +311,11 @@ static void relevance_is_kept(void **state) {
     cvs_explain_options o = {.epsilon = 1e-12};
     cvs_explanation e = ask_signed(&a, "lrp-epsilon", o), g = ask(&a, "input-x-gradient");
     assert_true(net_difference(&e.map, &g.map) < 1e-5 * largest(&g.map));
+    cvs_explanation zero =
+        ask_signed(&a, "lrp-epsilon", (cvs_explain_options){.has_epsilon = true}); /* LRP-0 */
+    assert_true(net_difference(&zero.map, &g.map) < 1e-5 * largest(&g.map));
+    assert_true(fabs(sum_of(&zero.map) - zero.target_value) < 1e-4 * fabs(zero.target_value));
+    cvs_explanation_free(&zero);
     cvs_explanation_free(&g);
     static const char *const names[] = {"lrp-zplus", "lrp-gamma", "lrp-composite", "deep-taylor"};
     for (int i = 0; i < CVI_COUNT(names); i++) {
