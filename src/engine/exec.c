@@ -99,6 +99,7 @@ void cvi_exec_free(cvi_exec *x) {
     for (int n = 0; x->steps && n < x->g->n_nodes; n++) {
         cvi_step_drop(x, n);
         drop_child(&x->steps[n]);
+        cvi_exec_drop_kept(x, n);
         if (x->steps[n].aux_own) {
             cvi_free(x->steps[n].aux);
         }
@@ -450,6 +451,7 @@ static cvs_status run_step(cvi_exec *x, int n, cvs_error *err) {
     }
     cvs_status s = cvi_exec_alone(x, n, &x->call, err);
     drop_child(step);
+    cvi_exec_drop_kept(x, n);
     step->done = s == CVS_OK;
     return s == CVS_OK ? s : cvi_at_node(err, s, node->name, node->op);
 }

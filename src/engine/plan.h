@@ -103,6 +103,7 @@ typedef struct cvi_step {
     size_t aux_bytes, aux_own;
     cvi_exec *child; /* a subgraph that ran while shapes were inferred at run time */
     const cvi_graph *child_graph;
+    cvs_tensor *kept; /* [n_out of the node] outputs that a loop computed while its shapes were inferred */
 } cvi_step;
 
 /* Room for one call of an operator. */
@@ -238,7 +239,13 @@ cvs_status cvi_exec_form(cvi_exec *x, int v, cvs_layout form, void **data, cvs_e
 cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cvs_error *err);
 /* backward.c */
 void cvi_back_free(cvi_exec *x);
-/* subgraph.c: cvi_opctx.run_graph. */
+/* subgraph.c: what cvi_opctx offers operators with graphs. */
 cvs_status cvi_exec_run_graph(const cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);
+cvs_status cvi_exec_run_body(const cvi_opctx *ctx, const cvi_graph *sub, const cvs_tensor *inputs,
+                             cvs_tensor *outputs, void **state);
+void cvi_exec_end_body(void **state);
+cvs_status cvi_exec_keep_outputs(const cvi_opctx *ctx, cvs_tensor *outputs);
+bool cvi_exec_take_outputs(const cvi_opctx *ctx, cvs_tensor *outputs);
+void cvi_exec_drop_kept(const cvi_exec *x, int n);
 
 #endif

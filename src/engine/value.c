@@ -206,6 +206,10 @@ cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cv
         .plain = x->options.plain,
         .seed = cvi_random_bits(x->options.seed, 0x6e6f6465, (uint64_t)n),
         .run_graph = cvi_exec_run_graph,
+        .run_body = cvi_exec_run_body,
+        .end_body = cvi_exec_end_body,
+        .keep_outputs = cvi_exec_keep_outputs,
+        .take_outputs = cvi_exec_take_outputs,
         .engine = x,
         .err = err,
     };

@@ -162,8 +162,9 @@ static void timm_mobile(const cvi_state *s, cvi_buf *b) {
     for (int i = 0; i < CVI_COUNT(arrangements); i++) {
         a = strcmp(arrangements[i].stages, stages) == 0 ? &arrangements[i] : a;
     }
-    if (!a) {
-        return;
+    bool last_norm = cvi_state_find(s, "bn2.weight");
+    if (!a || (!last_norm && !cvi_state_find(s, "conv_head.bias"))) {
+        return; /* MobileNetV3 rw has no bias there, and other activations */
     }
     /* EfficientNetV2 of at most 32 blocks (B0 to B3) comes from TensorFlow only. */
     bool tf = a->only_tf || (s->file && strstr(s->file, "tf_")) ||
@@ -174,14 +175,13 @@ static void timm_mobile(const cvi_state *s, cvi_buf *b) {
     write_top(s, b, a, blocks, last, tf, cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1));
     cvi_arch_conv(s, b, &end, &f, 2, &at, a->act);
     write_stages(s, b, a, &f, &at);
-    if (cvi_state_find(s, "bn2.weight")) {
+    if (last_norm) {
         end = cvi_arch_part_of("", "conv_head", "bn2", false);
         cvi_arch_conv(s, b, &end, &f, 1, &at, a->act);
         cvi_buf_puts(b, "global_pool: gap\n");
     } else { /* MobileNetV3 pools first */
-        cvi_buf_printf(b, "global_pool: from %s gap\nconv_head: conv %lld k1 %s\nconv_head.act: %s\n",
-                       at.label, (long long)cvi_arch_dim(head, 0),
-                       cvi_state_find(s, "conv_head.bias") ? "bias" : "nobias", a->act);
+        cvi_buf_printf(b, "global_pool: from %s gap\nconv_head: conv %lld k1 bias\nconv_head.act: %s\n",
+                       at.label, (long long)cvi_arch_dim(head, 0), a->act);
     }
     cvi_buf_printf(b, "classifier: fc %lld\n", (long long)cvi_arch_dim(fc, 0));
 }

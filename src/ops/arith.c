@@ -47,8 +47,12 @@ ROWS(mul, a *b, a *b)
 ROWS(div, a / b, a / b)
 ROWS(pow, powf(a, b), pow(a, b))
 ROWS(fmod, fmodf(a, b), fmod(a, b))
-/* The remainder with the divisor's sign, as Python's %. */
-ROWS(floormod, a - b * floorf(a / b), a - b * floor(a / b))
+/* The remainder with the divisor's sign, as NumPy's: no detour over a quotient, which an infinite divisor would spoil. */
+static double signed_remainder(double a, double b) {
+    double r = fmod(a, b);
+    return r == 0 ? copysign(0, b) : (r < 0) != (b < 0) ? r + b : r;
+}
+ROWS(floormod, (float)signed_remainder((double)a, (double)b), signed_remainder(a, b))
 
 static bool add_whole(int64_t a, int64_t b, bool big, int64_t *y) {
     (void)big;

@@ -90,6 +90,15 @@ typedef struct cvi_opctx {
     uint64_t seed;
     /* Runs a subgraph attribute (If, Loop): its outputs are owned tensors for the caller. Set by the engine. */
     cvs_status (*run_graph)(const struct cvi_opctx *ctx, const cvi_graph *sub, cvs_tensor *outputs);
+    /* The same for a graph with inputs (the body of a loop), only while running (else CVS_E_LATE). *state is NULL before the first call
+     * and keeps the body's plan between calls; end_body frees it. */
+    cvs_status (*run_body)(const struct cvi_opctx *ctx, const cvi_graph *sub, const cvs_tensor *inputs,
+                           cvs_tensor *outputs, void **state);
+    void (*end_body)(void **state);
+    /* Outputs that infer had to compute while running, for forward: keep_outputs takes owned tensors [n_out], take_outputs gives them
+     * back once (false: none are kept). */
+    cvs_status (*keep_outputs)(const struct cvi_opctx *ctx, cvs_tensor *outputs);
+    bool (*take_outputs)(const struct cvi_opctx *ctx, cvs_tensor *outputs);
     void *engine;
     cvs_error *err;
 } cvi_opctx;

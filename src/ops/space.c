@@ -14,17 +14,22 @@ static cvs_status block_of(const cvi_opctx *ctx, int64_t *block) {
     return CVS_OK;
 }
 
+static cvs_status check_mode(const cvi_opctx *ctx) {
+    const char *mode = cvi_op_string(ctx, "mode");
+    return strcmp(mode, "DCR") == 0 || strcmp(mode, "CRD") == 0
+               ? CVS_OK
+               : cvi_at_attr(
+                     ctx->err,
+                     cvi_fail(ctx->err, CVS_E_UNSUPPORTED, "mode is %.40s, but must be DCR or CRD", mode),
+                     "mode");
+}
+
 static cvs_status infer_depth_to_space(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0];
-    const char *mode = cvi_op_string(ctx, "mode");
     int64_t b;
     CVI_TRY(cvi_rank_is(ctx, 0, 4));
     CVI_TRY(block_of(ctx, &b));
-    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0) {
-        return cvi_at_attr(
-            ctx->err, cvi_fail(ctx->err, CVS_E_UNSUPPORTED, "mode is %.40s, but must be DCR or CRD", mode),
-            "mode");
-    }
+    CVI_TRY(check_mode(ctx));
     if (x->dim[1] % (b * b) != 0) {
         return cvi_fail(ctx->err, CVS_E_SHAPE, "%lld channels cannot be cut into blocks of %lld x %lld",
                         (long long)x->dim[1], (long long)b, (long long)b);
@@ -59,6 +64,7 @@ static cvs_status infer_space_to_depth(cvi_opctx *ctx) {
     int64_t b;
     CVI_TRY(cvi_rank_is(ctx, 0, 4));
     CVI_TRY(block_of(ctx, &b));
+    CVI_TRY(check_mode(ctx));
     if (x->dim[2] % b != 0 || x->dim[3] % b != 0) {
         return cvi_fail(ctx->err, CVS_E_SHAPE, "%lld x %lld pixels cannot be cut into blocks of %lld x %lld",
                         (long long)x->dim[2], (long long)x->dim[3], (long long)b, (long long)b);
@@ -71,17 +77,21 @@ static cvs_status infer_space_to_depth(cvi_opctx *ctx) {
     return cvi_out_shape(ctx, 0, x->dtype, 4, dim);
 }
 
-/* y[n, (i·b + j)·C + c, h, w] = x[n, c, h·b + i, w·b + j]. */
+/* y[n, (i·b + j)·C + c, h, w] (DCR) or y[n, c·b² + i·b + j, h, w] (CRD) = x[n, c, h·b + i, w·b + j]. */
 static cvs_status map_space_to_depth(cvi_opctx *ctx, cvi_map *m) {
     const cvs_tensor *x = ctx->in[0], *y = &ctx->out[0];
     int64_t b, plane = x->dim[2] * x->dim[3];
     CVI_TRY(block_of(ctx, &b));
-    int64_t dim[6] = {x->dim[0], b, b, x->dim[1], y->dim[2], y->dim[3]};
+    bool depth_first = strcmp(cvi_op_string(ctx, "mode"), "DCR") == 0;
+    int first =
+        depth_first ? 1 : 2; /* the axis of i; j follows; the channel stands on the one that is left */
+    int64_t dim[6] = {x->dim[0], b, b, b, y->dim[2], y->dim[3]};
+    dim[depth_first ? 3 : 1] = x->dim[1];
     CVI_TRY(cvi_map_new(ctx, m, 6, dim));
     cvi_map_line(m, 0, 0, x->dim[1] * plane);
-    cvi_map_line(m, 1, 0, x->dim[3]);
-    cvi_map_line(m, 2, 0, 1);
-    cvi_map_line(m, 3, 0, plane);
+    cvi_map_line(m, first, 0, x->dim[3]);
+    cvi_map_line(m, first + 1, 0, 1);
+    cvi_map_line(m, depth_first ? 3 : 1, 0, plane);
     cvi_map_line(m, 4, 0, b * x->dim[3]);
     cvi_map_line(m, 5, 0, b);
     return CVS_OK;
@@ -169,6 +179,9 @@ const cvi_op cvi_op_depth_to_space = {
 static const cvi_op_attr space_attrs[] = {
     {"blocksize", CVI_ATTR_INT, NULL, ">= 1", "side of the square of pixels that becomes one position",
      "合并为一个位置的像素方块的边长"},
+    {"mode", CVI_ATTR_STRING, "DCR", "DCR|CRD",
+     "where a square's pixels go: to channels far apart (DCR) or to neighbours (CRD)",
+     "方块中的像素放到相隔的通道（DCR）还是相邻的通道（CRD）"},
 };
 
 const cvi_op cvi_op_space_to_depth = {
@@ -181,7 +194,7 @@ const cvi_op cvi_op_space_to_depth = {
     .outputs = one_out,
     .n_outputs = 1,
     .attrs = space_attrs,
-    .n_attrs = 1,
+    .n_attrs = 2,
     .glyph = CVI_GLYPH_SHAPE,
     .infer = infer_space_to_depth,
     .forward = forward_space_to_depth,

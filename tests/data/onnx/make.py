@@ -217,3 +217,26 @@ case("small_types", [n("Cast", ["h"], ["hf"], to=F), n("Cast", ["u"], ["uf"], to
                      n("Sum", ["x", "hf", "uf", "if", "tf"], ["y"])],
      {"x": f32(3)}, {"y": F}, {"h": np.array([0.5, -2, 65504], np.float16), "u": np.array([1, 2, 4000000000], np.uint32),
                                "i": np.array([-128, 5, 127], np.int8), "t": np.array([True, False, True])}, change=int32_data)
+
+# ---- loops ----
+V, I64, B = h.make_tensor_value_info, T.INT64, T.BOOL
+branch = {"then_branch": h.make_graph([n("Add", ["n", "n"], ["t"])], "then", [], [V("t", F, None)]),
+          "else_branch": h.make_graph([n("Identity", ["n"], ["e"])], "else", [], [V("e", F, None)])}
+until = h.make_graph([n("Mul", ["s", "w"], ["m"]), n("Add", ["m", "x"], ["n"]), n("Mod", ["i", "two"], ["odd"]), n("Cast", ["odd"], ["is_odd"], to=B),
+                      n("If", ["is_odd"], ["s2"], **branch), n("ReduceSum", ["s2"], ["sum"], keepdims=0), n("Less", ["sum", "limit"], ["go"]),
+                      n("Identity", ["i"], ["turn"]), n("Identity", ["s2"], ["piece"])],
+                     "body", [V("i", I64, []), V("c", B, []), V("s", F, [3])], [V("go", B, []), V("s2", F, [3]), V("piece", F, [3]), V("turn", I64, [])])
+case("loop_until", [n("Relu", ["x0"], ["x"]), n("Loop", ["", "true", "s0"], ["last", "stack", "turns"], body=until),
+                    n("ReduceMax", ["stack"], ["top"], axes=[0], keepdims=0)],
+     {"x0": f32(3), "s0": np.array([0.5, 1, 2], np.float32)}, {"last": F, "turns": I64, "top": F},
+     {"w": np.float32(1.5), "two": np.int64(2), "limit": np.float32(200), "true": np.array(True)})
+turns = h.make_graph([n("Identity", ["c"], ["c2"]), n("Neg", ["s"], ["s2"]), n("Abs", ["s"], ["p"])], "body",
+                     [V("i", I64, []), V("c", B, []), V("s", F, [2, 2])], [V("c2", B, []), V("s2", F, [2, 2]), V("p", F, [2, 2])])
+for count in (0, 3):
+    case("loop_%d_turns" % count, [n("Loop", ["m", "", "s0"], ["last", "stack"], body=turns)], {"m": np.array(count), "s0": f32(2, 2)},
+         {"last": F, "stack": F})
+axes = h.make_graph([n("Add", ["s", "a"], ["s2"]), n("Mul", ["s2", "b"], ["y"]), n("Sub", ["a", "b"], ["z"])], "body",
+                    [V("s", F, [2]), V("a", F, [2]), V("b", F, [2])], [V("s2", F, [2]), V("y", F, [2]), V("z", F, [2])])
+case("scan_axes", [n("Scan", ["s0", "A", "B"], ["last", "Y", "Z"], body=axes, num_scan_inputs=2, scan_input_axes=[1, -2], scan_input_directions=[1, 0],
+                     scan_output_axes=[1, 0], scan_output_directions=[0, 1])],
+     {"s0": f32(2), "A": f32(2, 4), "B": f32(4, 2)}, {"last": F, "Y": F, "Z": F})
