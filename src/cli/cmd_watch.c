@@ -269,6 +269,37 @@ static bool find_tags(const watching *w, figure_data *f, int *most) {
     return *most > 0;
 }
 
+static const char *last_part(const char *folder, size_t *n) {
+    size_t end = strlen(folder), begin;
+    while (end > 1 && folder[end - 1] == '/') {
+        end--;
+    }
+    for (begin = end; begin > 0 && folder[begin - 1] != '/'; begin--) {}
+    *n = end - begin;
+    return folder + begin;
+}
+
+/* "mnist/train" where several folders are shown, with the folder's number where two are called alike. */
+static void name_curve(const watching *w, int k, const char *run, char *out, size_t size) {
+    char safe[260], part[100], shown[110];
+    size_t n, m;
+    const char *own = last_part(w->c->args[k], &n);
+    bool alike = false;
+    for (int i = 0; i < w->n; i++) {
+        const char *other = last_part(w->c->args[i], &m);
+        alike = alike || (i != k && n == m && memcmp(own, other, n) == 0);
+    }
+    snprintf(part, sizeof part, "%.*s", (int)(n < sizeof part ? n : sizeof part - 1), own);
+    cli_safe(run, safe, sizeof safe);
+    if (w->n == 1) {
+        snprintf(out, size, "%s", safe);
+    } else if (alike) {
+        snprintf(out, size, "%s/%s (%d)", cli_safe(part, shown, sizeof shown), safe, k + 1);
+    } else {
+        snprintf(out, size, "%s/%s", cli_safe(part, shown, sizeof shown), safe);
+    }
+}
+
 static bool fill_chart(const watching *w, figure_data *f, cvs_chart *chart) {
     chart->curves = f->curves + f->n_curves;
     for (int k = 0; k < w->n; k++) {
@@ -278,10 +309,9 @@ static bool fill_chart(const watching *w, figure_data *f, cvs_chart *chart) {
             if (s.kind != CVS_SCALARS || strcmp(s.tag, chart->title) != 0) {
                 continue;
             }
-            char name[300], safe[260];
+            char name[400];
             double *x = malloc((size_t)(s.n + 1) * sizeof *x);
-            snprintf(name, sizeof name, w->n > 1 ? "%s (%d)" : "%s", cli_safe(s.run_name, safe, sizeof safe),
-                     k + 1);
+            name_curve(w, k, s.run_name, name, sizeof name);
             f->names[f->n_curves] = strdup(name);
             f->steps[f->n_curves] = x;
             if (!x || !f->names[f->n_curves]) {

@@ -28,6 +28,19 @@ static cvs_status open_recipe(cvi_loop *r, const char *recipe) {
     return CVS_OK;
 }
 
+/* A sentence that is no error, from an English literal with a Chinese row. */
+static void say(const cvi_loop *r, const char *fmt, ...) CVI_PRINTF(2, 3);
+static void say(const cvi_loop *r, const char *fmt, ...) {
+    char text[900];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, cvi_tr(r->options->lang, fmt), args);
+    va_end(args);
+    if (r->options->on_note) {
+        r->options->on_note(r->options->context, text);
+    }
+}
+
 static cvs_status open_data(cvi_loop *r, const char *spec, cvs_split split, cvi_samples *out) {
     cvs_data_options options = {.holdout = r->training.holdout,
                                 .split_training = r->training.holdout > 0,
@@ -42,6 +55,13 @@ static cvs_status open_data(cvi_loop *r, const char *spec, cvs_split split, cvi_
     if (s != CVS_OK) {
         cvs_data_free(data);
         return s;
+    }
+    bool grey = info.channels == 3 && r->input[0] == 1,
+         resized = info.height > 0 && (info.height != r->input[1] || info.width != r->input[2]);
+    if (split == CVS_TRAIN && (grey || resized)) {
+        say(r, "the pictures are %lldx%lldx%lld and become %lldx%lldx%lld, as the model takes them",
+            (long long)info.channels, (long long)info.height, (long long)info.width, (long long)r->input[0],
+            (long long)r->input[1], (long long)r->input[2]);
     }
     CVI_TRY(
         cvi_samples_load(data, &r->options->limits, &r->model->preprocess, r->input, r->pool, out, r->err));
@@ -169,19 +189,6 @@ static cvs_status go_on(cvi_loop *r) {
         cvi_history_read_seconds(&r->history, r->run);
     }
     return CVS_OK;
-}
-
-/* A sentence that is no error, from an English literal with a Chinese row. */
-static void say(const cvi_loop *r, const char *fmt, ...) CVI_PRINTF(2, 3);
-static void say(const cvi_loop *r, const char *fmt, ...) {
-    char text[900];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, cvi_tr(r->options->lang, fmt), args);
-    va_end(args);
-    if (r->options->on_note) {
-        r->options->on_note(r->options->context, text);
-    }
 }
 
 /* Another last layer, where one is asked for. */

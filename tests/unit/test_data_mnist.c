@@ -432,6 +432,41 @@ static void split_is_exact(void **state) {
 }
 
 /* Every allocation and every read fails once: an error, no leak (as ASan sees), no crash. */
+/* A share of the training pictures to test with, of sets that have test pictures of their own: no picture in both, none lost. */
+static void training_pictures_are_held_out(void **state) {
+    char folder[512], spec[600];
+    (void)state;
+    if (!test_shared(folder, sizeof folder, "data/mnist")) {
+        print_message("[ SKIPPED  ] no shared data\n");
+        skip();
+    }
+    snprintf(spec, sizeof spec, "mnist:%s", folder);
+    cvs_data_info info[3];
+    int counts[10] = {0};
+    for (int k = 0; k < 3; k++) { /* what is left, what is held out, all */
+        cvs_data *data = open_ok(spec, (cvs_data_options){.split = k == 1 ? CVS_TEST : CVS_TRAIN,
+                                                          .holdout = k < 2 ? 0.05 : 0,
+                                                          .split_training = k < 2});
+        cvs_data_describe(data, &info[k]);
+        for (int64_t i = 0; k == 1 && i < info[k].count; i++) {
+            cvs_tensor picture = {0};
+            int label = -1;
+            assert_int_equal(cvs_data_get(data, i, &picture, &label, NULL, NULL), CVS_OK);
+            counts[label]++;
+            cvs_tensor_free(&picture);
+        }
+        cvs_data_free(data);
+    }
+    assert_int_equal(info[2].count, 60000);
+    assert_int_equal(info[0].count + info[1].count, 60000);
+    assert_in_range(counts[0], 296, 297); /* a twentieth of 5,923 */
+    assert_in_range(counts[5], 271, 272); /* of 5,421 */
+    cvs_data *own = open_ok(spec, (cvs_data_options){.split = CVS_TEST, .holdout = 0.05});
+    cvs_data_describe(own, &info[1]);
+    assert_int_equal(info[1].count, 10000); /* not asked for: the test files */
+    cvs_data_free(own);
+}
+
 static void failing_memory(void **state) {
     (void)state;
     fake f;
@@ -477,6 +512,7 @@ int main(void) {
         cmocka_unit_test(missing_parts),
         cmocka_unit_test(odd_options),
         cmocka_unit_test(split_is_exact),
+        cmocka_unit_test(training_pictures_are_held_out),
         cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
