@@ -2,7 +2,7 @@
 # What a person can do in the app, one thing after the other, in a real Chromium: Tiny VGG, a functional Keras model, a ResNet-50 and a model
 # whose every name is hostile. Fails on console errors and remote requests. Skipped, visibly, without Chromium or the app.
 # CVS_SHOTS=FOLDER keeps screenshots; --pictures FOLDER makes those of the readme and of docs/ instead.
-import os, re, shutil, subprocess, sys, tempfile, time, unittest
+import json, os, re, shutil, subprocess, sys, tempfile, time, unittest, xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import chromium  # noqa: E402
@@ -133,6 +133,30 @@ class Journey(unittest.TestCase):
             self.assertIn("x-scale=" + scale, b.js("location.hash"))
         self.shot("overview")
 
+    def unfold(self, conv):
+        """3 and 5: a map unfolds into what it is made of; arrow keys lead the window; Enter: the same number in full; Esc: back, step by step."""
+        b = self.browser
+        self.to("overview", **{"x-unfold": "%d.0" % conv})
+        b.wait("/ = /.test(document.querySelector('.crumbs ~ .readout')?.innerText ?? '')")
+        b.quiet(150)
+        before = self.text(".readout")
+        b.key("ArrowLeft")
+        b.key("ArrowUp")
+        b.wait("document.querySelector('.readout').innerText !== %s" % json.dumps(before))
+        self.assertGreater(b.js(COLOURS % ".overview canvas.stage"), 30)
+        self.shot("unfolded")
+        value = re.search(r"\] = (\S+)", self.text(".readout")).group(1)
+        b.key("Enter")
+        b.wait("!!document.querySelector('.page.arithmetic .headline .big')")
+        b.quiet(150)
+        self.assertAlmostEqual(*[float(x.replace("\u2212", "-")) for x in (value, self.text(".headline .big"))], delta=2e-4 * max(1, abs(float(value.replace("\u2212", "-")))))
+        b.key("Escape")
+        b.wait("!!document.querySelector('.page.overview .crumbs')")
+        self.assertEqual(b.js("document.querySelector('.crumbs [aria-current]').innerText"), "channel 0")
+        b.quiet(150)
+        b.key("Escape")
+        b.wait("!!document.querySelector('.page.overview') && !document.querySelector('.crumbs')")
+
     def layer(self, index):
         """4: every channel of a layer."""
         self.to("layer", layer=index)
@@ -194,6 +218,9 @@ class Journey(unittest.TestCase):
             b.js("document.querySelector('.tourcard .primary').click()")
         self.assertGreater(len(seen), 1)
         b.quiet(150)
+        b.wait("document.querySelectorAll('.quiz button').length > 1")
+        b.js("document.querySelector('.quiz button').click()")
+        b.wait("document.querySelectorAll('.quiz button.good').length === 1")
         b.js("document.querySelector('.tourcard .icon').click()")
         self.to("overview", lang="zh", theme="dark", colours="warm")
         self.assertTrue(b.js("/[\\u4e00-\\u9fff]/.test(document.querySelector('.toolbar').innerText) && document.documentElement.dataset.theme === 'dark'"))
@@ -217,15 +244,40 @@ class Journey(unittest.TestCase):
         self.assertEqual(b.js("location.hash"), hash_)
         figure = b.js("fetch([...document.querySelectorAll('.inspector a.button')][0].href).then(r => r.text())")
         self.assertIn("<svg", figure[:300])
+        self.files()
         command = self.text(".command code")
         with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
             run = subprocess.run(["bash", "-c", command.replace("convscope", "'%s'" % EXE, 1)], cwd=folder, capture_output=True, text=True, timeout=120)
             self.assertEqual(run.returncode, 0, (command, run.stderr))
             self.assertTrue(os.path.getsize(os.path.join(folder, "network.svg")) > 500)
 
+    def files(self):
+        """9, on: the panel as a drawing and the view as a page; neither holds anything but text and pictures."""
+        b, here = self.browser, self.browser.js("location.href")
+        catch = ("new Promise(done => { const make = URL.createObjectURL, click = HTMLAnchorElement.prototype.click; URL.createObjectURL = (x) => { URL.createObjectURL = make; "
+                 "x.text().then(t => { HTMLAnchorElement.prototype.click = click; done(t); }); return 'data:,'; }; HTMLAnchorElement.prototype.click = function () {}; %s.click(); })")
+        drawing = xml.dom.minidom.parseString(b.js(catch % "[...document.querySelectorAll('.toolbar .menu button')].find(x => x.textContent.startsWith('SVG'))").encode())
+        self.assertGreater(len(drawing.getElementsByTagName("text")), 4)
+        for bad in ("script", "img", "foreignObject"):
+            self.assertEqual(len(drawing.getElementsByTagName(bad)), 0)
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            path = os.path.join(folder, "view.html")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(b.js(catch % "document.querySelector('.keep button')"))
+            b.requests.clear()
+            b.open("file://" + path)
+            b.wait("document.readyState === 'complete' && document.images.length > 1 && [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+            self.assertEqual(b.js("document.querySelectorAll('script, canvas, img[src=\"x\"], main b > i').length"), 0)
+            self.assertEqual([r for r in b.requests if not r.startswith(("file://" + path, "data:"))], [])
+            b.requests.clear()
+        b.open(here)
+        b.wait("!!document.querySelector('main .page.network')")
+        b.quiet(150)
+
     def walk(self, conv, word="conv", method="gradcam", sure=False):
         started = time.time()
         self.overview()
+        self.unfold(conv)
         self.network(word)
         self.layer(conv)
         self.arithmetic(conv)
@@ -251,6 +303,22 @@ class Journey(unittest.TestCase):
         self.arrive(os.path.join(folder, "img", pictures[3]))
         self.walk(5, "conv_2")
         self.pinch()
+        self.tap()
+
+    def tap(self):
+        """A finger on a map does what a click does."""
+        b = self.browser
+        self.to("overview", **{"x-unfold": ""})
+        x, y = b.js("(() => { const r = document.querySelector('.stage').getBoundingClientRect(); return [r.left + 130, r.top + 110]; })()")
+        for dy in range(0, 120, 12):
+            for kind, points in (("touchStart", [{"x": x, "y": y + dy}]), ("touchEnd", [])):
+                self.browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+            b.pump(0.1)
+            if b.js("!!document.querySelector('.crumbs')"):
+                break
+        b.wait("!!document.querySelector('.crumbs') && / = /.test(document.querySelector('.readout').innerText)")
+        b.key("Escape")
+        b.wait("!document.querySelector('.crumbs')")
 
     def pinch(self):
         """Two fingers zoom the graph: what was in view as a whole no longer is."""
@@ -329,16 +397,16 @@ def pictures(folder):
     cup = next(i for i, x in enumerate(sorted(os.listdir(images))) if "espresso" in x or "coffee" in x)
     try:
         for lang in ("en", "zh"):
-            for name, page in (("overview", "overview?"), ("network", "network?x-by=kind"), ("arithmetic", "arithmetic?layer=0&channel=2")):
+            for name, page, shown in (("overview", "overview?", "overview"), ("unfolded", "overview?x-unfold=2.4", "overview"), ("network", "network?x-by=kind", "network"), ("arithmetic", "arithmetic?layer=0&channel=2", "arithmetic")):
                 b.size(1160, 760)
                 b.open(server.url.geturl())
                 b.wait("location.search === '' && !!document.querySelector('.top nav')")
                 b.js("location.hash = '#/%s&m=0&p=%d&lang=%s&theme=light'" % (page, cup, lang))
-                b.wait("!!document.querySelector('main .page.%s')" % name)
+                b.wait("!!document.querySelector('main .page.%s')" % shown)
                 b.quiet(150)
                 b.js("document.querySelectorAll('.command').forEach(e => e.remove())")  # it names this machine's folders
                 b.pump(0.3)
-                b.screenshot(os.path.join(folder, "app-%s-%s.png" % (name, lang)))
+                b.screenshot(os.path.join(folder, "app-%s-%s.webp" % (name, lang)))
     finally:
         b.close()
         server.stop()

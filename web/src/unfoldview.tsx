@@ -229,10 +229,11 @@ function paper(g: CanvasRenderingContext2D, base: HTMLCanvasElement, s: Stage, f
   g.globalAlpha = 1;
 }
 
-function words(g: CanvasRenderingContext2D, text: string, x: number, y: number, room: number, color: string, bold = false): void {
+function words(g: CanvasRenderingContext2D, text: string, x: number, y: number, room: number, color: string, bold = false, ground = false): void {
   g.textAlign = "center"; g.fillStyle = color; g.font = `${bold ? "600 " : ""}${12 * em()}px ${ink("font")}`;
   let s = text;
   for (let n = 1; s.length > 4 && g.measureText(s).width > room; n++) s = text.slice(0, Math.max(2, (text.length - n) >> 1)) + "…" + text.slice(text.length - Math.max(2, (text.length - n) >> 1));
+  if (ground) { const w = g.measureText(s).width; g.fillStyle = ink("panel"); g.fillRect(x - w / 2 - 3, y - 12 * em(), w + 6, 16 * em()); g.fillStyle = color; }
   g.fillText(s, x, y);
 }
 
@@ -297,8 +298,8 @@ function sums(g: CanvasRenderingContext2D, f: Fold, at: Places, cell: number, co
   g.fillStyle = ink4.panel; g.strokeStyle = ink4.text; g.lineWidth = 1.5;
   g.beginPath(); g.arc(px, py, 11 * z, 0, 7); g.fill(); g.stroke();
   words(g, "+", px, py + 5 * z, 30, ink4.text, true);
-  if (f.bias) words(g, `${t("bias", "偏置")} ${f.bias > 0 ? "+" : ""}${fixed(f.bias, digits)}`, px, py + 30 * z, 140 * z, ink4.quiet);
-  if (Math.abs(lost) > 0.5 * 10 ** -digits) words(g, `${t("rounding", "舍入")} ${lost > 0 ? "+" : ""}${fixed(lost, digits)}`, px, py + 47 * z, 140 * z, ink4.quiet);
+  if (f.bias) words(g, `${t("bias", "偏置")} ${f.bias > 0 ? "+" : ""}${fixed(f.bias, digits)}`, px, py + 30 * z, 140 * z, ink4.quiet, false, true);
+  if (Math.abs(lost) > 0.5 * 10 ** -digits) words(g, `${t("rounding", "舍入")} ${lost > 0 ? "+" : ""}${fixed(lost, digits)}`, px, py + 47 * z, 140 * z, ink4.quiet, false, true);
 }
 
 /* What the layer does with its few numbers. */
