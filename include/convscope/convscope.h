@@ -10,6 +10,7 @@
 #include "evaluate.h"
 #include "check.h"
 #include "diagnose.h"
+#include "dissect.h"
 #include "explain.h"
 #include "evolution.h"
 #include "features.h"
