@@ -160,7 +160,8 @@ static double add_schedule(making *k, const json_t *v) {
     if (plain && same_name(plain, "PiecewiseConstantDecay")) {
         return add_pieces(k, config);
     }
-    for (int i = 0; plain && rate > 0 && i < CVI_COUNT(known); i++) {
+    bool rises = number_of(config, "warmup_target", 0) > 0; /* often from 0 */
+    for (int i = 0; plain && (rate > 0 || rises) && i < CVI_COUNT(known); i++) {
         const char *words[WORDS] = {"schedule", known[i].ours};
         int n = 2;
         for (int w = 0; same_name(plain, known[i].theirs) && w < 5 && known[i].keys[w][0]; w++) {

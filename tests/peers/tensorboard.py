@@ -13,6 +13,8 @@ if os.path.abspath(sys.prefix) != os.path.join(place, "venv"):
         subprocess.run([python, "-m", "pip", "-q", "install", "tensorboard", "tensorboardX", "setuptools<81", "pillow"], check=True)
     sys.exit(subprocess.run([python, os.path.abspath(__file__), exe, place]).returncode)
 
+# this file is called like the package
+sys.path = [p for p in sys.path if os.path.abspath(p or ".") != os.path.dirname(os.path.abspath(__file__))]
 import numpy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.event_pb2 import Event

@@ -137,6 +137,9 @@ static void schedules_of_keras_files(void **state) {
          "\"initial_learning_rate\": 0.02, \"decay_steps\": 40, \"alpha\": 0.05, \"warmup_target\": 0.1, "
          "\"warmup_steps\": 12",
          "cosine", 0.1, 0.02, 0.05993064},
+        {"CosineDecay",
+         "\"initial_learning_rate\": 0.0, \"decay_steps\": 40, \"warmup_target\": 0.1, \"warmup_steps\": 10",
+         "cosine", 0.1, 0, 0.05},
         {"PiecewiseConstantDecay", "\"boundaries\": [5, 20, 30], \"values\": [0.1, 0.05, 0.02, 0.001]",
          "piecewise", 0.1, 0.1, 0.02},
         {"PolynomialDecay",
