@@ -192,6 +192,48 @@ def frames(folder):
             row("%s: frames while dragging and zooming, all in view" % name, "%.0f" % median(whole), "ms", "-", "longest %.0f; zoomed in: median %.0f, longest %.0f" % (max(whole), median(near), max(near)))
 
 
+SCROLLED = """new Promise(done => { const e = document.querySelector('.wallscroll'), gaps = []; let i = 0, last = performance.now();
+  const step = now => { if (i > 2) gaps.push(now - last); last = now; if (i++ === 90) { done(gaps); return; } e.scrollTop = i < 45 ? i * 40 : 1800 + (i - 45) * 90; requestAnimationFrame(step); };
+  requestAnimationFrame(step); })"""
+
+
+def wall(folder):
+    """The 2,048 channels of a ResNet-50's last layers, on one canvas, scrolled from end to end."""
+    with Page(os.path.join(ROOT, "zoo", "resnet50.net"), "--init", "1", os.path.join(SHARED, "data", "photos", "chelsea.png")) as p:
+        layer = next(x["index"] for x in reversed(p.server.json("model", m=0)["layers"]) if len(x["dim"]) == 4 and x["dim"][1] == 2048 and x["dim"][2] > 1)
+        p.open("layer", "layer=%d" % layer)
+        p.b.wait("!!document.querySelector('.wallscroll canvas')")
+        p.b.pump(1)
+        cold, warm = p.b.js(SCROLLED), p.b.js(SCROLLED)
+        row("2,048 channels: frames while scrolling", "%.0f" % median(cold), "ms", "33", "longest %.0f; once more: median %.0f, longest %.0f" % (max(cold), median(warm), max(warm)))
+
+
+def busy(folder):
+    """The arithmetic's request while an explanation takes all threads it can get, beside the same on an idle server."""
+    with_what = [os.path.join(ROOT, "zoo", "resnet50.net"), "--init", "1", os.path.join(SHARED, "data", "photos", "chelsea.png")]
+    s = Server(*with_what)
+    s.json("predict", m=0, p=0)
+    c = http.client.HTTPConnection(s.host)
+
+    def unit():
+        times = []
+        for i in range(100):
+            t = time.time()
+            c.request("GET", "/api/unit?m=0&p=0&layer=3&at=%d" % (100 + i), headers={"Cookie": s.cookie})
+            c.getresponse().read()
+            times.append((time.time() - t) * 1000)
+            time.sleep(0.02)
+        return sorted(times)
+    idle = unit()
+    job = s.post("explain", {"m": 0, "p": 0, "method": "rise", "samples": 400000})[1]["job"]
+    time.sleep(0.5)
+    full = unit()
+    done = s.json("job", job=job)["done"]
+    s.post("cancel", {}, job=job)
+    s.stop()
+    row("cursor's request while RISE explains a ResNet-50", "%.1f" % median(full), "ms", "50", "95 %% %.0f; idle %.1f%s" % (full[94], median(idle), "; RISE HAD ENDED" if done else ""))
+
+
 def netron(python, folder):
     """The same graphs in Netron: from the page being asked for to the drawn graph."""
     for name, path in reversed(graphs(folder).items()):

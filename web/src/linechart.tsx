@@ -131,7 +131,7 @@ interface Chart { tag: string; series: api.Series[]; w: number; h: number; marks
 
 export function LineChart(q: Chart) {
   const canvas = useRef<HTMLCanvasElement>(null), held = useRef<Data | null>(null), view = useRef<[number, number] | null>(q.zoom ?? null), frame = useRef(0), ask = useRef(0), abort = useRef<AbortController | null>(null);
-  const sharp = useRef<{ bitmap: HTMLCanvasElement; box: Box; ms: number; of: Data } | null>(null), drag = useRef<{ x: number; from: number; box: [number, number]; pan: boolean } | null>(null), pointer = useRef<number | null>(null);
+  const sharp = useRef<{ bitmap: HTMLCanvasElement; box: Box; ms: number; of: Data; look: unknown[] } | null>(null), drag = useRef<{ x: number; from: number; box: [number, number]; pan: boolean } | null>(null), pointer = useRef<number | null>(null);
   const [tip, setTip] = useState<{ x: number; rows: { name: string; color: string; y: number; s: number; x: number }[]; more: number } | null>(null), [near, setNear] = useState(false), [stateText, setState] = useState("");
   const a = axis.value, sm = smooth.value, lg = logScale.value, out = outliers.value, band = bands.value && q.series.length > 1, isDark = dark.value, ratio = Math.min(devicePixelRatio || 1, 2), W = q.w - left - right, H = q.h - top - bottom;
   const ids = useMemo(() => q.series.map((s) => s.id), [q.series]), key = ids.join();
@@ -152,14 +152,15 @@ export function LineChart(q: Chart) {
     let last = sharp.current;
     const moving = drag.current?.pan || wheeling.current, slow = last && last.of === d && last.ms > 6;
     const b = moving && slow ? { ...last!.box, x0: span()[0], x1: span()[1] } : box(d);
-    if (!(moving && slow)) { // the curves anew
+    const look = [W, H, ratio, lg, isDark, styles.value, b.x0, b.x1, b.y0, b.y1], same = last?.of === d && look.every((x, i) => x === last!.look[i]); // only the cursor moved
+    if (!(moving && slow) && !same) { // the curves anew
       const t0 = performance.now(), bitmap = last?.bitmap ?? document.createElement("canvas");
       bitmap.width = Math.max(1, Math.round(W * ratio)); bitmap.height = Math.max(1, Math.round(H * ratio));
       const to = bitmap.getContext("2d")!;
       to.setTransform(ratio, 0, 0, ratio, 0, 0);
       drawLines(to, d, b, W, H, lg);
       drawBeyond(to, d, b, W, H, lg);
-      sharp.current = last = { bitmap, box: b, ms: performance.now() - t0, of: d };
+      sharp.current = last = { bitmap, box: b, ms: performance.now() - t0, of: d, look };
     }
     g.font = `11px ${ink("font")}`; g.lineWidth = 1; g.textBaseline = "middle"; g.textAlign = "right";
     const marks = ticks(b.y0, b.y1, Math.max(2, Math.floor(H / 34)), lg), { texts, from } = tickTexts(marks.map((y) => (lg ? 10 ** y : Math.abs(y) < (b.y1 - b.y0) * 1e-9 ? 0 : y)), (x) => g.measureText(x).width <= left - 8);
