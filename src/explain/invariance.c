@@ -295,11 +295,17 @@ cvs_status cvs_measure_invariance(const cvs_model *model, const cvs_run_options 
         cvs_invariance_free(out);
         return s;
     }
+    char number[24], who[160];
+    snprintf(number, sizeof number, "%d", out->target);
+    snprintf(who, sizeof who, out->target_name[0] ? "%s (%s)" : "%s%s", out->target_name, number);
+    if (!out->target_name[0]) { /* a class without a name goes by its number */
+        cvi_copy_text(out->target_name, sizeof out->target_name, number);
+    }
     snprintf(out->caption, sizeof out->caption,
              cvi_tr(options->lang,
                     "Euclidean distance of layers %s and %s from those of the unchanged picture, and the "
-                    "probability of class %s (%d). Beyond the border: the picture's mean "
+                    "probability of class %s. Beyond the border: the picture's mean "
                     "colour. After Zeiler and Fergus 2014, figure 5; Convscope %s."),
-             out->layer[0], out->layer[1], out->target_name, out->target, CVS_VERSION);
+             out->layer[0], out->layer[1], who, CVS_VERSION);
     return CVS_OK;
 }

@@ -121,6 +121,13 @@ cvs_status cvi_graph_find_layer(const cvi_graph *g, const char *text, int *value
                         "there is no layer number %ld: the model has %d layers, counted from 0", number,
                         cvi_graph_n_layers(g));
     }
+    for (int n = 0; n < g->n_nodes; n++) { /* by the operator's name, as files of ONNX show it */
+        int made = g->nodes[n].n_out > 0 ? g->nodes[n].out[0] : -1;
+        if (is_layer(g, made) && strcmp(g->nodes[n].name, text) == 0) {
+            *value = made;
+            return CVS_OK;
+        }
+    }
     near_names near = {.wanted = text, .g = g};
     walk(g, consider, &near);
     if (!near.name[0]) {

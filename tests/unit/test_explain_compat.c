@@ -289,6 +289,22 @@ static void occlusion_is_captums(void **state) {
     close_net(&p);
 }
 
+/* Files of ONNX name operators and values; people may say either. */
+static void a_layer_goes_by_its_operators_name_too(void **state) {
+    (void)state;
+    peer p = {0};
+    open_net(&p);
+    golden g = {"gradcam", "", .layer = RELU2}, same = {"gradcam", "", .layer = "/relu2/Relu"};
+    cvs_explanation e = explain(&p, &g), f = explain(&p, &same);
+    assert_string_equal(e.layer, f.layer);
+    assert_memory_equal(e.map.data, f.map.data, e.map.bytes);
+    cvs_explanation_free(&e);
+    cvs_explanation_free(&f);
+    cvs_explain_options o = {.method = "gradcam", .layer = "/relu2/Rel"};
+    assert_int_equal(cvs_explain(p.run, &o, &e, &p.err), CVS_E_NOT_FOUND);
+    close_net(&p);
+}
+
 static void what_a_library_lacks_is_said(void **state) {
     (void)state;
     peer p = {0};
@@ -371,6 +387,7 @@ int main(void) {
         cmocka_unit_test(chances_agree),
         cmocka_unit_test(pieces_are_where_they_were),
         cmocka_unit_test(occlusion_is_captums),
+        cmocka_unit_test(a_layer_goes_by_its_operators_name_too),
         cmocka_unit_test(what_a_library_lacks_is_said),
         cmocka_unit_test(regions_are_scikit_images),
         cmocka_unit_test(ranks_are_pairs),
