@@ -88,6 +88,18 @@ bool cvi_is_foreign(const cvi_file *file) {
     return find_magic(foreign, CVI_COUNT(foreign), file) != NULL;
 }
 
+/* torch.save of PyTorch 0.1.1 (2016): a tar archive with these entries. */
+static bool is_torch_tar(const cvi_file *f) {
+    for (size_t at = 0; at + 512 <= CVI_MIN(f->size, (size_t)1 << 20); at += 512) {
+        bool header = memcmp(f->data + at + 257, "ustar", 5) == 0;
+        const char *name = (const char *)f->data + at;
+        if (header && (strncmp(name, "storages", 100) == 0 || strncmp(name, "pickle", 100) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *looks_like(const cvi_file *f) {
     size_t at = 0;
     if (f->size == 0) {
@@ -95,6 +107,9 @@ static const char *looks_like(const cvi_file *f) {
     }
     const magic *m = find_magic(foreign, CVI_COUNT(foreign), f);
     m = m ? m : find_magic(others, CVI_COUNT(others), f);
+    if (m && strcmp(m->what, "a tar archive") == 0 && is_torch_tar(f)) {
+        return "an archive of PyTorch 0.1.1, of 2016: let a PyTorch that reads it save it anew";
+    }
     if (m) {
         return m->what;
     }

@@ -146,4 +146,5 @@ const cvi_reader cvi_reader_npz = {.name = "npz",
                                    .suffixes = ".npz",
                                    .match = match,
                                    .read = read,
-                                   .load_weights = load_weights};
+                                   .load_weights = load_weights,
+                                   .by_name = true};

@@ -79,6 +79,22 @@ static cvs_status complete(cvi_open *open, cvs_error *err) {
     return cvi_classes_check(m, err);
 }
 
+/* Whether the file of weights is matched by name to a finished graph (safetensors, PyTorch, npz), so that readers whose own form of
+ * weights is part of building the graph (Caffe, Keras, Darknet, ncnn) leave it alone. */
+static bool weights_by_name(const char *path, const cvs_limits *limits) {
+    cvi_file file = {0};
+    cvs_error quiet = {0};
+    int score = 0;
+    bool by_name = false;
+    if (cvi_file_read(path, limits, &file, &quiet) == CVS_OK) {
+        cvi_open open = {.path = path, .file = &file, .limits = *limits, .err = &quiet};
+        const cvi_reader *reader = best_reader(&open, &score);
+        by_name = reader && reader->by_name;
+        cvi_file_close(&file);
+    }
+    return by_name;
+}
+
 /* Reads what `open` describes with the surest reader. */
 static cvs_status read_open(cvi_open *open, cvs_model **out, cvs_error *err) {
     int score = 0;
@@ -92,7 +108,15 @@ static cvs_status read_open(cvi_open *open, cvs_model **out, cvs_error *err) {
     }
     open->model->lang = open->options ? open->options->lang : CVS_EN;
     open->model->file_bytes = (int64_t)open->file->size;
+    const cvs_open_options *asked = open->options;
+    cvs_open_options later = {0};
+    if (asked && asked->weights && weights_by_name(asked->weights, &open->limits)) {
+        later = *asked;
+        later.weights = NULL;
+        open->options = &later;
+    }
     cvs_status s = reader->read(open);
+    open->options = asked;
     if (s == CVS_OK && set_names(open->model, open->path, reader->title) != CVS_OK) {
         s = cvi_no_memory(err, strlen(open->path));
     }

@@ -132,4 +132,5 @@ const cvi_reader cvi_reader_safetensors = {.name = "safetensors",
                                            .suffixes = ".safetensors .safetensors.index.json",
                                            .match = match,
                                            .read = read,
-                                           .load_weights = load_weights};
+                                           .load_weights = load_weights,
+                                           .by_name = true};

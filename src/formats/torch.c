@@ -272,4 +272,5 @@ const cvi_reader cvi_reader_torch = {.name = "pytorch",
                                      .suffixes = ".pt .pth .bin .ckpt",
                                      .match = match,
                                      .read = read,
-                                     .load_weights = load_weights};
+                                     .load_weights = load_weights,
+                                     .by_name = true};

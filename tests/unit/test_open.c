@@ -68,6 +68,7 @@ static int drop_folder(void **state) {
 
 static void other_files_are_named(void **state) {
     (void)state;
+    static char tar[1024]; /* two entries without contents */
     static const struct {
         const char *bytes;
         size_t n;
@@ -78,7 +79,12 @@ static void other_files_are_named(void **state) {
                 {"<!DOCTYPE html><html>", 21, "an HTML page", "HTML 网页"},
                 {"PK\x03\x04....", 8, "a zip archive", "zip 压缩包"},
                 {"version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer", "Git LFS"},
+                {tar, sizeof tar, "an archive of PyTorch 0.1.1", "PyTorch 0.1.1"},
                 {"\x01\x02\x03\x04\x05\x06", 6, "binary data", "二进制数据"}};
+    memcpy(tar, "sys_info", 8);
+    memcpy(tar + 257, "ustar", 5);
+    memcpy(tar + 512, "pickle", 6);
+    memcpy(tar + 512 + 257, "ustar", 5);
     for (int i = 0; i < CVI_COUNT(rows); i++) {
         cvs_model *m = NULL;
         char text[1000];
