@@ -70,7 +70,9 @@ cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
             bool told = cvi_model_note(open->model,
                                        "the file holds weights only: %s recognised by their names and shapes",
                                        open->model->name ? open->model->name : archs[i]->name);
-            return noted(open, told && (!archs[i]->note || cvi_model_note(open->model, archs[i]->note)));
+            return noted(
+                open, told && (!archs[i]->note ||
+                               cvi_model_note(open->model, "%s", cvi_tr(open->model->lang, archs[i]->note))));
         }
     }
     cvi_buf text = {0};
