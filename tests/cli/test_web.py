@@ -30,6 +30,8 @@ class Web(unittest.TestCase):
         cls.server.stop()
 
     def setUp(self):
+        self.browser.open("about:blank")  # what the last page still asked for is not this test's
+        self.browser.pump(0.1)
         self.browser.errors.clear()
         self.browser.requests.clear()
 
