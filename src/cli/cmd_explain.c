@@ -104,13 +104,6 @@ static int list_methods(const cli *c) {
                    m.compat[0] ? " [--compat " : "", m.compat, m.compat[0] ? "]" : "");
         }
     }
-    cli_say(
-        c, "%s",
-        CLI_T(c,
-              "All take --target T (a class, mix:, neuron:, region:), --output logit|prob (LRP and its "
-              "kin: logit), --sample N, --raw FILE.npy, -o FILE, --check.",
-              "所有方法都可用 --target T（类别、mix:、neuron:、region:）、--output logit|prob（LRP 一类只用 "
-              "logit）、--sample N、--raw FILE.npy、-o FILE、--check。"));
     return 0;
 }
 
