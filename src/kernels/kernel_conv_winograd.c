@@ -44,12 +44,13 @@ static int64_t m_stride(const cvi_conv_plan *p) {
     return p->in_place ? v_stride(p) : p->tiles * p->tile_channels + 16;
 }
 
-/* Where all output channels of a block are made at once and are not many more than its input channels, product i goes where matrix
- * i - 1 of the transformed input was, and the block's matrices take half the room: the weights that stream by throw fewer of
- * them out of the second-level cache. (Measured: 3x3 of 64 channels at 224x224 take 10 % less time.) */
+/* Where all output channels of a block are made at once and are at most twice its input channels, product i goes where matrix i - 1 of
+ * the transformed input was. The block's matrices then take half the room (or each is read once, not once for every 64 output
+ * channels): the weights that stream by throw fewer of them out of the second-level cache. (Measured: 3x3 layers, 64 to 64
+ * channels at 224x224 and 64 to 128 at 112x112, take 10 % less time.) */
 static void join_matrices(cvi_conv_plan *p, int64_t parts) {
     int64_t all = cvi_conv_padded_out(p);
-    p->in_place = parts == 1 && all <= CVI_MAX(p->tile_channels, CVI_PITCH(p->in_c));
+    p->in_place = parts == 1 && all <= CVI_MAX(p->tile_channels, 2 * CVI_PITCH(p->in_c));
     p->tile_channels = p->in_place ? all : p->tile_channels;
 }
 
