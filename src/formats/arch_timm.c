@@ -163,7 +163,8 @@ static void timm_mobile(const cvi_state *s, cvi_buf *b) {
         a = strcmp(arrangements[i].stages, stages) == 0 ? &arrangements[i] : a;
     }
     bool last_norm = cvi_state_find(s, "bn2.weight");
-    if (!a || (!last_norm && !cvi_state_find(s, "conv_head.bias"))) {
+    bool head_bias = cvi_state_find(s, "conv_head.bias");
+    if (!a || (!last_norm && !head_bias && a->relu_stages > 0)) {
         return; /* MobileNetV3 rw has no bias there, and other activations */
     }
     /* EfficientNetV2 of at most 32 blocks (B0 to B3) comes from TensorFlow only. */
@@ -180,8 +181,8 @@ static void timm_mobile(const cvi_state *s, cvi_buf *b) {
         cvi_arch_conv(s, b, &end, &f, 1, &at, a->act);
         cvi_buf_puts(b, "global_pool: gap\n");
     } else { /* MobileNetV3 pools first */
-        cvi_buf_printf(b, "global_pool: from %s gap\nconv_head: conv %lld k1 bias\nconv_head.act: %s\n",
-                       at.label, (long long)cvi_arch_dim(head, 0), a->act);
+        cvi_buf_printf(b, "global_pool: from %s gap\nconv_head: conv %lld k1 %s\nconv_head.act: %s\n",
+                       at.label, (long long)cvi_arch_dim(head, 0), head_bias ? "bias" : "nobias", a->act);
     }
     cvi_buf_printf(b, "classifier: fc %lld\n", (long long)cvi_arch_dim(fc, 0));
 }
