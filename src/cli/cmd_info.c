@@ -121,10 +121,11 @@ static void pair(const int64_t v[2], char cell[200]) {
 }
 
 static void layer_row(const cli *c, const cvs_summary *s, const cvs_layer *l, char cell[COLUMNS][200]) {
-    char shape[120];
+    char shape[120], op[80];
     snprintf(cell[0], 200, "%d", l->index);
     cli_safe(l->name, cell[1], 80);
-    snprintf(cell[2], 200, "%.40s%s", l->op, l->runnable ? "" : CLI_T(c, " (unknown)", "（未知）"));
+    snprintf(cell[2], 200, "%.60s%s", cli_safe(l->op, op, sizeof op),
+             l->runnable ? "" : CLI_T(c, " (unknown)", "（未知）"));
     snprintf(cell[3], 200, "%s", l->settings);
     snprintf(cell[4], 200, "%s", l->rank >= 0 ? cvs_shape_text(l->rank, l->dim, shape, sizeof shape) : "?");
     cell[5][0] = cell[7][0] = cell[11][0] = cell[12][0] = 0;

@@ -31,6 +31,8 @@ bool cvi_h5_is(const void *data, size_t size);
  * offset in the file. One thread at a time. */
 cvs_status cvi_h5_open(const void *data, size_t size, const cvs_limits *limits, cvi_h5 **out, cvs_error *err);
 void cvi_h5_close(cvi_h5 *f); /* NULL allowed */
+/* CVS_E_FORMAT where the file is shorter than it says: what is left may still be read, but something is lost. */
+cvs_status cvi_h5_complete(const cvi_h5 *f, cvs_error *err);
 int64_t cvi_h5_root(const cvi_h5 *f);
 
 /* Lists a group; the result is borrowed until close. */

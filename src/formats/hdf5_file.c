@@ -197,11 +197,13 @@ static cvs_status read_superblock(cvi_h5 *f, cvs_error *err) {
     f->length_bytes = (int)cvi_h5_uint(&c, 1);
     CVI_TRY(cvi_h5_ok(&c, what, err));
     CVI_TRY(check_widths(f, err));
-    if (version < 2) { /* reserved, two tree sizes, flags; version 1 has one more tree size */
-        cvi_h5_skip(&c, 1 + 4 + 4 + (version == 1 ? 4 : 0) + 4 * f->offset_bytes);
+    /* reserved, two tree sizes, flags; version 1 has one more tree size; then the base address and another one */
+    cvi_h5_skip(&c, version < 2 ? 1 + 4 + 4 + (version == 1 ? 4 : 0) : 1);
+    cvi_h5_skip(&c, 2 * f->offset_bytes);
+    f->whole = cvi_h5_address(&c);
+    if (version < 2) {
+        cvi_h5_skip(&c, f->offset_bytes);
         cvi_h5_address(&c); /* name of the root's symbol table entry */
-    } else {
-        cvi_h5_skip(&c, 1 + 3 * f->offset_bytes);
     }
     f->root = cvi_h5_address(&c);
     CVI_TRY(cvi_h5_ok(&c, what, err));
@@ -234,6 +236,15 @@ cvs_status cvi_h5_open(const void *data, size_t size, const cvs_limits *limits, 
     }
     *out = f;
     return CVS_OK;
+}
+
+cvs_status cvi_h5_complete(const cvi_h5 *f, cvs_error *err) {
+    int64_t size = f->start + f->size;
+    return f->whole <= size
+               ? CVS_OK
+               : cvi_fail(err, CVS_E_FORMAT,
+                          "the file has %lld bytes and says that it has %lld: its end is missing",
+                          (long long)size, (long long)f->whole);
 }
 
 void cvi_h5_close(cvi_h5 *f) {

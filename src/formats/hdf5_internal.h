@@ -27,6 +27,7 @@ struct cvi_h5 {
     int64_t start;       /* the superblock's place in the file, for messages */
     int offset_bytes, length_bytes;
     int64_t root;
+    int64_t whole;      /* how many bytes the file says it has; -1: nothing said */
     int64_t work;       /* bytes of structures that may still be walked: bounds every circle */
     int64_t max_memory; /* one data set */
     int64_t max_name;

@@ -87,6 +87,7 @@ static cvs_status read_group(cvs_model *m, cvi_h5 *f, int64_t object, cvi_keras_
 }
 
 cvs_status cvi_keras_h5_source(cvs_model *m, cvi_h5 *f, cvi_keras_source *out, cvs_error *err) {
+    CVI_TRY(cvi_h5_complete(f, err));
     int64_t root = cvi_h5_root(f), weights = -1, n = 0, capacity = 0;
     const char **names = NULL;
     *out = (cvi_keras_source){.load = cvi_keras_h5_load, .context = f};

@@ -146,6 +146,18 @@ static void softmax(keras_writing *w, const cvi_node *node) {
     cvi_keras_give(w, cvi_keras_put_layer(w, "Softmax", w->label, 1, &x, ", \"axis\": -1"), turned, true);
 }
 
+/* The axis that the node itself leaves open (-1 in its wanted shape): what depends on the picture's size stays so. -1: none. */
+static int open_axis(keras_writing *w, const cvi_node *node) {
+    const cvs_tensor *wanted = cvi_keras_dims(w, cvi_keras_input(node, 1));
+    bool given = strcmp(node->op, "Reshape") == 0 && wanted && wanted->data && wanted->dtype == CVS_I64;
+    for (int64_t d = 0; given && d < cvs_tensor_count(wanted); d++) {
+        if (((const int64_t *)wanted->data)[d] == -1) {
+            return (int)d;
+        }
+    }
+    return -1;
+}
+
 /* Any change of shape that keeps the order of the numbers and the batch. */
 static void reshape(keras_writing *w, const cvi_node *node) {
     const cvs_tensor *x = cvi_keras_dims(w, node->in[0]), *y = cvi_keras_dims(w, node->out[0]);
@@ -162,12 +174,11 @@ static void reshape(keras_writing *w, const cvi_node *node) {
     if (y->rank == 2) {
         layer = cvi_keras_put_layer(w, "Flatten", w->label, 1, &in, ", \"data_format\": \"channels_last\"");
     } else {
-        for (int d = 1; d < y->rank; d++) {
+        for (int d = 1, open = open_axis(w, node); d < y->rank; d++) {
             size_t n = strlen(shape);
+            int from = !turned ? d : d == 3 ? 1 : d + 1;
             snprintf(shape + n, sizeof shape - n, "%s%lld", d > 1 ? ", " : "",
-                     (long long)y->dim[!turned  ? d
-                                       : d == 3 ? 1
-                                                : d + 1]);
+                     (long long)(from == open ? -1 : y->dim[from]));
         }
         layer = cvi_keras_put_layer(w, "Reshape", w->label, 1, &in, ", \"target_shape\": [%s]", shape);
     }

@@ -154,6 +154,23 @@ static void absent(void **state) {
     cvi_file_close(&file);
 }
 
+/* A file that was cut off says so even where everything that is asked for is still there. */
+static void incomplete(void **state) {
+    (void)state;
+    static const char *const names[] = {"earliest.h5", "latest.h5", "userblock.h5"};
+    for (int i = 0; i < CVI_COUNT(names); i++) {
+        cvi_file file = open_fixture(names[i]);
+        for (size_t cut = 0; cut < 2; cut++) {
+            cvi_h5 *f = NULL;
+            cvs_error err = {0};
+            assert_int_equal(cvi_h5_open(file.data, file.size - cut, NULL, &f, &err), CVS_OK);
+            assert_int_equal(cvi_h5_complete(f, &err), cut ? CVS_E_FORMAT : CVS_OK);
+            cvi_h5_close(f);
+        }
+        cvi_file_close(&file);
+    }
+}
+
 static const char *const fixtures[] = {"earliest.h5", "latest.h5",  "userblock.h5",
                                        "pages.h5",    "refused.h5", "unlimited.h5"};
 
@@ -225,8 +242,8 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(absent),
-                                       cmocka_unit_test(truncated), cmocka_unit_test(flipped),
-                                       cmocka_unit_test(no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values),     cmocka_unit_test(absent),
+                                       cmocka_unit_test(incomplete), cmocka_unit_test(truncated),
+                                       cmocka_unit_test(flipped),    cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,11 +48,13 @@ static cvs_model *from_text(const char *text) {
     return m;
 }
 
-static void write_input(const char *path, const cvs_model *m) {
+/* Sides that the model leaves free are `side`. */
+static void write_input(const char *path, const cvs_model *m, int64_t side) {
     cvs_error err = {0};
     cvs_tensor t = {0};
     const cvi_value *in = &m->graph->values[m->graph->inputs[0]];
-    const int64_t dim[4] = {2, in->dim[1], in->dim[2], in->dim[3]};
+    const int64_t dim[4] = {2, in->dim[1], in->dim[2] > 0 ? in->dim[2] : side,
+                            in->dim[3] > 0 ? in->dim[3] : side};
     assert_int_equal(cvs_tensor_new(&t, CVS_F32, 4, dim, &err), CVS_OK);
     for (int64_t i = 0; i < cvs_tensor_count(&t); i++) {
         ((float *)t.data)[i] = (float)cvi_random_uniform(3, 1, (uint64_t)i) * 2 - 1;
@@ -86,7 +88,7 @@ static void every_layer_comes_back(void **state) {
     snprintf(path, sizeof path, "%s/all.json", folder);
     snprintf(input, sizeof input, "%s/in.npy", folder);
     cvs_model *m = from_text(all_layers);
-    write_input(input, m);
+    write_input(input, m, 0);
     if (cvs_model_write(m, path, &err) != CVS_OK) {
         char line[900];
         fail_msg("%s", cvs_error_text(&err, line, sizeof line));
@@ -103,6 +105,37 @@ static void every_layer_comes_back(void **state) {
                 1e-6); /* the two samples differ, so the numbers mean something */
     cvs_tensor_free(&a);
     cvs_tensor_free(&b);
+    cvs_model_free(back);
+    cvs_model_free(m);
+}
+
+/* What the model leaves open (-1 in a wanted shape) stays open: both run on pictures of any size. */
+static void a_free_size_stays_free(void **state) {
+    (void)state;
+    char path[600], input[600], folder[256];
+    test_folder(folder);
+    cvs_error err = {0};
+    snprintf(path, sizeof path, "%s/free.json", folder);
+    snprintf(input, sizeof input, "%s/free.npy", folder);
+    cvs_model *m = from_text("x: input f32[1x3x?x?]\n"
+                             "w: param f32[4x3x3x3]\n"
+                             "a: from x,w op Conv kernel_shape=[3;3] pads=[1;1;1;1]\n"
+                             "last: from a op Transpose perm=[0;2;3;1]\n"
+                             "to: const i64[3][0;-1;2]\n"
+                             "out: from last,to op Reshape\n");
+    assert_int_equal(cvs_model_write(m, path, &err), CVS_OK);
+    cvs_model *back = reader_open(path, NULL);
+    for (int64_t side = 4; side <= 9; side += 5) {
+        write_input(input, m, side);
+        cvs_tensor a = answer(m, input), b = answer(back, input);
+        assert_int_equal(cvs_tensor_count(&a), 2 * 4 * side * side);
+        assert_int_equal(cvs_tensor_count(&b), 2 * 4 * side * side);
+        for (int64_t i = 0; i < cvs_tensor_count(&a); i++) {
+            assert_true(fabs(cvi_get(&a, i) - cvi_get(&b, i)) < 2e-6);
+        }
+        cvs_tensor_free(&a);
+        cvs_tensor_free(&b);
+    }
     cvs_model_free(back);
     cvs_model_free(m);
 }
@@ -159,6 +192,7 @@ static void writing_stands_failing_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layer_comes_back),
+        cmocka_unit_test(a_free_size_stays_free),
         cmocka_unit_test(refusals_name_the_node),
         cmocka_unit_test(writing_stands_failing_memory),
     };
