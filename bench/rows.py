@@ -156,7 +156,7 @@ def special(env):
         yield Row("forward b1 beside one busy process, medians: SqueezeNet 1.1", peer, ours(env, "squeezenet1_1", keep="answer"),
                   ort_forms(env, "squeezenet1_1")[:1] if peer == "ONNX Runtime" else
                   torch_forms(env, "forward", "squeezenet1_1", ("optimize_for_inference",)), special="busy_peer")
-    yield Row("training digits.net, 3 epochs of 6,000 pictures, with statistics and event files", "the same without", {}, [], 0.97, 1,
+    yield Row("training digits.net, 10 epochs of 6,000 pictures, with statistics and event files", "the same without", {}, [], 0.97, 1,
               special="watched")
     for name in ("direct 3x3", "1x1", "Winograd 3x3"):
         for net in ("VGG16", "ResNet-50", "SqueezeNet 1.1", "MobileNetV2"):

@@ -261,7 +261,7 @@ def watched(env, row, seconds, run):
     for i in range(5):
         for more, times in (([], with_all), (["--no-events"], without)):
             with tempfile.TemporaryDirectory() as folder:
-                times.append(whole([env.convscope, "train", recipe, "--data", "generated:digits", "--limit", "6000", "--epochs", "3",
+                times.append(whole([env.convscope, "train", recipe, "--data", "generated:digits", "--limit", "6000", "--epochs", "10",
                                     "--threads", "2", "-o", os.path.join(folder, "run")] + more, None)[0])
 
     class F:

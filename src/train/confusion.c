@@ -43,12 +43,15 @@ static cvs_status draw(int n, const double *cells, cvs_tensor *out, cvs_error *e
         for (int k = 0; k < n; k++) {
             double share = all > 0 ? cells[i * n + k] / all : 0;
             share = share > 0 ? 0.15 + 0.85 * share : 0; /* a single mistake is still seen */
+            const double *color = i == k ? right : wrong;
+            uint8_t rgb[3];
+            for (int j = 0; j < 3; j++) {
+                rgb[j] = (uint8_t)(none[j] + (color[j] - none[j]) * share + 0.5);
+            }
             for (int y = 0; y < cell; y++) {
-                for (int x = 0; x < cell * 3; x++) {
-                    const double *color = i == k ? right : wrong;
-                    int64_t row = i * (cell + GAP) + GAP + y, column = k * (cell + GAP) + GAP;
-                    to[(row * side + column) * 3 + x] =
-                        (uint8_t)(none[x % 3] + (color[x % 3] - none[x % 3]) * share + 0.5);
+                int64_t row = i * (cell + GAP) + GAP + y, column = k * (cell + GAP) + GAP;
+                for (int x = 0; x < cell; x++) {
+                    memcpy(to + (row * side + column + x) * 3, rgb, sizeof rgb);
                 }
             }
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * spread.c - extremes, moments and buckets of the numbers of a layer. Written in rows of eight, which a compiler takes at once: histograms of
+ * tally.c - extremes, moments and buckets of the numbers of a layer. Written in rows of eight, which a compiler takes at once: histograms of
  * every layer's activations were a third of what watching costs when each number was looked at by itself.
  */
 #include "train/tally.h"
