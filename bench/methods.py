@@ -237,7 +237,7 @@ def write(path, rows):
 def markdown(rows, failed, bare):
     page = ["# Explanation methods beside the libraries that have them", "",
             "Written by `make bench` (bench/methods.py). SqueezeNet 1.1, random weights, one picture of 224 x 224, 2 threads and float32 on both sides,",
-            "the same settings, there as many pictures at a time as is fastest; best of several runs in turns. *Compared*: how far outputs agree (relative second norm, or the correlation of maps that",
+            "the same settings, there four pictures at a time (Score-CAM of tf-keras-vis: 32); best of several runs in turns. *Compared*: how far outputs agree (relative second norm, or the correlation of maps that",
             "the library scales or that are drawn by chance). Memory is the most the whole process has had, the interpreter and library included; in",
             "brackets what it had before the first explanation.", "",
             "| method | library | settings | compared | library ms | ours ms | ratio | library MB | ours MB |", "|---|---|---|---|---|---|---|---|---|"]
