@@ -109,8 +109,9 @@ static double sample(const attribution *a, double u, double v) {
 
 static void color_of(const attribution *a, double v, uint8_t rgb[3]) {
     const cvi_theme *t = a->page->t;
-    cvi_color c = a->scale.is_signed ? t->diverging[cvi_map_diverging((float)v, (float)a->limit)]
-                                     : t->sequential[cvi_map_sequential((float)v, 0.0f, (float)a->limit)];
+    cvi_color c = a->scale.is_signed
+                      ? t->diverging[cvi_map_diverging((float)v, (float)a->limit)]
+                      : t->sequential[cvi_map_sequential((float)v, (float)a->scale.lo, (float)a->limit)];
     rgb[0] = (uint8_t)(c >> 24);
     rgb[1] = (uint8_t)(c >> 16);
     rgb[2] = (uint8_t)(c >> 8);
@@ -140,7 +141,8 @@ static void draw_overlay(attribution *a, double x, double y, double width, doubl
         }
         double v = sample(a, ((double)(i % columns) + 0.5) / (double)columns,
                           ((double)(i / columns) + 0.5) / (double)rows);
-        double strength = a->limit > 0.0 ? fmin(fabs(v) / a->limit, 1.0) : 0.0;
+        double from = a->scale.is_signed ? 0.0 : a->scale.lo;
+        double strength = a->limit > from ? fmin(fmax(fabs(v) - from, 0.0) / (a->limit - from), 1.0) : 0.0;
         uint8_t rgb[3];
         color_of(a, v, rgb);
         for (int k = 0; k < 3; k++) {
@@ -203,6 +205,11 @@ static void draw_row(attribution *a) {
     page->y = top + fmax(tall, h) + 20;
     double wide = a->d->why->kind == CVS_MAP_PIXELS ? 300 : 180;
     page->y += cvi_legend(page, page->left, page->y, fmin(wide, page->width), &a->scale, legend_words(a));
+    if (!a->scale.is_signed && a->scale.lo > 0.0) {
+        cvi_page_note(
+            page,
+            cvi_page_tr(page, "Every value is positive: the colours begin at the smallest, not at zero."));
+    }
 }
 
 /* One feature map in its own colours, at most side x 1.5 side, centred; returns its height. */
@@ -264,6 +271,18 @@ static void draw_votes(attribution *a) {
     page->y = top + tall + 34;
 }
 
+/* Where even the smallest value is more than half of the largest (RISE: every mask keeps some of the logit), zero says nothing, and colours
+ * from zero would show one bright sheet: they begin at the smallest value. */
+static void raise_floor(attribution *a) {
+    double least = a->limit;
+    for (int64_t i = 0; i < a->h * a->w; i++) {
+        least = fmin(least, (double)a->map[i]);
+    }
+    if (least > 0.5 * a->limit && least < 0.999 * a->limit) {
+        a->scale.lo = least;
+    }
+}
+
 static cvs_status prepare(attribution *a, cvs_error *err) {
     const cvs_explanation *e = a->d->why;
     cvi_attribution_range own;
@@ -280,6 +299,9 @@ static cvs_status prepare(attribution *a, cvs_error *err) {
     a->w = shape.w;
     a->limit = own.largest;
     a->scale = cvi_scale_for(own.least < 0.0 ? -own.largest : 0.0, own.largest);
+    if (!a->parts->range && e->kind != CVS_MAP_GRID) {
+        raise_floor(a);
+    }
     return CVS_OK;
 }
 
