@@ -5,8 +5,9 @@
 #include <math.h>
 
 #include "explain/noise.h"
+#include "engine/run_state.h"
 
-enum { SAMPLES = 25, CEILING = 1000000, PURPOSE = 0x6e6f6973 /* "nois" */ };
+enum { SAMPLES = 25, CEILING = 1000000, PIECE = 4096, PURPOSE = 0x6e6f6973 /* "nois" */ };
 
 typedef struct noisy {
     cvi_again again;
@@ -24,36 +25,58 @@ static double range_of(const cvs_tensor *x) {
     return high - low;
 }
 
+/* Both steps go over the pixels in pieces: each number depends on its own index only, so that threads do not change the bits. */
+typedef struct piece_job {
+    noisy *n;
+    int64_t first, here; /* copies of this batch */
+    const float *slope;  /* [here, pixels] */
+} piece_job;
+
+static void draw_piece(void *context, int64_t piece, int worker) {
+    const piece_job *j = context;
+    cvi_again *a = &j->n->again;
+    const float *x = a->picture.data;
+    (void)worker;
+    for (int64_t b = 0; b < j->here; b++) {
+        float *place = cvi_again_place(a, b);
+        for (int64_t i = piece * PIECE; i < CVI_MIN((piece + 1) * PIECE, a->pixels); i++) {
+            uint64_t index = (uint64_t)(j->first + b) * (uint64_t)a->pixels + (uint64_t)i;
+            place[i] =
+                (float)((double)x[i] + j->n->sigma * cvi_random_normal(a->q->options->seed, PURPOSE, index));
+        }
+    }
+}
+
 /* Captum and tf-keras-vis average absolute values. */
-static void add(noisy *n, const float *slope, int64_t count) {
+static void add_piece(void *context, int64_t piece, int worker) {
+    const piece_job *j = context;
+    noisy *n = j->n;
     bool absolute = n->again.q->compat != CVI_OWN;
-    for (int64_t i = 0; i < n->again.pixels; i++) {
-        double now = absolute ? fabs((double)slope[i]) : (double)slope[i], before = now - n->mean[i];
-        n->mean[i] += before / (double)count;
-        n->spread[i] += before * (now - n->mean[i]);
+    (void)worker;
+    for (int64_t b = 0; b < j->here; b++) {
+        const float *slope = j->slope + b * n->again.pixels;
+        double count = (double)(j->first + b + 1);
+        for (int64_t i = piece * PIECE; i < CVI_MIN((piece + 1) * PIECE, n->again.pixels); i++) {
+            double now = absolute ? fabs((double)slope[i]) : (double)slope[i], before = now - n->mean[i];
+            n->mean[i] += before / count;
+            n->spread[i] += before * (now - n->mean[i]);
+        }
     }
 }
 
 static cvs_status draw(noisy *n, int64_t samples) {
     cvi_again *a = &n->again;
-    const float *x = a->picture.data;
-    uint64_t seed = a->q->options->seed;
+    cvi_pool *pool = a->q->run->pool;
+    int64_t pieces = (a->pixels + PIECE - 1) / PIECE;
     for (int64_t k = 0; k < samples; k += a->batch) {
-        int64_t here = CVI_MIN(a->batch, samples - k);
+        piece_job job = {.n = n, .first = k, .here = CVI_MIN(a->batch, samples - k)};
         double score;
         cvs_tensor g;
-        for (int64_t b = 0; b < here; b++) {
-            float *place = cvi_again_place(a, b);
-            for (int64_t i = 0; i < a->pixels; i++) {
-                uint64_t index = (uint64_t)(k + b) * (uint64_t)a->pixels + (uint64_t)i;
-                place[i] = (float)((double)x[i] + n->sigma * cvi_random_normal(seed, PURPOSE, index));
-            }
-        }
+        cvi_pool_run(pool, pieces, draw_piece, &job);
         CVI_TRY(cvi_again_scores(a, 1, (double)k / (double)samples, &score));
         CVI_TRY(cvi_again_gradient(a, &g));
-        for (int64_t b = 0; b < here; b++) {
-            add(n, (const float *)g.data + b * a->pixels, k + b + 1);
-        }
+        job.slope = g.data;
+        cvi_pool_run(pool, pieces, add_piece, &job);
     }
     return CVS_OK;
 }
