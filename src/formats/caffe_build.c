@@ -53,10 +53,13 @@ static double number(cvi_caffe *c, const caffe_field *f, double otherwise) {
 
 static int64_t whole(cvi_caffe *c, const caffe_field *f, int64_t otherwise) {
     double v = number(c, f, (double)otherwise);
-    if (f && cvi_build_ok(&c->b) && (v != floor(v) || fabs(v) > INT32_MAX)) {
-        cvi_caffe_bad(c, f,
-                      cvi_fail(c->b.err, CVS_E_FORMAT,
-                               "%.60s should be a whole number of 32 bits, it is %.60s", f->name, f->text));
+    if (f && (v != floor(v) || fabs(v) > INT32_MAX)) {
+        if (cvi_build_ok(&c->b)) { /* else something before it is told */
+            cvi_caffe_bad(c, f,
+                          cvi_fail(c->b.err, CVS_E_FORMAT,
+                                   "%.60s should be a whole number of 32 bits, it is %.60s", f->name,
+                                   f->text));
+        }
         return otherwise;
     }
     return (int64_t)v;

@@ -233,6 +233,8 @@ static cvs_status read_list(const reading *r, const cvi_pb *parent, const cvi_pb
     int64_t *ints = NULL;
     const char **texts = NULL;
     int n_texts = 0;
+    a->n = 0; /* of an attribute that comes twice the last list counts */
+    a->strings = NULL;
     CVI_TRY(cvi_pb_enter(parent, m, &p));
     TF_EACH(p, f) {
         if (f.number == 2) {
