@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * control.c - If: runs one of two subgraphs. The engine runs them (ctx->run_graph); captured values are its business.
  */
+#include "ops/control.h"
 #include "ops/walk.h"
 
 /* The branch that the condition chooses; CVS_E_LATE while the condition is not known. */
@@ -38,7 +39,7 @@ static cvs_status run_branch(cvi_opctx *ctx, cvs_tensor **outputs) {
     return ctx->run_graph(ctx, branch, *outputs);
 }
 
-static void free_outputs(const cvi_opctx *ctx, cvs_tensor *outputs) {
+void cvi_outputs_free(const cvi_opctx *ctx, cvs_tensor *outputs) {
     for (int k = 0; k < ctx->n_out; k++) {
         cvs_tensor_free(&outputs[k]);
     }
@@ -53,14 +54,11 @@ static cvs_status infer_if(cvi_opctx *ctx) {
     for (int k = 0; k < ctx->n_out && s == CVS_OK; k++) {
         s = cvi_out_shape(ctx, k, outputs[k].dtype, outputs[k].rank, outputs[k].dim);
     }
-    free_outputs(ctx, outputs);
+    cvi_outputs_free(ctx, outputs);
     return s;
 }
 
-static cvs_status forward_if(cvi_opctx *ctx) {
-    cvs_tensor *outputs;
-    CVI_TRY(run_branch(ctx, &outputs));
-    cvs_status s = CVS_OK;
+cvs_status cvi_outputs_give(cvi_opctx *ctx, cvs_status s, cvs_tensor *outputs) {
     for (int k = 0; k < ctx->n_out && s == CVS_OK; k++) {
         cvs_tensor *y = &ctx->out[k];
         if (y->dtype == CVS_NONE) {
@@ -72,8 +70,14 @@ static cvs_status forward_if(cvi_opctx *ctx) {
             memcpy(y->data, outputs[k].data, y->bytes);
         }
     }
-    free_outputs(ctx, outputs);
+    cvi_outputs_free(ctx, outputs);
     return s;
+}
+
+static cvs_status forward_if(cvi_opctx *ctx) {
+    cvs_tensor *outputs;
+    CVI_TRY(run_branch(ctx, &outputs));
+    return cvi_outputs_give(ctx, CVS_OK, outputs);
 }
 
 static const cvi_op_io if_in[] = {{"cond", CVI_SHAPE, false, false}};

@@ -3,6 +3,7 @@
  * state is stacked. Shapes depend on the number of turns and may change with them, so infer runs the loop itself (while running, when
  * all numbers are there) and leaves the outputs to forward. Definitions: ONNX operators Loop (1 to 21) and Scan (9 to 21).
  */
+#include "ops/control.h"
 #include "ops/walk.h"
 
 enum { MOST_TURNS = 1 << 20 };
@@ -303,12 +304,6 @@ static cvs_status run_scan_node(cvi_opctx *ctx, cvs_tensor *outputs) {
 
 typedef cvs_status (*node_runner)(cvi_opctx *ctx, cvs_tensor *outputs);
 
-static void free_outputs(const cvi_opctx *ctx, cvs_tensor *outputs) {
-    for (int k = 0; k < ctx->n_out; k++) {
-        cvs_tensor_free(&outputs[k]);
-    }
-}
-
 static cvs_status infer_by(cvi_opctx *ctx, node_runner runner) {
     cvs_tensor *outputs = cvi_arena_alloc(ctx->scratch, CVI_MAX(ctx->n_out, 1), sizeof *outputs);
     cvs_status s = outputs ? runner(ctx, outputs) : cvi_no_memory(ctx->err, sizeof *outputs);
@@ -317,7 +312,7 @@ static cvs_status infer_by(cvi_opctx *ctx, node_runner runner) {
     }
     s = s == CVS_OK ? ctx->keep_outputs(ctx, outputs) : s;
     if (s != CVS_OK && outputs) {
-        free_outputs(ctx, outputs);
+        cvi_outputs_free(ctx, outputs);
     }
     return s;
 }
@@ -328,19 +323,7 @@ static cvs_status forward_by(cvi_opctx *ctx, node_runner runner) {
         return cvi_no_memory(ctx->err, sizeof *outputs);
     }
     cvs_status s = ctx->take_outputs(ctx, outputs) ? CVS_OK : runner(ctx, outputs);
-    for (int k = 0; k < ctx->n_out && s == CVS_OK; k++) {
-        cvs_tensor *y = &ctx->out[k];
-        if (y->dtype == CVS_NONE) {
-            continue;
-        }
-        if (y->dtype != outputs[k].dtype || !cvi_same_shape(y, &outputs[k])) {
-            s = cvi_fail(ctx->err, CVS_E_SHAPE, "output %d of the branch changed its shape while running", k);
-        } else if (y->bytes > 0) {
-            memcpy(y->data, outputs[k].data, y->bytes);
-        }
-    }
-    free_outputs(ctx, outputs);
-    return s;
+    return cvi_outputs_give(ctx, s, outputs);
 }
 
 static cvs_status infer_loop(cvi_opctx *ctx) {

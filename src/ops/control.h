@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ * control.h (internal) - what operators with subgraphs (If; Loop and Scan) share: handing a subgraph's results over as the node's outputs.
+ */
+#ifndef CVI_OPS_CONTROL_H
+#define CVI_OPS_CONTROL_H
+
+#include "ops/op.h"
+
+/* Frees the node's n_out results. */
+void cvi_outputs_free(const cvi_opctx *ctx, cvs_tensor *outputs);
+/* If s is CVS_OK, copies the results into the node's outputs that are wanted, of the types and shapes that were inferred (CVS_E_SHAPE if a
+ * result has others). Frees the results in any case. */
+cvs_status cvi_outputs_give(cvi_opctx *ctx, cvs_status s, cvs_tensor *outputs);
+
+#endif
