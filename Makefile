@@ -81,4 +81,4 @@ bench: all
 	@python3 bench/run.py --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
 
 clean:
-	rm -rf build build-bench build-asan build-tsan build-fuzz
+	rm -rf build build-bench build-asan build-tsan build-fuzz build-fuzz-fast

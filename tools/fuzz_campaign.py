@@ -10,7 +10,7 @@ ledger: adds BUILD's slots to docs/campaign.csv, one row for each target, day an
 slots may stay, a campaign may go on meanwhile, and a second time adds nothing. totals: prints what stands there. Seconds are of the
 processor, so that a busy machine does not change what a row says.
 Environment: TARGETS="net onnx" for those only, SLOT=90 seconds a slot, GOAL=10000000, JOBS=1 slots at once (more than one only while the
-machine has processors to spare).
+machine has processors to spare), PROGRAMS=FOLDER: the targets are of that build, all else stays in BUILD (tools/fuzz.sh, TRACE=no).
 """
 import csv
 import os
@@ -68,10 +68,14 @@ def merged(ledger, slots):
     return [out[k] for k in sorted(out)]
 
 
+def programs(build):
+    return os.environ.get("PROGRAMS", build)
+
+
 def targets_of(build):
     if os.environ.get("TARGETS"):
         return os.environ["TARGETS"].split()
-    names = os.listdir(os.path.join(build, "tests"))
+    names = os.listdir(os.path.join(programs(build), "tests"))
     return sorted(n[5:] for n in names if re.fullmatch(r"fuzz_[a-z0-9_]+", n))
 
 
@@ -96,7 +100,7 @@ def start_slot(build, name, seconds):
     os.makedirs(corpus, exist_ok=True)
     os.makedirs(finds, exist_ok=True)
     # Without the entropic schedule (it took four fifths of the time) and without a stop of the world after inputs that look like leaks.
-    command = [os.path.join(build, "tests", "fuzz_" + name), "-entropic=0", "-reload=0", "-print_funcs=0", "-verbosity=0", "-detect_leaks=0",
+    command = [os.path.join(programs(build), "tests", "fuzz_" + name), "-entropic=0", "-reload=0", "-print_funcs=0", "-verbosity=0", "-detect_leaks=0",
                "-print_final_stats=1", f"-max_total_time={seconds}", f"-max_len={MAX_LEN.get(name, 2048)}", "-timeout=25",
                "-rss_limit_mb=2048", "-malloc_limit_mb=1024", f"-artifact_prefix={finds}/{name}-", corpus]
     if os.path.isdir(seeds):
@@ -117,7 +121,7 @@ def end_slot(build, name, status, usage):
 
 
 def built_from(build):
-    with open(os.path.join(build, "commit"), encoding="utf-8") as f:
+    with open(os.path.join(programs(build), "commit"), encoding="utf-8") as f:
         return f.read().strip()
 
 
@@ -149,17 +153,19 @@ def campaign(build, seconds):
     found, running = set(), {}
     while True:
         total = totals(names, build)
-        left = [n for n in names if n not in found and n not in running.values() and total[n] < goal]
+        busy = [name for name, _ in running.values()]
+        left = [n for n in names if n not in found and n not in busy and total[n] < goal]
         room = not running or (len(running) < jobs and os.getloadavg()[0] < (os.cpu_count() or 1) + 1)
         if left and room and time.time() + 1 < end:
             name = min(left, key=lambda n: total[n])
-            running[start_slot(build, name, max(1, int(min(each, end - time.time())))).pid] = name
+            slot = start_slot(build, name, max(1, int(min(each, end - time.time()))))
+            running[slot.pid] = name, slot # kept: a Popen that is forgotten is waited for by the next one, and its time is lost
         elif running:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
             if not pid:
                 time.sleep(1)
                 continue
-            name = running.pop(pid)
+            name, _ = running.pop(pid)
             end_slot(build, name, status, usage)
             if status:
                 found.add(name)
