@@ -26,7 +26,12 @@ static struct {
 
 static inline void fuzz_folder_remove(void) {
     for (int i = 0; i < fuzz_folder.n; i++) {
-        unlink(fuzz_folder.file[i].path);
+        char *path = fuzz_folder.file[i].path, *last = strrchr(path, '/');
+        unlink(path);
+        *last = 0;
+        if (strcmp(path, fuzz_folder.path) != 0) {
+            rmdir(path); /* a subfolder; not before its last file */
+        }
     }
     rmdir(fuzz_folder.path);
 }
