@@ -7,20 +7,18 @@
 #include "sources.def"
 #undef CVI_SOURCE
 
-const cvi_source *const cvi_sources[] = {
+static const cvi_source *const sources[] = {
 #define CVI_SOURCE(name) &cvi_source_##name,
 #include "sources.def"
 #undef CVI_SOURCE
-    NULL,
 };
-const int cvi_n_sources = CVI_COUNT(cvi_sources) - 1;
 
-enum { MAX_SPEC = 4096 };
+enum { N_SOURCES = CVI_COUNT(sources), MAX_SPEC = 4096 };
 
 static const cvi_source *find_source(const char *name, size_t n) {
-    for (int i = 0; i < cvi_n_sources; i++) {
-        if (strlen(cvi_sources[i]->name) == n && memcmp(cvi_sources[i]->name, name, n) == 0) {
-            return cvi_sources[i];
+    for (int i = 0; i < N_SOURCES; i++) {
+        if (strlen(sources[i]->name) == n && memcmp(sources[i]->name, name, n) == 0) {
+            return sources[i];
         }
     }
     return NULL;
@@ -142,8 +140,8 @@ cvs_status cvs_data_get(const cvs_data *data, int64_t i, cvs_tensor *picture, in
 }
 
 const char *cvs_data_source(int i, cvs_lang lang) {
-    if (i < 0 || i >= cvi_n_sources) {
+    if (i < 0 || i >= N_SOURCES) {
         return NULL;
     }
-    return lang == CVS_ZH ? cvi_sources[i]->zh : cvi_sources[i]->en;
+    return lang == CVS_ZH ? sources[i]->zh : sources[i]->en;
 }

@@ -25,9 +25,6 @@ struct cvs_data {
     void *self;       /* the source's own */
 };
 
-extern const cvi_source *const cvi_sources[];
-extern const int cvi_n_sources;
-
 /* ---- what sources share (pick.c) --------------------------------------------------------------------- */
 
 /* Which of n labelled pictures belong to the set, in rising order: where `own_split` is false a share of every class

@@ -238,10 +238,4 @@ typedef struct cvi_draw_style {
     cvs_status (*draw)(const cvi_draw_job *job, cvi_drawing *out, cvs_error *err);
 } cvi_draw_style;
 
-extern const cvi_draw_style *const cvi_draw_styles[]; /* in the order of styles.def */
-extern const int cvi_n_draw_styles;
-const cvi_draw_style *cvi_draw_style_find(const char *name); /* NULL: none */
-/* The style that suits an architecture best ("auto"). */
-const cvi_draw_style *cvi_draw_style_auto(const cvi_arch *a);
-
 #endif

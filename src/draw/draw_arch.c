@@ -11,51 +11,42 @@
 #include "draw/styles.def"
 #undef DRAW_STYLE
 
-const cvi_draw_style *const cvi_draw_styles[] = {
+/* In the order of styles.def. */
+static const cvi_draw_style *const styles[] = {
 #define DRAW_STYLE(name) &cvi_style_##name,
 #include "draw/styles.def"
 #undef DRAW_STYLE
 };
-const int cvi_n_draw_styles = CVI_COUNT(cvi_draw_styles);
+enum { N_STYLES = CVI_COUNT(styles) };
 
-const cvi_draw_style *cvi_draw_style_find(const char *name) {
-    for (int i = 0; i < cvi_n_draw_styles; i++) {
-        if (strcmp(cvi_draw_styles[i]->name, name) == 0) {
-            return cvi_draw_styles[i];
+static const cvi_draw_style *find_style(const char *name) {
+    for (int i = 0; i < N_STYLES; i++) {
+        if (strcmp(styles[i]->name, name) == 0) {
+            return styles[i];
         }
     }
     return NULL;
 }
 
-/* The first of the named styles that is built in. */
-static const cvi_draw_style *first_of(const char *const *names, int n) {
-    for (int i = 0; i < n; i++) {
-        if (cvi_draw_style_find(names[i]) != NULL) {
-            return cvi_draw_style_find(names[i]);
-        }
-    }
-    return cvi_draw_styles[0];
-}
-
-const cvi_draw_style *cvi_draw_style_auto(const cvi_arch *a) {
-    static const char *const short_chain[] = {"volume", "graph"}, *const any[] = {"graph"};
+/* The style that suits an architecture best ("auto"). */
+static const cvi_draw_style *suited_style(const cvi_arch *a) {
     bool chain = true;
     for (int i = 0; i < a->n_nodes; i++) {
         chain = chain && cvi_arch_n_inputs(a, i) <= 1 && a->users_at[i + 1] - a->users_at[i] <= 1;
     }
-    return chain && a->n_nodes <= 13 ? first_of(short_chain, 2) : first_of(any, 1);
+    return find_style(chain && a->n_nodes <= 13 ? "volume" : "graph");
 }
 
 int cvs_draw_style_count(void) {
-    return cvi_n_draw_styles;
+    return N_STYLES;
 }
 
 cvs_status cvs_draw_style_describe(int i, cvs_lang lang, cvs_draw_style_info *out, cvs_error *err) {
-    if (i < 0 || i >= cvi_n_draw_styles) {
+    if (i < 0 || i >= N_STYLES) {
         return cvi_fail(err, CVS_E_ARGUMENT, "there is no drawing style number %d; there are %d", i,
-                        cvi_n_draw_styles);
+                        N_STYLES);
     }
-    const cvi_draw_style *s = cvi_draw_styles[i];
+    const cvi_draw_style *s = styles[i];
     *out = (cvs_draw_style_info){.name = s->name,
                                  .summary = lang == CVS_ZH ? s->zh : s->en,
                                  .texts = s->texts != NULL ? s->texts : "",
@@ -64,9 +55,9 @@ cvs_status cvs_draw_style_describe(int i, cvs_lang lang, cvs_draw_style_info *ou
 }
 
 const char *cvs_draw_text_style(const char *text) {
-    for (int i = 0; i < cvi_n_draw_styles; i++) {
-        if (cvi_draw_styles[i]->reads != NULL && cvi_draw_styles[i]->reads(text)) {
-            return cvi_draw_styles[i]->name;
+    for (int i = 0; i < N_STYLES; i++) {
+        if (styles[i]->reads != NULL && styles[i]->reads(text)) {
+            return styles[i]->name;
         }
     }
     return NULL;
@@ -76,9 +67,9 @@ const char *cvs_draw_text_style(const char *text) {
 
 static cvs_status unknown_style(const char *name, cvs_error *err) {
     char list[400] = "auto";
-    for (int i = 0; i < cvi_n_draw_styles; i++) {
+    for (int i = 0; i < N_STYLES; i++) {
         size_t n = strlen(list);
-        snprintf(list + n, sizeof list - n, ", %s", cvi_draw_styles[i]->name);
+        snprintf(list + n, sizeof list - n, ", %s", styles[i]->name);
     }
     return cvi_at_attr(
         err, cvi_fail(err, CVS_E_ARGUMENT, "unknown drawing style \"%.40s\"; styles: %s", name, list),
@@ -113,14 +104,13 @@ static void extension_of(const char *path, char out[16]) {
 /* What draws a format best where nobody asked for a style. */
 static const cvi_draw_style *style_for(const char *extension, const cvi_arch *a) {
     for (int pictures = 0; pictures < 2 && !cvi_is_picture_extension(extension); pictures++) {
-        for (int i = 0; i < cvi_n_draw_styles; i++) { /* numbers rather than a layout */
-            if (cvi_draw_styles[i]->pictures == (pictures == 1) &&
-                has_extension(cvi_draw_styles[i]->texts, extension)) {
-                return cvi_draw_styles[i];
+        for (int i = 0; i < N_STYLES; i++) { /* numbers rather than a layout */
+            if (styles[i]->pictures == (pictures == 1) && has_extension(styles[i]->texts, extension)) {
+                return styles[i];
             }
         }
     }
-    return cvi_draw_style_auto(a);
+    return suited_style(a);
 }
 
 static cvs_status check_extension(const cvi_draw_style *style, const char *extension, cvs_error *err) {
@@ -133,8 +123,8 @@ static cvs_status check_extension(const cvi_draw_style *style, const char *exten
 }
 
 static bool any_style_writes(const char *extension) {
-    for (int i = 0; i < cvi_n_draw_styles; i++) {
-        const cvi_draw_style *s = cvi_draw_styles[i];
+    for (int i = 0; i < N_STYLES; i++) {
+        const cvi_draw_style *s = styles[i];
         if (has_extension(s->texts, extension) || (s->pictures && cvi_is_picture_extension(extension))) {
             return true;
         }
@@ -146,7 +136,7 @@ cvs_status cvs_draw_check(const char *style, const char *path, cvs_error *err) {
     char extension[16];
     extension_of(path, extension);
     if (!is_auto(style)) {
-        const cvi_draw_style *s = cvi_draw_style_find(style);
+        const cvi_draw_style *s = find_style(style);
         if (s == NULL) {
             return unknown_style(style, err);
         }
@@ -213,7 +203,7 @@ static cvs_status draw(session *s, const cvs_draw_source *sources, int n, const 
     if (n < 1) {
         return cvi_fail(err, CVS_E_ARGUMENT, "there is nothing to draw");
     }
-    if (!is_auto(s->o.style) && (s->style = cvi_draw_style_find(s->o.style)) == NULL) {
+    if (!is_auto(s->o.style) && (s->style = find_style(s->o.style)) == NULL) {
         return unknown_style(s->o.style, err);
     }
     CVI_TRY(read_sources(s, sources, n, err));

@@ -247,10 +247,18 @@ static void place_rail(cvi_planner *p, int i) {
     occupy(p, first, use_left ? left_end : right_end, run->c, run->c);
 }
 
+static bool in_frame(const cvi_view *v, int box, int f) {
+    int frame = v->boxes[box].frame;
+    while (frame > f) {
+        frame = v->frames[frame].parent;
+    }
+    return frame == f;
+}
+
 /* Where the first box of a frame stands across. */
 static double entry_of(const cvi_planner *p, int f) {
     for (int b = 0; b < p->v->n_boxes; b++) {
-        if (cvi_in_frame(p->v, b, f) && (p->main[b] || p->column[b] >= 0)) {
+        if (in_frame(p->v, b, f) && (p->main[b] || p->column[b] >= 0)) {
             return p->main[b] ? 0.0 : p->c[b];
         }
     }
@@ -272,8 +280,7 @@ static void place_frame(cvi_planner *p, int f) {
     }
     for (int i = 0; i < p->v->n_links; i++) { /* rails whose two ends are inside */
         const cvi_link *l = &p->v->links[i];
-        if (p->runs[i].kind == CVI_RUN_RAIL && cvi_in_frame(p->v, l->from, f) &&
-            cvi_in_frame(p->v, l->to, f)) {
+        if (p->runs[i].kind == CVI_RUN_RAIL && in_frame(p->v, l->from, f) && in_frame(p->v, l->to, f)) {
             low = fmin(low, p->runs[i].c);
             high = fmax(high, p->runs[i].c);
         }
@@ -331,14 +338,6 @@ static bool place_rails(cvi_planner *p) {
     }
     cvi_free(items);
     return true;
-}
-
-bool cvi_in_frame(const cvi_view *v, int box, int f) {
-    int frame = v->boxes[box].frame;
-    while (frame > f) {
-        frame = v->frames[frame].parent;
-    }
-    return frame == f;
 }
 
 /* Ranks that a frame covers. Stages are no hulls: they have brackets. */

@@ -43,7 +43,6 @@ typedef struct cvi_planner {
     double length;
 } cvi_planner;
 
-bool cvi_in_frame(const cvi_view *v, int box, int frame);
 /* The rank after which an encoder-decoder turns back, -1: it is none that can be drawn as a valley (graph_valley.c). */
 int cvi_valley(const cvi_planner *p);
 /* Moves the ranks so that arrows across are level; those after `bottom` count from the bottom up. Returns the height, -1

@@ -5,7 +5,8 @@
 #include "graph/graph.h"
 #include "ops/op.h"
 
-const char *cvi_layer_line(const cvs_layer *layer, char *buf, size_t size) {
+/* "Convolution · 3x3, stride 2 · 1x64x112x112" into buf; returns it. */
+static const char *layer_line(const cvs_layer *layer, char *buf, size_t size) {
     char shape[64];
     bool settings = layer->settings[0] != '\0', known = layer->rank >= 0;
     snprintf(buf, size, "%s%s%s%s%s", layer->title != NULL ? layer->title : layer->op, settings ? " · " : "",
@@ -38,7 +39,7 @@ cvs_status cvi_filters_of(const cvs_model *model, const cvs_layer *layer, cvs_fi
     CVI_TRY(cvs_model_filters(model, layer->index, &kernel, &bias, err));
     cvs_filters_data data = {
         .layer = layer->name, .kernel = &kernel, .bias = &bias, .view = view, .sorted = sorted};
-    data.settings = cvi_layer_line(layer, line, sizeof line);
+    data.settings = layer_line(layer, line, sizeof line);
     data.sees_picture = sees_picture(model, layer->index);
     data.dense = layer->is_dense;
     data.order = info.preprocess != NULL ? info.preprocess->order : CVS_RGB;
@@ -68,7 +69,7 @@ cvs_status cvi_maps_of(cvs_run *run, const cvs_model *model, const cvs_layer *la
     cvs_model_describe(model, &info);
     CVI_TRY(cvi_layer_floats(run, layer, &value, err));
     cvs_maps_data data = {.layer = layer->name, .value = &value, .picture = shown, .own_scale = own_scale};
-    data.settings = cvi_layer_line(layer, line, sizeof line);
+    data.settings = layer_line(layer, line, sizeof line);
     data.classes = info.classes;
     data.n_classes = info.n_classes;
     cvs_status status = cvs_draw_maps(&data, options, out, err);
@@ -82,7 +83,7 @@ cvs_status cvi_pooling_of(cvs_run *run, const cvs_layer *layer, const int64_t sh
     char line[256];
     cvs_pooling_data data = {.layer = layer->name, .examples = examples};
     CVI_TRY(cvs_run_pooling(run, layer->index, &input, &output, &switches, &data.window, err));
-    data.settings = cvi_layer_line(layer, line, sizeof line);
+    data.settings = layer_line(layer, line, sizeof line);
     data.input = &input;
     data.output = &output;
     data.switches = &switches;

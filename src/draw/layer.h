@@ -6,8 +6,6 @@
 
 #include "convscope/draw.h"
 
-/* "Convolution · 3x3, stride 2 · 1x64x112x112" into buf; returns it. */
-const char *cvi_layer_line(const cvs_layer *layer, char *buf, size_t size);
 cvs_status cvi_filters_of(const cvs_model *model, const cvs_layer *layer, cvs_filter_view view, bool sorted,
                           const cvs_figure_options *options, cvs_figure **out, cvs_error *err);
 cvs_status cvi_maps_of(cvs_run *run, const cvs_model *model, const cvs_layer *layer, const cvs_tensor *shown,

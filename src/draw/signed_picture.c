@@ -14,7 +14,9 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-bool cvi_signed_limit(const float *v, int64_t n, double *limit) {
+/* The value that gets the full colour: the largest |v| of n numbers but the strongest half a percent; 0 when all are 0. What is not
+ * finite counts as 0. False: out of memory. */
+static bool full_colour(const float *v, int64_t n, double *limit) {
     float *a = cvi_malloc((size_t)CVI_MAX(n, 1) * sizeof *a);
     *limit = 0;
     if (!a) {
@@ -60,7 +62,7 @@ double cvi_draw_signed(cvi_page *page, double x, double y, double w, const float
     int64_t area = rows * columns, down = (CVI_MAX(rows, columns) + LARGEST - 1) / LARGEST;
     int64_t tall = (rows + down - 1) / down, wide = (columns + down - 1) / down;
     uint8_t *out = cvi_draw_image(page->s, x, y, w, h, wide, tall, 3, NULL, false);
-    if (!out || !cvi_signed_limit(v, channels * area, &limit)) {
+    if (!out || !full_colour(v, channels * area, &limit)) {
         page->s->failed = true;
         return h;
     }

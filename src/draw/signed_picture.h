@@ -6,9 +6,6 @@
 
 #include "draw/figure.h"
 
-/* The value that gets the full colour: the largest |v| of n numbers but the strongest half a percent; 0 when all are 0. What is not
- * finite counts as 0. False: out of memory. */
-bool cvi_signed_limit(const float *v, int64_t n, double *limit);
 /* x [C,rows,columns] into the scene at (x, y), w points wide: 3 channels as colours (order says which), others as their sum. Large ones
  * are averaged down. Returns the height drawn. */
 double cvi_draw_signed(cvi_page *page, double x, double y, double w, const float *v, int64_t channels,

@@ -110,7 +110,8 @@ const char *cvi_sketch_caption(cvi_sketch *k, int box) {
     return text; /* its frame says how often */
 }
 
-double cvi_sketch_cost(const cvi_sketch *k, int box) {
+/* The layer's share of a cost: value and sum by o->cost (MACs where none is asked). */
+static double cost_of(const cvi_sketch *k, int box) {
     const cvi_arch_node *n = &k->node[box];
     int64_t v = k->o->cost == CVS_COST_PARAMS   ? n->params
                 : k->o->cost == CVS_COST_MEMORY ? n->bytes
@@ -119,7 +120,7 @@ double cvi_sketch_cost(const cvi_sketch *k, int box) {
 }
 
 void cvi_sketch_cost_bar(cvi_sketch *k, int box, double x) {
-    double tall = 20, h = k->most_cost > 0 ? tall * cvi_sketch_cost(k, box) / k->most_cost : 0;
+    double tall = 20, h = k->most_cost > 0 ? tall * cost_of(k, box) / k->most_cost : 0;
     cvi_paint bar = {.fill = k->t->role[h > tall / 2 ? CVI_MARK : CVI_MUTED]},
               base = {.stroke = k->t->role[CVI_LINE], .width = 0.6};
     if (k->o->cost == CVS_COST_NONE) {
@@ -129,20 +130,21 @@ void cvi_sketch_cost_bar(cvi_sketch *k, int box, double x) {
     cvi_draw_line(k->s, x - 5, k->y + tall, x + 5, k->y + tall, &base);
 }
 
-const char *cvi_sketch_cost_name(const cvi_sketch *k) {
+static const char *cost_name(const cvi_sketch *k) {
     return cvi_sketch_tr(k, k->o->cost == CVS_COST_PARAMS   ? "parameters"
                             : k->o->cost == CVS_COST_MEMORY ? "activation bytes"
                                                             : "multiply-adds");
 }
 
-const char *cvi_sketch_costliest(cvi_sketch *k) {
+/* The boxes that cost most as one sentence, or NULL where o->cost asks for none. */
+static const char *costliest(cvi_sketch *k) {
     double sum = 0.0, value[3] = {0, 0, 0};
     int best[3] = {-1, -1, -1};
     if (k->o->cost == CVS_COST_NONE) {
         return NULL;
     }
     for (int i = 0; i < k->view->n_boxes; i++) {
-        double v = cvi_sketch_cost(k, i);
+        double v = cost_of(k, i);
         sum += v;
         for (int r = 0; r < 3; r++) {
             if (v > value[r]) {
@@ -156,7 +158,7 @@ const char *cvi_sketch_costliest(cvi_sketch *k) {
             }
         }
     }
-    const char *text = cvi_sketch_text(k, cvi_sketch_tr(k, "Most %s:"), cvi_sketch_cost_name(k));
+    const char *text = cvi_sketch_text(k, cvi_sketch_tr(k, "Most %s:"), cost_name(k));
     for (int r = 0; r < 3 && best[r] >= 0; r++) {
         text = cvi_sketch_text(k, "%s%s %.60s %s (%.0f %%)", text, r > 0 ? "," : "", k->node[best[r]].name,
                                cvi_short_number(value[r]).text, 100.0 * value[r] / sum);
@@ -291,7 +293,7 @@ static cvs_status begin(cvi_sketch *k, const cvi_draw_job *job, const uint8_t *o
     k->t = k->s->theme;
     for (int i = 0; i < k->view->n_boxes; i++) {
         cvi_box_node(k->view, i, &k->node[i]);
-        k->most_cost = fmax(k->most_cost, cvi_sketch_cost(k, i));
+        k->most_cost = fmax(k->most_cost, cost_of(k, i));
     }
     draw_head(k);
     return CVS_OK;
@@ -362,7 +364,7 @@ cvs_status cvi_sketch_end(cvi_sketch *k, const char *const *notes, cvi_drawing *
         for (int i = 0; notes != NULL && notes[i] != NULL; i++) {
             draw_note(k, width, notes[i]);
         }
-        const char *cost = cvi_sketch_costliest(k);
+        const char *cost = costliest(k);
         if (cost != NULL) {
             draw_note(k, width, cost);
         }

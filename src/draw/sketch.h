@@ -43,15 +43,10 @@ cvi_font cvi_sketch_font(const cvi_sketch *k, double size, bool bold, cvi_theme_
 const char *cvi_sketch_text(cvi_sketch *k, const char *fmt, ...) CVI_PRINTF(2, 3);
 /* What is written beside a box: "3×3 conv /2", "Bottleneck ×3"; without the number of channels. Lives with the view. */
 const char *cvi_sketch_caption(cvi_sketch *k, int box);
-/* The layer's share of a cost: value and sum by o->cost (MACs where none is asked). */
-double cvi_sketch_cost(const cvi_sketch *k, int box);
-const char *cvi_sketch_cost_name(const cvi_sketch *k);
 /* A bar of that height, 20 points for the costliest box, standing on k->y + 20; nothing where no cost is asked. */
 void cvi_sketch_cost_bar(cvi_sketch *k, int box, double x);
 /* Begins the SVG group of a box: its id, its name and numbers as a tooltip. */
 void cvi_sketch_box_begin(cvi_sketch *k, int box);
-/* The boxes that cost most as one sentence, or NULL where o->cost asks for none. */
-const char *cvi_sketch_costliest(cvi_sketch *k);
 /* "key=value" of o->extra as a number between lo and hi. */
 cvs_status cvi_sketch_setting(const cvs_draw_options *o, const char *key, double lo, double hi,
                               double otherwise, double *out, cvs_error *err);

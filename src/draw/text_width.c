@@ -91,17 +91,12 @@ int cvi_code_put(uint32_t code, char out[4]) {
     return more + 1;
 }
 
-double cvi_width_em_n(const char *text, size_t n, bool bold, bool mono) {
+double cvi_width_em(const char *text, bool bold, bool mono) {
     double sum = 0.0;
-    const char *end = text + n;
-    while (text < end && *text != '\0') {
+    while (*text != '\0') {
         sum += cvi_advance(cvi_code_next(&text), bold, mono);
     }
     return sum;
-}
-
-double cvi_width_em(const char *text, bool bold, bool mono) {
-    return cvi_width_em_n(text, strlen(text), bold, mono);
 }
 
 /* Characters that could reorder or hide text, and those XML does not allow. */

@@ -14,9 +14,8 @@ int cvi_code_put(uint32_t code, char out[4]);
 
 /* Advance of a code point in em. */
 double cvi_advance(uint32_t code, bool bold, bool mono);
-/* Width of UTF-8 text, or of its first n bytes, in em. */
+/* Width of UTF-8 text in em. */
 double cvi_width_em(const char *text, bool bold, bool mono);
-double cvi_width_em_n(const char *text, size_t n, bool bold, bool mono);
 /* Ideographs, kana, hangul and full-width signs: 1 em wide, and a line may break between any two of them. */
 bool cvi_is_wide(uint32_t code);
 /* Length in bytes of a valid copy of `text` without control and direction characters, written to out (terminated)

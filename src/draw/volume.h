@@ -42,8 +42,6 @@ static inline double cvi_solid_top(const cvi_solid *b) {
 
 #define CVI_BALL 5.0 /* radius of a sum or product */
 
-/* Whether two nodes' outputs have equal rows and columns. */
-bool cvi_volume_same_size(const cvi_shape *a, const cvi_shape *b);
 /* A link that leaves out boxes. */
 static inline bool cvi_is_skip(const cvi_link *l) {
     return l->to != l->from + 1;

@@ -8,7 +8,7 @@
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
 
-bool cvi_volume_same_size(const cvi_shape *a, const cvi_shape *b) {
+static bool same_size(const cvi_shape *a, const cvi_shape *b) {
     return (a->rank < 0) == (b->rank < 0) && cvi_shape_height(a) == cvi_shape_height(b) &&
            cvi_shape_width(a) == cvi_shape_width(b) && (a->rank <= 2) == (b->rank <= 2);
 }
@@ -56,7 +56,7 @@ static void size_solids(cvi_volume *v) {
         }
         b->count = b->ball ? "" : c >= 0 ? cvi_sketch_text(k, "%lld", (long long)c) : "?";
         b->label = cvi_text_width(&bold, b->count);
-        b->starts = i == 0 || !cvi_volume_same_size(&n->out, &k->node[i - 1].out);
+        b->starts = i == 0 || !same_size(&n->out, &k->node[i - 1].out);
         b->caption = b->ball ? "" : cvi_sketch_caption(k, i);
     }
     for (int i = 0; i < k->view->n_links; i++) {
@@ -184,7 +184,7 @@ static bool find_v(cvi_volume *v) {
     for (int i = 0; i < view->n_links; i++) {
         const cvi_link *l = &view->links[i];
         const cvi_shape *a = &v->k->node[l->from].out, *b = &v->k->node[l->to].out;
-        if (l->to - l->from < 4 || !cvi_volume_same_size(a, b) || a->rank <= 2) {
+        if (l->to - l->from < 4 || !same_size(a, b) || a->rank <= 2) {
             continue;
         }
         bool dips = false; /* something smaller lies between */

@@ -45,8 +45,6 @@ void cvi_many_free(cvi_many *p);
 float *cvi_many_place(cvi_many *p, int64_t b);
 /* Asks about the first n places. */
 cvs_status cvi_many_ask(cvi_many *p, int64_t n, cvs_error *err);
-/* Scores of a batch that has run: probability and logit [samples, classes] (either may be NULL); classes alone when both are. */
-cvs_status cvi_scores_of(cvs_run *run, int64_t *classes, double *probability, double *logit, cvs_error *err);
 
 /* ---- curves (curves.c), ROAD (road.c) -------------------------------------------------------------------------- */
 typedef struct cvi_curves {

@@ -6,7 +6,9 @@
 #include "engine/run_state.h"
 #include "explain/checks.h"
 
-cvs_status cvi_scores_of(cvs_run *run, int64_t *classes, double *probability, double *logit, cvs_error *err) {
+/* Scores of a batch that has run: probability and logit [samples, classes] (either may be NULL); classes alone when both are. */
+static cvs_status scores_of(cvs_run *run, int64_t *classes, double *probability, double *logit,
+                            cvs_error *err) {
     const cvi_graph *g = run->model->graph;
     cvs_logit_kind kind;
     cvs_tensor t;
@@ -90,12 +92,12 @@ cvs_status cvi_many_ask(cvi_many *p, int64_t n, cvs_error *err) {
     CVI_TRY(cvs_run_tensors(p->run, &x, 1, err));
     p->asked += n;
     if (!p->probability) {
-        CVI_TRY(cvi_scores_of(p->run, &p->classes, NULL, NULL, err));
+        CVI_TRY(scores_of(p->run, &p->classes, NULL, NULL, err));
         p->probability = cvi_calloc((size_t)(p->batch * p->classes), 2 * sizeof *p->probability);
         if (!p->probability) {
             return cvi_no_memory(err, (size_t)(p->batch * p->classes) * 2 * sizeof *p->probability);
         }
         p->logit = p->probability + p->batch * p->classes;
     }
-    return cvi_scores_of(p->run, &p->classes, p->probability, p->logit, err);
+    return scores_of(p->run, &p->classes, p->probability, p->logit, err);
 }

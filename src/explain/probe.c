@@ -74,7 +74,8 @@ static cvs_tensor as_input(const cvi_probe *p, const cvs_tensor *picture) {
     return t;
 }
 
-cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *err) {
+/* Plans for pictures of that shape (no effect where it is planned already); fills p->shape. */
+static cvs_status plan_for(cvi_probe *p, const cvs_tensor *picture, cvs_error *err) {
     bool same = p->exec && p->planned.rank == picture->rank &&
                 memcmp(p->planned.dim, picture->dim, sizeof *picture->dim * (size_t)picture->rank) == 0;
     if (same) {
@@ -100,7 +101,7 @@ cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *er
 
 cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *out, cvs_error *err) {
     cvs_tensor t, input = as_input(p, picture);
-    CVI_TRY(cvi_probe_plan(p, picture, err));
+    CVI_TRY(plan_for(p, picture, err));
     CVI_TRY(cvi_exec_forward(p->exec, &input, p->value, err));
     CVI_TRY(cvi_exec_value(p->exec, p->value, &t, err));
     p->shape = t;

@@ -29,8 +29,6 @@ void cvi_probe_free(cvi_probe *p);
 /* The input's shape [1,C,H,W] (of a model that takes [N,H,W]: [1,1,H,W], as pictures and gradients below), free sides filled in from
  * the options. */
 cvs_status cvi_probe_input(const cvi_probe *p, cvs_tensor *shape, cvs_error *err);
-/* Plans for pictures of that shape (no effect where it is planned already); fills p->shape. */
-cvs_status cvi_probe_plan(cvi_probe *p, const cvs_tensor *picture, cvs_error *err);
 /* Plans and runs on a picture float32 [1,C,H,W]; the layer's planes, borrowed until the next run. */
 cvs_status cvi_probe_run(cvi_probe *p, const cvs_tensor *picture, cvi_planes *out, cvs_error *err);
 /* After a run: d target / d picture, from the seed d target / d layer (of the layer's shape) under a rule. Borrowed until the next call. */

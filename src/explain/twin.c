@@ -164,18 +164,6 @@ static cvi_role input_role(const cvi_node *node, int k) {
     return op && op->n_inputs > 0 ? op->inputs[CVI_MIN(k, op->n_inputs - 1)].role : CVI_DATA;
 }
 
-cvi_role cvi_constant_role(const cvi_graph *g, int value) {
-    for (int n = 0; n < g->n_nodes; n++) {
-        for (int k = 0; k < g->nodes[n].n_in; k++) {
-            cvi_role role = input_role(&g->nodes[n], k);
-            if (g->nodes[n].in[k] == value && role != CVI_DATA) {
-                return role;
-            }
-        }
-    }
-    return CVI_DATA;
-}
-
 static const cvs_tensor *numbers_of(const cvi_graph *g, int v) {
     const cvs_tensor *t = v >= 0 ? g->values[v].constant : NULL;
     return t && t->data && t->dtype == CVS_F32 ? t : NULL;

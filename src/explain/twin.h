@@ -20,8 +20,6 @@ void cvi_twin_reroute(cvs_model *twin, int from, int to);
 /* Drops nodes that no output needs; producers are right afterwards. */
 cvs_status cvi_twin_sweep(cvs_model *twin, cvs_error *err);
 
-/* What the readers of a constant make of it: the first role that is not plain data. */
-cvi_role cvi_constant_role(const cvi_graph *g, int value);
 /* Nodes with kernels or matrices of their own, in order: fills up to max, returns how many there are. */
 int cvi_weighted_nodes(const cvi_graph *g, int *nodes, int max);
 /* Shuffles the numbers of every trained constant that the weighted nodes [first, last) have, and of what follows each up to the next

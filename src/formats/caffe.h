@@ -115,7 +115,6 @@ struct caffe_class {
     const char *param; /* name of its message of parameters */
     bool sized;        /* works for one size of picture only */
 };
-const caffe_class *cvi_caffe_class(const char *type);
 
 /* ---- caffe_build.c ---- */
 /* Fails at a field. */
@@ -129,8 +128,6 @@ int64_t cvi_caffe_int_of(cvi_caffe *c, const caffe_message *m, const char *name,
 double cvi_caffe_number_of(cvi_caffe *c, const caffe_message *m, const char *name, int k, double otherwise);
 bool cvi_caffe_bool(cvi_caffe *c, const char *name, const char *old, bool otherwise);
 const char *cvi_caffe_word(const cvi_caffe *c, const char *name, const char *otherwise);
-/* "<layer>/<part>". */
-const char *cvi_caffe_part(cvi_caffe *c, const char *part);
 /* A node with one output, named by the layer, or "<layer>/<part>" and hidden. Attributes follow. */
 int cvi_caffe_op(cvi_caffe *c, const char *op, const char *part, int n, const int *in);
 int cvi_caffe_ints(cvi_caffe *c, const char *part, int n, const int64_t *v);

@@ -103,13 +103,13 @@ const char *cvi_caffe_word(const cvi_caffe *c, const char *name, const char *oth
 
 /* ---- nodes ---- */
 
-const char *cvi_caffe_part(cvi_caffe *c, const char *part) {
+static const char *part_name(cvi_caffe *c, const char *part) {
     return cvi_build_name(&c->b, "%s/%s", c->layer->name, part);
 }
 
 int cvi_caffe_op(cvi_caffe *c, const char *op, const char *part, int n, const int *in) {
     const caffe_layer *l = c->layer;
-    const char *name = part         ? cvi_caffe_part(c, part)
+    const char *name = part         ? part_name(c, part)
                        : c->name    ? c->name
                        : l->name[0] ? l->name
                        : l->n_top   ? l->top[0]
@@ -118,11 +118,11 @@ int cvi_caffe_op(cvi_caffe *c, const char *op, const char *part, int n, const in
 }
 
 int cvi_caffe_ints(cvi_caffe *c, const char *part, int n, const int64_t *v) {
-    return cvi_build_const_ints(&c->b, cvi_caffe_part(c, part), n, v);
+    return cvi_build_const_ints(&c->b, part_name(c, part), n, v);
 }
 
 int cvi_caffe_float(cvi_caffe *c, const char *part, double v) {
-    return cvi_build_const_float(&c->b, cvi_caffe_part(c, part), v);
+    return cvi_build_const_float(&c->b, part_name(c, part), v);
 }
 
 /* ---- weights ---- */

@@ -10,7 +10,7 @@ static const caffe_class classes[] = {
 #undef CAFFE_CLASS
 };
 
-const caffe_class *cvi_caffe_class(const char *type) {
+static const caffe_class *find_class(const char *type) {
     for (int i = 0; i < CVI_COUNT(classes); i++) {
         if (cvi_caffe_same(type, classes[i].name)) {
             return &classes[i];
@@ -110,7 +110,7 @@ static void read_layer(cvi_caffe *c, const caffe_field *f, caffe_layer *l) {
     if (!l->name[0] && l->n_top > 0) {
         l->name = l->top[0];
     }
-    l->kind = cvi_caffe_class(l->type);
+    l->kind = find_class(l->type);
     if (c->weights) {
         int64_t at = cvi_caffe_map_get(c->weights->by_name, l->name);
         l->blobs = at < 0 ? NULL : c->weights->layer[at];

@@ -25,13 +25,14 @@ bool cvi_h5_is(const void *data, size_t size) {
     return find_magic(data, size) >= 0;
 }
 
-const char *cvi_h5_what(const cvs_error *err, const char *what) {
+/* The name of a structure in the error's language. */
+static const char *name_of(const cvs_error *err, const char *what) {
     return cvi_tr(err ? err->lang : CVS_EN, what);
 }
 
 cvs_status cvi_h5_version(const char *what, int version, int64_t at, const cvi_h5 *f, cvs_error *err) {
     cvs_status s = cvi_fail(err, CVS_E_UNSUPPORTED, "version %d of the %s is not supported", version,
-                            cvi_h5_what(err, what));
+                            name_of(err, what));
     return cvi_at_offset(err, s, f->start + at);
 }
 
@@ -42,7 +43,7 @@ cvs_status cvi_h5_enter(cvi_h5 *f, int64_t address, int64_t bytes, const char *w
     int64_t end = 0;
     if (address < 0 || bytes < 0 || !cvi_add(address, bytes, &end) || end > f->size) {
         cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the %s lies outside the file, which has %lld bytes",
-                                cvi_h5_what(err, what), (long long)(f->size + f->start));
+                                name_of(err, what), (long long)(f->size + f->start));
         return address < 0 || address > f->size ? s : cvi_at_offset(err, s, f->start + address);
     }
     f->work -= bytes + 16;
@@ -95,14 +96,14 @@ cvs_status cvi_h5_ok(const cvi_h5_cursor *c, const char *what, cvs_error *err) {
     if (!c->bad) {
         return CVS_OK;
     }
-    cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the %s is cut short", cvi_h5_what(err, what));
+    cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the %s is cut short", name_of(err, what));
     return cvi_at_offset(err, s, c->f->start + c->pos);
 }
 
 cvs_status cvi_h5_signature(cvi_h5_cursor *c, const char *letters, const char *what, cvs_error *err) {
     if (c->end - c->pos < 4 || memcmp(c->f->data + c->pos, letters, 4) != 0) {
-        cvs_status s = cvi_fail(err, CVS_E_FORMAT, "here should be the %s (letters %s)",
-                                cvi_h5_what(err, what), letters);
+        cvs_status s =
+            cvi_fail(err, CVS_E_FORMAT, "here should be the %s (letters %s)", name_of(err, what), letters);
         return cvi_at_offset(err, s, c->f->start + c->pos);
     }
     c->pos += 4;
@@ -160,7 +161,7 @@ cvs_status cvi_h5_checksum(const cvi_h5 *f, int64_t begin, int64_t end, const ch
     CVI_TRY(cvi_h5_ok(&c, what, err));
     if (lookup3(f->data + begin, end - begin) != stored) {
         cvs_status s = cvi_fail(err, CVS_E_FORMAT, "the checksum of the %s is wrong: the file is damaged",
-                                cvi_h5_what(err, what));
+                                name_of(err, what));
         return cvi_at_offset(err, s, f->start + begin);
     }
 #else

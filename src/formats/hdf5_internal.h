@@ -55,8 +55,6 @@ cvs_status cvi_h5_ok(const cvi_h5_cursor *c, const char *what, cvs_error *err);
 cvs_status cvi_h5_signature(cvi_h5_cursor *c, const char *letters, const char *what, cvs_error *err);
 /* Fails unless the 4 bytes at `end` are the checksum of [begin, end). */
 cvs_status cvi_h5_checksum(const cvi_h5 *f, int64_t begin, int64_t end, const char *what, cvs_error *err);
-/* The name of a structure in the error's language. */
-const char *cvi_h5_what(const cvs_error *err, const char *what);
 cvs_status cvi_h5_version(const char *what, int version, int64_t at, const cvi_h5 *f, cvs_error *err);
 
 /* One message of an object header: its body is [pos, pos + size). */

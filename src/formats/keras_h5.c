@@ -262,7 +262,7 @@ static cvs_status read_json(cvi_open *open) {
 }
 
 /* Architectures of Keras were built with the weights at once (cvi_keras_read_with_option). */
-cvs_status cvi_keras_load_weights(cvs_model *model, const char *path, cvs_error *err) {
+static cvs_status load_weights(cvs_model *model, const char *path, cvs_error *err) {
     (void)path;
     bool keras = strcmp(model->format, cvi_reader_keras_h5.title) == 0 ||
                  strcmp(model->format, cvi_reader_keras_json.title) == 0 ||
@@ -280,6 +280,6 @@ const cvi_reader cvi_reader_keras_h5 = {.name = "keras-h5",
                                         .suffixes = ".h5 .hdf5 .keras",
                                         .match = match_h5,
                                         .read = read_h5,
-                                        .load_weights = cvi_keras_load_weights};
+                                        .load_weights = load_weights};
 const cvi_reader cvi_reader_keras_json = {
     .name = "keras-json", .title = "Keras JSON", .suffixes = ".json", .match = match_json, .read = read_json};

@@ -79,8 +79,5 @@ int cvi_ncnn_rank(ncnn *m, int value);
 int64_t cvi_ncnn_dim(ncnn *m, int value, int axis);
 /* The value as [N,C,1,1] when it is [N,C]. */
 int cvi_ncnn_as_image(ncnn *m, int value);
-/* Applies the activation that a layer carries in settings 9 and 10 (or 9 and 10's places); the result bears its name. */
-int cvi_ncnn_activate(ncnn *m, int value);
-bool cvi_ncnn_has_activation(ncnn *m);
 
 #endif

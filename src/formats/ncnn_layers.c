@@ -18,11 +18,12 @@ static int hard_sigmoid(ncnn *m, int x, const char *part, double alpha, double b
     return v;
 }
 
-bool cvi_ncnn_has_activation(ncnn *m) {
+static bool has_activation(ncnn *m) {
     return cvi_ncnn_int(m, 9, 0) != 0;
 }
 
-int cvi_ncnn_activate(ncnn *m, int value) {
+/* Applies the activation that a layer carries in settings 9 and 10; the result bears its name. */
+static int activate(ncnn *m, int value) {
     const ncnn_setting *p = &m->layer->setting[10];
     double a = p->n > 0 ? p->list[0] : 0, b = p->n > 1 ? p->list[1] : 0;
     int v;
@@ -52,7 +53,7 @@ int cvi_ncnn_activate(ncnn *m, int value) {
 
 /* Visible, under a name that leaves the layer's own to the activation. */
 static int linear(ncnn *m, const char *op, int n, const int *in) {
-    bool act = cvi_ncnn_has_activation(m);
+    bool act = has_activation(m);
     return cvi_build_op(&m->b, op, cvi_ncnn_name(m, act ? "linear" : NULL), false, n, in);
 }
 
@@ -134,7 +135,7 @@ static void make_convolution(ncnn *m) {
     int v = linear(m, "Conv", bias ? 3 : 2, in);
     write_window(m, &w);
     cvi_build_int(&m->b, "group", group);
-    cvi_ncnn_put(m, 0, cvi_ncnn_activate(m, v));
+    cvi_ncnn_put(m, 0, activate(m, v));
 }
 
 static void make_deconvolution(ncnn *m) {
@@ -154,7 +155,7 @@ static void make_deconvolution(ncnn *m) {
     int v = linear(m, "ConvTranspose", bias ? 3 : 2, in);
     write_window(m, &w);
     cvi_build_ints(&m->b, "output_padding", 2, extra);
-    cvi_ncnn_put(m, 0, cvi_ncnn_activate(m, v));
+    cvi_ncnn_put(m, 0, activate(m, v));
 }
 
 static void make_inner_product(ncnn *m) {
@@ -174,7 +175,7 @@ static void make_inner_product(ncnn *m) {
     int in[3] = {x, weight, bias ? cvi_ncnn_take(m, "bias", false, 1, &out) : -1};
     int v = linear(m, "Gemm", bias ? 3 : 2, in);
     cvi_build_int(&m->b, "transB", 1);
-    cvi_ncnn_put(m, 0, cvi_ncnn_activate(m, v));
+    cvi_ncnn_put(m, 0, activate(m, v));
 }
 
 static void make_pooling(ncnn *m) {

@@ -31,7 +31,8 @@ static void put_string(cvi_buf *b, const char *s) {
     cvi_buf_puts(b, "\"");
 }
 
-bool cvi_net_is_plain(const char *s) {
+/* A name that the language takes as one word where a label may stand; others go in quotes. */
+static bool is_plain(const char *s) {
     static const char *const own[] = {"_", "->", "block", "skip", "train", "from"};
     for (int i = 0; i < CVI_COUNT(own); i++) {
         if (strcmp(s, own[i]) == 0) {
@@ -47,7 +48,7 @@ bool cvi_net_is_plain(const char *s) {
 }
 
 void cvi_net_put_name(cvi_buf *b, const char *s) {
-    if (cvi_net_is_plain(s)) {
+    if (is_plain(s)) {
         cvi_buf_puts(b, s);
     } else {
         put_string(b, s);
@@ -135,7 +136,7 @@ void cvi_net_put_from(net_writing *w, int n, const int *in) {
 static cvs_status put_attribute(net_writing *w, const cvi_node *node, const cvi_attr *a) {
     cvi_buf *b = &w->out;
     cvi_buf_puts(b, " ");
-    if (!cvi_net_is_plain(a->name) || strpbrk(a->name, "=*[\"") || strcmp(a->name, "out") == 0) {
+    if (!is_plain(a->name) || strpbrk(a->name, "=*[\"") || strcmp(a->name, "out") == 0) {
         return cvi_fail(w->err, CVS_E_UNSUPPORTED, "node %.80s: attribute %.40s cannot be written as text",
                         node->name, a->name);
     }

@@ -18,8 +18,6 @@ typedef struct net_writing {
     cvs_error *err;
 } net_writing;
 
-/* A name that the language takes as one word where a label may stand; others go in quotes. */
-bool cvi_net_is_plain(const char *s);
 void cvi_net_put_name(cvi_buf *b, const char *s);
 /* The shortest decimal that reads back as the same float (double where it is none), always with a point or exponent. */
 void cvi_net_put_real(cvi_buf *b, double v);

@@ -161,8 +161,6 @@ typedef struct cvi_onnx_draft {
 /* ---- onnx_proto.c ---- */
 cvs_status cvi_onnx_parse_node(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
                                cvi_onnx_node *out);
-cvs_status cvi_onnx_parse_attr(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
-                               cvi_onnx_attr *out);
 cvs_status cvi_onnx_parse_info(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
                                cvi_onnx_info *out);
 cvs_status cvi_onnx_parse_opset(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
@@ -194,8 +192,6 @@ cvs_status cvi_onnx_sparse(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece
 /* Builds a graph (or, with parent, a subgraph) from its GraphProto. */
 cvs_status cvi_onnx_graph(cvi_onnx *o, cvi_onnx_scope *parent, const cvi_pb *around,
                           const cvi_pb_piece *message, int64_t version, cvi_graph **out);
-/* A value for a name of this scope (prefixed in function bodies); info may be NULL. -1 on failure. Not bound yet. */
-int cvi_onnx_new_value(cvi_onnx *o, cvi_onnx_scope *scope, const char *name, const cvi_onnx_info *info);
 cvs_status cvi_onnx_bind(cvi_onnx *o, cvi_onnx_scope *scope, const char *name, int value);
 /* The value that a name means here, captured from the graphs around if need be; -1 = absent on purpose. */
 cvs_status cvi_onnx_resolve(cvi_onnx *o, cvi_onnx_scope *scope, const char *name, int *out);

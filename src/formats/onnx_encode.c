@@ -65,7 +65,8 @@ static void put_float(cvi_buf *b, float v) {
     cvi_buf_add(b, bytes, sizeof bytes);
 }
 
-const char *cvi_onnx_value_name(const cvi_graph *g, int v) {
+/* The name that a value has in the file: a captured one has that of the value it captures. */
+static const char *value_name(const cvi_graph *g, int v) {
     while (g->values[v].outer >= 0 && g->parent) {
         v = g->values[v].outer;
         g = g->parent;
@@ -169,7 +170,7 @@ static cvs_status put_subgraph(cvi_buf *b, uint32_t field, const cvi_graph *g, c
         const cvi_value *value = &g->values[v];
         cvs_tensor t = {.dtype = value->dtype, .rank = value->rank};
         memcpy(t.dim, value->dim, sizeof t.dim);
-        cvi_onnx_put_value(&m, out ? 12 : 11, cvi_onnx_value_name(g, v), &t);
+        cvi_onnx_put_value(&m, out ? 12 : 11, value_name(g, v), &t);
     }
     cvi_free(used);
     if (s != CVS_OK) {
@@ -240,7 +241,7 @@ static cvs_status put_pair(cvi_buf *b, const cvi_graph *g, const cvi_node *node,
         cvi_buf_printf(&middle, "%s/integers", name);
         for (int k = 0; k < node->n_in; k++) {
             bool inner = half == 1 && k == 0;
-            cvi_pbw_text(&m, 1, inner && middle.data ? middle.data : cvi_onnx_value_name(g, node->in[k]));
+            cvi_pbw_text(&m, 1, inner && middle.data ? middle.data : value_name(g, node->in[k]));
         }
         cvi_pbw_text(&m, 2, half == 0 && middle.data ? middle.data : name);
         cvi_pbw_text(&m, 3, half == 0 && middle.data ? middle.data : node->name);
@@ -263,7 +264,7 @@ cvs_status cvi_onnx_put_node(cvi_buf *b, const cvi_graph *g, const cvi_node *nod
         return put_pair(b, g, node, err);
     }
     for (int k = 0; k < node->n_in; k++) {
-        cvi_pbw_text(&m, 1, node->in[k] >= 0 ? cvi_onnx_value_name(g, node->in[k]) : "");
+        cvi_pbw_text(&m, 1, node->in[k] >= 0 ? value_name(g, node->in[k]) : "");
     }
     for (int k = 0; k < node->n_out; k++) {
         cvi_pbw_text(&m, 2, node->out[k] >= 0 ? g->values[node->out[k]].name : "");

@@ -18,8 +18,6 @@ void cvi_pbw_message(cvi_buf *b, uint32_t field, cvi_buf *inner);
 void cvi_pbw_entry(cvi_buf *b, uint32_t field, const char *key,
                    const char *value); /* StringStringEntryProto */
 
-/* The name that a value has in the file: a captured one has that of the value it captures. */
-const char *cvi_onnx_value_name(const cvi_graph *g, int v);
 /* NodeProto into GraphProto.node. */
 cvs_status cvi_onnx_put_node(cvi_buf *b, const cvi_graph *g, const cvi_node *node, cvs_error *err);
 /* ValueInfoProto; `known` (may be NULL) has a type and a shape when the value itself says none. */

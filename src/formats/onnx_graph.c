@@ -7,7 +7,7 @@
 
 /* ---- names ---- */
 
-int cvi_onnx_new_value(cvi_onnx *o, cvi_onnx_scope *scope, const char *name, const cvi_onnx_info *info) {
+static int new_value(cvi_onnx *o, cvi_onnx_scope *scope, const char *name, const cvi_onnx_info *info) {
     const char *full = name;
     if (scope->prefix[0]) {
         full = cvi_arena_printf(o->work, "%s%s", scope->prefix, name);
@@ -88,7 +88,7 @@ cvs_status cvi_onnx_declare(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_n
                 known_info = scope->info[i];
             }
         }
-        int v = cvi_onnx_new_value(o, scope, name, &known_info);
+        int v = new_value(o, scope, name, &known_info);
         if (v < 0) {
             return o->err->code;
         }
@@ -449,7 +449,7 @@ static cvs_status put_input(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_i
         }
         return CVS_OK;
     }
-    int v = cvi_onnx_new_value(o, scope, in->name, in);
+    int v = new_value(o, scope, in->name, in);
     if (v < 0 || !cvi_graph_add_input(scope->graph, v)) {
         return v < 0 ? o->err->code : cvi_no_memory(o->err, 0);
     }

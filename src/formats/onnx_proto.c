@@ -260,8 +260,8 @@ static int type_from_content(const int *counts) {
     return 0;
 }
 
-cvs_status cvi_onnx_parse_attr(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
-                               cvi_onnx_attr *out) {
+static cvs_status parse_attr(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
+                             cvi_onnx_attr *out) {
     cvi_pb r;
     int counts[22], n_strings = 0;
     int64_t n_ints = 0, n_floats = 0;
@@ -310,7 +310,7 @@ static cvs_status node_field(cvi_onnx *o, const cvi_pb *r, const cvi_pb_field *f
         return string(o, r, f, "NodeProto.op_type", &out->op);
     case 5:
         CVI_TRY(cvi_pb_expect(r, f, CVI_PB_BYTES, "NodeProto.attribute"));
-        return cvi_onnx_parse_attr(o, r, &f->bytes, &out->attr[out->n_attr++]);
+        return parse_attr(o, r, &f->bytes, &out->attr[out->n_attr++]);
     case 7:
         return string(o, r, f, "NodeProto.domain", &out->domain);
     case 8:
@@ -482,7 +482,7 @@ static cvs_status function_field(cvi_onnx *o, const cvi_pb *r, const cvi_pb_fiel
         return string(o, r, f, "FunctionProto.domain", &out->domain);
     case 11:
         CVI_TRY(cvi_pb_expect(r, f, CVI_PB_BYTES, "FunctionProto.attribute_proto"));
-        return cvi_onnx_parse_attr(o, r, &f->bytes, &out->attr[out->n_attr++]);
+        return parse_attr(o, r, &f->bytes, &out->attr[out->n_attr++]);
     case 13:
         return string(o, r, f, "FunctionProto.overload", &out->overload);
     default:

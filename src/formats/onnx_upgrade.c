@@ -7,7 +7,7 @@
 
 /* ---- the draft ---- */
 
-cvi_attr *cvi_up_attr(cvi_onnx_draft *d, const char *name) {
+static cvi_attr *find_attr(cvi_onnx_draft *d, const char *name) {
     for (int i = 0; i < d->n_attr; i++) {
         if (strcmp(d->attr[i].name, name) == 0) {
             return &d->attr[i];
@@ -17,7 +17,7 @@ cvi_attr *cvi_up_attr(cvi_onnx_draft *d, const char *name) {
 }
 
 bool cvi_up_take(cvi_onnx_draft *d, const char *name, cvi_attr *out) {
-    cvi_attr *a = cvi_up_attr(d, name);
+    cvi_attr *a = find_attr(d, name);
     if (!a) {
         return false;
     }
@@ -31,17 +31,17 @@ static cvs_status checked(cvi_onnx_draft *d, bool ok) {
 }
 
 cvs_status cvi_up_set_int(cvi_onnx_draft *d, const char *name, int64_t v) {
-    cvi_attr *a = cvi_up_attr(d, name);
+    cvi_attr *a = find_attr(d, name);
     return checked(d, cvi_attr_set_int(d->scope->graph, a ? a : &d->attr[d->n_attr++], name, v));
 }
 
-cvs_status cvi_up_set_float(cvi_onnx_draft *d, const char *name, double v) {
-    cvi_attr *a = cvi_up_attr(d, name);
+static cvs_status set_float(cvi_onnx_draft *d, const char *name, double v) {
+    cvi_attr *a = find_attr(d, name);
     return checked(d, cvi_attr_set_float(d->scope->graph, a ? a : &d->attr[d->n_attr++], name, v));
 }
 
-cvs_status cvi_up_set_string(cvi_onnx_draft *d, const char *name, const char *v) {
-    cvi_attr *a = cvi_up_attr(d, name);
+static cvs_status set_string(cvi_onnx_draft *d, const char *name, const char *v) {
+    cvi_attr *a = find_attr(d, name);
     return checked(d, cvi_attr_set_string(d->scope->graph, a ? a : &d->attr[d->n_attr++], name, v));
 }
 
@@ -59,7 +59,8 @@ const char *cvi_up_name(cvi_onnx_draft *d, const char *what) {
     return s ? s : what;
 }
 
-cvs_status cvi_up_ints(cvi_onnx_draft *d, int k, const char *what, int n, const int64_t *v) {
+/* Makes a constant and sets it as input k; `what` becomes part of its name. */
+static cvs_status ints_input(cvi_onnx_draft *d, int k, const char *what, int n, const int64_t *v) {
     int c = cvi_graph_ints(d->scope->graph, cvi_up_name(d, what), n, v, d->o->err);
     if (c < 0) {
         return d->o->err->code;
@@ -68,7 +69,7 @@ cvs_status cvi_up_ints(cvi_onnx_draft *d, int k, const char *what, int n, const 
     return CVS_OK;
 }
 
-cvs_status cvi_up_scalar(cvi_onnx_draft *d, int k, const char *what, cvs_dtype dtype, double v) {
+static cvs_status scalar_input(cvi_onnx_draft *d, int k, const char *what, cvs_dtype dtype, double v) {
     cvi_graph *g = d->scope->graph;
     cvs_tensor t = {.dtype = dtype, .bytes = cvs_dtype_size(dtype)};
     t.data = cvi_arena_alloc(g->arena, 1, 8);
@@ -130,7 +131,7 @@ static cvs_status ints_to_input(cvi_onnx_draft *d, const char *name, int k) {
     if (!cvi_up_take(d, name, &a) || a.kind != CVI_ATTR_INTS) {
         return CVS_OK;
     }
-    return cvi_up_ints(d, k, name, a.n, a.ints);
+    return ints_input(d, k, name, a.n, a.ints);
 }
 
 /* ---- rules ---- */
@@ -158,7 +159,7 @@ static cvs_status split_13(cvi_onnx_draft *d) {
 /* Since 18 a Split without sizes says into how many parts. */
 static cvs_status split_18(cvi_onnx_draft *d) {
     bool sizes = d->n_in > 1 && d->in[1] >= 0;
-    return sizes || cvi_up_attr(d, "num_outputs") ? CVS_OK : cvi_up_set_int(d, "num_outputs", d->n_out);
+    return sizes || find_attr(d, "num_outputs") ? CVS_OK : cvi_up_set_int(d, "num_outputs", d->n_out);
 }
 
 static cvs_status slice_10(cvi_onnx_draft *d) {
@@ -168,7 +169,7 @@ static cvs_status slice_10(cvi_onnx_draft *d) {
 }
 
 static cvs_status pad_2(cvi_onnx_draft *d) {
-    cvi_attr *a = cvi_up_attr(d, "paddings");
+    cvi_attr *a = find_attr(d, "paddings");
     if (a) {
         a->name = "pads";
     }
@@ -180,7 +181,7 @@ static cvs_status pad_11(cvi_onnx_draft *d) {
     CVI_TRY(ints_to_input(d, "pads", 1));
     bool has = cvi_up_take(d, "value", &a) && (a.kind == CVI_ATTR_FLOAT || a.kind == CVI_ATTR_INT);
     double v = has ? (a.kind == CVI_ATTR_INT ? (double)a.i : a.f) : 0.0;
-    return v != 0.0 ? cvi_up_scalar(d, 2, "value", type_beside(d), v) : CVS_OK;
+    return v != 0.0 ? scalar_input(d, 2, "value", type_beside(d), v) : CVS_OK;
 }
 
 static cvs_status clip_11(cvi_onnx_draft *d) {
@@ -189,7 +190,7 @@ static cvs_status clip_11(cvi_onnx_draft *d) {
         cvi_attr a;
         if (cvi_up_take(d, names[k], &a)) {
             double v = a.kind == CVI_ATTR_INT ? (double)a.i : a.f;
-            CVI_TRY(cvi_up_scalar(d, k + 1, names[k], type_beside(d), v));
+            CVI_TRY(scalar_input(d, k + 1, names[k], type_beside(d), v));
         }
     }
     return CVS_OK;
@@ -199,7 +200,7 @@ static cvs_status clip_11(cvi_onnx_draft *d) {
 static cvs_status dropout_12(cvi_onnx_draft *d) {
     cvi_attr a;
     if (cvi_up_take(d, "ratio", &a) && a.kind == CVI_ATTR_FLOAT) {
-        CVI_TRY(cvi_up_scalar(d, 1, "ratio", CVS_F32, a.f));
+        CVI_TRY(scalar_input(d, 1, "ratio", CVS_F32, a.f));
     }
     return CVS_OK;
 }
@@ -207,13 +208,13 @@ static cvs_status dropout_12(cvi_onnx_draft *d) {
 static cvs_status topk_10(cvi_onnx_draft *d) {
     cvi_attr a;
     if (cvi_up_take(d, "k", &a) && a.kind == CVI_ATTR_INT) {
-        return cvi_up_ints(d, 1, "k", 1, &a.i);
+        return ints_input(d, 1, "k", 1, &a.i);
     }
     return CVS_OK;
 }
 
 static cvs_status concat_4(cvi_onnx_draft *d) {
-    return cvi_up_attr(d, "axis") ? CVS_OK : cvi_up_set_int(d, "axis", 1);
+    return find_attr(d, "axis") ? CVS_OK : cvi_up_set_int(d, "axis", 1);
 }
 
 /* Cast said its type in words in opset 1. */
@@ -221,7 +222,7 @@ static cvs_status cast_6(cvi_onnx_draft *d) {
     static const char *const names[] = {"UNDEFINED", "FLOAT",  "UINT8",     "INT8",      "UINT16",  "INT16",
                                         "INT32",     "INT64",  "STRING",    "BOOL",      "FLOAT16", "DOUBLE",
                                         "UINT32",    "UINT64", "COMPLEX64", "COMPLEX128"};
-    cvi_attr *a = cvi_up_attr(d, "to");
+    cvi_attr *a = find_attr(d, "to");
     if (!a || a->kind != CVI_ATTR_STRING) {
         return CVS_OK;
     }
@@ -235,19 +236,19 @@ static cvs_status cast_6(cvi_onnx_draft *d) {
 }
 
 static cvs_status selu_6(cvi_onnx_draft *d) {
-    CVI_TRY(cvi_up_attr(d, "alpha") ? CVS_OK : cvi_up_set_float(d, "alpha", 1.6732));
-    return cvi_up_attr(d, "gamma") ? CVS_OK : cvi_up_set_float(d, "gamma", 1.0507);
+    CVI_TRY(find_attr(d, "alpha") ? CVS_OK : set_float(d, "alpha", 1.6732));
+    return find_attr(d, "gamma") ? CVS_OK : set_float(d, "gamma", 1.0507);
 }
 
 /* Upsample was renamed; its positions are those of Resize's "asymmetric". */
 static cvs_status asymmetric(cvi_onnx_draft *d) {
-    cvi_attr *mode = cvi_up_attr(d, "mode");
+    cvi_attr *mode = find_attr(d, "mode");
     d->op = "Resize";
     if (mode && mode->kind == CVI_ATTR_STRING && strcmp(mode->s, "bilinear") == 0) {
-        CVI_TRY(cvi_up_set_string(d, "mode", "linear"));
+        CVI_TRY(set_string(d, "mode", "linear"));
     }
-    CVI_TRY(cvi_up_set_string(d, "coordinate_transformation_mode", "asymmetric"));
-    CVI_TRY(cvi_up_set_string(d, "nearest_mode", "floor"));
+    CVI_TRY(set_string(d, "coordinate_transformation_mode", "asymmetric"));
+    CVI_TRY(set_string(d, "nearest_mode", "floor"));
     int scales = d->n_in > 1 ? d->in[1] : -1;
     cvi_up_set_input(d, 1, -1);
     cvi_up_set_input(d, 2, scales);
@@ -296,12 +297,12 @@ static cvs_status batchnorm_14(cvi_onnx_draft *d) {
 }
 
 static cvs_status gridsample_20(cvi_onnx_draft *d) {
-    cvi_attr *mode = cvi_up_attr(d, "mode");
+    cvi_attr *mode = find_attr(d, "mode");
     bool text = mode && mode->kind == CVI_ATTR_STRING;
     if (text && strcmp(mode->s, "bilinear") == 0) {
-        return cvi_up_set_string(d, "mode", "linear");
+        return set_string(d, "mode", "linear");
     }
-    return text && strcmp(mode->s, "bicubic") == 0 ? cvi_up_set_string(d, "mode", "cubic") : CVS_OK;
+    return text && strcmp(mode->s, "bicubic") == 0 ? set_string(d, "mode", "cubic") : CVS_OK;
 }
 
 static cvs_status scatter_11(cvi_onnx_draft *d) {
@@ -377,7 +378,7 @@ static cvs_status constant_forms(cvi_onnx_draft *d) {
 static cvs_status widen_types(cvi_onnx_draft *d) {
     static const char *const names[] = {"to", "dtype"};
     for (int k = 0; k < 2; k++) {
-        cvi_attr *a = cvi_up_attr(d, names[k]);
+        cvi_attr *a = find_attr(d, names[k]);
         if (a && a->kind == CVI_ATTR_INT) {
             a->i = cvi_onnx_widened(d->o, cvi_onnx_dtype(a->i)) == CVS_F32 ? CVS_F32 : a->i;
         }

@@ -7,18 +7,12 @@
 #include "onnx.h"
 #include "ops/op.h"
 
-cvi_attr *cvi_up_attr(cvi_onnx_draft *d, const char *name); /* NULL: absent */
 /* Removes an attribute and hands it out; false when it is absent. */
 bool cvi_up_take(cvi_onnx_draft *d, const char *name, cvi_attr *out);
 /* Set or replace an attribute. At most CVI_ONNX_SPARE may be added. */
 cvs_status cvi_up_set_int(cvi_onnx_draft *d, const char *name, int64_t v);
-cvs_status cvi_up_set_float(cvi_onnx_draft *d, const char *name, double v);
-cvs_status cvi_up_set_string(cvi_onnx_draft *d, const char *name, const char *v);
 /* Sets input k, absent ones before it. Only k < the node's own inputs + CVI_ONNX_SPARE. */
 void cvi_up_set_input(cvi_onnx_draft *d, int k, int value);
-/* Make a constant and set it as input k; `what` becomes part of its name. */
-cvs_status cvi_up_ints(cvi_onnx_draft *d, int k, const char *what, int n, const int64_t *v);
-cvs_status cvi_up_scalar(cvi_onnx_draft *d, int k, const char *what, cvs_dtype dtype, double v);
 /* A name for something beside the node: its first output's name and `what`. */
 const char *cvi_up_name(cvi_onnx_draft *d, const char *what);
 /* Puts a hidden node (1 or 2 inputs, one INT attribute or none) before the draft; returns its output or -1. */

@@ -46,7 +46,4 @@ extern const int cvi_n_readers;
 extern const cvi_model_writer *const cvi_model_writers[];
 extern const int cvi_n_model_writers;
 
-/* Loads weights from a weights-only file (or a second file) into a model whose architecture is known. */
-cvs_status cvi_keras_load_weights(cvs_model *model, const char *path, cvs_error *err);
-
 #endif

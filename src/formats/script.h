@@ -160,8 +160,6 @@ typedef struct script {
 script_value cvi_script_forward(script *s, script_value self, const script_value *args, int n);
 /* The number of inputs of its forward method, -1 when it has none. */
 int cvi_script_inputs(script *s, script_value self, const char **names, int max);
-/* An attribute of a module: parameters become constants of the graph. */
-script_value cvi_script_attribute(script *s, script_value self, const char *name);
 script_value cvi_script_list(script *s, int n, const script_value *item);
 
 /* What a node of the file's tree is: a tensor becomes a constant of that name; numbers, texts and lists are themselves. */

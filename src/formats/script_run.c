@@ -225,7 +225,8 @@ script_value cvi_script_from_pickle(script *s, const char *path, const cvi_pickl
     return from_pickle(s, path, p, 0);
 }
 
-script_value cvi_script_attribute(script *s, script_value self, const char *name) {
+/* An attribute of a module: parameters become constants of the graph. */
+static script_value attribute_of(script *s, script_value self, const char *name) {
     if (strcmp(name, "training") == 0) {
         return cvi_script_bool(false); /* a model is opened to be looked at */
     }
@@ -379,7 +380,7 @@ static script_value call(script *s, script_frame *f, const script_expr *e) {
     }
     if (strcmp(name.s, "getattr") == 0 && a.n == 2 && a.arg[0].kind == SCRIPT_V_MODULE &&
         a.arg[1].kind == SCRIPT_V_STRING) {
-        return cvi_script_attribute(s, a.arg[0], a.arg[1].s);
+        return attribute_of(s, a.arg[0], a.arg[1].s);
     }
     if (strncmp(name.s, "__torch__.", 10) == 0) {
         const script_function *fn = find_function(s, name.s, NULL);
@@ -418,7 +419,7 @@ static script_value attribute(script *s, script_frame *f, const script_expr *e) 
         return left;
     }
     if (left.kind == SCRIPT_V_MODULE) {
-        return cvi_script_attribute(s, left, e->text);
+        return attribute_of(s, left, e->text);
     }
     if (left.kind != SCRIPT_V_NAME) {
         return cvi_script_none(); /* x.device and the like */

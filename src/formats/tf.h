@@ -70,8 +70,6 @@ cvs_dtype cvi_tf_dtype(cvi_tf *t, cvi_tf_tensor *x);
 const cvs_tensor *cvi_tf_numbers(cvi_tf *t, cvi_tf_tensor *x);
 /* Up to max whole numbers; answers how many, -1: not known or more. */
 int cvi_tf_ints(cvi_tf *t, cvi_tf_tensor *x, int max, int64_t *out);
-/* Settles the rank of x from its shape if it is unknown. */
-void cvi_tf_settle_rank(cvi_tf *t, cvi_tf_tensor *x);
 /* A result all of whose inputs are constants becomes one itself. */
 void cvi_tf_fold(cvi_tf *t, cvi_tf_tensor *x);
 /* own axis (may be negative) -> place in that form; a failure where there is no such axis. */

@@ -30,6 +30,17 @@ cvi_tf_tensor cvi_tf_constant(const char *name, const cvs_tensor *tensor) {
         .name = name, .form = {-1, -1}, .rank = tensor->rank, .exact = true, .constant = *tensor};
 }
 
+/* Settles the rank of x from its shape if it is unknown. */
+static void settle_rank(cvi_tf *t, cvi_tf_tensor *x) {
+    const cvs_tensor *s = x->rank < 0 ? cvi_shapes_of(&t->shapes, &t->b, x->form[x->moved]) : NULL;
+    if (s) {
+        x->rank = s->rank;
+        if (s->rank <= 2) {
+            x->form[0] = x->form[1] = x->form[x->moved];
+        }
+    }
+}
+
 cvi_tf_tensor cvi_tf_value(cvi_tf *t, int value, int rank, bool moved) {
     cvi_tf_tensor x = {.name = t->name, .form = {-1, -1}, .rank = rank, .moved = moved && rank > 2};
     x.form[x.moved] = value;
@@ -39,19 +50,9 @@ cvi_tf_tensor cvi_tf_value(cvi_tf *t, int value, int rank, bool moved) {
         t->b.g->values[value].file_layout = CVI_FILE_LAST;
     }
     if (rank < 0) {
-        cvi_tf_settle_rank(t, &x);
+        settle_rank(t, &x);
     }
     return x;
-}
-
-void cvi_tf_settle_rank(cvi_tf *t, cvi_tf_tensor *x) {
-    const cvs_tensor *s = x->rank < 0 ? cvi_shapes_of(&t->shapes, &t->b, x->form[x->moved]) : NULL;
-    if (s) {
-        x->rank = s->rank;
-        if (s->rank <= 2) {
-            x->form[0] = x->form[1] = x->form[x->moved];
-        }
-    }
 }
 
 void cvi_tf_permutation(int rank, bool to_moved, int64_t *perm) {

@@ -91,8 +91,6 @@ cvs_status cvi_tf_read_graph(cvi_arena *a, const cvi_pb *parent, const cvi_pb_pi
                              const cvs_limits *limits, tf_graphdef *out);
 cvs_status cvi_tf_read_json(cvi_arena *a, const json_t *topology, const cvs_limits *limits, tf_graphdef *out,
                             cvs_error *err);
-/* Text of base64 (or JSON's list of numbers) into the arena; NULL: neither. */
-uint8_t *cvi_tf_base64(cvi_arena *a, const json_t *value, size_t *size);
 
 /* ---- tf_walk.c ---- */
 typedef struct tf_net tf_net;

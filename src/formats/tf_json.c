@@ -16,7 +16,8 @@ static int digit(char c) {
                                   : -1;
 }
 
-uint8_t *cvi_tf_base64(cvi_arena *a, const json_t *value, size_t *size) {
+/* Text of base64 (or JSON's list of numbers) into the arena; NULL: neither. */
+static uint8_t *base64(cvi_arena *a, const json_t *value, size_t *size) {
     *size = 0;
     if (json_is_array(value)) { /* older converters list the bytes */
         uint8_t *out = cvi_arena_alloc(a, (int64_t)json_array_size(value) + 1, 1);
@@ -101,7 +102,7 @@ static cvs_status read_shape(const reading *r, const json_t *shape, int *rank, i
 /* A text of base64 as a terminated text. */
 static cvs_status read_text(const reading *r, const json_t *v, const char **out) {
     size_t n = 0;
-    const uint8_t *bytes = cvi_tf_base64(r->a, v, &n);
+    const uint8_t *bytes = base64(r->a, v, &n);
     bool good = bytes && cvi_utf8_valid(bytes, n);
     *out = cvi_arena_strn(r->a, good ? (const char *)bytes : "", good ? n : 0);
     return *out ? CVS_OK : cvi_no_memory(r->err, n);
@@ -150,7 +151,7 @@ static cvs_status read_tensor(const reading *r, const json_t *json, tf_attr *a) 
     if (count < 0 || !cvi_mul(count, (int64_t)cvs_dtype_size(t.dtype), &need)) {
         return cvi_fail(r->err, CVS_E_FORMAT, "a weight has an impossible shape");
     }
-    uint8_t *bytes = content ? cvi_tf_base64(r->a, content, &have) : NULL;
+    uint8_t *bytes = content ? base64(r->a, content, &have) : NULL;
     if (bytes && have > 0) {
         if ((int64_t)have != need) {
             char shape[200];

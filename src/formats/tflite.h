@@ -54,7 +54,6 @@ cvi_tf_tensor *cvi_tflite_value(tflite *m, int64_t index);
 bool cvi_tflite_is_quantised(const tflite_tensor *x);
 double cvi_tflite_scale(const tflite *m, const tflite_tensor *x);
 int64_t cvi_tflite_zero(const tflite *m, const tflite_tensor *x);
-cvs_dtype cvi_tflite_dtype(int64_t type);
 
 /* ---- tflite_build.c ---- */
 int cvi_tflite_n_inputs(const tflite *m);

@@ -14,7 +14,7 @@ static const cvs_dtype dtypes[] = {CVS_F32,  CVS_F16,  CVS_I32, CVS_U8,  CVS_I64
                                    CVS_NONE, CVS_U32,  CVS_U16, CVS_I8,  CVS_BF16};
 enum { INT4 = 17 };
 
-cvs_dtype cvi_tflite_dtype(int64_t type) {
+static cvs_dtype dtype_of(int64_t type) {
     return type >= 0 && type < CVI_COUNT(dtypes) ? dtypes[type] : CVS_NONE;
 }
 
@@ -113,7 +113,7 @@ cvi_fb_table cvi_tflite_lists(tflite *m) {
         tflite_tensor *x = &m->tensor[i];
         x->name = tensor_name(m, &t, i);
         x->type = (int)cvi_fb_int(&m->f, &t, 1, 1, true, 0);
-        x->dtype = cvi_tflite_dtype(x->type);
+        x->dtype = dtype_of(x->type);
         x->buffer = cvi_fb_int(&m->f, &t, 2, 4, false, 0);
         x->sparse = cvi_fb_has(&m->f, &t, 6);
         x->value = cvi_tf_none();
