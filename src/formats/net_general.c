@@ -298,7 +298,7 @@ static cvs_status make_outputs(net_builder *b, const net_args *a, cvi_node *node
 cvs_status cvi_net_op(net_builder *b, const net_word *w, const net_args *a) {
     (void)w;
     const net_token *name = a->item->n_args ? &a->item->args[0] : &a->item->word;
-    if (a->item->n_args < 1 || strchr(name->text, '=')) {
+    if (a->item->n_args < 1 || (name->kind != NET_STRING && strchr(name->text, '='))) {
         return cvi_net_fail(
             b, name, cvi_fail(b->err, CVS_E_FORMAT, "op needs an operator: op Resize mode=\"linear\""));
     }

@@ -60,7 +60,11 @@ static script_value make_conv(script *s, const script_args *a, const conv *c) {
     if (!cvi_script_ok(s) || n < 1 || n > 3 || in[0] < 0) {
         return cvi_script_refuse(s, a->name);
     }
-    if (!channels_fit(s, in[0], c->transposed ? w->dim[0] : w->dim[1] * c->groups)) {
+    int64_t channels = w->dim[0];
+    if (!c->transposed && !cvi_mul(w->dim[1], c->groups, &channels)) {
+        return cvi_script_refuse(s, a->name);
+    }
+    if (!channels_fit(s, in[0], channels)) {
         return cvi_script_none();
     }
     int64_t pads[6], kernel[3];
