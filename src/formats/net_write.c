@@ -42,7 +42,7 @@ static bool is_plain(const char *s) {
     bool plain = *s != 0;
     for (const char *p = s; *p; p++) {
         unsigned char c = (unsigned char)*p;
-        plain &= c > 127 || (c > 32 && c < 127 && !strchr("{}(),:|#\"", c));
+        plain &= c > 127 || (c > 32 && c < 127 && !strchr("{}(),:|#=\"", c));
     }
     return plain;
 }
