@@ -661,5 +661,9 @@ const char *cvi_pickle_text(const cvi_pickle *p) {
 }
 
 const char *cvi_pickle_maker(const cvi_pickle *p) {
-    return cvi_pickle_is(p, CVI_PK_OBJECT) && cvi_pickle_is(p->callee, CVI_PK_GLOBAL) ? p->callee->text : "";
+    const cvi_pickle *c = cvi_pickle_is(p, CVI_PK_OBJECT) ? p->callee : NULL;
+    if (cvi_pickle_is(c, CVI_PK_REF) && strcmp(cvi_pickle_text(cvi_pickle_item(c->args, 0)), "module") == 0) {
+        c = cvi_pickle_item(c->args, 1); /* PyTorch's stream form puts a class's source text beside it */
+    }
+    return cvi_pickle_is(c, CVI_PK_GLOBAL) ? c->text : "";
 }

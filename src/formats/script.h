@@ -133,6 +133,8 @@ typedef struct script {
     cvs_error *err;
     cvs_status status;           /* sticky */
     const cvi_pickle *constants; /* of constants.pkl: a tuple, or NULL */
+    script_value (*tree)(struct script *s, const cvi_pickle *root,
+                         script_value x); /* NULL: the file's code is followed */
     script_file *file;           /* read so far */
     int n_files, cap_files;
     cvs_tensor
@@ -165,8 +167,18 @@ script_value cvi_script_list(script *s, int n, const script_value *item);
 /* What a node of the file's tree is: a tensor becomes a constant of that name; numbers, texts and lists are themselves. */
 script_value cvi_script_from_pickle(script *s, const char *path, const cvi_pickle *p);
 
-/* ---- torch_module.c: the same for a whole module saved as a tree of Sequentials ---- */
+/* ---- torch_module.c: the same for modules that say their own graph ---- */
+/* A Sequential, a layer of torch.nn, or a class of ultralytics*.c, at its dotted path. */
+script_value cvi_torch_run_module(script *s, const cvi_pickle *p, const char *path, script_value x);
 script_value cvi_torch_run_sequential(script *s, const cvi_pickle *root, script_value x);
+/* Whether it is a Sequential or a layer of torch.nn that is known; its parts are not looked at. */
+bool cvi_torch_knows_module(const cvi_pickle *p);
+/* ---- ultralytics.c: one of its classes. false: it is none ---- */
+bool cvi_yolo_module(script *s, const cvi_pickle *p, const char *path, script_value x, script_value *out);
+/* ---- torchscript.c: builds open->model by `run` on a tree of modules; side > 0: of the picture, which is known ---- */
+typedef script_value cvi_script_tree(script *s, const cvi_pickle *root, script_value x);
+cvs_status cvi_script_tree_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root, cvi_script_tree *run,
+                                int64_t side);
 
 /* ---- script_values.c: making values and nodes; all do nothing after a failure ---- */
 bool cvi_script_ok(const script *s);

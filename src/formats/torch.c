@@ -227,10 +227,22 @@ static cvs_status read_state(cvi_torch *t, const cvi_pickle *root, cvi_state *st
     return cvi_state_done(state, t->err);
 }
 
+/* The weights alone, whatever architecture they fit. */
+static cvs_status read_weights(cvi_open *open, cvi_torch *t, const cvi_pickle *root, const char *unknown) {
+    cvi_state state;
+    if (unknown &&
+        !cvi_model_note(open->model, "a network of YOLO modules, of which %.100s is not known: weights only",
+                        unknown)) {
+        return cvi_no_memory(open->err, 0);
+    }
+    CVI_TRY(read_state(t, root, &state));
+    return cvi_state_model(open, &state);
+}
+
 static cvs_status read(cvi_open *open) {
     cvi_torch t = {
         .model = open->model, .keep_types = open->options && open->options->keep_types, .err = open->err};
-    cvi_state state;
+    const char *unknown = NULL;
     cvi_pickle *root = NULL;
     const void *data = open->file->data;
     size_t size = open->file->size;
@@ -242,8 +254,9 @@ static cvs_status read(cvi_open *open) {
     } else if (s == CVS_OK && cvi_torch_is_sequential(root)) {
         s = cvi_torch_sequential_read(open, &t, root);
     } else if (s == CVS_OK) {
-        s = read_state(&t, root, &state);
-        s = s == CVS_OK ? cvi_state_model(open, &state) : s;
+        bool yolo = cvi_ultralytics_model(root) != NULL;
+        s = yolo ? cvi_ultralytics_read(open, &t, root, &unknown) : CVS_OK;
+        s = s == CVS_OK && (!yolo || unknown) ? read_weights(open, &t, root, unknown) : s;
     }
     s = s == CVS_OK ? cvi_torch_notes(&t) : s;
     cvi_zip_close(t.zip);

@@ -57,6 +57,12 @@ cvs_status cvi_torch_pickle(cvi_torch *t, const char *name, cvi_pickle **out);
 /* Whether a tree is a module made of Sequentials and of layers that are known, so that it says its own graph. */
 bool cvi_torch_is_sequential(const cvi_pickle *root);
 
+/* ---- ultralytics.c ---- */
+/* The network in a checkpoint of YOLOv5 or of the package ultralytics, NULL when it is none. */
+const cvi_pickle *cvi_ultralytics_model(const cvi_pickle *root);
+/* Builds open->model from it, unless *unknown names a class that is not known. */
+cvs_status cvi_ultralytics_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root, const char **unknown);
+
 /* ---- torchscript.c ---- */
 /* Builds open->model from such a module. */
 cvs_status cvi_torch_sequential_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root);

@@ -83,6 +83,10 @@ static bool is_pairs(const cvi_pickle *p) {
     return cvi_pickle_is(p, CVI_PK_DICT) || (cvi_pickle_is(p, CVI_PK_OBJECT) && p->pairs);
 }
 
+bool cvi_torch_knows_module(const cvi_pickle *p) {
+    return is_sequential(p) ? is_pairs(cvi_pickle_get(p->state, "_modules")) : find_class(class_of(p)) >= 0;
+}
+
 /* Whether the whole tree is Sequentials of known layers; *layers counts them. */
 static bool known(const cvi_pickle *p, int depth, int *layers) {
     const cvi_pickle *inner = cvi_pickle_get(p ? p->state : NULL, "_modules");
@@ -142,9 +146,13 @@ static script_value run_leaf(script *s, const cvi_pickle *p, const char *path, s
     return cvi_script_ok(s) ? cvi_script_call(s, &a) : cvi_script_none();
 }
 
-static script_value run_module(script *s, const cvi_pickle *p, const char *path, script_value x) {
+script_value cvi_torch_run_module(script *s, const cvi_pickle *p, const char *path, script_value x) {
+    script_value made = cvi_script_none();
+    if (cvi_yolo_module(s, p, path, x, &made)) {
+        return made;
+    }
     if (!is_sequential(p)) {
-        return run_leaf(s, p, path, x);
+        return cvi_torch_knows_module(p) ? run_leaf(s, p, path, x) : cvi_script_refuse(s, path);
     }
     const cvi_pickle *inner = cvi_pickle_get(p->state, "_modules");
     for (int64_t i = 0; i + 1 < inner->n && cvi_script_ok(s); i += 2) {
@@ -153,11 +161,11 @@ static script_value run_module(script *s, const cvi_pickle *p, const char *path,
             cvi_script_set(s, cvi_no_memory(s->err, 0));
             break;
         }
-        x = run_module(s, inner->item[i + 1], full, x);
+        x = cvi_torch_run_module(s, inner->item[i + 1], full, x);
     }
     return x;
 }
 
 script_value cvi_torch_run_sequential(script *s, const cvi_pickle *root, script_value x) {
-    return run_module(s, root, "", x);
+    return cvi_torch_run_module(s, root, "", x);
 }

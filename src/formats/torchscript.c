@@ -62,11 +62,6 @@ static int add_outputs(script *s, const script_value *v, int depth) {
     return n;
 }
 
-/* A module without code: a tree of Sequentials. */
-static bool is_plain(const cvi_pickle *root) {
-    return strncmp(cvi_pickle_maker(root), "torch.nn.", 9) == 0;
-}
-
 /* One try. CVS_OK: s->model->graph is it. */
 static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) {
     const char *names[MAX_INPUTS];
@@ -85,7 +80,7 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     if (!s->g) {
         return CVS_E_MEMORY;
     }
-    bool code = !is_plain(root);
+    bool code = !s->tree;
     names[0] = "input";
     int n = code ? cvi_script_inputs(s, self, names, MAX_INPUTS) : 1;
     if (n < 1 && cvi_script_ok(s)) {
@@ -95,7 +90,7 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     cvi_script_set(s, cvi_script_ok(s) ? add_inputs(s, t, names, n, in) : CVS_OK);
     script_value out = !cvi_script_ok(s) ? cvi_script_none()
                        : code            ? cvi_script_forward(s, self, in, n)
-                                         : cvi_torch_run_sequential(s, root, in[0]);
+                                         : s->tree(s, root, in[0]);
     if (cvi_script_ok(s) && s->fixed && !t->fixed) {
         return CVS_E_SHAPE;
     }
@@ -117,6 +112,18 @@ static int sizes(int64_t channels, int64_t *out) {
         out[n] = list[n];
     }
     return n;
+}
+
+/* The file says the size; how many channels, the first convolution does. */
+static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
+    attempt t = {.channels = 3, .side = side, .fixed = true};
+    cvs_status status = try_size(s, &t, root);
+    if (status == CVS_E_SHAPE && s->wants_channels && s->asked_channels != t.channels) {
+        t.channels = s->asked_channels;
+        s->steps = 0;
+        status = try_size(s, &t, root);
+    }
+    return status;
 }
 
 /* Goes through the sizes; the first error is the one to tell when none fits. */
@@ -178,8 +185,8 @@ cvs_status cvi_script_notes(const script *s) {
     return ok ? CVS_OK : cvi_no_memory(s->err, 0);
 }
 
-static cvs_status build(script *s, const cvi_pickle *root, const char *producer) {
-    cvs_status status = search(s, root);
+static cvs_status build(script *s, const cvi_pickle *root, int64_t side, const char *producer) {
+    cvs_status status = side > 0 ? try_side(s, root, side) : search(s, root);
     if (status != CVS_OK) {
         return status == s->err->code
                    ? status
@@ -209,15 +216,21 @@ cvs_status cvi_torchscript_read(cvi_open *open, cvi_torch *t, const cvi_pickle *
         return cvi_fail(s.err, CVS_E_FORMAT, "data.pkl holds no module of TorchScript");
     }
     CVI_TRY(read_constants(t, &s.constants));
-    return build(&s, root, "TorchScript");
+    return build(&s, root, 0, "TorchScript");
 }
 
-cvs_status cvi_torch_sequential_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root) {
+cvs_status cvi_script_tree_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root, cvi_script_tree *run,
+                                int64_t side) {
     cvs_error own = {0};
     script s = {.open = open,
                 .torch = t,
                 .model = open->model,
                 .arena = open->model->arena,
-                .err = open->err ? open->err : &own};
-    return build(&s, root, "");
+                .err = open->err ? open->err : &own,
+                .tree = run};
+    return build(&s, root, side, "");
+}
+
+cvs_status cvi_torch_sequential_read(cvi_open *open, cvi_torch *t, const cvi_pickle *root) {
+    return cvi_script_tree_read(open, t, root, cvi_torch_run_sequential, 0);
 }
