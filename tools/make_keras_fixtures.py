@@ -278,6 +278,64 @@ def write_application(folder):
     np.save(base + ".out.npy", np.asarray(model.predict(x, verbose=0), "f4").reshape(-1))
 
 
+class Narrow:
+    """keras.layers with a 64th of the filters where there are many, for keras.applications."""
+
+    def __init__(self, least):
+        self.least = least
+
+    def __getattr__(self, name):
+        make = getattr(L, name)
+        if name not in ("Conv2D", "SeparableConv2D"):
+            return make
+
+        def narrow(filters, *args, **kwargs):
+            return make(max(2, filters // 64) if filters >= self.least else filters, *args, **kwargs)
+        return narrow
+
+
+def write_narrow(folder, module, make, name, side, least):
+    """The same for other networks of keras.applications, made narrow: as Keras 2 named layers and stored weights, and as Keras 3 does."""
+    import h5py
+    suffix = ".weights.h5" if THREE else "_tf_dim_ordering_tf_kernels.h5"
+    keras.backend.clear_session()
+    L.Conv2D(2, 1)(keras.Input((4, 4, 2)))  # names that Keras counts begin where they may
+    module.layers = Narrow(least)
+    model = make()
+    module.layers = L
+    for layer in model.layers:
+        w = layer.get_weights()
+        if isinstance(layer, L.BatchNormalization):
+            layer.set_weights([rng.normal(0.2, 0.3, v.shape) if i in (1, 2) else rng.uniform(0.5, 1.5, v.shape) for i, v in enumerate(w)])
+    x = ((np.arange(3 * side * side) % 251) / 251).astype("f4").reshape(1, 3, side, side).transpose(0, 2, 3, 1)
+    base = os.path.join(folder, TAG + "_applications_" + name)
+    whole = base + "_full" + (".weights.h5" if THREE else ".h5")
+    model.save_weights(whole)
+    with h5py.File(whole) as a, h5py.File(base + suffix, "w", libver="latest") as b:
+        def put(path, item):  # one by one: groups that are copied whole keep their older, larger form
+            if isinstance(item, h5py.Dataset):
+                b[path] = item[()]
+            else:
+                b.require_group(path)
+            for key, value in item.attrs.items():
+                b[path].attrs[key] = value
+        put("/", a)
+        a.visititems(put)
+    os.remove(whole)
+    np.save(base + ".out.npy", np.asarray(model(x, training=False), "f4").reshape(-1))
+
+
+def write_applications(folder):
+    if THREE:
+        from keras.src.applications import xception
+        write_narrow(folder, xception, lambda: xception.Xception(weights=None, classes=5), "xception", 299, 1)
+    else:
+        from keras.src.applications import mobilenet_v3
+        mobilenet_v3._depth = lambda v, *more: max(2, int(np.ceil(v)))
+        write_narrow(folder, mobilenet_v3, lambda: mobilenet_v3.MobileNetV3Small(weights=None, classes=5, alpha=0.0625, include_preprocessing=False),
+                     "mobilenet_v3", 224, 1000)
+
+
 def write_keras1(folder):
     """A file as Keras 1 wrote it on Theano: channels first, kernels [O,I,h,w] rotated, flattened in channel, row, column order.
     Keras 2 computes what it should give, with channels last and a Permute."""
@@ -327,6 +385,7 @@ def main():
     (write_weights_apart if THREE else write_keras1)(folder)
     if THREE:
         write_application(folder)
+    write_applications(folder)
 
 
 if __name__ == "__main__":

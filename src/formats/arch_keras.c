@@ -1,164 +1,229 @@
 /* SPDX-License-Identifier: MIT
- * arch_keras.c - networks of keras.applications, as their layers are named there: VGG16 and 19, ResNet-50, 101 and 152 (version 1),
- * MobileNetV2. Depths, widths and classes are read off the shapes; weights came turned to PyTorch's order (keras_state.c).
+ * arch_keras.c - networks of keras.applications that are a chain of stages: VGG, ResNet of both versions, DenseNet, ConvNeXt. Depths,
+ * widths and classes are read off the tensors (arch_pen.c), which came turned to PyTorch's order (keras_state.c).
  */
-#include "formats/state.h"
-
-static int64_t dim(const cvs_tensor *t, int i) {
-    return t && i < t->rank ? t->dim[i] : 0;
-}
-
-static int64_t filters(const cvi_state *s, const char *name) {
-    return dim(cvi_state_find(s, "%s.weight", name), 0);
-}
-
-static void write_head(const cvi_state *s, cvi_buf *b, const char *name, const char *first,
-                       const char *preset) {
-    int64_t classes = filters(s, "predictions");
-    cvi_buf_printf(b, "name \"%s\"\n", name);
-    if (classes == 1000) {
-        cvi_buf_printf(b, "preprocess %s\n", preset);
-    }
-    cvi_buf_printf(b, "input %lldx224x224\n", (long long)dim(cvi_state_find(s, "%s.weight", first), 1));
-}
-
-/* A convolution and what follows it; `window` as in the text language, act NULL: no activation. */
-static void conv_bn(const cvi_state *s, cvi_buf *b, const char *conv, const char *bn, const char *from,
-                    const char *window, const char *eps, const char *act) {
-    cvi_buf_printf(b, "%s: %s%s conv %lld %s %s\n%s: bn eps=%s\n", conv, *from ? "from " : "", from,
-                   (long long)filters(s, conv), window,
-                   cvi_state_find(s, "%s.bias", conv) ? "bias" : "nobias", bn, eps);
-    if (act) {
-        cvi_buf_printf(b, "%s_%s: %s\n", bn, act, act);
-    }
-}
+#include "formats/arch_pen.h"
 
 /* ---- VGG ---- */
 
 static void keras_vgg(const cvi_state *s, cvi_buf *b) {
     char name[40];
-    int layers = 3;
-    if (!cvi_state_find(s, "block1_conv1.weight") || !cvi_state_find(s, "predictions.weight") ||
-        !cvi_state_find(s, "fc1.weight")) {
+    int convs[6] = {0}, layers = 3;
+    for (int block = 1; block <= 5; block++) {
+        while (cvi_state_find(s, "block%d_conv%d.weight", block, convs[block] + 1)) {
+            convs[block]++;
+            layers++;
+        }
+    }
+    cvi_pen p;
+    snprintf(name, sizeof name, "VGG-%d", layers);
+    if (convs[5] == 0 || !cvi_pen_begin(&p, s, b, "block1_conv1", name, "ImageNet-caffe", 224, "")) {
         return;
     }
-    cvi_buf body = {0};
     for (int block = 1; block <= 5; block++) {
-        for (int i = 1; i <= 4; i++) {
-            snprintf(name, sizeof name, "block%d_conv%d", block, i);
-            if (filters(s, name) > 0) {
-                cvi_buf_printf(&body, "%s: conv %lld k3 same\n%s_relu: relu\n", name,
-                               (long long)filters(s, name), name);
-                layers++;
-            }
+        for (int i = 1; i <= convs[block]; i++) {
+            cvi_pen_layer(&p, "same", "relu", "block%d_conv%d", block, i);
         }
-        cvi_buf_printf(&body, "block%d_pool: maxpool k2\n", block);
+        cvi_pen_op(&p, "maxpool k2", "block%d_pool", block);
     }
-    snprintf(name, sizeof name, "VGG-%d", layers);
-    write_head(s, b, name, "block1_conv1", "ImageNet-caffe");
-    cvi_buf_printf(
-        b,
-        "%srows: op Transpose perm=[0;2;3;1] hidden\nflatten: flatten\nfc1: fc %lld\nfc1_relu: relu\nfc2: fc "
-        "%lld\nfc2_relu: relu\npredictions: fc %lld\nsoftmax: softmax\n",
-        body.data ? body.data : "", (long long)filters(s, "fc1"), (long long)filters(s, "fc2"),
-        (long long)filters(s, "predictions"));
-    b->failed |= body.failed;
-    cvi_buf_free(&body);
+    if (cvi_pen_has(&p, "predictions")) {
+        cvi_pen_op(&p, "op Transpose perm=[0;2;3;1] hidden", "rows"); /* dense layers of Keras read [H,W,C] */
+        cvi_pen_op(&p, "flatten", "flatten");
+        cvi_pen_layer(&p, "fc", "relu", "fc1");
+        cvi_pen_layer(&p, "fc", "relu", "fc2");
+        cvi_pen_layer(&p, "fc", "softmax", "predictions");
+    }
+    cvi_pen_end(&p);
 }
 
 const cvi_arch cvi_arch_keras_vgg = {.name = "VGG", .write = keras_vgg};
 
-/* ---- ResNet, version 1 ---- */
+/* ---- ResNet ---- */
 
-enum { MAX_BLOCKS = 60 };
+static int blocks_of(const cvi_state *s, int stage, const char *layer) {
+    int n = 0;
+    while (n < CVI_ARCH_BLOCKS && cvi_state_find(s, "conv%d_block%d_%s.weight", stage, n + 1, layer)) {
+        n++;
+    }
+    return n;
+}
 
-static void residual(const cvi_state *s, cvi_buf *b, int stage, int block, char *from, size_t size) {
-    char conv[64], bn[64], shortcut[64], window[24];
-    snprintf(shortcut, sizeof shortcut, "%s", from);
-    int stride = stage > 2 && block == 1 ? 2 : 1;
-    for (int k = 0; k <= 3; k++) { /* 0: the shortcut's own, in the first block of a stage */
-        snprintf(conv, sizeof conv, "conv%d_block%d_%d_conv", stage, block, k);
-        snprintf(bn, sizeof bn, "conv%d_block%d_%d_bn", stage, block, k);
-        snprintf(window, sizeof window, "k%d s%d", k == 2 ? 3 : 1, k < 2 ? stride : 1);
-        if (k > 0 || filters(s, conv) > 0) {
-            conv_bn(s, b, conv, bn, k < 2 ? from : "", window, "1.001e-05", k == 1 || k == 2 ? "relu" : NULL);
-            if (k == 0) {
-                snprintf(shortcut, sizeof shortcut, "%s", bn);
+static void residual_v1(cvi_pen *p, int stage, int block) {
+    const char *stride = stage > 2 && block == 1 ? "s2" : "s1";
+    const cvi_arch_place in = p->at;
+    cvi_arch_place ends[2] = {in};
+    if (cvi_pen_has(p, "conv%d_block%d_0_conv", stage, block)) {
+        cvi_pen_layer(p, stride, NULL, "conv%d_block%d_0_conv", stage, block);
+        ends[0] = p->at;
+        p->at = in;
+    }
+    cvi_pen_layer(p, stride, "relu", "conv%d_block%d_1_conv", stage, block);
+    cvi_pen_layer(p, "same", "relu", "conv%d_block%d_2_conv", stage, block);
+    cvi_pen_layer(p, "", NULL, "conv%d_block%d_3_conv", stage, block);
+    ends[1] = p->at;
+    cvi_pen_join(p, "add", 2, ends, "conv%d_block%d_add", stage, block);
+    cvi_pen_op(p, "relu", "conv%d_block%d_out", stage, block);
+}
+
+static void residual_v2(cvi_pen *p, int stage, int block, bool halves) {
+    const char *stride = halves ? "p1 s2" : "p1";
+    cvi_arch_place ends[2] = {p->at};
+    cvi_pen_norm(p, "relu", "conv%d_block%d_preact_bn", stage, block);
+    const cvi_arch_place active = p->at;
+    if (cvi_pen_has(p, "conv%d_block%d_0_conv", stage, block)) {
+        cvi_pen_layer(p, halves ? "s2" : "s1", NULL, "conv%d_block%d_0_conv", stage, block);
+        ends[0] = p->at;
+    } else if (halves) {
+        p->at = ends[0];
+        cvi_pen_op(p, "maxpool k1 s2", "conv%d_block%d_pool", stage, block);
+        ends[0] = p->at;
+    }
+    p->at = active;
+    cvi_pen_layer(p, "", "relu", "conv%d_block%d_1_conv", stage, block);
+    cvi_pen_layer(p, stride, "relu", "conv%d_block%d_2_conv", stage, block);
+    cvi_pen_layer(p, "", NULL, "conv%d_block%d_3_conv", stage, block);
+    ends[1] = p->at;
+    cvi_pen_join(p, "add", 2, ends, "conv%d_block%d_out", stage, block);
+}
+
+/* Version 1 normalises behind its convolutions and halves at the beginning of stages, version 2 before and at their ends. */
+static void keras_resnet(const cvi_state *s, cvi_buf *b) {
+    char name[40];
+    int blocks[6] = {0}, layers = 2;
+    bool second = cvi_state_find(s, "post_bn.running_mean") != NULL;
+    for (int stage = 2; stage <= 5; stage++) {
+        blocks[stage] = blocks_of(s, stage, "3_conv");
+        layers += 3 * blocks[stage];
+    }
+    cvi_pen p;
+    snprintf(name, sizeof name, "ResNet-%d%s", layers, second ? "-v2" : "");
+    if (blocks[5] == 0 ||
+        !cvi_pen_begin(&p, s, b, "conv1_conv", name, second ? "tf" : "ImageNet-caffe", 224, "1.001e-05")) {
+        return;
+    }
+    cvi_pen_layer(&p, "s2 p3", second ? NULL : "relu", "conv1_conv");
+    if (second) { /* zeros around, which count beside negative numbers; behind a rectifier they pad as nothing does */
+        cvi_buf_puts(b, "border: const i64[8][0;0;1;1;0;0;1;1]\n");
+        cvi_buf_printf(b, "pool1_pad: from %s,border op Pad\n", p.at.label);
+        snprintf(p.at.label, sizeof p.at.label, "pool1_pad");
+    }
+    cvi_pen_op(&p, second ? "maxpool k3 s2" : "maxpool k3 s2 p1", "pool1_pool");
+    for (int stage = 2; stage <= 5; stage++) {
+        for (int i = 1; i <= blocks[stage]; i++) {
+            if (second) {
+                residual_v2(&p, stage, i, stage < 5 && i == blocks[stage]);
+            } else {
+                residual_v1(&p, stage, i);
             }
         }
     }
-    cvi_buf_printf(b, "conv%d_block%d_add: from %s,%s add\nconv%d_block%d_out: relu\n", stage, block,
-                   shortcut, bn, stage, block);
-    snprintf(from, size, "conv%d_block%d_out", stage, block);
-}
-
-static void keras_resnet(const cvi_state *s, cvi_buf *b) {
-    char from[64] = "pool1_pool", name[40];
-    int blocks[6] = {0}, layers = 2;
-    if (!cvi_state_find(s, "conv1_bn.running_mean") || !cvi_state_find(s, "predictions.weight")) {
-        return;
+    if (second) {
+        cvi_pen_norm(&p, "relu", "post_bn");
     }
-    for (int stage = 2; stage <= 5; stage++) {
-        while (blocks[stage] < MAX_BLOCKS &&
-               cvi_state_find(s, "conv%d_block%d_3_conv.weight", stage, blocks[stage] + 1)) {
-            blocks[stage]++;
-            layers += 3;
-        }
-    }
-    snprintf(name, sizeof name, "ResNet-%d", layers);
-    write_head(s, b, name, "conv1_conv", "ImageNet-caffe");
-    conv_bn(s, b, "conv1_conv", "conv1_bn", "", "k7 s2 p3", "1.001e-05", "relu");
-    cvi_buf_puts(b, "pool1_pool: maxpool k3 s2 p1\n"); /* behind a rectifier zeros pad as nothing does */
-    for (int stage = 2; stage <= 5; stage++) {
-        for (int i = 1; i <= blocks[stage]; i++) {
-            residual(s, b, stage, i, from, sizeof from);
-        }
-    }
-    cvi_buf_printf(b, "avg_pool: gap\npredictions: fc %lld\nsoftmax: softmax\n",
-                   (long long)filters(s, "predictions"));
+    cvi_pen_top(&p, "avg_pool", "predictions");
+    cvi_pen_end(&p);
 }
 
 const cvi_arch cvi_arch_keras_resnet = {.name = "ResNet", .write = keras_resnet};
 
-/* ---- MobileNetV2 ---- */
+/* ---- DenseNet ---- */
 
-static void keras_mobilenet_v2(const cvi_state *s, cvi_buf *b) {
-    char p[32], conv[64], bn[64], from[64] = "bn_Conv1_relu6";
-    int64_t channels = 0;
-    if (!cvi_state_find(s, "Conv1.weight") || !cvi_state_find(s, "expanded_conv_depthwise.weight") ||
-        !cvi_state_find(s, "predictions.weight")) {
+static void keras_densenet(const cvi_state *s, cvi_buf *b) {
+    char name[40];
+    int blocks[6] = {0}, layers = 5;
+    for (int stage = 2; stage <= 5; stage++) {
+        blocks[stage] = blocks_of(s, stage, "2_conv");
+        layers += 2 * blocks[stage];
+    }
+    cvi_pen p;
+    snprintf(name, sizeof name, "DenseNet-%d", layers);
+    if (!cvi_state_find(s, "pool4_conv.weight") ||
+        !cvi_pen_begin(&p, s, b, "conv1_conv", name, "ImageNet-torch", 224, "1.001e-05")) {
         return;
     }
-    write_head(s, b, "MobileNetV2", "Conv1", "tf");
-    conv_bn(s, b, "Conv1", "bn_Conv1", "", "k3 s2 same", "0.001", "relu6");
-    for (int i = 0; i <= 16; i++) {
-        int stride = i == 1 || i == 3 || i == 6 || i == 13 ? 2 : 1;
-        if (i > 0) {
-            snprintf(p, sizeof p, "block_%d", i);
-        } else {
-            snprintf(p, sizeof p, "expanded_conv");
+    cvi_pen_layer(&p, "s2 p3", "relu", "conv1_conv");
+    cvi_pen_op(&p, "maxpool k3 s2 p1", "pool1");
+    for (int stage = 2; stage <= 5; stage++) {
+        for (int i = 1; i <= blocks[stage]; i++) {
+            cvi_arch_place ends[2] = {p.at};
+            cvi_pen_norm(&p, "relu", "conv%d_block%d_0_bn", stage, i);
+            cvi_pen_layer(&p, "", "relu", "conv%d_block%d_1_conv", stage, i);
+            cvi_pen_layer(&p, "same", NULL, "conv%d_block%d_2_conv", stage, i);
+            ends[1] = p.at;
+            cvi_pen_join(&p, "concat", 2, ends, "conv%d_block%d_concat", stage, i);
         }
-        if (i > 0) {
-            snprintf(conv, sizeof conv, "%s_expand", p);
-            snprintf(bn, sizeof bn, "%s_expand_BN", p);
-            conv_bn(s, b, conv, bn, from, "k1", "0.001", "relu6");
+        if (stage < 5) {
+            cvi_pen_norm(&p, "relu", "pool%d_bn", stage);
+            cvi_pen_layer(&p, "", NULL, "pool%d_conv", stage);
+            cvi_pen_op(&p, "avgpool k2", "pool%d_pool", stage);
         }
-        cvi_buf_printf(b, "%s_depthwise: dwconv k3 s%d same nobias\n%s_depthwise_BN: bn eps=0.001\n", p,
-                       stride, p);
-        cvi_buf_printf(b, "%s_depthwise_relu: relu6\n", p);
-        snprintf(conv, sizeof conv, "%s_project", p);
-        snprintf(bn, sizeof bn, "%s_project_BN", p);
-        conv_bn(s, b, conv, bn, "", "k1", "0.001", NULL);
-        if (i > 0 && stride == 1 && filters(s, conv) == channels) {
-            cvi_buf_printf(b, "%s_add: from %s,%s add\n", p, from, bn);
-            snprintf(bn, sizeof bn, "%s_add", p);
-        }
-        channels = filters(s, conv);
-        snprintf(from, sizeof from, "%s", bn);
     }
-    conv_bn(s, b, "Conv_1", "Conv_1_bn", from, "k1", "0.001", "relu6");
-    cvi_buf_printf(b, "global_average_pooling2d: gap\npredictions: fc %lld\nsoftmax: softmax\n",
-                   (long long)filters(s, "predictions"));
+    cvi_pen_norm(&p, "relu", "bn");
+    cvi_pen_top(&p, "avg_pool", cvi_pen_has(&p, "fc1000") ? "fc1000" : "predictions");
+    cvi_pen_end(&p);
 }
 
-const cvi_arch cvi_arch_keras_mobilenet_v2 = {.name = "MobileNetV2", .write = keras_mobilenet_v2};
+const cvi_arch cvi_arch_keras_densenet = {.name = "DenseNet", .write = keras_densenet};
+
+/* ---- ConvNeXt ---- */
+
+static void convnext_block(cvi_pen *p, const char *block) {
+    char label[CVI_ARCH_LABEL];
+    cvi_arch_place ends[2] = {p->at};
+    cvi_pen_layer(p, "same", NULL, "%s_depthwise_conv", block);
+    snprintf(label, sizeof label, "%.60s_layernorm", block);
+    if (p->missing) {
+        return;
+    }
+    cvi_arch_channel_norm(p->b, label, p->eps, &p->at);
+    cvi_pen_layer(p, "", "gelu", "%s_pointwise_conv_1", block);
+    cvi_pen_layer(p, "", NULL, "%s_pointwise_conv_2", block);
+    if (cvi_state_find(p->s, "%s_layer_scale.weight", block)) {
+        cvi_buf_printf(p->b,
+                       "\"%s_layer_scale.weight\": param f32[%lldx1x1]\n"
+                       "%s_layer_scale: from %s,\"%s_layer_scale.weight\" mul\n",
+                       block, (long long)p->at.channels, block, p->at.label, block);
+        snprintf(p->at.label, sizeof p->at.label, "%.60s_layer_scale", block);
+    }
+    ends[1] = p->at;
+    cvi_pen_join(p, "add", 2, ends, "%s_add", block);
+}
+
+static void keras_convnext(const cvi_state *s, cvi_buf *b) {
+    static const char *const sizes[] = {"tiny", "small", "base", "large", "xlarge"};
+    char family[40] = "", name[40] = "", first[60], label[CVI_ARCH_LABEL];
+    for (int i = 0; i < CVI_COUNT(sizes) && !*family; i++) {
+        if (cvi_state_find(s, "convnext_%s_stem_conv.weight", sizes[i])) {
+            snprintf(family, sizeof family, "convnext_%s", sizes[i]);
+            snprintf(name, sizeof name, "ConvNeXt-%s", sizes[i]);
+        }
+    }
+    cvi_pen p;
+    snprintf(first, sizeof first, "%s_stem_conv", family);
+    if (!*family || !cvi_pen_begin(&p, s, b, first, name, "ImageNet-torch", 224, "1e-6")) {
+        return;
+    }
+    cvi_pen_layer(&p, "s4", NULL, "%s", first);
+    snprintf(label, sizeof label, "%s_stem_layernorm", family);
+    cvi_arch_channel_norm(b, label, p.eps, &p.at);
+    for (int stage = 0; stage < 4 && !p.missing; stage++) {
+        if (stage > 0) {
+            snprintf(label, sizeof label, "%s_downsampling_layernorm_%d", family, stage - 1);
+            cvi_arch_channel_norm(b, label, p.eps, &p.at);
+            cvi_pen_layer(&p, "s2", NULL, "%s_downsampling_conv_%d", family, stage - 1);
+        }
+        for (int i = 0; cvi_pen_has(&p, "%s_stage_%d_block_%d_depthwise_conv", family, stage, i); i++) {
+            snprintf(label, sizeof label, "%s_stage_%d_block_%d", family, stage, i);
+            convnext_block(&p, label);
+        }
+    }
+    if (cvi_pen_has(&p, "%s_head_dense", family)) {
+        cvi_pen_op(&p, "gap", "%s_head_gap", family);
+        snprintf(label, sizeof label, "%s_head_layernorm", family);
+        cvi_arch_channel_norm(b, label, p.eps, &p.at);
+        cvi_pen_layer(&p, "fc", "softmax", "%s_head_dense", family);
+    }
+    cvi_pen_end(&p);
+}
+
+const cvi_arch cvi_arch_keras_convnext = {.name = "ConvNeXt", .write = keras_convnext};

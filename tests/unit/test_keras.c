@@ -138,28 +138,35 @@ static void weights_apart(void **state) {
 }
 
 /* Weights of keras.applications without their network: it is known by its layers' names, and computes what Keras does. */
-static void application(void **state) {
-    (void)state;
-    char base[512], path[3][560], folder[256];
+static void check_application(const char *name, const char *suffix, int side, const char *network) {
+    char base[512], path[3][600], folder[256];
     cvs_error err = {0};
     cvs_tensor x = {0};
-    test_data(base, sizeof base, "keras", "k3_applications_resnet");
+    test_data(base, sizeof base, "keras", name);
     test_folder(folder);
-    snprintf(path[0], sizeof path[0], "%s.weights.h5", base);
+    snprintf(path[0], sizeof path[0], "%s%s", base, suffix);
     snprintf(path[1], sizeof path[1], "%s/x.npy", folder);
     snprintf(path[2], sizeof path[2], "%s.out.npy", base);
-    assert_int_equal(cvs_tensor_new(&x, CVS_F32, 4, (const int64_t[]){1, 3, 224, 224}, &err), CVS_OK);
-    for (int i = 0; i < 3 * 224 * 224; i++) {
+    assert_int_equal(cvs_tensor_new(&x, CVS_F32, 4, (const int64_t[]){1, 3, side, side}, &err), CVS_OK);
+    for (int i = 0; i < 3 * side * side; i++) {
         ((float *)x.data)[i] = (float)(i % 251 / 251.0);
     }
     assert_int_equal(cvs_npy_write(path[1], &x, &err), CVS_OK);
     check_model(path[0], NULL, (const char *const[]){path[1]}, 1, path[2]);
     cvs_model *m = open_model(path[0], NULL);
-    assert_non_null(strstr(m->name, "ResNet"));
+    assert_non_null(strstr(m->name, network));
     cvs_model_free(m);
     cvs_tensor_free(&x);
     remove(path[1]);
     remove(folder);
+}
+
+static void application(void **state) {
+    (void)state;
+    check_application("k3_applications_resnet", ".weights.h5", 224, "ResNet");
+    check_application("k2_applications_mobilenet_v3", "_tf_dim_ordering_tf_kernels.h5", 224,
+                      "MobileNetV3-Small");
+    check_application("k3_applications_xception", ".weights.h5", 299, "Xception");
 }
 
 static void tfjs_quantised(void **state) {
