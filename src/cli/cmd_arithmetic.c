@@ -15,16 +15,23 @@ static const cli_option options[] = {
      "全部项：来源、元素、卷积核元素、数值、权重、乘积"},
 };
 
+/* Positions of a channel, and how many of them are a row. */
+static int64_t plane_of(const cvs_tensor *value, int64_t *width) {
+    int64_t plane = 1;
+    for (int i = 2; i < value->rank; i++) {
+        plane *= value->dim[i];
+    }
+    *width = value->rank > 2 ? value->dim[value->rank - 1] : 1;
+    return plane;
+}
+
 /* The element of the layer's value that --at names; false: said what is wrong. */
 static bool find_element(cli *c, const cvs_tensor *value, int64_t *out) {
     const char *text = cli_value(c, "--at") ? cli_value(c, "--at") : "0";
     long long at[3] = {0, -1, -1};
     int end = 0, n = sscanf(text, "%9lld%n,%9lld,%9lld%n", &at[0], &end, &at[1], &at[2], &end);
-    int64_t channels = value->rank > 1 ? value->dim[1] : value->dim[0], plane = 1,
-            width = value->rank > 2 ? value->dim[value->rank - 1] : 1;
-    for (int i = 2; i < value->rank; i++) {
-        plane *= value->dim[i];
-    }
+    int64_t channels = value->rank > 1 ? value->dim[1] : value->dim[0], width,
+            plane = plane_of(value, &width);
     if ((n != 1 && n != 3) || text[end] || at[0] < 0 || at[0] >= channels ||
         (n == 3 && (at[1] < 0 || at[2] < 0 || at[2] >= width || at[1] >= plane / width))) {
         cli_usage(c,
@@ -73,15 +80,22 @@ static void print_row(const cli *c, const cvs_unit *u, const cvs_unit_account *a
     }
 }
 
-static cvs_status print_account(cli *c, const cvs_unit *u, const char *layer, int64_t rows) {
+static cvs_status print_account(cli *c, const cvs_unit *u, const char *layer, const cvs_tensor *value,
+                                int64_t rows) {
     cvs_unit_account a;
-    char safe[300];
+    char safe[300], at[80];
+    int64_t width, plane = plane_of(value, &width), inside = u->at % plane;
     cvs_status s = cvs_unit_account_of(u, (int)rows, 5, &a, &c->err);
     if (s != CVS_OK) {
         return s;
     }
-    printf("%s [%lld] = %.9g\n%s: %s\n", cli_safe(layer, safe, sizeof safe), (long long)u->at, u->result,
-           u->title, u->formula ? u->formula : "");
+    int n = snprintf(at, sizeof at, "%lld", (long long)(u->at / plane)); /* as --at takes it */
+    if (plane > 1) {
+        snprintf(at + n, sizeof at - (size_t)n, ",%lld,%lld", (long long)(inside / width),
+                 (long long)(inside % width));
+    }
+    printf("%s [%s] = %.9g\n%s: %s\n", cli_safe(layer, safe, sizeof safe), at, u->result, u->title,
+           u->formula ? u->formula : "");
     for (int i = 0; i < a.n; i++) {
         print_row(c, u, &a, &a.row[i]);
     }
@@ -161,7 +175,7 @@ static cvs_status show(cli *c, const cvs_model *model, cvs_run *run, int64_t row
     }
     s = cvs_run_unit(run, CVS_PLACE_LAYER, layer, at, c->lang, &u, &c->err);
     if (s == CVS_OK) {
-        s = print_account(c, &u, name, rows);
+        s = print_account(c, &u, name, &value, rows);
         if (s == CVS_OK && cli_value(c, "-o")) {
             s = write_figure(c, model, &u, name, rows);
         }

@@ -18,8 +18,9 @@ static int check(cli *c, const cvs_model *model, const char *to) {
     cvs_status s = info.has_weights ? cli_convert_check(c, model, info.path, to, &worst) : CVS_E_ARGUMENT;
     if (s != CVS_OK) {
         cli_say(c, CLI_T(c, "outputs not compared: %s", "未比较输出：%s"),
-                c->err.code != CVS_OK ? cvs_error_text(&c->err, text, sizeof text)
-                                      : CLI_T(c, "the model has no weights", "模型没有权重"));
+                c->err.code != CVS_OK
+                    ? cvs_error_text(&c->err, text, sizeof text)
+                    : CLI_T(c, "there are no weights to compute with", "没有可供计算的权重"));
         return 0;
     }
     if (worst <= 1e-5) {
@@ -66,7 +67,7 @@ const cli_command cli_command_convert = {
     .args = "MODEL -o FILE",
     .en = "write the model in another format (.onnx, .json of Keras, .safetensors), or as text (.net), and "
           "compare outputs",
-    .zh = "将模型写成另一种格式（.onnx、.safetensors）或文本（.net），并比较输出",
+    .zh = "将模型写成另一种格式（.onnx、Keras 的 .json、.safetensors）或文本（.net），并比较输出",
     .min_args = 1,
     .max_args = 1,
     .groups = CLI_MODEL,

@@ -123,8 +123,9 @@ static void print_text(const cli *c, const cvs_evaluation *e) {
     char count[32], a[120], b[120];
     printf(CLI_T(c, "pictures      %s\n", "图片数        %s\n"), cli_grouped(e->count, count, sizeof count));
     printf(CLI_T(c, "right         %.2f%%\n", "正确率        %.2f%%\n"), 100 * share(e->right, e->count));
-    printf(CLI_T(c, "in best %-4d  %.2f%%\n", "前 %-4d 名内  %.2f%%\n"), e->top,
-           100 * share(e->right_top, e->count));
+    snprintf(a, sizeof a, CLI_T(c, "in best %d", "前 %d 名内"), e->top);
+    cli_pad(stdout, a, 14, false);
+    printf("%.2f%%\n", 100 * share(e->right_top, e->count));
     printf(CLI_T(c, "loss          %.4f\n", "损失          %.4f\n"), e->loss);
     printf(CLI_T(c, "confidence    %.2f%% (calibration error %.2f%%)\n",
                  "置信度        %.2f%%（校准误差 %.2f%%）\n"),

@@ -119,7 +119,8 @@ cvs_status cli_convert_check(cli *c, const cvs_model *model, const char *from, c
     if (s == CVS_OK) {
         cvs_model_describe(model, &info);
         cvs_model_describe(again, &other);
-        s = info.n_inputs == other.n_inputs && info.n_outputs == other.n_outputs
+        s = !other.has_weights ? CVS_E_ARGUMENT
+            : info.n_inputs == other.n_inputs && info.n_outputs == other.n_outputs
                 ? run_both(model, again, &info, worst, &c->err)
                 : CVS_E_INTERNAL;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * main.c - convscope's program: finds the command in the table, parses its options, runs it, maps errors to exit codes.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -82,9 +83,15 @@ static void heap_in_large_pages(void) {
 #endif
 }
 
+/* Standard output is a pipe whose reader (head, a pager) has had enough: nothing to complain about. */
+static bool reader_has_gone(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 int main(int argc, char **argv) {
     heap_in_large_pages();
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, said like any other */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe or socket is a failed write, not the end of the process */
     cli c = {.lang = early_lang(argc, argv)};
     c.err.lang = c.lang;
     c.args = calloc((size_t)argc + 1, sizeof *c.args);
@@ -113,8 +120,10 @@ int main(int argc, char **argv) {
     }
     free(c.args);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "%s\n",
-                CLI_T(&c, "convscope: cannot write to standard output", "convscope: 无法写入标准输出"));
+        if (!reader_has_gone()) {
+            fprintf(stderr, "%s\n",
+                    CLI_T(&c, "convscope: cannot write to standard output", "convscope: 无法写入标准输出"));
+        }
         code = code ? code : cvs_status_exit(CVS_E_IO);
     }
     return code;

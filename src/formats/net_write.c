@@ -281,7 +281,7 @@ static cvs_status put_inputs(net_writing *w) {
 static void put_heading(net_writing *w) {
     const cvs_model *m = w->model;
     char text[512];
-    cvi_buf_printf(&w->out, "# The architecture of a %s model. Weights are not in this text.\nname ",
+    cvi_buf_printf(&w->out, "# An architecture, read from %s. Weights are not in this text.\nname ",
                    m->format ? m->format : "Convscope");
     put_string(&w->out, m->name && *m->name ? m->name : "model");
     cvi_buf_puts(&w->out, "\n");
