@@ -10,7 +10,7 @@
 #define CVI_CAFFE_H
 
 #include "formats/reader.h"
-#include "graph/build.h"
+#include "formats/value_shapes.h"
 
 /* ---- caffe_text.c: the tree ---- */
 typedef struct caffe_message caffe_message;
@@ -102,8 +102,7 @@ typedef struct cvi_caffe {
     int missing;        /* layers whose numbers are not in the weights file */
     caffe_map *blob;    /* blob name -> value + 1, 0 = dropped */
     const char *name;   /* of the next node instead of the layer's, or NULL */
-    cvs_tensor *shape;  /* per graph value; dtype CVS_NONE: unknown */
-    int n_shapes, cap_shapes, inferred;
+    cvi_shapes shapes;
     int in[64]; /* the layer's bottoms */
     int n_in;
 } cvi_caffe;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * caffe_build.c - the small moves that Caffe's layers are built from: parameters of the prototxt with their place in
- * messages, nodes and attributes, constants from the weights file, shapes asked of the operators themselves.
+ * messages, nodes and attributes, constants from the weights file, shapes.
  */
 #include <math.h>
 #include <stdlib.h>
 
 #include "formats/caffe.h"
-#include "ops/op.h"
 
 void cvi_caffe_bad(cvi_caffe *c, const caffe_field *f, cvs_status s) {
     if (cvi_build_ok(&c->b)) {
@@ -215,77 +214,10 @@ int cvi_caffe_param(cvi_caffe *c, const char *part, int blob, int rank, const in
 
 /* ---- shapes ---- */
 
-static bool grow_shapes(cvi_caffe *c) {
-    if (c->b.g->n_values > c->cap_shapes) {
-        int cap = CVI_MAX(64, 2 * c->b.g->n_values);
-        cvs_tensor *s = cvi_arena_alloc(c->b.g->arena, cap, sizeof *s);
-        if (!s) {
-            cvi_build_no_memory(&c->b, (size_t)cap * sizeof *s);
-            return false;
-        }
-        if (c->n_shapes > 0) {
-            memcpy(s, c->shape, (size_t)c->n_shapes * sizeof *s);
-        }
-        c->shape = s;
-        c->cap_shapes = cap;
-    }
-    for (; c->n_shapes < c->b.g->n_values; c->n_shapes++) {
-        const cvi_value *v = &c->b.g->values[c->n_shapes];
-        c->shape[c->n_shapes] = v->constant ? *v->constant : (cvs_tensor){0};
-    }
-    return true;
-}
-
-static void infer_node(cvi_caffe *c, const cvi_node *node, cvi_arena *scratch) {
-    const cvi_op *op = cvi_op_find(node->op);
-    const cvs_tensor *in[64];
-    cvs_tensor out[1] = {{.dtype = CVS_F32}};
-    if (!op || !op->infer || node->n_in > CVI_COUNT(in) || node->n_out != 1) {
-        return;
-    }
-    for (int i = 0; i < node->n_in; i++) {
-        in[i] = node->in[i] >= 0 ? &c->shape[node->in[i]] : NULL;
-        if (in[i] && in[i]->dtype == CVS_NONE) {
-            return;
-        }
-    }
-    cvs_error quiet = {.lang = c->b.err ? c->b.err->lang : CVS_EN};
-    cvi_opctx ctx = {.graph = c->b.g,
-                     .node = node,
-                     .op = op,
-                     .n_in = node->n_in,
-                     .n_out = 1,
-                     .in = in,
-                     .out = out,
-                     .scratch = scratch,
-                     .err = c->guessed ? &quiet : c->b.err};
-    cvs_status s = op->infer(&ctx);
-    if (s == CVS_OK) {
-        c->shape[node->out[0]] = out[0];
-    } else if (s == CVS_E_MEMORY || !(c->guessed || s == CVS_E_LATE)) {
-        cvi_build_set(&c->b, s);
-    } else {
-        cvi_error_clear(c->b.err);
-    }
-}
-
+/* Where the sides are stand-ins, what does not fit may fit the real ones. */
 const cvs_tensor *cvi_caffe_shape(cvi_caffe *c, int value) {
-    if (!cvi_build_ok(&c->b) || value < 0 || !grow_shapes(c)) {
-        return NULL;
-    }
-    if (c->inferred < c->b.g->n_nodes) {
-        cvi_arena *scratch = cvi_arena_new(0);
-        if (!scratch) {
-            cvi_build_no_memory(&c->b, 0);
-            return NULL;
-        }
-        for (; c->inferred < c->b.g->n_nodes && cvi_build_ok(&c->b); c->inferred++) {
-            infer_node(c, &c->b.g->nodes[c->inferred], scratch);
-            cvi_arena_reset(scratch);
-        }
-        cvi_arena_free(scratch);
-    }
-    return cvi_build_ok(&c->b) && c->shape[value].dtype != CVS_NONE ? &c->shape[value] : NULL;
+    c->shapes.strict = !c->guessed;
+    return cvi_shapes_of(&c->shapes, &c->b, value);
 }
 
 int cvi_caffe_rank(cvi_caffe *c, int value) {

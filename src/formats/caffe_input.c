@@ -42,12 +42,9 @@ static void add_input(cvi_caffe *c, const char *name, int rank, const int64_t *d
     for (int i = 2; i < rank; i++) {
         c->b.g->values[v].usual[i] = CVI_MAX(declared[i], 0);
     }
-    cvi_caffe_shape(c, v); /* makes room */
-    if (cvi_build_ok(&c->b)) {
-        c->shape[v] = shape;
-        if (!cvi_caffe_map_put(c->blob, name, v + 1)) {
-            cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
-        }
+    cvi_shapes_tell(&c->shapes, &c->b, v, &shape);
+    if (cvi_build_ok(&c->b) && !cvi_caffe_map_put(c->blob, name, v + 1)) {
+        cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
     }
 }
 

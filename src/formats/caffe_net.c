@@ -275,9 +275,8 @@ static void guess_shape(cvi_caffe *c, int v) {
     for (int i = 0; i < CVI_COUNT(alike); i++) {
         told |= cvi_caffe_same(type, alike[i]);
     }
-    cvi_caffe_shape(c, v); /* makes room */
-    if (told && cvi_build_ok(&c->b)) {
-        c->shape[v] = t;
+    if (told) {
+        cvi_shapes_tell(&c->shapes, &c->b, v, &t);
     }
 }
 

@@ -16,7 +16,7 @@
 #define CVI_KERAS_H
 
 #include "formats/reader.h"
-#include "graph/build.h"
+#include "formats/value_shapes.h"
 
 typedef struct cvi_keras cvi_keras;
 typedef struct cvi_keras_layer cvi_keras_layer;
@@ -94,9 +94,7 @@ struct cvi_keras {
     const char *name;       /* of its value */
     int slot;               /* next weight of the layer */
     int calls;
-    cvs_tensor
-        *shape; /* per graph value, batch 1: from the operators' own rules, for weights that are not stored */
-    int n_shapes, cap_shapes, inferred;
+    cvi_shapes shapes; /* for weights that are not stored */
 };
 
 /* ---- keras_conv.c ---- */
@@ -122,8 +120,6 @@ cvi_keras_tensor cvi_keras_out(cvi_keras *k, int value, int rank, bool moved);
 cvi_keras_tensor cvi_keras_settle(cvi_keras *k, int v, int rank);
 /* Whether images of this rank are moved under the layer's data_format. */
 bool cvi_keras_last(const cvi_keras *k);
-/* Shape of a graph value with batch 1, or NULL when unknown. */
-const cvs_tensor *cvi_keras_shape(cvi_keras *k, int value);
 /* Dimension of an axis (Keras's) of a tensor, or -1. */
 int64_t cvi_keras_dim(cvi_keras *k, cvi_keras_tensor *t, int64_t axis);
 

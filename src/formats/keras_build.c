@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * keras_build.c - the small moves that layers of a Keras model are built from: nodes and their attributes, constants,
- * the two forms of a tensor, shapes for models without weights.
+ * the two forms of a tensor, sizes for models without weights.
  */
 #include "formats/keras.h"
-#include "ops/op.h"
 
 const char *cvi_keras_part(cvi_keras *k, const char *part) {
     return cvi_build_name(&k->b, "%s/%s", k->name, part);
@@ -109,85 +108,8 @@ bool cvi_keras_last(const cvi_keras *k) {
     return strcmp(s, "channels_last") == 0 || strcmp(s, "tf") == 0 || !k->first;
 }
 
-/* ---- shapes, for architectures without weights: asked of the operators themselves ---- */
-
-/* Shapes of all values so far; values of unknown shape keep dtype CVS_NONE. */
-static bool grow_shapes(cvi_keras *k) {
-    if (k->b.g->n_values > k->cap_shapes) {
-        int cap = CVI_MAX(64, 2 * k->b.g->n_values);
-        cvs_tensor *s = cvi_arena_alloc(k->b.model->arena, cap, sizeof *s);
-        if (!s) {
-            cvi_build_no_memory(&k->b, (size_t)cap * sizeof *s);
-            return false;
-        }
-        if (k->n_shapes > 0) {
-            memcpy(s, k->shape, (size_t)k->n_shapes * sizeof *s);
-        }
-        k->shape = s;
-        k->cap_shapes = cap;
-    }
-    for (; k->n_shapes < k->b.g->n_values; k->n_shapes++) {
-        const cvi_value *v = &k->b.g->values[k->n_shapes];
-        cvs_tensor t = {0};
-        if (v->constant) {
-            t = *v->constant;
-        } else if (v->rank >= 0) { /* an input */
-            t = (cvs_tensor){.dtype = v->dtype, .rank = v->rank};
-            for (int i = 0; i < v->rank; i++) {
-                t.dim[i] = i == 0 && v->dim[0] < 0 ? 1 : v->dim[i];
-                t.dtype = t.dim[i] < 0 ? CVS_NONE : t.dtype;
-            }
-        }
-        k->shape[k->n_shapes] = t;
-    }
-    return true;
-}
-
-static void infer_node(cvi_keras *k, const cvi_node *node, cvi_arena *scratch) {
-    const cvi_op *op = cvi_op_find(node->op);
-    const cvs_tensor *in[64];
-    cvs_tensor out[1] = {{.dtype = CVS_F32}};
-    if (!op || !op->infer || node->n_in > 64 || node->n_out != 1) {
-        return;
-    }
-    for (int i = 0; i < node->n_in; i++) {
-        in[i] = node->in[i] >= 0 ? &k->shape[node->in[i]] : NULL;
-        if (in[i] && in[i]->dtype == CVS_NONE) {
-            return;
-        }
-    }
-    cvi_opctx ctx = {.graph = k->b.g,
-                     .node = node,
-                     .op = op,
-                     .n_in = node->n_in,
-                     .n_out = 1,
-                     .in = in,
-                     .out = out,
-                     .scratch = scratch};
-    if (op->infer(&ctx) == CVS_OK) {
-        k->shape[node->out[0]] = out[0];
-    }
-}
-
-const cvs_tensor *cvi_keras_shape(cvi_keras *k, int value) {
-    if (!cvi_build_ok(&k->b) || value < 0 || !grow_shapes(k)) {
-        return NULL;
-    }
-    cvi_arena *scratch = cvi_arena_new(0);
-    if (!scratch) {
-        cvi_build_no_memory(&k->b, 0);
-        return NULL;
-    }
-    for (; k->inferred < k->b.g->n_nodes; k->inferred++) {
-        infer_node(k, &k->b.g->nodes[k->inferred], scratch);
-        cvi_arena_reset(scratch);
-    }
-    cvi_arena_free(scratch);
-    return k->shape[value].dtype != CVS_NONE ? &k->shape[value] : NULL;
-}
-
 int64_t cvi_keras_dim(cvi_keras *k, cvi_keras_tensor *t, int64_t axis) {
     int a = cvi_keras_axis(k, t, axis);
-    const cvs_tensor *s = cvi_keras_shape(k, cvi_keras_value(t));
+    const cvs_tensor *s = cvi_shapes_of(&k->shapes, &k->b, cvi_keras_value(t));
     return s && a < s->rank ? s->dim[a] : -1;
 }

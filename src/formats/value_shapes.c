@@ -99,7 +99,7 @@ static void infer_node(cvi_shapes *s, cvi_build *b, const cvi_node *node, cvi_ar
             return;
         }
     }
-    cvs_error quiet = {0};
+    cvs_error quiet = {.lang = b->err ? b->err->lang : CVS_EN};
     cvi_opctx ctx = {.graph = b->g,
                      .node = node,
                      .op = op,
@@ -114,6 +114,12 @@ static void infer_node(cvi_shapes *s, cvi_build *b, const cvi_node *node, cvi_ar
         cvi_build_no_memory(b, 0);
     }
     if (status != CVS_OK) {
+        if (s->strict && status != CVS_E_LATE && cvi_build_ok(b)) {
+            if (b->err) {
+                *b->err = quiet;
+            }
+            cvi_build_set(b, status);
+        }
         return;
     }
     if (can_evaluate(s, &ctx)) {
@@ -143,4 +149,11 @@ const cvs_tensor *cvi_shapes_of(cvi_shapes *s, cvi_build *b, int value) {
         cvi_arena_free(scratch);
     }
     return cvi_build_ok(b) && s->of[value].dtype != CVS_NONE ? &s->of[value] : NULL;
+}
+
+void cvi_shapes_tell(cvi_shapes *s, cvi_build *b, int value, const cvs_tensor *shape) {
+    cvi_shapes_of(s, b, value); /* makes room, and settles what comes before */
+    if (cvi_build_ok(b) && value >= 0) {
+        s->of[value] = *shape;
+    }
 }
