@@ -4,24 +4,11 @@
 #include "ops/conv_fast.h"
 #include "ops/unit.h"
 
-static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
-    const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
-    int64_t kernel[3];
-    CVI_TRY(cvi_window_kernel(ctx, x, w, kernel));
-    CVI_TRY(cvi_window_read(ctx, x, kernel, false, &s->w));
-    s->n = x->dim[0];
-    s->channels = x->dim[1];
-    s->filters = w->dim[0];
-    s->groups = cvi_op_int(ctx, "group");
-    s->dtype = x->dtype;
-    return CVS_OK;
-}
-
 static cvs_status conv_infer(cvi_opctx *ctx) {
     cvi_conv_sides s;
     CVI_TRY(cvi_want_float(ctx, 0));
     CVI_TRY(cvi_want_alike(ctx, 1, 2));
-    CVI_TRY(read_shape(ctx, &s));
+    CVI_TRY(cvi_conv_read(ctx, &s));
     if (s.groups < 1 || s.channels % s.groups != 0 || s.filters % s.groups != 0) {
         return cvi_at_attr(
             ctx->err,
@@ -46,7 +33,7 @@ static cvs_status conv_infer(cvi_opctx *ctx) {
 
 static cvs_status conv_forward(cvi_opctx *ctx) {
     cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
+    CVI_TRY(cvi_conv_read(ctx, &s));
     const cvs_tensor *bias = cvi_in(ctx, 2);
     if (ctx->quick && !ctx->plain && bias == NULL && cvi_conv_fits(ctx, &s)) {
         memset(ctx->out[0].data, 0, ctx->out[0].bytes); /* the kernels' way adds */
@@ -55,73 +42,6 @@ static cvs_status conv_forward(cvi_opctx *ctx) {
     cvi_conv_small(&s, ctx->in[0]->data, ctx->in[1]->data, bias == NULL ? NULL : bias->data, ctx->out[0].data,
                    false, ctx->pool);
     return CVS_OK;
-}
-
-static bool conv_can_fast(const cvi_opctx *ctx) {
-    cvi_opctx quiet = *ctx;
-    cvi_conv_sides s;
-    quiet.err = NULL;
-    return ctx->in[0]->rank == 4 && read_shape(&quiet, &s) == CVS_OK && cvi_conv_fits(ctx, &s);
-}
-
-static cvs_status conv_prepare(cvi_opctx *ctx, void **prepared) {
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    return cvi_conv_prepare(ctx, &s, false, prepared);
-}
-
-static cvs_status conv_part(cvi_opctx *ctx, const cvi_part *part) {
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    return cvi_conv_part(ctx, &s, part);
-}
-
-static bool conv_band(cvi_opctx *ctx, cvi_band *b) {
-    cvi_conv_sides s;
-    return read_shape(ctx, &s) == CVS_OK && cvi_conv_band(ctx, &s, b);
-}
-
-static void conv_how(cvi_opctx *ctx, cvi_how *how) {
-    cvi_conv_sides s;
-    if (read_shape(ctx, &s) == CVS_OK) {
-        cvi_conv_how(ctx, &s, false, how);
-    }
-}
-
-static cvs_status conv_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
-                                cvs_tensor *const *grad_in) {
-    (void)rule;
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    if (grad_out[0] == NULL) {
-        return CVS_OK;
-    }
-    const void *g = grad_out[0]->data;
-    bool fast = !ctx->plain && cvi_conv_fits(ctx, &s);
-    if (grad_in[0] != NULL) {
-        if (fast) {
-            CVI_TRY(cvi_conv_fast_large(ctx, &s, g, ctx->in[1]->data, grad_in[0]->data));
-        } else {
-            cvi_conv_large(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
-        }
-    }
-    if (grad_in[1] != NULL) {
-        if (fast) {
-            CVI_TRY(cvi_conv_fast_kernel(ctx, &s, ctx->in[0]->data, g, grad_in[1]->data));
-        } else {
-            cvi_conv_kernel(&s, ctx->in[0]->data, g, grad_in[1]->data, ctx->pool);
-        }
-    }
-    if (ctx->n_in > 2 && grad_in[2] != NULL) {
-        cvi_conv_sum_bias(s.dtype, s.n, s.filters, cvi_window_out(&s.w), g, grad_in[2]->data, ctx->pool);
-    }
-    return CVS_OK;
-}
-
-static cvs_status conv_back(cvi_opctx *ctx, const cvi_back *back) {
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    return cvi_conv_back(ctx, &s, false, back);
 }
 
 static void conv_cost(const cvi_opctx *ctx, cvi_cost *cost) {
@@ -137,7 +57,7 @@ static void conv_field(const cvi_opctx *ctx, cvi_field_step *step) {
     cvi_opctx quiet = *ctx;
     cvi_conv_sides s;
     quiet.err = NULL;
-    if (read_shape(&quiet, &s) == CVS_OK) {
+    if (cvi_conv_read(&quiet, &s) == CVS_OK) {
         cvi_window_field(&s.w, step);
     }
 }
@@ -156,7 +76,7 @@ static void visit_tap(void *context, int64_t tap, int64_t at) {
 
 static cvs_status conv_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
     cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
+    CVI_TRY(cvi_conv_read(ctx, &s));
     int64_t per = cvi_window_out(&s.w), plane = at / per, filter = plane % s.filters,
             sample = plane / s.filters;
     int64_t channels = s.channels / s.groups, first = filter / (s.filters / s.groups) * channels;
@@ -197,22 +117,22 @@ const cvi_op cvi_op_conv = {
     .glyph = CVI_GLYPH_CONV,
     .infer = conv_infer,
     .forward = conv_forward,
-    .can_fast = conv_can_fast,
+    .can_fast = cvi_conv_can_fast,
     .fast_layout = CVS_NHWC8,
-    .prepare = conv_prepare,
+    .prepare = cvi_conv_prepare,
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
-    .band = conv_band,
-    .how = conv_how,
+    .band = cvi_conv_band,
+    .how = cvi_conv_how,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
-    .part = conv_part,
+    .part = cvi_conv_part,
     .zero_edge = true,
     .grain = cvi_conv_grain,
     .unit = conv_unit,
-    .backward = conv_backward,
+    .backward = cvi_conv_backward,
     .back_form = cvi_conv_back_form,
-    .back_fast = conv_back,
+    .back_fast = cvi_conv_back,
     .cost = conv_cost,
     .field = conv_field,
     .text = {"Convolution", "卷积",

@@ -137,8 +137,10 @@ static cvs_status pack_now(cvi_opctx *ctx, conv_ready *ready) {
     return CVS_OK;
 }
 
-cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, void **prepared) {
+cvs_status cvi_conv_prepare(cvi_opctx *ctx, void **prepared) {
     const cvs_tensor *own = cvi_in(ctx, 2);
+    cvi_conv_sides s;
+    CVI_TRY(cvi_conv_read(ctx, &s));
     bool folds = ctx->epilogue != NULL && ctx->epilogue->scale != NULL;
     if (ctx->in[1]->data == NULL || (folds && own != NULL && own->data == NULL)) {
         return CVS_OK; /* a model without weights: the run says so when it asks for them */
@@ -147,8 +149,8 @@ cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large,
     if (ready == NULL) {
         return cvi_no_memory(ctx->err, sizeof *ready);
     }
-    ready->large = large;
-    cvs_status status = make_plan(ctx, s, large, &ready->plan[large]);
+    ready->large = s.large;
+    cvs_status status = make_plan(ctx, &s, s.large, &ready->plan[s.large]);
     if (status == CVS_OK) {
         status = pack_now(ctx, ready);
     }
@@ -160,14 +162,15 @@ cvs_status cvi_conv_prepare(cvi_opctx *ctx, const cvi_conv_sides *s, bool large,
     return CVS_OK;
 }
 
-void cvi_conv_how(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, cvi_how *how) {
+void cvi_conv_how(cvi_opctx *ctx, cvi_how *how) {
     static const char *const names[][2] = {
         [CVI_CONV_DIRECT] = {"direct", "直接卷积"},
         [CVI_CONV_DEPTHWISE] = {"depthwise", "逐通道卷积"},
         [CVI_CONV_WINOGRAD2] = {"Winograd F(2x2,3x3)", "Winograd F(2x2,3x3)"},
         [CVI_CONV_WINOGRAD4] = {"Winograd F(4x4,3x3)", "Winograd F(4x4,3x3)"}};
     cvi_conv_plan *plan = NULL;
-    if (make_plan(ctx, s, large, &plan) != CVS_OK) {
+    cvi_conv_sides s;
+    if (cvi_conv_read(ctx, &s) != CVS_OK || make_plan(ctx, &s, s.large, &plan) != CVS_OK) {
         return;
     }
     int algorithm = (int)cvi_conv_plan_algorithm(plan);
@@ -252,14 +255,15 @@ static void run_band(const cvi_band *b, int64_t n, const float *in, float *out, 
     cvi_conv_run_rows(w->plan, &io, y0, y1, worker);
 }
 
-bool cvi_conv_band(cvi_opctx *ctx, const cvi_conv_sides *s, cvi_band *b) {
+bool cvi_conv_band(cvi_opctx *ctx, cvi_band *b) {
     const conv_ready *ready = ctx->prepared;
     cvi_conv_plan *made = NULL;
-    if (ready == NULL && make_plan(ctx, s, false, &made) != CVS_OK) {
+    cvi_conv_sides s;
+    if (cvi_conv_read(ctx, &s) != CVS_OK || (ready == NULL && make_plan(ctx, &s, false, &made) != CVS_OK)) {
         return false;
     }
     const cvi_conv_plan *plan = ready != NULL ? ready->plan[0] : made;
-    cvi_conv_shape shape = shape_of(s);
+    cvi_conv_shape shape = shape_of(&s);
     cvi_rows_read reads = {0};
     bool fits = plan != NULL && cvi_conv_by_rows(plan, &reads);
     int64_t pitch =
@@ -290,13 +294,15 @@ bool cvi_conv_band(cvi_opctx *ctx, const cvi_conv_sides *s, cvi_band *b) {
 /* ---- rectangles ------------------------------------------------------------------------------------------- */
 
 /* The same weights on blocks of another size: the plan borrows what was packed for the whole picture. */
-cvs_status cvi_conv_part(cvi_opctx *ctx, const cvi_conv_sides *s, const cvi_part *part) {
+cvs_status cvi_conv_part(cvi_opctx *ctx, const cvi_part *part) {
     const conv_ready *ready = ctx->prepared;
+    cvi_conv_sides s;
+    CVI_TRY(cvi_conv_read(ctx, &s));
     if (ready == NULL) {
         return cvi_fail(ctx->err, CVS_E_INTERNAL, "the convolution was not prepared");
     }
     const cvi_conv_plan *whole = ready->plan[ready->large];
-    cvi_conv_shape shape = shape_of(s);
+    cvi_conv_shape shape = shape_of(&s);
     shape.N = part->in->dim[0];
     shape.H = part->in->dim[2];
     shape.W = part->in->dim[3];
@@ -470,7 +476,9 @@ static cvs_status back_kernel(cvi_opctx *ctx, const cvi_conv_sides *s, const flo
     return CVS_OK;
 }
 
-cvs_status cvi_conv_back(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, const cvi_back *back) {
+cvs_status cvi_conv_back(cvi_opctx *ctx, const cvi_back *back) {
+    cvi_conv_sides s;
+    CVI_TRY(cvi_conv_read(ctx, &s));
     if (back->grad_out[0] == NULL) {
         return CVS_OK;
     }
@@ -488,24 +496,24 @@ cvs_status cvi_conv_back(cvi_opctx *ctx, const cvi_conv_sides *s, bool large, co
             io.gate_y = limit->y;
         }
         if (back->scale != NULL) {
-            CVI_TRY(need_scaled(ctx, ready, s, back->scale));
+            CVI_TRY(need_scaled(ctx, ready, &s, back->scale));
         } else {
-            CVI_TRY(need_plan(ctx, ready, s, !large, ctx->in[1]->data));
+            CVI_TRY(need_plan(ctx, ready, &s, !s.large, ctx->in[1]->data));
         }
-        CVI_TRY(run_io(ctx, back->scale != NULL ? ready->scaled : ready->plan[!large], &io));
+        CVI_TRY(run_io(ctx, back->scale != NULL ? ready->scaled : ready->plan[!s.large], &io));
     }
     if (back->grad_in[1] != NULL) {
         const float *x = ctx->in[0]->data;
-        CVI_TRY(back_kernel(ctx, s, large ? g : x, large ? x : g, back->grad_in[1], back->base[1]));
+        CVI_TRY(back_kernel(ctx, &s, s.large ? g : x, s.large ? x : g, back->grad_in[1], back->base[1]));
     }
     if (ctx->n_in > 2 && back->grad_in[2] != NULL) {
         const cvs_tensor *gbias = back->grad_in[2];
-        int64_t channels = large ? s->channels : s->filters;
-        int64_t pixels = large ? cvi_window_in(&s->w) : cvi_window_out(&s->w);
+        int64_t channels = s.large ? s.channels : s.filters;
+        int64_t pixels = s.large ? cvi_window_in(&s.w) : cvi_window_out(&s.w);
         if (back->base[2] != NULL && back->base[2] != gbias->data) {
             memcpy(gbias->data, back->base[2], gbias->bytes);
         }
-        cvi_channel_sum(ctx->pool, s->n * pixels, channels, CVI_PITCH(channels), g, gbias->data,
+        cvi_channel_sum(ctx->pool, s.n * pixels, channels, CVI_PITCH(channels), g, gbias->data,
                         back->base[2] != NULL);
     }
     return CVS_OK;

@@ -13,6 +13,7 @@ typedef struct cvi_conv_sides {
     cvi_window w;
     int64_t n, channels, filters, groups;
     cvs_dtype dtype;
+    bool large; /* the operator's output is the large side (ConvTranspose) */
 } cvi_conv_sides;
 
 /* small = conv(large) + bias[filters] (bias NULL: none); add: += instead. */

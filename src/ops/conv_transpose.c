@@ -5,29 +5,11 @@
 #include "ops/conv_fast.h"
 #include "ops/unit.h"
 
-static cvs_status read_shape(cvi_opctx *ctx, cvi_conv_sides *s) {
-    const cvs_tensor *x = ctx->in[0], *w = ctx->in[1];
-    int64_t kernel[3];
-    CVI_TRY(cvi_window_kernel(ctx, x, w, kernel));
-    CVI_TRY(cvi_window_read_transposed(ctx, x, kernel, &s->w));
-    s->n = x->dim[0];
-    s->filters = x->dim[1];
-    s->groups = cvi_op_int(ctx, "group");
-    s->dtype = x->dtype;
-    if (s->groups < 1 || !cvi_mul(w->dim[1], s->groups, &s->channels)) {
-        return cvi_at_attr(
-            ctx->err,
-            cvi_fail(ctx->err, CVS_E_SHAPE, "group is %lld; it must be at least 1", (long long)s->groups),
-            "group");
-    }
-    return CVS_OK;
-}
-
 static cvs_status transpose_infer(cvi_opctx *ctx) {
     cvi_conv_sides s;
     CVI_TRY(cvi_want_float(ctx, 0));
     CVI_TRY(cvi_want_alike(ctx, 1, 2));
-    CVI_TRY(read_shape(ctx, &s));
+    CVI_TRY(cvi_conv_read(ctx, &s));
     const cvs_tensor *w = ctx->in[1];
     if (w->dim[0] != s.filters) {
         return cvi_fail(ctx->err, CVS_E_SHAPE, "the kernel takes %lld channels, the input has %lld",
@@ -50,60 +32,10 @@ static cvs_status transpose_infer(cvi_opctx *ctx) {
 
 static cvs_status transpose_forward(cvi_opctx *ctx) {
     cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
+    CVI_TRY(cvi_conv_read(ctx, &s));
     const cvs_tensor *bias = cvi_in(ctx, 2);
     cvi_conv_large(&s, ctx->in[0]->data, ctx->in[1]->data, bias == NULL ? NULL : bias->data, ctx->out[0].data,
                    false, ctx->pool);
-    return CVS_OK;
-}
-
-static bool transpose_can_fast(const cvi_opctx *ctx) {
-    cvi_opctx quiet = *ctx;
-    cvi_conv_sides s;
-    quiet.err = NULL;
-    return ctx->in[0]->rank == 4 && read_shape(&quiet, &s) == CVS_OK && cvi_conv_fits(ctx, &s);
-}
-
-static cvs_status transpose_prepare(cvi_opctx *ctx, void **prepared) {
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    return cvi_conv_prepare(ctx, &s, true, prepared);
-}
-
-static void transpose_how(cvi_opctx *ctx, cvi_how *how) {
-    cvi_conv_sides s;
-    if (read_shape(ctx, &s) == CVS_OK) {
-        cvi_conv_how(ctx, &s, true, how);
-    }
-}
-
-static cvs_status transpose_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
-                                     cvs_tensor *const *grad_in) {
-    (void)rule;
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    if (grad_out[0] == NULL) {
-        return CVS_OK;
-    }
-    const void *g = grad_out[0]->data;
-    bool fast = !ctx->plain && cvi_conv_fits(ctx, &s);
-    if (grad_in[0] != NULL) {
-        if (fast) {
-            CVI_TRY(cvi_conv_fast_small(ctx, &s, g, ctx->in[1]->data, grad_in[0]->data));
-        } else {
-            cvi_conv_small(&s, g, ctx->in[1]->data, NULL, grad_in[0]->data, true, ctx->pool);
-        }
-    }
-    if (grad_in[1] != NULL) {
-        if (fast) {
-            CVI_TRY(cvi_conv_fast_kernel(ctx, &s, g, ctx->in[0]->data, grad_in[1]->data));
-        } else {
-            cvi_conv_kernel(&s, g, ctx->in[0]->data, grad_in[1]->data, ctx->pool);
-        }
-    }
-    if (ctx->n_in > 2 && grad_in[2] != NULL) {
-        cvi_conv_sum_bias(s.dtype, s.n, s.channels, cvi_window_in(&s.w), g, grad_in[2]->data, ctx->pool);
-    }
     return CVS_OK;
 }
 
@@ -112,12 +44,6 @@ static bool transpose_back_form(const cvi_opctx *ctx, const bool *wants, cvi_bac
     bool fits = cvi_conv_back_form(ctx, wants, form);
     form->scales = false;
     return fits;
-}
-
-static cvs_status transpose_back(cvi_opctx *ctx, const cvi_back *back) {
-    cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
-    return cvi_conv_back(ctx, &s, true, back);
 }
 
 /* Each input number is multiplied by its group's kernels once. */
@@ -134,7 +60,7 @@ static void transpose_field(const cvi_opctx *ctx, cvi_field_step *step) {
     cvi_opctx quiet = *ctx;
     cvi_conv_sides s;
     quiet.err = NULL;
-    if (read_shape(&quiet, &s) != CVS_OK) {
+    if (cvi_conv_read(&quiet, &s) != CVS_OK) {
         return;
     }
     step->kind = CVI_FIELD_SCALE;
@@ -156,7 +82,7 @@ static int64_t stamp_at(const cvi_window *w, int axis, int64_t o, int64_t k) {
 /* All taps of every input channel of the group; those that no stamp lays on this place read nothing (at -1). */
 static cvs_status transpose_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
     cvi_conv_sides s;
-    CVI_TRY(read_shape(ctx, &s));
+    CVI_TRY(cvi_conv_read(ctx, &s));
     const cvi_window *w = &s.w;
     int64_t per = cvi_window_in(w), plane = at / per, o = at % per, channel = plane % s.channels;
     int64_t inside = s.channels / s.groups, each = s.filters / s.groups, group = channel / inside;
@@ -212,18 +138,18 @@ const cvi_op cvi_op_conv_transpose = {
     .glyph = CVI_GLYPH_UPSAMPLE,
     .infer = transpose_infer,
     .forward = transpose_forward,
-    .can_fast = transpose_can_fast,
+    .can_fast = cvi_conv_can_fast,
     .fast_layout = CVS_NHWC8,
-    .prepare = transpose_prepare,
+    .prepare = cvi_conv_prepare,
     .drop = cvi_conv_drop,
     .repack = cvi_conv_repack,
     .fast = cvi_conv_fast,
-    .how = transpose_how,
+    .how = cvi_conv_how,
     .epilogue = CVI_EPI_AFFINE | CVI_EPI_ADD | CVI_EPI_CLAMP | CVI_EPI_PITCH | CVI_EPI_OVER,
     .unit = transpose_unit,
-    .backward = transpose_backward,
+    .backward = cvi_conv_backward,
     .back_form = transpose_back_form,
-    .back_fast = transpose_back,
+    .back_fast = cvi_conv_back,
     .cost = transpose_cost,
     .field = transpose_field,
     .text =

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "ops/unit.h"
+#include "ops/pool_window.h"
 
 typedef struct sum_job {
     const cvi_window *w;
@@ -15,22 +15,11 @@ typedef struct sum_job {
     void *out; /* y of the forward pass, gx of the backward one */
 } sum_job;
 
-static cvs_status read_window(cvi_opctx *ctx, cvi_window *w) {
-    int64_t kernel[3];
-    CVI_TRY(cvi_window_kernel(ctx, ctx->in[0], NULL, kernel));
-    return cvi_window_read(ctx, ctx->in[0], kernel, true, w);
-}
-
 static cvs_status pool_infer(cvi_opctx *ctx) {
     cvi_window w;
-    const cvs_tensor *x = ctx->in[0];
     CVI_TRY(cvi_want_float(ctx, 0));
-    CVI_TRY(read_window(ctx, &w));
-    int64_t dim[5] = {x->dim[0], x->dim[1]};
-    for (int i = 0; i < w.axes; i++) {
-        dim[2 + i] = w.out[3 - w.axes + i];
-    }
-    return cvi_out_shape(ctx, 0, x->dtype, x->rank, dim);
+    CVI_TRY(cvi_pool_window(ctx, &w));
+    return cvi_pool_out(ctx, &w, 0, ctx->in[0]->dtype);
 }
 
 static cvs_status read_p(const cvi_opctx *ctx, int64_t *p) {
@@ -169,7 +158,7 @@ static cvs_status run_backward(cvi_opctx *ctx, const cvi_window *w, bool count_p
 
 static cvs_status average_forward(cvi_opctx *ctx) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     return run_forward(ctx, &w, cvi_op_int(ctx, "count_include_pad") != 0, 0);
 }
 
@@ -177,14 +166,14 @@ static cvs_status average_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tens
                                    cvs_tensor *const *grad_in) {
     (void)rule;
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     return run_backward(ctx, &w, cvi_op_int(ctx, "count_include_pad") != 0, 0, grad_out, grad_in);
 }
 
 static cvs_status lp_forward(cvi_opctx *ctx) {
     cvi_window w;
     int64_t p;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     CVI_TRY(read_p(ctx, &p));
     return run_forward(ctx, &w, false, p);
 }
@@ -194,57 +183,33 @@ static cvs_status lp_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *c
     (void)rule;
     cvi_window w;
     int64_t p;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     CVI_TRY(read_p(ctx, &p));
     return run_backward(ctx, &w, false, p, grad_out, grad_in);
 }
 
 /* ---- the whole plane as one window ---------------------------------------------------------------------- */
 
-static cvs_status global_infer(cvi_opctx *ctx) {
-    const cvs_tensor *x = ctx->in[0];
-    CVI_TRY(cvi_want_float(ctx, 0));
-    CVI_TRY(cvi_want_rank(ctx, 0, 2));
-    int64_t dim[CVS_MAX_RANK];
-    for (int i = 0; i < x->rank; i++) {
-        dim[i] = i < 2 ? x->dim[i] : 1;
-        if (x->dim[i] == 0 && i >= 2) {
-            return cvi_fail(ctx->err, CVS_E_SHAPE, "there is nothing to pool: axis %d has no positions", i);
-        }
-    }
-    return cvi_out_shape(ctx, 0, x->dtype, x->rank, dim);
-}
-
 static cvs_status global_lp_infer(cvi_opctx *ctx) {
     int64_t p;
     CVI_TRY(read_p(ctx, &p));
-    return global_infer(ctx);
-}
-
-static cvi_window whole_plane(const cvs_tensor *x) {
-    cvi_window w = {.axes = 1,
-                    .in = {1, 1, cvi_span(x, 2, x->rank)},
-                    .out = {1, 1, 1},
-                    .stride = {1, 1, 1},
-                    .dilation = {1, 1, 1},
-                    .kernel = {1, 1, cvi_span(x, 2, x->rank)}};
-    return w;
+    return cvi_global_infer(ctx);
 }
 
 static cvs_status global_forward(cvi_opctx *ctx) {
-    cvi_window w = whole_plane(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
     return run_forward(ctx, &w, false, 0);
 }
 
 static cvs_status global_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                   cvs_tensor *const *grad_in) {
     (void)rule;
-    cvi_window w = whole_plane(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
     return run_backward(ctx, &w, false, 0, grad_out, grad_in);
 }
 
 static cvs_status global_lp_forward(cvi_opctx *ctx) {
-    cvi_window w = whole_plane(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
     int64_t p;
     CVI_TRY(read_p(ctx, &p));
     return run_forward(ctx, &w, false, p);
@@ -253,7 +218,7 @@ static cvs_status global_lp_forward(cvi_opctx *ctx) {
 static cvs_status global_lp_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                      cvs_tensor *const *grad_in) {
     (void)rule;
-    cvi_window w = whole_plane(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
     int64_t p;
     CVI_TRY(read_p(ctx, &p));
     return run_backward(ctx, &w, false, p, grad_out, grad_in);
@@ -268,7 +233,7 @@ static bool average_can_fast(const cvi_opctx *ctx) {
 
 static cvs_status average_fast(cvi_opctx *ctx) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
     cvi_avgpool(ctx->pool, &s, cvi_op_int(ctx, "count_include_pad") != 0, ctx->in[0]->data, ctx->out[0].data);
     return CVS_OK;
@@ -276,7 +241,7 @@ static cvs_status average_fast(cvi_opctx *ctx) {
 
 static cvs_status average_part(cvi_opctx *ctx, const cvi_part *part) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     cvi_pool_shape s = cvi_window_part(&w, part);
     cvi_avgpool(ctx->pool, &s, cvi_op_int(ctx, "count_include_pad") != 0, part->in->data, part->out->data);
     return CVS_OK;
@@ -298,7 +263,7 @@ static cvs_status average_back(cvi_opctx *ctx, const cvi_back *back) {
     if (back->grad_out[0] == NULL || back->grad_in[0] == NULL) {
         return CVS_OK;
     }
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
     cvi_avgpool_spread(ctx->pool, &s, cvi_op_int(ctx, "count_include_pad") != 0, back->grad_out[0]->data,
                        back->base[0], back->grad_in[0]->data);
@@ -342,43 +307,13 @@ static cvs_status average_of(cvi_opctx *ctx, const cvi_window *w, bool count_pad
 
 static cvs_status average_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     return average_of(ctx, &w, cvi_op_int(ctx, "count_include_pad") != 0, at, unit);
 }
 
 static cvs_status global_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
-    cvi_window w = whole_plane(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
     return average_of(ctx, &w, false, at, unit);
-}
-
-/* ---- cost, field --------------------------------------------------------------------------------------------- */
-
-static void pool_cost(const cvi_opctx *ctx, cvi_cost *cost) {
-    cvi_opctx quiet = *ctx;
-    cvi_window w;
-    quiet.err = NULL;
-    if (read_window(&quiet, &w) != CVS_OK ||
-        !cvi_mul(cvs_tensor_count(&ctx->out[0]), cvi_window_kernel_size(&w), &cost->flops)) {
-        cost->flops = 0;
-    }
-}
-
-static void pool_field(const cvi_opctx *ctx, cvi_field_step *step) {
-    cvi_opctx quiet = *ctx;
-    cvi_window w;
-    quiet.err = NULL;
-    if (read_window(&quiet, &w) == CVS_OK) {
-        cvi_window_field(&w, step);
-    }
-}
-
-static void global_cost(const cvi_opctx *ctx, cvi_cost *cost) {
-    cost->flops = cvs_tensor_count(ctx->in[0]);
-}
-
-static void global_field(const cvi_opctx *ctx, cvi_field_step *step) {
-    (void)ctx;
-    step->kind = CVI_FIELD_ALL;
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------------------- */
@@ -422,8 +357,8 @@ const cvi_op cvi_op_average_pool = {
     .backward = average_backward,
     .back_form = average_back_form,
     .back_fast = average_back,
-    .cost = pool_cost,
-    .field = pool_field,
+    .cost = cvi_pool_cost,
+    .field = cvi_pool_field,
     .text = {"Average pooling", "平均池化", "Replaces each window by the mean of its values.",
              "用窗口内数值的平均值代替整个窗口。", "y[n,c,i,j] = (1/|window|)·Σ x[n,c,i·S+r·D−P,j·S+s·D−P]",
              "The same map, smaller and smoother.", "同一张特征图的缩小版，更平滑。"},
@@ -434,7 +369,7 @@ const cvi_op cvi_op_global_average_pool = {
     .word_en = "global avg pool",
     .word_zh = "全局平均池化",
     POOL_COMMON,
-    .infer = global_infer,
+    .infer = cvi_global_infer,
     .forward = global_forward,
     .can_fast = average_can_fast,
     .fast_layout = CVS_NHWC8,
@@ -444,8 +379,8 @@ const cvi_op cvi_op_global_average_pool = {
     .backward = global_backward,
     .back_form = average_back_form,
     .back_fast = global_average_back,
-    .cost = global_cost,
-    .field = global_field,
+    .cost = cvi_global_cost,
+    .field = cvi_global_field,
     .text = {"Global average pooling", "全局平均池化", "Replaces each feature map by its mean.",
              "用每张特征图的平均值代替整张图。", "y[n,c] = (1/(H·W))·Σ x[n,c,i,j]",
              "One number per feature map: how much of its feature the whole picture holds.",
@@ -460,8 +395,8 @@ const cvi_op cvi_op_lp_pool = {
     .infer = lp_infer,
     .forward = lp_forward,
     .backward = lp_backward,
-    .cost = pool_cost,
-    .field = pool_field,
+    .cost = cvi_pool_cost,
+    .field = cvi_pool_field,
     .text = {"Lp pooling", "Lp 池化", "Replaces each window by the p-norm of its values.",
              "用窗口内数值的 p 范数代替整个窗口。", "y[n,c,i,j] = (Σ |x[n,c,i·S+r·D−P,j·S+s·D−P]|^p)^(1/p)",
              "The same map, smaller: how much happens in each window, whatever its sign.",
@@ -476,8 +411,8 @@ const cvi_op cvi_op_global_lp_pool = {
     .infer = global_lp_infer,
     .forward = global_lp_forward,
     .backward = global_lp_backward,
-    .cost = global_cost,
-    .field = global_field,
+    .cost = cvi_global_cost,
+    .field = cvi_global_field,
     .text = {"Global Lp pooling", "全局 Lp 池化", "Replaces each feature map by the p-norm of its values.",
              "用整张特征图的 p 范数代替该图。", "y[n,c] = (Σ |x[n,c,i,j]|^p)^(1/p)",
              "One number per feature map: the strength of its response over the whole picture.",

@@ -2,7 +2,7 @@
  * pool_max.c - MaxPool in 1, 2 and 3 dimensions, with the winners' places (switches) as its second output and for the
  * backward pass, and GlobalMaxPool. Ties: the first maximum in scan order; a NaN wins, the first one first.
  */
-#include "ops/unit.h"
+#include "ops/pool_window.h"
 
 typedef struct max_job {
     const cvi_window *w;
@@ -11,22 +11,11 @@ typedef struct max_job {
     int64_t *winner; /* position in the plane, row-major; or NULL */
 } max_job;
 
-static cvs_status read_window(cvi_opctx *ctx, cvi_window *w) {
-    int64_t kernel[3];
-    CVI_TRY(cvi_window_kernel(ctx, ctx->in[0], NULL, kernel));
-    return cvi_window_read(ctx, ctx->in[0], kernel, true, w);
-}
-
 static cvs_status max_infer(cvi_opctx *ctx) {
     cvi_window w;
-    const cvs_tensor *x = ctx->in[0];
-    CVI_TRY(read_window(ctx, &w));
-    int64_t dim[5] = {x->dim[0], x->dim[1]};
-    for (int i = 0; i < w.axes; i++) {
-        dim[2 + i] = w.out[3 - w.axes + i];
-    }
-    CVI_TRY(cvi_out_shape(ctx, 0, x->dtype, x->rank, dim));
-    return cvi_out_shape(ctx, 1, CVS_I64, x->rank, dim);
+    CVI_TRY(cvi_pool_window(ctx, &w));
+    CVI_TRY(cvi_pool_out(ctx, &w, 0, ctx->in[0]->dtype));
+    return cvi_pool_out(ctx, &w, 1, CVS_I64);
 }
 
 /* The winner of one window in the plane that begins at `base`; -1 for a window without elements. */
@@ -93,7 +82,7 @@ static void write_indices(cvi_opctx *ctx, const cvi_window *w, const int64_t *wi
 
 static cvs_status max_forward(cvi_opctx *ctx) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     const cvs_tensor *x = ctx->in[0];
     bool indices = cvi_has_out(ctx, 1);
     int64_t *winner = ctx->aux != NULL ? ctx->aux : indices ? ctx->out[1].data : NULL;
@@ -145,7 +134,7 @@ static cvs_status run_fast(cvi_opctx *ctx, const cvi_pool_shape *s) {
 
 static cvs_status max_fast(cvi_opctx *ctx) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
     return run_fast(ctx, &s);
 }
@@ -159,7 +148,7 @@ static void run_rows(const cvi_band *b, int64_t n, const float *in, float *out, 
 
 static bool max_band(cvi_opctx *ctx, cvi_band *b) {
     cvi_window w;
-    if (read_window(ctx, &w) != CVS_OK) {
+    if (cvi_pool_window(ctx, &w) != CVS_OK) {
         return false;
     }
     cvi_pool_shape *s = cvi_arena_raw(ctx->scratch, (int64_t)sizeof *s);
@@ -181,7 +170,7 @@ static bool max_band(cvi_opctx *ctx, cvi_band *b) {
 
 static cvs_status max_part(cvi_opctx *ctx, const cvi_part *part) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     cvi_pool_shape s = cvi_window_part(&w, part);
     cvi_maxpool(ctx->pool, &s, part->in->data, part->out->data, NULL);
     return CVS_OK;
@@ -240,28 +229,33 @@ static void route_body(void *context, int64_t chunk, int worker) {
     CVI_TYPED(j->dtype, route_plane, j, chunk);
 }
 
-static cvs_status max_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
-                               cvs_tensor *const *grad_in) {
-    (void)rule;
-    cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+static cvs_status route(cvi_opctx *ctx, const cvi_window *w, const cvs_tensor *const *grad_out,
+                        cvs_tensor *const *grad_in) {
     const cvs_tensor *x = ctx->in[0];
     if (grad_out[0] == NULL || grad_in[0] == NULL) {
         return CVS_OK;
     }
     int64_t *winner = ctx->aux, planes = x->dim[0] * x->dim[1];
     if (winner == NULL) {
-        winner = cvi_arena_alloc(ctx->scratch, cvs_tensor_count(grad_out[0]), sizeof *winner);
+        winner = cvi_arena_alloc(ctx->scratch, CVI_MAX(cvs_tensor_count(grad_out[0]), 1), sizeof *winner);
         if (winner == NULL) {
             return cvi_no_memory(ctx->err, all_switches(ctx));
         }
-        max_job again = {&w, x, NULL, winner};
+        max_job again = {w, x, NULL, winner};
         cvi_pool_run(ctx->pool, planes, max_body, &again);
     }
-    route_job j = {x->dtype, cvi_window_in(&w), cvi_window_out(&w),
+    route_job j = {x->dtype, cvi_window_in(w),  cvi_window_out(w),
                    winner,   grad_out[0]->data, grad_in[0]->data};
     cvi_pool_run(ctx->pool, planes, route_body, &j);
     return CVS_OK;
+}
+
+static cvs_status max_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
+                               cvs_tensor *const *grad_in) {
+    (void)rule;
+    cvi_window w;
+    CVI_TRY(cvi_pool_window(ctx, &w));
+    return route(ctx, &w, grad_out, grad_in);
 }
 
 static bool max_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form *form) {
@@ -271,7 +265,7 @@ static bool max_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form
     (void)wants;
     form->in = form->out = 1;
     form->gates = true;
-    return read_window(&quiet, &w) == CVS_OK && cvi_window_kernel_size(&w) <= CVI_POOL_ROUTED;
+    return cvi_pool_window(&quiet, &w) == CVS_OK && cvi_window_kernel_size(&w) <= CVI_POOL_ROUTED;
 }
 
 /* None where the fast backward finds the winners again, which costs less than to keep them. */
@@ -285,32 +279,13 @@ static cvs_status max_back(cvi_opctx *ctx, const cvi_back *back) {
     if (back->grad_out[0] == NULL || back->grad_in[0] == NULL) {
         return CVS_OK;
     }
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     cvi_pool_shape s = cvi_window_pool(&w, ctx->in[0]);
     const cvi_back_gate *limit = &back->gate[0];
     cvi_gate gate = {.lo = limit->lo, .hi = limit->hi, .positive = limit->positive};
     cvi_maxpool_route(ctx->pool, &s, ctx->in[0]->data, ctx->out[0].data, back->grad_out[0]->data,
                       back->base[0], limit->on ? &gate : NULL, limit->y, back->grad_in[0]->data);
     return CVS_OK;
-}
-
-static void max_cost(const cvi_opctx *ctx, cvi_cost *cost) {
-    cvi_opctx quiet = *ctx;
-    cvi_window w;
-    quiet.err = NULL;
-    if (read_window(&quiet, &w) != CVS_OK ||
-        !cvi_mul(cvs_tensor_count(&ctx->out[0]), cvi_window_kernel_size(&w), &cost->flops)) {
-        cost->flops = 0;
-    }
-}
-
-static void max_field(const cvi_opctx *ctx, cvi_field_step *step) {
-    cvi_opctx quiet = *ctx;
-    cvi_window w;
-    quiet.err = NULL;
-    if (read_window(&quiet, &w) == CVS_OK) {
-        cvi_window_field(&w, step);
-    }
 }
 
 typedef struct unit_job {
@@ -347,41 +322,16 @@ static void unit_of(cvi_opctx *ctx, const cvi_window *w, int64_t at, cvs_unit *u
 
 static cvs_status max_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
     cvi_window w;
-    CVI_TRY(read_window(ctx, &w));
+    CVI_TRY(cvi_pool_window(ctx, &w));
     unit_of(ctx, &w, at, unit);
     return CVS_OK;
 }
 
 /* ---- the whole plane as one window ---------------------------------------------------------------------- */
 
-static cvs_status global_infer(cvi_opctx *ctx) {
-    const cvs_tensor *x = ctx->in[0];
-    CVI_TRY(cvi_want_float(ctx, 0));
-    CVI_TRY(cvi_want_rank(ctx, 0, 2));
-    int64_t dim[CVS_MAX_RANK];
-    for (int i = 0; i < x->rank; i++) {
-        dim[i] = i < 2 ? x->dim[i] : 1;
-        if (x->dim[i] == 0 && i >= 2) {
-            return cvi_fail(ctx->err, CVS_E_SHAPE, "there is nothing to pool: axis %d has no positions", i);
-        }
-    }
-    return cvi_out_shape(ctx, 0, x->dtype, x->rank, dim);
-}
-
-/* One window as large as the plane: MaxPool's loops do the rest. */
-static cvi_window whole_plane(const cvs_tensor *x) {
-    cvi_window w = {.axes = 1,
-                    .in = {1, 1, cvi_span(x, 2, x->rank)},
-                    .out = {1, 1, 1},
-                    .stride = {1, 1, 1},
-                    .dilation = {1, 1, 1},
-                    .kernel = {1, 1, cvi_span(x, 2, x->rank)}};
-    return w;
-}
-
 static cvs_status global_forward(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0];
-    cvi_window w = whole_plane(x);
+    cvi_window w = cvi_whole_plane(x);
     max_job j = {&w, x, ctx->out[0].data, ctx->aux};
     cvi_pool_run(ctx->pool, x->dim[0] * x->dim[1], max_body, &j);
     return CVS_OK;
@@ -390,39 +340,14 @@ static cvs_status global_forward(cvi_opctx *ctx) {
 static cvs_status global_backward(cvi_opctx *ctx, cvi_rule rule, const cvs_tensor *const *grad_out,
                                   cvs_tensor *const *grad_in) {
     (void)rule;
-    const cvs_tensor *x = ctx->in[0];
-    if (grad_out[0] == NULL || grad_in[0] == NULL) {
-        return CVS_OK;
-    }
-    int64_t planes = x->dim[0] * x->dim[1];
-    cvi_window w = whole_plane(x);
-    int64_t *winner = ctx->aux;
-    if (winner == NULL) {
-        winner = cvi_arena_alloc(ctx->scratch, CVI_MAX(planes, 1), sizeof *winner);
-        if (winner == NULL) {
-            return cvi_no_memory(ctx->err, all_switches(ctx));
-        }
-        max_job again = {&w, x, NULL, winner};
-        cvi_pool_run(ctx->pool, planes, max_body, &again);
-    }
-    route_job j = {x->dtype, w.in[2], 1, winner, grad_out[0]->data, grad_in[0]->data};
-    cvi_pool_run(ctx->pool, planes, route_body, &j);
-    return CVS_OK;
-}
-
-static void global_cost(const cvi_opctx *ctx, cvi_cost *cost) {
-    cost->flops = cvs_tensor_count(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
+    return route(ctx, &w, grad_out, grad_in);
 }
 
 static cvs_status global_unit(cvi_opctx *ctx, int64_t at, cvs_unit *unit) {
-    cvi_window w = whole_plane(ctx->in[0]);
+    cvi_window w = cvi_whole_plane(ctx->in[0]);
     unit_of(ctx, &w, at, unit);
     return CVS_OK;
-}
-
-static void global_field(const cvi_opctx *ctx, cvi_field_step *step) {
-    (void)ctx;
-    step->kind = CVI_FIELD_ALL;
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------------------- */
@@ -464,8 +389,8 @@ const cvi_op cvi_op_max_pool = {
     .back_form = max_back_form,
     .back_fast = max_back,
     .aux_bytes = max_aux,
-    .cost = max_cost,
-    .field = max_field,
+    .cost = cvi_pool_cost,
+    .field = cvi_pool_field,
     .text = {"Max pooling", "最大池化",
              "Keeps the largest value of each window and forgets where in the window it was.",
              "每个窗口只保留最大值，并忘掉它在窗口中的位置。",
@@ -485,7 +410,7 @@ const cvi_op cvi_op_global_max_pool = {
     .n_outputs = 1,
     .flags = CVI_OP_POOL,
     .glyph = CVI_GLYPH_POOL,
-    .infer = global_infer,
+    .infer = cvi_global_infer,
     .forward = global_forward,
     .can_fast = global_can_fast,
     .fast_layout = CVS_NHWC8,
@@ -494,8 +419,8 @@ const cvi_op cvi_op_global_max_pool = {
     .unit = global_unit,
     .backward = global_backward,
     .aux_bytes = all_switches,
-    .cost = global_cost,
-    .field = global_field,
+    .cost = cvi_global_cost,
+    .field = cvi_global_field,
     .text = {"Global max pooling", "全局最大池化", "Keeps the single largest value of each feature map.",
              "每张特征图只保留一个最大值。", "y[n,c] = max over i,j of x[n,c,i,j]",
              "One number per feature map: how strongly its feature was found anywhere.",
