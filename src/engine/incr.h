@@ -96,8 +96,6 @@ typedef struct cvi_cut {
 } cvi_cut;
 cvs_status cvi_incr_cut(cvi_incr *s, const cvi_cut *cut, cvs_error *err);
 /* incr_edit.c */
-/* The box of an edit, clipped; false where nothing is left. */
-bool cvi_edit_box(const cvi_incr *s, const cvi_edit *e, cvi_box *box);
 /* The box around all edits of v by a position. */
 cvi_box cvi_edit_around(const cvi_incr *s, int v, int64_t position);
 /* Makes the edits of v in its blocks or stack. */

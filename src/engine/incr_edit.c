@@ -24,7 +24,8 @@ static view view_of(const cvi_incr *s, int v) {
     return q;
 }
 
-bool cvi_edit_box(const cvi_incr *s, const cvi_edit *e, cvi_box *box) {
+/* The box of an edit, clipped; false where nothing is left. */
+static bool edit_box(const cvi_incr *s, const cvi_edit *e, cvi_box *box) {
     view q = view_of(s, e->value);
     int64_t y1 = e->h > q.h - e->y ? q.h : e->y + e->h, x1 = e->w > q.w - e->x ? q.w : e->x + e->w;
     box->y = CVI_MAX(0, e->y);
@@ -43,7 +44,7 @@ cvi_box cvi_edit_around(const cvi_incr *s, int v, int64_t position) {
     cvi_box all = {0}, one;
     const cvi_change *change = &s->changes[position];
     for (int i = 0; i < change->n; i++) {
-        if (change->edit[i].value == v && cvi_edit_box(s, &change->edit[i], &one)) {
+        if (change->edit[i].value == v && edit_box(s, &change->edit[i], &one)) {
             all = cvi_box_join(&all, &one);
         }
     }
@@ -64,7 +65,7 @@ static int64_t last_channel(const cvi_edit *e, int64_t channels) {
 static void make_last(const cvi_incr *s, const cvi_edit *e, const cvi_box *block, float *to) {
     cvi_box b;
     int64_t pitch = cvi_incr_pitch(s, e->value), end = last_channel(e, s->x->slots[e->value].shape.dim[1]);
-    if (!cvi_edit_box(s, e, &b)) {
+    if (!edit_box(s, e, &b)) {
         return;
     }
     for (int64_t y = b.y; y < b.y + b.h; y++) {
@@ -83,7 +84,7 @@ void cvi_edit_plain(const cvi_incr *s, const cvi_edit *e, void *data, int64_t co
     cvs_tensor t = s->x->slots[e->value].shape;
     cvi_box b;
     t.data = data;
-    if (!cvi_edit_box(s, e, &b)) {
+    if (!edit_box(s, e, &b)) {
         return;
     }
     for (int64_t c = CVI_MAX(0, e->c); c < last_channel(e, q.c); c++) {
