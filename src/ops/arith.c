@@ -265,29 +265,17 @@ static cvs_status forward_rule(cvi_opctx *ctx, const arith *rule) {
     return CVS_OK;
 }
 
-static cvs_status forward_add(cvi_opctx *ctx) {
-    return forward_rule(ctx, &add_rule);
-}
-
-static cvs_status forward_sub(cvi_opctx *ctx) {
-    return forward_rule(ctx, &sub_rule);
-}
-
-static cvs_status forward_mul(cvi_opctx *ctx) {
-    return forward_rule(ctx, &mul_rule);
-}
-
-static cvs_status forward_div(cvi_opctx *ctx) {
-    return forward_rule(ctx, &div_rule);
-}
-
-static cvs_status forward_pow(cvi_opctx *ctx) {
-    return forward_rule(ctx, &pow_rule);
-}
-
-static cvs_status forward_mod(cvi_opctx *ctx) {
-    return forward_rule(ctx, mod_rule(ctx));
-}
+/* An operator's function is its rule's: forward_add, fast_add, ... */
+#define RUN(HOW, NAME, RULE)                                                                                 \
+    static cvs_status HOW##_##NAME(cvi_opctx *ctx) {                                                         \
+        return HOW##_rule(ctx, RULE);                                                                        \
+    }
+RUN(forward, add, &add_rule)
+RUN(forward, sub, &sub_rule)
+RUN(forward, mul, &mul_rule)
+RUN(forward, div, &div_rule)
+RUN(forward, pow, &pow_rule)
+RUN(forward, mod, mod_rule(ctx))
 
 /* ---- fast: channels last, equal shapes or one number a channel ------------------------------------------ */
 /* How operand k lies against y [N,C,H,W]: the same, one number a channel (of each sample or of all), one number. */
@@ -330,7 +318,7 @@ static bool can_fast_div(const cvi_opctx *ctx) {
 /* The `c8` numbers of operand t for sample n: a row that repeats, or NULL when the operand is as large as y. */
 static cvs_status channel_row(const cvi_opctx *ctx, const cvs_tensor *t, int64_t n, float **row) {
     const cvs_tensor *y = &ctx->out[0];
-    int64_t c8 = (y->dim[1] + 7) / 8 * 8;
+    int64_t c8 = CVI_PITCH(y->dim[1]);
     lie kind = how_it_lies(t, y);
     *row = NULL;
     if (kind == LIE_SAME) {
@@ -340,7 +328,7 @@ static cvs_status channel_row(const cvi_opctx *ctx, const cvs_tensor *t, int64_t
     if (*row == NULL) {
         return cvi_no_memory(ctx->err, (size_t)c8 * sizeof(float));
     }
-    int64_t width = t->layout == CVS_NHWC8 ? (t->dim[1] + 7) / 8 * 8 : t->rank > 0 ? y->dim[1] : 1;
+    int64_t width = t->layout == CVS_NHWC8 ? CVI_PITCH(t->dim[1]) : t->rank > 0 ? y->dim[1] : 1;
     const float *from = (const float *)t->data + (kind == LIE_SAMPLE_CHANNEL ? n * width : 0);
     for (int64_t c = 0; c < y->dim[1]; c++) {
         (*row)[c] = kind == LIE_NUMBER ? from[0] : from[c];
@@ -374,7 +362,7 @@ static void fast_rows(void *context, int64_t begin, int64_t end) {
 
 static cvs_status fast_rule(cvi_opctx *ctx, const arith *rule) {
     const cvs_tensor *a = ctx->in[0], *b = ctx->in[1], *y = &ctx->out[0];
-    int64_t c8 = (y->dim[1] + 7) / 8 * 8, pixels = y->dim[2] * y->dim[3];
+    int64_t c8 = CVI_PITCH(y->dim[1]), pixels = y->dim[2] * y->dim[3];
     for (int64_t n = 0; n < y->dim[0]; n++) {
         float *row_a, *row_b;
         CVI_TRY(channel_row(ctx, a, n, &row_a));
@@ -398,17 +386,9 @@ static cvs_status fast_add(cvi_opctx *ctx) {
     return CVS_OK;
 }
 
-static cvs_status fast_sub(cvi_opctx *ctx) {
-    return fast_rule(ctx, &sub_rule);
-}
-
-static cvs_status fast_mul(cvi_opctx *ctx) {
-    return fast_rule(ctx, &mul_rule);
-}
-
-static cvs_status fast_div(cvi_opctx *ctx) {
-    return fast_rule(ctx, &div_rule);
-}
+RUN(fast, sub, &sub_rule)
+RUN(fast, mul, &mul_rule)
+RUN(fast, div, &div_rule)
 
 /* ---- fast backward: a sum passes its gradient on; a product multiplies it by the other factor ------------- */
 
@@ -437,7 +417,7 @@ static bool mul_back_form(const cvi_opctx *ctx, const bool *wants, cvi_back_form
 
 static cvs_status mul_operand(cvi_opctx *ctx, int k, const cvi_back *back) {
     const cvs_tensor *other = ctx->in[1 - k], *g = back->grad_out[0], *y = &ctx->out[0];
-    int64_t c8 = (y->dim[1] + 7) / 8 * 8, pixels = y->dim[2] * y->dim[3], all = pixels * c8;
+    int64_t c8 = CVI_PITCH(y->dim[1]), pixels = y->dim[2] * y->dim[3], all = pixels * c8;
     bool whole = how_it_lies(ctx->in[k], y) == LIE_SAME;
     for (int64_t n = 0; n < y->dim[0]; n++) {
         float *row, *to = (float *)back->grad_in[k]->data + n * (whole ? all : c8);
@@ -518,28 +498,27 @@ static const cvi_op_io pair_in[] = {{"A", CVI_DATA, false, false}, {"B", CVI_DAT
 static const cvi_op_io pow_in[] = {{"X", CVI_DATA, false, false}, {"Y", CVI_DATA, false, false}};
 static const cvi_op_io pair_out[] = {{"C", CVI_DATA, false, false}};
 
+#define PAIR_COMMON                                                                                          \
+    .n_inputs = 2, .outputs = pair_out, .n_outputs = 1, .any_type = true, .cost = cvi_cost_each
+
 const cvi_op cvi_op_add = {
     .name = "Add",
     .word_en = "add",
     .word_zh = "加",
     .symbol = "+",
     .since = 7,
+    PAIR_COMMON,
     .inputs = pair_in,
-    .n_inputs = 2,
-    .outputs = pair_out,
-    .n_outputs = 1,
     .flags = CVI_OP_POINTWISE | CVI_OP_ADDS,
     .glyph = CVI_GLYPH_ADD,
     .infer = infer_arith,
     .forward = forward_add,
-    .any_type = true,
     .can_fast = can_fast_arith,
     .fast_layout = CVS_NHWC8,
     .fast = fast_add,
     .epilogue = CVI_EPI_ADD | CVI_EPI_CLAMP,
     .backward = backward_add,
     .back_form = add_back_form,
-    .cost = cvi_cost_each,
     .text = {"Addition", "加法",
              "Adds two tensors number by number; in a residual network this joins a block's result with its "
              "input.",
@@ -554,20 +533,16 @@ const cvi_op cvi_op_sub = {
     .word_zh = "减",
     .symbol = "−",
     .since = 7,
+    PAIR_COMMON,
     .inputs = pair_in,
-    .n_inputs = 2,
-    .outputs = pair_out,
-    .n_outputs = 1,
     .flags = CVI_OP_POINTWISE | CVI_OP_SUBTRACTS,
     .glyph = CVI_GLYPH_ADD,
     .infer = infer_arith,
     .forward = forward_sub,
-    .any_type = true,
     .can_fast = can_fast_arith,
     .fast_layout = CVS_NHWC8,
     .fast = fast_sub,
     .backward = backward_sub,
-    .cost = cvi_cost_each,
     .text = {"Subtraction", "减法", "Subtracts the second tensor from the first, number by number.",
              "用第一个张量逐元素减去第二个张量。", "y = a − b",
              "Zero means both inputs agree there; the sign tells which one is larger.",
@@ -580,22 +555,18 @@ const cvi_op cvi_op_mul = {
     .word_zh = "乘",
     .symbol = "×",
     .since = 7,
+    PAIR_COMMON,
     .inputs = pair_in,
-    .n_inputs = 2,
-    .outputs = pair_out,
-    .n_outputs = 1,
     .flags = CVI_OP_POINTWISE,
     .glyph = CVI_GLYPH_MUL,
     .infer = infer_arith,
     .forward = forward_mul,
-    .any_type = true,
     .can_fast = can_fast_arith,
     .fast_layout = CVS_NHWC8,
     .fast = fast_mul,
     .backward = backward_mul,
     .back_form = mul_back_form,
     .back_fast = mul_back,
-    .cost = cvi_cost_each,
     .text = {"Multiplication", "乘法",
              "Multiplies two tensors number by number; with one number a channel it turns whole channels up "
              "or down.",
@@ -610,20 +581,16 @@ const cvi_op cvi_op_div = {
     .word_zh = "除",
     .symbol = "÷",
     .since = 7,
+    PAIR_COMMON,
     .inputs = pair_in,
-    .n_inputs = 2,
-    .outputs = pair_out,
-    .n_outputs = 1,
     .flags = CVI_OP_POINTWISE,
     .glyph = CVI_GLYPH_MUL,
     .infer = infer_arith,
     .forward = forward_div,
-    .any_type = true,
     .can_fast = can_fast_div,
     .fast_layout = CVS_NHWC8,
     .fast = fast_div,
     .backward = backward_div,
-    .cost = cvi_cost_each,
     .text = {"Division", "除法",
              "Divides the first tensor by the second, number by number; integers are cut towards zero.",
              "用第一个张量逐元素除以第二个张量；整数结果向零取整。", "y = a / b",
@@ -634,17 +601,13 @@ const cvi_op cvi_op_div = {
 const cvi_op cvi_op_pow = {
     .name = "Pow",
     .since = 7,
+    PAIR_COMMON,
     .inputs = pow_in,
-    .n_inputs = 2,
-    .outputs = pair_out,
-    .n_outputs = 1,
     .flags = CVI_OP_POINTWISE,
     .glyph = CVI_GLYPH_MATH,
     .infer = infer_pow,
     .forward = forward_pow,
-    .any_type = true,
     .backward = backward_pow,
-    .cost = cvi_cost_each,
     .text = {"Power", "幂运算", "Raises the first tensor to the power of the second, number by number.",
              "以第一个张量为底、第二个张量为指数，逐元素求幂。", "y = a^b",
              "Powers above 1 stretch the strong values apart, powers below 1 bring them together.",
@@ -660,19 +623,15 @@ static const cvi_op_attr mod_attrs[] = {
 const cvi_op cvi_op_mod = {
     .name = "Mod",
     .since = 10,
+    PAIR_COMMON,
     .inputs = pair_in,
-    .n_inputs = 2,
-    .outputs = pair_out,
-    .n_outputs = 1,
     .attrs = mod_attrs,
     .n_attrs = 1,
     .flags = CVI_OP_POINTWISE,
     .glyph = CVI_GLYPH_MATH,
     .infer = infer_arith,
     .forward = forward_mod,
-    .any_type = true,
     .backward = backward_mod,
-    .cost = cvi_cost_each,
     .text = {"Remainder", "取余",
              "The remainder of dividing the first tensor by the second, number by number.",
              "第一个张量逐元素除以第二个张量所得的余数。", "y = a mod b",
