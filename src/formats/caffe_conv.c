@@ -84,12 +84,10 @@ static void convolve(cvi_caffe *c, bool transposed) {
         cvi_caffe_opaque(c, "the size of this layer's input is not known, and no file has its weights");
         return;
     }
-    int64_t dim[5] = {out, have / group};
-    if (stored && c->guessed) {
-        dim[1] = -1;
-    }
+    bool open = stored && (c->guessed || have < 0); /* the numbers tell what the shapes do not */
+    int64_t dim[5] = {out, open ? -1 : have / group};
     if (transposed) {
-        dim[0] = stored && c->guessed ? -1 : have;
+        dim[0] = open ? -1 : have;
         dim[1] = out / group;
     }
     for (int i = 0; i < axes; i++) {

@@ -30,6 +30,7 @@ typedef struct ncnn_layer {
 typedef struct ncnn_param {
     ncnn_layer *layer;
     int n;
+    int line_left; /* the first line behind the layers that are announced; 0: none */
 } ncnn_param;
 
 typedef struct ncnn_blob {
@@ -47,7 +48,8 @@ typedef struct ncnn {
     size_t size, at;
     ncnn_blob *blob; /* open addressing by name */
     int capacity;
-    int *in; /* values of the layer's inputs */
+    int *in;    /* values of the layer's inputs */
+    bool whole; /* the numbers taken last are bytes, to be divided by a scale */
     const char *refused;
 } ncnn;
 
@@ -58,6 +60,29 @@ typedef struct ncnn_kind {
 } ncnn_kind;
 const ncnn_kind *cvi_ncnn_kind(const char *name);
 
+/* ---- ncnn_quantized.c ---- */
+/* Weights [out, ...] and bias (-1: none) of a layer that computes in integers where setting `term` is not 0: the scales behind them are
+ * taken, and x becomes as coarse as ncnn makes it. */
+typedef struct ncnn_kernel {
+    int x, weight, bias;
+} ncnn_kernel;
+ncnn_kernel cvi_ncnn_kernel(ncnn *m, int x, int rank, const int64_t *dim, bool bias, int term);
+/* Its result, where it goes on as integers. */
+int cvi_ncnn_requantize(ncnn *m, int value, int term);
+
+/* ---- ncnn_more.c: makers of the table in ncnn_layers.c ---- */
+void cvi_ncnn_convolution_1d(ncnn *m);
+void cvi_ncnn_crop(ncnn *m);
+void cvi_ncnn_gelu(ncnn *m);
+void cvi_ncnn_group_norm(ncnn *m);
+void cvi_ncnn_layer_norm(ncnn *m);
+void cvi_ncnn_lrn(ncnn *m);
+void cvi_ncnn_memory(ncnn *m);
+void cvi_ncnn_normalize(ncnn *m);
+void cvi_ncnn_power(ncnn *m);
+void cvi_ncnn_reduction(ncnn *m);
+void cvi_ncnn_squeeze(ncnn *m);
+
 /* ---- ncnn_text.c ---- */
 cvs_status cvi_ncnn_parse(cvi_arena *a, const char *text, size_t size, const cvs_limits *limits,
                           ncnn_param *out, cvs_error *err);
@@ -67,16 +92,22 @@ double cvi_ncnn_float(const ncnn *m, int id, double otherwise);
 /* ---- ncnn_build.c ---- */
 cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,
                           cvs_error *err);
-/* The next n numbers of the .bin as float32 constant of that shape; tagged: they begin with a word that says how they are stored. */
+/* The next numbers of the .bin as float32, and a constant of the layer from such. */
+cvs_tensor cvi_ncnn_numbers(ncnn *m, bool tagged, int rank, const int64_t *dim);
+int cvi_ncnn_constant(ncnn *m, const char *part, const cvs_tensor *t);
+/* Both: the next n numbers of the .bin as float32 constant of that shape; tagged: they begin with a word that says how they are stored. */
 int cvi_ncnn_take(ncnn *m, const char *part, bool tagged, int rank, const int64_t *dim);
-/* The same with the first two axes swapped (kernels of deconvolutions). */
-int cvi_ncnn_take_swapped(ncnn *m, const char *part, int rank, const int64_t *dim);
+/* The same with the first two axes of every group swapped (kernels of deconvolutions: [out, in/group, h, w] to [in, out/group, h, w]). */
+int cvi_ncnn_take_swapped(ncnn *m, const char *part, int64_t groups, int rank, const int64_t *dim);
 int cvi_ncnn_op(ncnn *m, const char *op, const char *part, int n, const int *in);
 const char *cvi_ncnn_name(ncnn *m, const char *part);
 void cvi_ncnn_put(ncnn *m, int k, int value);
 /* Rank of the graph's value (the batch counts), -1 unknown; a dimension, batch 1, -1 unknown. */
 int cvi_ncnn_rank(ncnn *m, int value);
 int64_t cvi_ncnn_dim(ncnn *m, int value, int axis);
+/* Applies the activation that a layer carries in settings 9 and 10; the result bears its name. */
+int cvi_ncnn_activate(ncnn *m, int value);
+bool cvi_ncnn_has_activation(ncnn *m);
 /* The value as [N,C,1,1] when it is [N,C]. */
 int cvi_ncnn_as_image(ncnn *m, int value);
 

@@ -102,7 +102,21 @@ static float *widened(ncnn *m, uint32_t tag, int64_t n) {
     return out;
 }
 
-static cvs_tensor numbers(ncnn *m, bool tagged, int rank, const int64_t *dim) {
+/* Bytes, one whole number each, as float32: what the layer's scales divide. */
+static float *eight_bits(ncnn *m, int64_t n) {
+    float *out = cvi_arena_alloc(m->b.model->arena, CVI_MAX(n, 1), sizeof *out);
+    if (!out) {
+        cvi_build_no_memory(&m->b, (size_t)n * sizeof *out);
+        return NULL;
+    }
+    const uint8_t *p = advance(m, (n + 3) / 4 * 4);
+    for (int64_t i = 0; p && i < n; i++) {
+        out[i] = (float)(int8_t)p[i];
+    }
+    return out;
+}
+
+cvs_tensor cvi_ncnn_numbers(ncnn *m, bool tagged, int rank, const int64_t *dim) {
     cvs_tensor t = {.dtype = CVS_F32, .rank = rank};
     int64_t bytes = 0;
     memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
@@ -114,13 +128,15 @@ static cvs_tensor numbers(ncnn *m, bool tagged, int rank, const int64_t *dim) {
         return t;
     }
     t.bytes = (size_t)bytes;
+    m->whole = false;
     if (!m->data || !cvi_build_ok(&m->b)) {
         return t;
     }
     const uint8_t *word = tagged ? advance(m, 4) : NULL;
     uint32_t tag = word ? u32(word) : 0;
     if (tag == 0x000D4B38) {
-        cvi_build_set(&m->b, cvi_fail(m->b.err, CVS_E_FORMAT, "weights of 8 bits are not read"));
+        t.data = eight_bits(m, n);
+        m->whole = true;
     } else if (tag != 0 && tag != 0x0002C056) {
         t.data = cvi_build_ok(&m->b) ? widened(m, tag, n) : NULL;
     } else {
@@ -140,31 +156,39 @@ const char *cvi_ncnn_name(ncnn *m, const char *part) {
 }
 
 int cvi_ncnn_take(ncnn *m, const char *part, bool tagged, int rank, const int64_t *dim) {
-    cvs_tensor t = cvi_build_ok(&m->b) ? numbers(m, tagged, rank, dim) : (cvs_tensor){0};
-    return cvi_build_constant(&m->b, cvi_build_name(&m->b, "%s.%s", m->layer->name, part), &t);
+    cvs_tensor t = cvi_build_ok(&m->b) ? cvi_ncnn_numbers(m, tagged, rank, dim) : (cvs_tensor){0};
+    return cvi_ncnn_constant(m, part, &t);
 }
 
-int cvi_ncnn_take_swapped(ncnn *m, const char *part, int rank, const int64_t *dim) {
-    cvs_tensor t = cvi_build_ok(&m->b) ? numbers(m, true, rank, dim) : (cvs_tensor){0}, turned = t;
+int cvi_ncnn_constant(ncnn *m, const char *part, const cvs_tensor *t) {
+    if (m->whole) { /* bytes where no scale says what they stand for */
+        cvi_build_set(&m->b, cvi_fail(m->b.err, CVS_E_FORMAT, "weights of 8 bits have no scales here"));
+    }
+    return cvi_build_constant(&m->b, cvi_build_name(&m->b, "%s.%s", m->layer->name, part), t);
+}
+
+int cvi_ncnn_take_swapped(ncnn *m, const char *part, int64_t groups, int rank, const int64_t *dim) {
+    cvs_tensor t = cvi_build_ok(&m->b) ? cvi_ncnn_numbers(m, true, rank, dim) : (cvs_tensor){0}, turned = t;
     if (!cvi_build_ok(&m->b)) {
         return -1;
     }
-    int64_t a = dim[0], b = dim[1], inner = cvs_tensor_count(&t) / (a * b);
-    turned.dim[0] = b;
+    int64_t a = dim[0] / groups, b = dim[1], inner = cvs_tensor_count(&t) / (dim[0] * b);
+    turned.dim[0] = b * groups;
     turned.dim[1] = a;
-    float *out = t.data ? cvi_arena_alloc(m->b.model->arena, a * b * inner, sizeof *out) : NULL;
+    float *out = t.data ? cvi_arena_alloc(m->b.model->arena, dim[0] * b * inner, sizeof *out) : NULL;
     if (t.data && !out) {
         cvi_build_no_memory(&m->b, t.bytes);
         return -1;
     }
-    for (int64_t i = 0; out && i < a; i++) {
+    for (int64_t i = 0; out && i < dim[0]; i++) {
+        int64_t first = i / a * a * b;
         for (int64_t j = 0; j < b; j++) {
-            memcpy(out + (j * a + i) * inner, (const float *)t.data + (i * b + j) * inner,
+            memcpy(out + (first + j * a + i % a) * inner, (const float *)t.data + (i * b + j) * inner,
                    (size_t)inner * sizeof *out);
         }
     }
     turned.data = out;
-    return cvi_build_constant(&m->b, cvi_build_name(&m->b, "%s.%s", m->layer->name, part), &turned);
+    return cvi_ncnn_constant(m, part, &turned);
 }
 
 /* ---- nodes and shapes ---- */
@@ -268,7 +292,7 @@ static void build_layer(ncnn *m) {
     const ncnn_kind *kind = cvi_ncnn_kind(l->type);
     int nodes = m->b.g->n_nodes;
     m->refused = NULL;
-    if (kind && l->n_in > 0 && l->n_out > 0) {
+    if (kind && (l->n_in > 0 || kind->make == cvi_ncnn_memory) && l->n_out > 0) {
         kind->make(m);
     } else {
         m->refused = "this operator is not known: it is drawn, but not run";
@@ -317,6 +341,11 @@ cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8
     m.layer = NULL;
     if (cvi_build_ok(&m.b)) {
         add_outputs(&m);
+    }
+    if (cvi_build_ok(&m.b) && param->line_left &&
+        !cvi_model_note(model, "line %d and those behind it are not read: the file announces %d layers",
+                        param->line_left, param->n)) {
+        return cvi_no_memory(err, 0);
     }
     if (cvi_build_ok(&m.b) && data && m.at < size &&
         !cvi_model_note(model, "%lld bytes at the end of the weights file belong to no layer",

@@ -18,12 +18,11 @@ static int hard_sigmoid(ncnn *m, int x, const char *part, double alpha, double b
     return v;
 }
 
-static bool has_activation(ncnn *m) {
+bool cvi_ncnn_has_activation(ncnn *m) {
     return cvi_ncnn_int(m, 9, 0) != 0;
 }
 
-/* Applies the activation that a layer carries in settings 9 and 10; the result bears its name. */
-static int activate(ncnn *m, int value) {
+int cvi_ncnn_activate(ncnn *m, int value) {
     const ncnn_setting *p = &m->layer->setting[10];
     double a = p->n > 0 ? p->list[0] : 0, b = p->n > 1 ? p->list[1] : 0;
     int v;
@@ -53,7 +52,7 @@ static int activate(ncnn *m, int value) {
 
 /* Visible, under a name that leaves the layer's own to the activation. */
 static int linear(ncnn *m, const char *op, int n, const int *in) {
-    bool act = has_activation(m);
+    bool act = cvi_ncnn_has_activation(m);
     return cvi_build_op(&m->b, op, cvi_ncnn_name(m, act ? "linear" : NULL), false, n, in);
 }
 
@@ -116,8 +115,9 @@ static void make_convolution(ncnn *m) {
     if (strcmp(m->layer->type, "ConvolutionDepthWise") == 0) {
         group = cvi_ncnn_int(m, 7, 1);
     }
-    if (cvi_ncnn_int(m, 8, 0) || cvi_ncnn_int(m, 19, 0)) {
-        cvi_build_set(&m->b, cvi_fail(m->b.err, CVS_E_FORMAT, "weights of 8 bits are not read"));
+    if (cvi_ncnn_int(m, 19, 0)) { /* the weights are another layer's result */
+        m->refused = "this form of the operator is not run";
+        return;
     }
     if (!read_window(m, &w)) {
         return;
@@ -128,34 +128,41 @@ static void make_convolution(ncnn *m) {
                                       "%lld outputs and %lld inputs cannot be split into %lld groups",
                                       (long long)out, (long long)(in_group * group), (long long)group));
     }
-    int weight = cvi_ncnn_take(m, "weight", true, 4, (int64_t[]){out, in_group, w.kernel[0], w.kernel[1]});
+    const int64_t dim[4] = {out, in_group, w.kernel[0], w.kernel[1]};
     bool bias = cvi_ncnn_int(m, 5, 0) != 0;
-    int in[3] = {cvi_ncnn_as_image(m, m->in[0]), weight,
-                 bias ? cvi_ncnn_take(m, "bias", false, 1, &out) : -1};
-    int v = linear(m, "Conv", bias ? 3 : 2, in);
+    ncnn_kernel k = cvi_ncnn_kernel(m, cvi_ncnn_as_image(m, m->in[0]), 4, dim, bias, 8);
+    int v = linear(m, "Conv", bias ? 3 : 2, (int[]){k.x, k.weight, k.bias});
     write_window(m, &w);
     cvi_build_int(&m->b, "group", group);
-    cvi_ncnn_put(m, 0, activate(m, v));
+    cvi_ncnn_put(m, 0, cvi_ncnn_requantize(m, cvi_ncnn_activate(m, v), 8));
 }
 
 static void make_deconvolution(ncnn *m) {
     int64_t out = cvi_ncnn_int(m, 0, 0);
     window w;
-    if (strcmp(m->layer->type, "Deconvolution") != 0 || cvi_ncnn_int(m, 20, 0) || cvi_ncnn_int(m, 21, 0)) {
+    int64_t group = strcmp(m->layer->type, "Deconvolution") != 0 ? cvi_ncnn_int(m, 7, 1) : 1;
+    if (cvi_ncnn_int(m, 20, 0) || cvi_ncnn_int(m, 21, 0) || cvi_ncnn_int(m, 28, 0)) {
         cvi_build_set(&m->b, cvi_fail(m->b.err, CVS_E_FORMAT, "this form of a deconvolution is not read"));
     }
     if (!read_window(m, &w)) {
         return;
     }
     int64_t in_size = channels_in(m, out, w.kernel[0] * w.kernel[1]);
-    int weight = cvi_ncnn_take_swapped(m, "weight", 4, (int64_t[]){out, in_size, w.kernel[0], w.kernel[1]});
+    if (cvi_build_ok(&m->b) && (group < 1 || out % group)) {
+        cvi_build_set(&m->b, cvi_fail(m->b.err, CVS_E_SHAPE,
+                                      "%lld outputs and %lld inputs cannot be split into %lld groups",
+                                      (long long)out, (long long)(in_size * group), (long long)group));
+    }
+    int64_t dim[4] = {out, in_size, w.kernel[0], w.kernel[1]};
+    int weight = cvi_ncnn_take_swapped(m, "weight", group, 4, dim);
     bool bias = cvi_ncnn_int(m, 5, 0) != 0;
     int in[3] = {m->in[0], weight, bias ? cvi_ncnn_take(m, "bias", false, 1, &out) : -1};
-    int64_t extra[2] = {cvi_ncnn_int(m, 19, 0), cvi_ncnn_int(m, 18, 0)};
+    int64_t right = cvi_ncnn_int(m, 18, 0), extra[2] = {cvi_ncnn_int(m, 19, right), right};
     int v = linear(m, "ConvTranspose", bias ? 3 : 2, in);
     write_window(m, &w);
     cvi_build_ints(&m->b, "output_padding", 2, extra);
-    cvi_ncnn_put(m, 0, activate(m, v));
+    cvi_build_int(&m->b, "group", group);
+    cvi_ncnn_put(m, 0, cvi_ncnn_activate(m, v));
 }
 
 static void make_inner_product(ncnn *m) {
@@ -170,12 +177,11 @@ static void make_inner_product(ncnn *m) {
         x = cvi_ncnn_op(m, "Flatten", "flat", 1, &x);
         cvi_build_int(&m->b, "axis", 1);
     }
-    int weight = cvi_ncnn_take(m, "weight", true, 2, (int64_t[]){out, size / out});
     bool bias = cvi_ncnn_int(m, 1, 0) != 0;
-    int in[3] = {x, weight, bias ? cvi_ncnn_take(m, "bias", false, 1, &out) : -1};
-    int v = linear(m, "Gemm", bias ? 3 : 2, in);
+    ncnn_kernel k = cvi_ncnn_kernel(m, x, 2, (int64_t[]){out, size / out}, bias, 8);
+    int v = linear(m, "Gemm", bias ? 3 : 2, (int[]){k.x, k.weight, k.bias});
     cvi_build_int(&m->b, "transB", 1);
-    cvi_ncnn_put(m, 0, activate(m, v));
+    cvi_ncnn_put(m, 0, cvi_ncnn_activate(m, v));
 }
 
 static void make_pooling(ncnn *m) {
@@ -502,29 +508,45 @@ static void make_shuffle(ncnn *m) {
 
 static const ncnn_kind table[] = {
     {"AbsVal", make_plain, "Abs"},
+    {"BNLL", make_plain, "Softplus"},
     {"BatchNorm", make_batch_norm, NULL},
     {"BinaryOp", make_binary, NULL},
     {"Clip", make_clip, NULL},
     {"Concat", make_along, "Concat"},
     {"Convolution", make_convolution, NULL},
+    {"Convolution1D", cvi_ncnn_convolution_1d, NULL},
     {"ConvolutionDepthWise", make_convolution, NULL},
+    {"ConvolutionDepthWise1D", cvi_ncnn_convolution_1d, NULL},
+    {"Crop", cvi_ncnn_crop, NULL},
     {"Deconvolution", make_deconvolution, NULL},
+    {"DeconvolutionDepthWise", make_deconvolution, NULL},
     {"Dropout", make_pass, NULL},
     {"ELU", make_elu, NULL},
     {"Eltwise", make_eltwise, NULL},
+    {"Erf", make_plain, "Erf"},
+    {"ExpandDims", cvi_ncnn_squeeze, NULL},
     {"Flatten", make_flatten, NULL},
+    {"GELU", cvi_ncnn_gelu, NULL},
+    {"GroupNorm", cvi_ncnn_group_norm, NULL},
     {"HardSigmoid", make_hard_sigmoid, NULL},
     {"HardSwish", make_gated, NULL},
     {"InnerProduct", make_inner_product, NULL},
+    {"InstanceNorm", cvi_ncnn_group_norm, NULL},
     {"Interp", make_interp, NULL},
+    {"LRN", cvi_ncnn_lrn, NULL},
+    {"LayerNorm", cvi_ncnn_layer_norm, NULL},
+    {"MemoryData", cvi_ncnn_memory, NULL},
     {"Mish", make_plain, "Mish"},
     {"Noop", make_pass, NULL},
+    {"Normalize", cvi_ncnn_normalize, NULL},
     {"PReLU", make_prelu, NULL},
     {"Padding", make_padding, NULL},
     {"Permute", make_permute, NULL},
     {"PixelShuffle", make_pixel_shuffle, NULL},
     {"Pooling", make_pooling, NULL},
+    {"Power", cvi_ncnn_power, NULL},
     {"ReLU", make_relu, NULL},
+    {"Reduction", cvi_ncnn_reduction, NULL},
     {"Reshape", make_reshape, NULL},
     {"SELU", make_plain, "Selu"},
     {"Scale", make_scale, NULL},
@@ -534,6 +556,7 @@ static const ncnn_kind table[] = {
     {"Softmax", make_along, "Softmax"},
     {"Softplus", make_plain, "Softplus"},
     {"Split", make_split, NULL},
+    {"Squeeze", cvi_ncnn_squeeze, NULL},
     {"Swish", make_gated, NULL},
     {"TanH", make_plain, "Tanh"},
     {"UnaryOp", make_unary, NULL},

@@ -158,10 +158,9 @@ cvs_status cvi_ncnn_parse(cvi_arena *a, const char *text, size_t size, const cvs
             }
             continue;
         }
-        if (out->n >= count) {
-            return cvi_at_line(
-                err, cvi_fail(err, CVS_E_FORMAT, "more than the %ld layers that are announced", count), line,
-                1);
+        if (out->n >= count) { /* ncnn itself reads no further */
+            out->line_left = line;
+            break;
         }
         CVI_TRY(read_layer(&w, &out->layer[out->n++], line, err));
     }

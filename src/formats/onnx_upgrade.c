@@ -275,6 +275,35 @@ static cvs_status upsample_9(cvi_onnx_draft *d) {
     return c < 0 ? d->o->err->code : CVS_OK;
 }
 
+/* The experimental ImageScaler of the first converters: x * scale + a bias per channel, which a normalisation with mean 0, variance 1
+ * says. */
+static cvs_status image_scaler(cvi_onnx_draft *d) {
+    static const char *const names[] = {"scale", "bias", "mean", "variance"};
+    cvi_attr bias, scale;
+    if (!cvi_up_take(d, "bias", &bias) || bias.kind != CVI_ATTR_FLOATS || bias.n < 1) {
+        return cvi_at_attr(d->o->err, cvi_fail(d->o->err, CVS_E_FORMAT, "a constant of the wrong type"),
+                           "bias");
+    }
+    double factor = cvi_up_take(d, "scale", &scale) && scale.kind == CVI_ATTR_FLOAT ? scale.f : 1;
+    int64_t n = bias.n;
+    for (int k = 0; k < CVI_COUNT(names); k++) {
+        float *v = cvi_arena_alloc(d->o->work, n, sizeof *v);
+        if (!v) {
+            return cvi_no_memory(d->o->err, (size_t)n * sizeof *v);
+        }
+        for (int64_t i = 0; i < n; i++) {
+            v[i] = (float)(k == 0 ? factor : k == 1 ? bias.floats[i] : k == 3);
+        }
+        int c = cvi_graph_floats(d->scope->graph, cvi_up_name(d, names[k]), 1, &n, v, d->o->err);
+        if (c < 0) {
+            return d->o->err->code;
+        }
+        cvi_up_set_input(d, k + 1, c);
+    }
+    d->op = "BatchNormalization";
+    return cvi_up_set_float(d, "epsilon", 0);
+}
+
 /* Exporters of opset 11 and 12 give empty tensors for what is absent. */
 static cvs_status resize_empty(cvi_onnx_draft *d) {
     for (int k = 1; k < d->n_in; k++) {
@@ -421,6 +450,7 @@ static const upgrade_rule rules[] = {
     {"Less", 7, cvi_up_broadcast_7},
     {"Gemm", 7, cvi_up_gemm_7},
     {"PRelu", 7, cvi_up_prelu_7},
+    {"ImageScaler", 0, image_scaler},
     {"Upsample", 9, upsample_9},
     {"Upsample", 0, asymmetric},
     {"Slice", 10, slice_10},

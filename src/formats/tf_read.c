@@ -162,11 +162,13 @@ static cvs_status look_up_shard(void *context, const char *name, cvs_tensor *out
             if (copy && out->bytes) {
                 memcpy(copy, out->data, out->bytes);
             }
+            cvs_tensor kept = *out; /* freeing forgets shape and type too */
             cvs_tensor_free(out);
-            out->data = copy;
-            out->owned = false;
+            kept.data = copy;
+            kept.owned = false;
+            *out = kept;
             if (!copy) {
-                return cvi_no_memory(s->err, out->bytes);
+                return cvi_no_memory(s->err, kept.bytes);
             }
         }
     }

@@ -129,9 +129,11 @@ bool cvi_tf_node_variable(tf_net *m, const char *name) {
     return found;
 }
 
-/* How many outputs of a node are read in its graph. */
+/* How many outputs of a node are read in its graph, or how many it says that it has. */
 static int outputs_read(tf_net *m, tf_scope *s, int node) {
-    int n = 1;
+    int64_t told =
+        cvi_tf_attr_int(&s->body->node[node], "num_split", cvi_tf_attr_int(&s->body->node[node], "num", 1));
+    int n = (int)CVI_MAX(1, CVI_MIN(told, 64));
     if (s->scans++ >= MAX_BOX_SCANS) {
         return n;
     }
@@ -191,7 +193,9 @@ static void run_maker(tf_net *m, tf_scope *s, int n) {
     if (any_dead(m) && strcmp(m->node->op, "Merge") != 0) {
         cvi_tf_tensor dead = cvi_tf_none();
         dead.rank = -2;
-        cvi_tf_node_put(m, 0, dead);
+        for (int k = outputs_read(m, s, n) - 1; k >= 0; k--) {
+            cvi_tf_node_put(m, k, dead);
+        }
         return;
     }
     if (maker) {

@@ -238,6 +238,48 @@ static void numbers_of_every_kind(void **state) {
     assert_int_equal(remove(folder), 0);
 }
 
+/* Several files beside it: the one whose name goes on where the text's own ends. Behind a layer that is not known the weights tell how
+ * many channels a group reads. */
+static void names_that_go_on(void **state) {
+    (void)state;
+    static const char text[] =
+        "input: 'x' input_shape { dim: 1 dim: 6 dim: 4 dim: 4 } layer { type: 'New' bottom: 'x' top: 'n' } "
+        "layer { name: 'fc' type: 'Convolution' bottom: 'n' top: 'fc' convolution_param { num_output: 2 "
+        "kernel_size: 1 group: 2 } }";
+    static const char *const names[] = {"net_2.json.caffemodel", "net.json.caffemodel", "other.caffemodel"};
+    char folder[256], path[400];
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    cvi_buf b = {0};
+    test_folder(folder);
+    write_model(&b, 2, 0);
+    for (int i = 0; i < 3; i++) {
+        write_file(folder, names[i], i == 1 ? b.data : "no model", i == 1 ? b.size : 8);
+    }
+    write_file(folder, "net.prototxt", text, strlen(text));
+    write_file(folder, "net_2.prototxt", text, strlen(text));
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, i ? "net.prototxt" : names[1]);
+        if (cvs_model_open(path, NULL, &m, &err) != CVS_OK) {
+            fail_msg("%s", err.message);
+        }
+        int w = cvi_graph_find(m->graph, "fc.weight");
+        assert_true(m->has_weights && w >= 0);
+        assert_int_equal(m->graph->values[w].constant->dim[1], 3);
+        cvs_model_free(m);
+    }
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        remove(path);
+    }
+    snprintf(path, sizeof path, "%s/net_2.prototxt", folder);
+    remove(path);
+    snprintf(path, sizeof path, "%s/net.prototxt", folder);
+    remove(path);
+    remove(folder);
+    cvi_buf_free(&b);
+}
+
 /* Every cut and many flips of both files: an answer, whatever it is, and never a crash (the sanitizers' run sees the rest). */
 static void damage_is_survived(void **state) {
     (void)state;
@@ -407,10 +449,10 @@ static void architectures_open(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes_are_located),         cmocka_unit_test(sizes_are_caffes),
-        cmocka_unit_test(numbers_of_every_kind),        cmocka_unit_test(damage_is_survived),
-        cmocka_unit_test(allocation_failures_are_said), cmocka_unit_test(detectors_match_opencv),
-        cmocka_unit_test(architectures_open),
+        cmocka_unit_test(mistakes_are_located),   cmocka_unit_test(sizes_are_caffes),
+        cmocka_unit_test(numbers_of_every_kind),  cmocka_unit_test(names_that_go_on),
+        cmocka_unit_test(damage_is_survived),     cmocka_unit_test(allocation_failures_are_said),
+        cmocka_unit_test(detectors_match_opencv), cmocka_unit_test(architectures_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

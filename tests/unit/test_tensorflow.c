@@ -82,6 +82,46 @@ static bool has_op(const cvs_model *m, const char *op) {
     return false;
 }
 
+/* Weights that cannot be used where they lie (rounded ones, and those at an odd place behind them) keep shape and type. */
+static void shards_that_are_copied(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"modelTopology\": {\"node\": [" INPUT
+        "{\"name\": \"w\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": \"DT_FLOAT\", "
+        "\"tensorShape\": {\"dim\": [{\"size\": \"3\"}]}}}}},"
+        "{\"name\": \"axes\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": "
+        "\"DT_INT32\", "
+        "\"tensorShape\": {\"dim\": [{\"size\": \"2\"}]}}}}},"
+        "{\"name\": \"m\", \"op\": \"Mean\", \"input\": [\"x\", \"axes\"]},"
+        "{\"name\": \"y\", \"op\": \"AddV2\", \"input\": [\"m\", \"w\"]}]},"
+        "\"weightsManifest\": [{\"paths\": [\"w.bin\"], \"weights\": ["
+        "{\"name\": \"w\", \"shape\": [3], \"dtype\": \"float32\", \"quantization\": {\"dtype\": \"uint8\", "
+        "\"scale\": 0.5, \"min\": -1}}, {\"name\": \"axes\", \"shape\": [2], \"dtype\": \"int32\"}]}]}";
+    static const uint8_t bytes[11] = {0, 2, 4, 1, 0, 0, 0, 2, 0, 0, 0};
+    char folder[256], path[400];
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    test_folder(folder);
+    snprintf(path, sizeof path, "%s/w.bin", folder);
+    assert_int_equal(cvi_file_write(path, bytes, sizeof bytes, NULL), CVS_OK);
+    snprintf(path, sizeof path, "%s/model.json", folder);
+    assert_int_equal(cvi_file_write(path, text, strlen(text), NULL), CVS_OK);
+    if (cvs_model_open(path, NULL, &m, &err) != CVS_OK) {
+        fail_msg("%s", err.message);
+    }
+    int w = cvi_graph_find(m->graph, "w");
+    assert_true(w >= 0 && m->graph->values[w].constant);
+    const cvs_tensor *c = m->graph->values[w].constant;
+    assert_int_equal(c->rank, 1);
+    assert_int_equal(c->dim[0], 3);
+    assert_true(cvi_get(c, 0) == -1 && cvi_get(c, 1) == 0 && cvi_get(c, 2) == 1);
+    cvs_model_free(m);
+    remove(path);
+    snprintf(path, sizeof path, "%s/w.bin", folder);
+    remove(path);
+    remove(folder);
+}
+
 /* A branch that the file decides leaves only the side that is taken. */
 static void branches(void **state) {
     (void)state;
@@ -210,6 +250,7 @@ static void no_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
                                        cmocka_unit_test(real_models),
+                                       cmocka_unit_test(shards_that_are_copied),
                                        cmocka_unit_test(branches),
                                        cmocka_unit_test(unknown_operations),
                                        cmocka_unit_test(free_sides),

@@ -240,3 +240,6 @@ axes = h.make_graph([n("Add", ["s", "a"], ["s2"]), n("Mul", ["s2", "b"], ["y"]),
 case("scan_axes", [n("Scan", ["s0", "A", "B"], ["last", "Y", "Z"], body=axes, num_scan_inputs=2, scan_input_axes=[1, -2], scan_input_directions=[1, 0],
                      scan_output_axes=[1, 0], scan_output_directions=[0, 1])],
      {"s0": f32(2), "A": f32(2, 4), "B": f32(4, 2)}, {"last": F, "Y": F, "Z": F})
+
+# ---- operators of the first converters ----
+case("image_scaler", [n("ImageScaler", ["x"], ["y"], scale=0.5, bias=[1.0, -2.0, 0.25])], {"x": f32(1, 3, 2, 4)}, {"y": F}, opset=8)
