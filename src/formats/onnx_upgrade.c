@@ -301,7 +301,7 @@ static cvs_status image_scaler(cvi_onnx_draft *d) {
         cvi_up_set_input(d, k + 1, c);
     }
     d->op = "BatchNormalization";
-    return cvi_up_set_float(d, "epsilon", 0);
+    return set_float(d, "epsilon", 0);
 }
 
 /* Exporters of opset 11 and 12 give empty tensors for what is absent. */
