@@ -19,6 +19,7 @@ typedef struct pt2 {
     int n_values, cap_values;
     const json_t *graph;
     const char *last; /* module of the node before */
+    bool fixed;       /* the graph holds for the sizes of the export only */
 } pt2;
 
 /* ---- finding it --------------------------------------------------------------------------------------------- */
@@ -81,13 +82,58 @@ static cvs_status entry(pt2 *p, const char *name, const uint8_t **out, int64_t *
     return CVS_OK;
 }
 
+/* Python writes -Infinity, Infinity and NaN, which JSON has not: as texts, which as_float may be too. */
+static bool quote_infinite(cvi_arena *arena, const char **text, int64_t *size) {
+    static const char *const words[] = {"-Infinity", "Infinity", "NaN"};
+    const char *from = *text, *end = from + *size;
+    int64_t n = 0;
+    bool quoted = false;
+    for (const char *c = from; c < end; c++) {
+        n += *c == 'I' || *c == 'N';
+    }
+    char *out = n > 0 ? cvi_arena_raw(arena, *size + 2 * n) : NULL, *to = out;
+    if (!out) {
+        return n == 0;
+    }
+    while (from < end) {
+        const char *word = NULL;
+        for (int i = 0; i < CVI_COUNT(words) && !quoted && !word; i++) {
+            size_t k = strlen(words[i]);
+            word = (size_t)(end - from) >= k && memcmp(from, words[i], k) == 0 ? words[i] : NULL;
+        }
+        if (word) {
+            size_t k = strlen(word);
+            *to++ = '"';
+            memcpy(to, word, k);
+            to += k;
+            *to++ = '"';
+            from += k;
+            continue;
+        }
+        if (quoted && *from == '\\' && from + 1 < end) {
+            *to++ = *from++;
+        } else if (*from == '"') {
+            quoted = !quoted;
+        }
+        *to++ = *from++;
+    }
+    *text = out;
+    *size = to - out;
+    return true;
+}
+
 static cvs_status json_entry(pt2 *p, const char *name, json_t **out) {
     const uint8_t *text = NULL;
     int64_t n = 0;
     *out = NULL;
     CVI_TRY(entry(p, name, &text, &n, NULL));
-    return text ? cvi_at_attr(p->s.err, cvi_json_parse((const char *)text, (size_t)n, out, p->s.err), name)
-                : CVS_OK;
+    const char *json = (const char *)text;
+    if (!text) {
+        return CVS_OK;
+    }
+    return quote_infinite(p->s.arena, &json, &n)
+               ? cvi_at_attr(p->s.err, cvi_json_parse(json, (size_t)n, out, p->s.err), name)
+               : cvi_no_memory(p->s.err, (size_t)n);
 }
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
@@ -280,6 +326,11 @@ static script_value list_argument(pt2 *p, const json_t *list, int depth) {
     return cvi_script_list(&p->s, n, item);
 }
 
+/* An element type by the number that torch itself gives it, as TorchScript's code has them. */
+static script_value scalar_type(int64_t number) {
+    return number < 1 || number > 13 ? cvi_script_none() : cvi_script_int(number == 13 ? 15 : number - 1);
+}
+
 /* One argument: an object with the one key that says what it is. */
 static script_value argument(pt2 *p, const json_t *arg, int depth) {
     static const char *const lists[] = {"as_ints",    "as_floats",   "as_bools",
@@ -310,6 +361,9 @@ static script_value argument(pt2 *p, const json_t *arg, int depth) {
     }
     if (json_is_string(v = json_object_get(arg, "as_name"))) {
         return named(p, json_string_value(v));
+    }
+    if (json_is_integer(v = json_object_get(arg, "as_scalar_type"))) {
+        return scalar_type(json_integer_value(v));
     }
     if (depth < 8 &&
         ((v = json_object_get(arg, "as_sym_int")) || (v = json_object_get(arg, "as_optional_tensor")))) {
@@ -344,6 +398,7 @@ static cvs_status user_input(pt2 *p, const char *name) {
     for (int i = 0; i < shape[0].rank; i++) {
         int64_t both[2];
         input_dim(json_array_get(sizes, (size_t)i), i, both);
+        both[1] = p->fixed ? both[0] : both[1];
         if (both[0] < 0 || both[0] > INT32_MAX) {
             return cvi_fail(s->err, CVS_E_FORMAT, "the sizes and strides of a tensor are damaged");
         }
@@ -416,6 +471,20 @@ static void set_place(pt2 *p, const json_t *node) {
     p->last = s->place;
 }
 
+/* Whether an argument can only be given by name: newer files say so (kind 2), in older ones it is known. Such arguments stand last, and
+ * which of them are there differs, so they have no place. */
+static bool by_name_only(const json_t *input) {
+    static const char *const names[] = {"dtype",         "layout",        "device",     "pin_memory",
+                                        "memory_format", "rounding_mode", "correction", "generator"};
+    const json_t *kind = json_object_get(input, "kind");
+    const char *name = cvi_json_string(input, "name", "");
+    bool known = false;
+    for (int i = 0; i < CVI_COUNT(names); i++) {
+        known |= strcmp(names[i], name) == 0;
+    }
+    return json_is_integer(kind) ? json_integer_value(kind) == 2 : known;
+}
+
 /* torch.ops.aten.conv2d.default(...) */
 static cvs_status add_node(pt2 *p, const json_t *node) {
     script *s = &p->s;
@@ -423,7 +492,7 @@ static cvs_status add_node(pt2 *p, const json_t *node) {
     const char *target = cvi_json_string(node, "target", "");
     const json_t *inputs = json_object_get(node, "inputs"), *outputs = json_object_get(node, "outputs");
     int n = (int)CVI_MIN(json_array_size(inputs), 64);
-    script_args a = {.n = n, .n_named = n};
+    script_args a = {.n_named = n, .by_name = true};
     a.arg = a.named = cvi_arena_alloc(s->arena, n + 1, sizeof *a.arg);
     a.key = cvi_arena_alloc(s->arena, n + 1, sizeof *a.key);
     if (!a.arg || !a.key) {
@@ -433,6 +502,7 @@ static cvs_status add_node(pt2 *p, const json_t *node) {
         const json_t *in = json_array_get(inputs, (size_t)i);
         a.arg[i] = argument(p, json_object_get(in, "arg"), 0);
         a.key[i] = cvi_json_string(in, "name", "");
+        a.n += a.n == i && !by_name_only(in);
     }
     bool aten = strncmp(target, "torch.ops.aten.", 15) == 0;
     snprintf(name, sizeof name, "torch.%.150s",
@@ -493,14 +563,25 @@ static cvs_status add_outputs(pt2 *p, const json_t *signature) {
     return s->status;
 }
 
-static cvs_status build(pt2 *p, const json_t *json) {
+/* The graph, with sizes left open as the file has them, or fixed. */
+static cvs_status try_build(pt2 *p, const json_t *json) {
     script *s = &p->s;
     const json_t *module = json_object_get(json, "graph_module"),
                  *signature = json_object_get(module, "signature");
     size_t k;
     const json_t *node;
     p->graph = json_object_get(module, "graph");
+    json_decref(p->places);
     p->places = json_object();
+    p->n_values = 0;
+    p->last = NULL;
+    s->status = CVS_OK;
+    s->fixed = s->windows = s->leaf = s->named = false;
+    s->n_shapes = s->n_opaque = 0;
+    s->shape[0] = s->shape[1] = NULL;
+    s->now = NULL;
+    s->place = "";
+    cvi_error_clear(s->err);
     s->g = s->model->graph = cvi_graph_new(s->model, NULL, "", s->err);
     if (!s->g || !p->places) {
         return cvi_no_memory(s->err, 0);
@@ -509,7 +590,17 @@ static cvs_status build(pt2 *p, const json_t *json) {
     json_array_foreach(json_object_get(p->graph, "nodes"), k, node) {
         CVI_TRY(cvi_at_attr(s->err, add_node(p, node), cvi_json_string(node, "target", "?")));
     }
-    CVI_TRY(add_outputs(p, signature));
+    return add_outputs(p, signature);
+}
+
+static cvs_status build(pt2 *p, const json_t *json) {
+    script *s = &p->s;
+    cvs_status status = try_build(p, json);
+    if (s->fixed) { /* somewhere a setting follows the input's size */
+        p->fixed = true;
+        status = try_build(p, json);
+    }
+    CVI_TRY(status);
     s->model->has_weights = true;
     s->model->producer =
         cvi_arena_printf(s->arena, "torch.export %.40s", cvi_json_string(json, "torch_version", ""));
@@ -525,7 +616,7 @@ static cvs_status read(cvi_open *open) {
         .s = {.open = open, .model = m, .arena = m->arena, .err = open->err ? open->err : &own, .place = ""}};
     p.torch = (cvi_torch){.model = m, .err = p.s.err};
     p.s.torch = &p.torch;
-    p.state = (cvi_state){.model = m};
+    p.state = (cvi_state){.model = m, .exact = true};
     json_t *json = NULL;
     const void *data = open->file->data;
     size_t size = open->file->size;

@@ -147,10 +147,11 @@ typedef struct script {
     int64_t channels, side[2];
     bool wants_channels; /* set when the first convolution asks for another number */
     int64_t asked_channels;
-    bool fixed;        /* set when the second size does not fit: the model takes one size only */
-    bool windows;      /* set when adaptive pooling made it so, whose windows any fitting size could have */
-    const char *place; /* of the module being run, for names */
-    bool leaf;         /* it has no submodules: its first node bears its name */
+    bool fixed;   /* set when the second size does not fit: the model takes one size only */
+    bool windows; /* set when adaptive pooling made it so, whose windows any fitting size could have */
+    bool uneven, was_uneven; /* windows of different lengths may be; some would have been */
+    const char *place;       /* of the module being run, for names */
+    bool leaf;               /* it has no submodules: its first node bears its name */
     bool named;
     const script_frame *frame;
     int n_opaque;
@@ -203,7 +204,11 @@ int cvi_script_graph(script *s, const script_value *v);
 /* A 1-D tensor of int64 out of integers that may depend on the input's size. */
 int cvi_script_sizes(script *s, const script_value *v, int n);
 int cvi_script_const_ints(script *s, int n, const int64_t *v);
+int cvi_script_const_int(script *s, int64_t v); /* of rank 0 */
 int cvi_script_const_float(script *s, double v);
+int cvi_script_cast(script *s, int v, cvs_dtype type);
+/* Two operands as graph values of one element type, as torch promotes them. */
+void cvi_script_pair(script *s, const script_value *x, const script_value *y, int out[2]);
 const cvs_tensor *cvi_script_shape(const script *s, int v, int which);
 int cvi_script_rank(const script *s, int v);
 /* A tensor of the file as a constant under a name; constants of one name and data are one. */
@@ -236,6 +241,7 @@ typedef struct script_args {
     int n_named;
     const char **key;
     script_value *named;
+    bool by_name; /* every argument bears the name of torch's schema (torch.export) */
 } script_args;
 /* Argument k, or the one of that name; None when absent. */
 script_value cvi_script_arg(const script_args *a, int k, const char *name);
@@ -250,7 +256,13 @@ typedef struct script_calls {
     const script_call *list;
     int n;
 } script_calls;
-extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_shapes, cvi_script_words;
+extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_compose, cvi_script_shapes,
+    cvi_script_select, cvi_script_make, cvi_script_words;
+/* ---- script_shapes.c ---- */
+/* The size of x along an axis, a number or arithmetic on the input's; x with these sizes, as torch's view. */
+script_value cvi_script_dimension(script *s, int x, int64_t axis);
+script_value cvi_script_reshape(script *s, int x, const script_value *list, int n);
+
 /* torch.NAME(...): every row of the lists above; unknown ones become an opaque node. */
 script_value cvi_script_call(script *s, const script_args *a);
 /* Notes on the model which calls have no translation. */

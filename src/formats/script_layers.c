@@ -201,15 +201,24 @@ static script_value transpose_matrix(script *s, const script_call *row, const sc
 
 /* ---- normalisation ------------------------------------------------------------------------------------------------- */
 
-/* n equal numbers, where a normalisation has no weights of its own. */
-static int filled(script *s, int64_t n, float v) {
-    float *numbers = n > 0 && n < (1 << 24) ? cvi_arena_alloc(s->arena, n, sizeof *numbers) : NULL;
+/* Equal numbers, where a normalisation has no weights of its own. */
+static int filled_shape(script *s, int rank, const int64_t *dim, float v) {
+    int64_t n = 1;
+    bool ok = true;
+    for (int i = 0; i < rank; i++) {
+        ok &= dim[i] > 0 && cvi_mul(n, dim[i], &n);
+    }
+    float *numbers = ok && n < (1 << 24) ? cvi_arena_alloc(s->arena, n, sizeof *numbers) : NULL;
     for (int64_t i = 0; numbers && i < n; i++) {
         numbers[i] = v;
     }
-    int c = numbers && cvi_script_ok(s) ? cvi_graph_floats(s->g, "filled", 1, &n, numbers, s->err) : -1;
+    int c = numbers && cvi_script_ok(s) ? cvi_graph_floats(s->g, "filled", rank, dim, numbers, s->err) : -1;
     cvi_script_set(s, c < 0 ? cvi_no_memory(s->err, 0) : cvi_script_grow(s));
     return c;
+}
+
+static int filled(script *s, int64_t n, float v) {
+    return filled_shape(s, 1, &n, v);
 }
 
 static script_value batch_norm(script *s, const script_call *row, const script_args *a) {
@@ -238,10 +247,10 @@ static script_value layer_norm(script *s, const script_call *row, const script_a
     script_value list = cvi_script_arg(a, 1, "normalized_shape");
     int n = cvi_script_wholes(s, &list, shape, CVS_MAX_RANK);
     int in[3] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 2, "weight"), graph_arg(s, a, 3, "bias")};
-    if (n < 1 || n > CVS_MAX_RANK || (in[1] < 0 && n > 1)) {
+    if (n < 1 || n > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
     }
-    in[1] = in[1] < 0 ? filled(s, shape[0], 1) : in[1];
+    in[1] = in[1] < 0 ? filled_shape(s, n, shape, 1) : in[1];
     script_node node = cvi_script_node(s, "LayerNormalization", in[2] >= 0 ? 3 : 2, in, 2, false);
     cvi_script_attr_int(s, &node, "axis", -n);
     cvi_script_attr_float(s, &node, "epsilon", number_arg(a, 4, "eps", 1e-5));
@@ -316,6 +325,19 @@ static script_value instance_norm(script *s, const script_call *row, const scrip
     return cvi_script_done(s, node);
 }
 
+/* _native_batch_norm_legit.no_stats(x, weight, bias, True, momentum, eps): statistics of the batch, which for one row are its own */
+static script_value batch_statistics(script *s, const script_call *row, const script_args *a) {
+    int x = graph_arg(s, a, 0, "input");
+    script_value arg[8] = {cvi_script_arg(a, 0, "input"), cvi_script_arg(a, 1, "weight"),
+                           cvi_script_arg(a, 2, "bias"), [7] = cvi_script_arg(a, 5, "eps")};
+    script_args plain = {.name = a->name, .n = 8, .arg = arg};
+    if (cvi_script_rank(s, x) < 2 || cvi_script_shape(s, x, 0)->dim[0] != 1 || a->n > 6) {
+        return cvi_script_refuse(s, "batch normalisation without running statistics");
+    }
+    arg[5] = cvi_script_bool(true);
+    return first_of(s, instance_norm(s, row, &plain), 3);
+}
+
 /* ---- pooling ------------------------------------------------------------------------------------------------------- */
 
 typedef struct window {
@@ -375,11 +397,36 @@ static script_value avg_pool(script *s, const script_call *row, const script_arg
     return cvi_script_done(s, node);
 }
 
+/* One axis into `size` windows that are not all of one length, as torch places them: from floor(i n / size) to ceil((i+1) n / size). */
+static int uneven(script *s, int x, int axis, int64_t have, int64_t size, bool average, bool hidden) {
+    int part[64];
+    if (size < 1 || size > CVI_COUNT(part) || have < 1 || have > INT32_MAX) {
+        cvi_script_refuse(s, "adaptive pooling");
+        return -1;
+    }
+    int64_t at = axis;
+    int where = cvi_script_const_ints(s, 1, &at);
+    for (int64_t i = 0; i < size && cvi_script_ok(s); i++) {
+        int64_t from = i * have / size, to = ((i + 1) * have + size - 1) / size;
+        int in[4] = {x, cvi_script_const_ints(s, 1, &from), cvi_script_const_ints(s, 1, &to), where};
+        int pair[2] = {cvi_script_done(s, cvi_script_node(s, "Slice", 4, in, 0, true)).v, where};
+        script_node node = cvi_script_node(s, average ? "ReduceMean" : "ReduceMax", 2, pair, 1, true);
+        cvi_script_attr_int(s, &node, "keepdims", 1);
+        part[i] = cvi_script_done(s, node).v;
+    }
+    script_node join = cvi_script_ok(s) ? cvi_script_node(s, "Concat", (int)size, part, 1, hidden)
+                                        : (script_node){.index = -1};
+    if (cvi_script_ok(s)) {
+        cvi_script_attr_int(s, &join, "axis", axis);
+    }
+    return cvi_script_done(s, join).v;
+}
+
 /* adaptive_avg_pool2d(x, size): size 1 is global; others are windows of the one input size that the model then takes. */
 static script_value adaptive(script *s, const script_call *row, const script_args *a) {
     int x = graph_arg(s, a, 0, "input"), n = 2;
     int64_t size[3], kernel[3];
-    bool average = strcmp(row->op, "AveragePool") == 0, global = true, same = true;
+    bool average = strcmp(row->op, "AveragePool") == 0, global = true, same = true, even = true;
     const cvs_tensor *shape[2] = {cvi_script_shape(s, x, 0), cvi_script_shape(s, x, 1)};
     n = strstr(row->name, "1d") ? 1 : strstr(row->name, "3d") ? 3 : 2;
     setting(s, a, 1, "output_size", n, 1, size);
@@ -398,14 +445,23 @@ static script_value adaptive(script *s, const script_call *row, const script_arg
         size[i] = size[i] <= 0 ? have : size[i];
         s->fixed |= shape[1]->rank < 0 || have != shape[1]->dim[axis];
         s->windows = true;
-        if (have % size[i] != 0) {
+        if (have % size[i] != 0 && s->channels > 0 && !s->uneven) { /* another size of the picture may do */
+            s->was_uneven = true;
             cvi_script_set(s, cvi_fail(s->err, CVS_E_SHAPE,
                                        "adaptive pooling from %lld to %lld has windows of different sizes",
                                        (long long)have, (long long)size[i]));
             return cvi_script_none();
         }
         kernel[i] = have / size[i];
-        same &= kernel[i] == 1;
+        same &= have == size[i];
+        even &= have % size[i] == 0;
+    }
+    for (int i = 0; i < n && !even; i++) {
+        int axis = shape[0]->rank - n + i;
+        x = uneven(s, x, axis, cvi_script_shape(s, x, 0)->dim[axis], size[i], average, i + 1 < n);
+    }
+    if (!even) {
+        return cvi_script_tensor(x);
     }
     if (same) {
         return cvi_script_simple(s, "Identity", 1, &x);
@@ -414,6 +470,10 @@ static script_value adaptive(script *s, const script_call *row, const script_arg
     cvi_script_attr_ints(s, &node, "kernel_shape", n, kernel);
     cvi_script_attr_ints(s, &node, "strides", n, kernel);
     return cvi_script_done(s, node);
+}
+
+static script_value adaptive_max(script *s, const script_call *row, const script_args *a) {
+    return first_of(s, adaptive(s, row, a), 2);
 }
 
 /* ---- dropout, resizing ------------------------------------------------------------------------------------------------ */
@@ -493,9 +553,11 @@ static const script_call rows[] = {
     {"group_norm", group_norm, NULL, 0},
     {"instance_norm", instance_norm, NULL, 0},
     {"_native_batch_norm_legit_no_training", native_batch_norm, NULL, 0},
+    {"_native_batch_norm_legit", batch_statistics, NULL, 0},
     {"native_layer_norm", native_layer_norm, NULL, 0},
     {"native_group_norm", native_group_norm, NULL, 0},
     {"max_pool2d_with_indices", pool_with_places, NULL, 0},
+    {"max_pool3d_with_indices", pool_with_places, NULL, 0},
     {"max_pool1d", max_pool, NULL, 0},
     {"max_pool2d", max_pool, NULL, 0},
     {"max_pool3d", max_pool, NULL, 0},
@@ -506,6 +568,10 @@ static const script_call rows[] = {
     {"adaptive_avg_pool2d", adaptive, "AveragePool", 0},
     {"adaptive_avg_pool3d", adaptive, "AveragePool", 0},
     {"_adaptive_avg_pool2d", adaptive, "AveragePool", 0},
+    {"_adaptive_avg_pool3d", adaptive, "AveragePool", 0},
+    {"adaptive_max_pool1d", adaptive_max, "MaxPool", 0},
+    {"adaptive_max_pool2d", adaptive_max, "MaxPool", 0},
+    {"adaptive_max_pool3d", adaptive_max, "MaxPool", 0},
     {"dropout", dropout, NULL, 0},
     {"dropout2d", dropout, NULL, 0},
     {"feature_dropout", dropout, NULL, 0},

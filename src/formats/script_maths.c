@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * script_maths.c - torch calls of arithmetic: activations, sums and products of tensors and numbers, reductions, attention.
+ * script_maths.c - torch calls of arithmetic with one operator for each: activations, sums and products of tensors and numbers, reductions.
  */
 #include <math.h>
 
@@ -55,10 +55,20 @@ static script_value with_alpha(script *s, const script_call *row, const script_a
     return cvi_script_done(s, node);
 }
 
+/* A limit in the element type of what is limited. */
+static int limit(script *s, int x, double v) {
+    cvs_dtype type = x >= 0 ? cvi_script_shape(s, x, 0)->dtype : CVS_F32;
+    if (type == CVS_NONE || type == CVS_F32 || !(fabs(v) < 1e15)) {
+        return cvi_script_const_float(s, v);
+    }
+    int number = cvi_script_const_int(s, (int64_t)v);
+    return type == CVS_I64 ? number : cvi_script_cast(s, number, type);
+}
+
 static script_value clip(script *s, int x, bool has_low, double low, bool has_high, double high) {
     int in[3] = {x, -1, -1};
-    in[1] = has_low ? cvi_script_const_float(s, low) : -1;
-    in[2] = has_high ? cvi_script_const_float(s, high) : -1;
+    in[1] = has_low ? limit(s, x, low) : -1;
+    in[2] = has_high ? limit(s, x, high) : -1;
     return cvi_script_simple(s, "Clip", has_high ? 3 : 2, in);
 }
 
@@ -131,19 +141,6 @@ static script_value softmax(script *s, const script_call *row, const script_args
     return cvi_script_done(s, node);
 }
 
-static script_value softplus(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
-    return number_arg(a, 1, "beta", 1) == 1 ? cvi_script_simple(s, row->op, 1, &x)
-                                            : cvi_script_refuse(s, a->name);
-}
-
-/* threshold(x, 0, 0) is a rectifier */
-static script_value threshold(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
-    bool relu = number_arg(a, 1, "threshold", 0) == 0 && number_arg(a, 2, "value", 0) == 0;
-    return relu ? cvi_script_simple(s, row->op, 1, &x) : cvi_script_refuse(s, a->name);
-}
-
 /* glu(x, dim) = first half * sigmoid(second half) */
 static script_value glu(script *s, const script_call *row, const script_args *a) {
     (void)row;
@@ -200,10 +197,24 @@ static script_value binary(script *s, const script_call *row, const script_args 
             return cvi_script_float(pow(cvi_script_number(&a->arg[0], 0), cvi_script_number(&a->arg[1], 1)));
         }
     }
-    int in[2] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "other")};
+    int in[2];
+    script_value x = cvi_script_arg(a, 0, "input"), y = cvi_script_arg(a, 1, "other");
+    cvi_script_pair(s, &x, &y, in);
+    cvs_dtype type = in[0] >= 0 && cvi_script_ok(s) ? cvi_script_shape(s, in[0], 0)->dtype : CVS_F32;
+    bool whole = div && type != CVS_NONE &&
+                 type != CVS_F32; /* divided as real numbers, which whole ones are below 2^24 */
+    for (int i = 0; i < 2 && whole; i++) {
+        in[i] = in[i] >= 0 ? cvi_script_cast(s, in[i], CVS_F32) : -1;
+    }
     if (div && floors) {
+        bool trunc = mode.kind == SCRIPT_V_STRING && strcmp(mode.s, "trunc") == 0;
         int q = cvi_script_done(s, cvi_script_node(s, "Div", 2, in, 0, true)).v;
-        return cvi_script_simple(s, "Floor", 1, &q);
+        if (trunc) {
+            q = cvi_script_cast(s, q, CVS_I64);
+            return cvi_script_tensor(whole ? q : cvi_script_cast(s, q, CVS_F32));
+        }
+        script_value v = cvi_script_simple(s, "Floor", 1, &q);
+        return whole ? cvi_script_tensor(cvi_script_cast(s, v.v, type)) : v;
     }
     if (alpha != 1 && (sign == '+' || sign == '-')) {
         int product[2] = {in[1], cvi_script_const_float(s, alpha)};
@@ -211,6 +222,26 @@ static script_value binary(script *s, const script_call *row, const script_args 
     }
     int swapped[2] = {in[1], in[0]};
     return cvi_script_simple(s, row->op, 2, reversed ? swapped : in);
+}
+
+/* remainder(x, y) has the sign of y, fmod(x, y) that of x. */
+static script_value modulo(script *s, const script_call *row, const script_args *a) {
+    script_value x = cvi_script_arg(a, 0, "self"), y = cvi_script_arg(a, 1, "other");
+    int in[2];
+    if (x.kind == SCRIPT_V_INT && y.kind == SCRIPT_V_INT && row->f == 0) {
+        return cvi_script_arith(s, '%', x, y);
+    }
+    cvi_script_pair(s, &x, &y, in);
+    if (row->f == 0 && cvi_script_ok(s) && in[0] >= 0 && cvi_script_shape(s, in[0], 0)->dtype == CVS_F32) {
+        int q[2] = {cvi_script_done(s, cvi_script_node(s, "Div", 2, in, 0, true)).v,
+                    in[1]}; /* x - floor(x / y) y */
+        q[0] = cvi_script_done(s, cvi_script_node(s, "Floor", 1, q, 0, true)).v;
+        int back[2] = {in[0], cvi_script_done(s, cvi_script_node(s, "Mul", 2, q, 0, true)).v};
+        return cvi_script_simple(s, "Sub", 2, back);
+    }
+    script_node node = cvi_script_node(s, row->op, 2, in, 1, false);
+    cvi_script_attr_int(s, &node, "fmod", row->f != 0);
+    return cvi_script_done(s, node);
 }
 
 /* Comparisons of numbers; of tensors where ONNX has the operator. */
@@ -227,9 +258,14 @@ static script_value compare(script *s, const script_call *row, const script_args
         return cvi_script_bool(same == (row->name[0] == 'e'));
     }
     if (!all_numbers(a, 2)) {
-        int in[2] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "other")};
-        return strcmp(row->name, "ne") == 0 ? cvi_script_refuse(s, a->name)
-                                            : cvi_script_simple(s, row->op, 2, in);
+        int in[2];
+        script_value p = cvi_script_arg(a, 0, "self"), q = cvi_script_arg(a, 1, "other");
+        cvi_script_pair(s, &p, &q, in);
+        if (strcmp(row->name, "ne") == 0) {
+            in[0] = cvi_script_done(s, cvi_script_node(s, row->op, 2, in, 0, true)).v;
+            return cvi_script_simple(s, "Not", 1, in);
+        }
+        return cvi_script_simple(s, row->op, 2, in);
     }
     bool answer[2];
     for (int k = 0; k < 2; k++) {
@@ -277,7 +313,8 @@ static script_value reduce(script *s, const script_call *row, const script_args 
     int in[2] = {graph_arg(s, a, 0, "input"), -1}, n = 0;
     if (dims.kind == SCRIPT_V_LIST) {
         n = CVI_MIN(cvi_script_wholes(s, &dims, axes, CVS_MAX_RANK), CVS_MAX_RANK);
-    } else if (dims.kind == SCRIPT_V_INT && a->n >= 3) {
+    } else if (dims.kind == SCRIPT_V_INT &&
+               (a->n >= 3 || a->by_name)) { /* in TorchScript a second number alone is the type */
         axes[0] = dims.i[0];
         n = 1;
     }
@@ -289,38 +326,20 @@ static script_value reduce(script *s, const script_call *row, const script_args 
     return cvi_script_done(s, node);
 }
 
+/* any(x, dim, keepdim), all(x, dim, keepdim) */
+static script_value truths(script *s, const script_call *row, const script_args *a) {
+    script_value x = cvi_script_arg(a, 0, "self"), dim = cvi_script_arg(a, 1, "dim");
+    int64_t axis = cvi_script_whole(&dim, 0);
+    int in[2] = {cvi_script_graph(s, &x), dim.kind == SCRIPT_V_INT ? cvi_script_const_ints(s, 1, &axis) : -1};
+    in[0] = cvi_script_cast(s, in[0], CVS_F32);
+    script_node node = cvi_script_node(s, row->op, in[1] >= 0 ? 2 : 1, in, 1, true);
+    cvi_script_attr_int(s, &node, "keepdims", in[1] >= 0 ? (int64_t)number_arg(a, 2, "keepdim", 0) : 0);
+    return cvi_script_tensor(cvi_script_cast(s, cvi_script_done(s, node).v, CVS_BOOL));
+}
+
 static script_value product(script *s, const script_call *row, const script_args *a) {
     int in[2] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "mat2")};
     return cvi_script_simple(s, row->op, 2, in);
-}
-
-/* scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale) = softmax(q k' / sqrt(d)) v */
-static script_value attention(script *s, const script_call *row, const script_args *a) {
-    (void)row;
-    int q = graph_arg(s, a, 0, "query"), k = graph_arg(s, a, 1, "key"), v = graph_arg(s, a, 2, "value");
-    const cvs_tensor *shape = cvi_script_shape(s, q, 0);
-    script_value scale = cvi_script_arg(a, 6, "scale");
-    int64_t perm[CVS_MAX_RANK];
-    if (!cvi_script_ok(s) || shape->rank < 3 || cvi_script_arg(a, 3, "attn_mask").kind == SCRIPT_V_TENSOR ||
-        number_arg(a, 5, "is_causal", 0) != 0) {
-        return cvi_script_refuse(s, a->name);
-    }
-    int rank = shape->rank;
-    for (int i = 0; i < rank; i++) {
-        perm[i] = i < rank - 2 ? i : i == rank - 2 ? rank - 1 : rank - 2;
-    }
-    script_node turn = cvi_script_node(s, "Transpose", 1, &k, 1, true);
-    cvi_script_attr_ints(s, &turn, "perm", rank, perm);
-    int pair[2] = {q, cvi_script_done(s, turn).v};
-    double factor = cvi_script_is_number(&scale) ? cvi_script_number(&scale, 1)
-                                                 : 1 / sqrt((double)CVI_MAX(shape->dim[rank - 1], 1));
-    int scaled[2] = {cvi_script_done(s, cvi_script_node(s, "MatMul", 2, pair, 0, true)).v,
-                     cvi_script_const_float(s, factor)};
-    int scores = cvi_script_done(s, cvi_script_node(s, "Mul", 2, scaled, 0, true)).v;
-    script_node soft = cvi_script_node(s, "Softmax", 1, &scores, 1, false);
-    cvi_script_attr_int(s, &soft, "axis", -1);
-    int last[2] = {cvi_script_done(s, soft).v, v};
-    return cvi_script_simple(s, "MatMul", 2, last);
 }
 
 static const script_call rows[] = {
@@ -338,6 +357,17 @@ static const script_call rows[] = {
     {"round", unary, "Round", 0},
     {"sin", unary, "Sin", 0},
     {"cos", unary, "Cos", 0},
+    {"tan", unary, "Tan", 0},
+    {"asin", unary, "Asin", 0},
+    {"acos", unary, "Acos", 0},
+    {"atan", unary, "Atan", 0},
+    {"sinh", unary, "Sinh", 0},
+    {"cosh", unary, "Cosh", 0},
+    {"sign", unary, "Sign", 0},
+    {"logical_not", unary, "Not", 0},
+    {"bitwise_not", unary, "Not", 0},
+    {"isnan", unary, "IsNaN", 0},
+    {"isinf", unary, "IsInf", 0},
     {"reciprocal", unary, "Reciprocal", 0},
     {"hardswish", unary, "HardSwish", 0},
     {"mish", unary, "Mish", 0},
@@ -358,9 +388,10 @@ static const script_call rows[] = {
     {"gelu", gelu, "Gelu", 0},
     {"prelu", prelu, "PRelu", 0},
     {"softmax", softmax, "Softmax", 0},
+    {"_softmax", softmax, "Softmax", 0},
+    {"_safe_softmax", softmax, "Softmax", 0},
     {"log_softmax", softmax, "LogSoftmax", 0},
-    {"softplus", softplus, "Softplus", 0},
-    {"threshold", threshold, "Relu", 0},
+    {"_log_softmax", softmax, "LogSoftmax", 0},
     {"glu", glu, NULL, 0},
     {"add", binary, "Add", 0},
     {"sub", binary, "Sub", 0},
@@ -372,7 +403,16 @@ static const script_call rows[] = {
     {"floor_divide", binary, "Div", 0},
     {"floordiv", binary, "Div", 0},
     {"__floordiv__", binary, "Div", 0},
+    {"fmod", modulo, "Mod", 1},
+    {"remainder", modulo, "Mod", 0},
     {"pow", binary, "Pow", 0},
+    {"logical_and", product, "And", 0},
+    {"logical_or", product, "Or", 0},
+    {"logical_xor", product, "Xor", 0},
+    {"__and__", product, "And", 0},
+    {"__or__", product, "Or", 0},
+    {"bitwise_and", product, "And", 0},
+    {"bitwise_or", product, "Or", 0},
     {"maximum", binary, "Max", 0},
     {"minimum", binary, "Min", 0},
     {"eq", compare, "Equal", 0},
@@ -392,7 +432,11 @@ static const script_call rows[] = {
     {"matmul", product, "MatMul", 0},
     {"bmm", product, "MatMul", 0},
     {"mm", product, "MatMul", 0},
-    {"scaled_dot_product_attention", attention, NULL, 0},
+    {"mv", product, "MatMul", 0},
+    {"dot", product, "MatMul", 0},
+    {"vdot", product, "MatMul", 0},
+    {"any", truths, "ReduceMax", 0},
+    {"all", truths, "ReduceMin", 0},
 };
 
 const script_calls cvi_script_maths = {rows, CVI_COUNT(rows)};

@@ -208,6 +208,10 @@ static script_value from_pickle(script *s, const char *path, const cvi_pickle *p
         return d;
     }
     case CVI_PK_OBJECT:
+        if (strncmp(cvi_pickle_maker(p), "__torch__.torch.classes.xnnpack.", 32) ==
+            0) { /* weights and settings */
+            return from_pickle(s, path, p->state, depth + 1);
+        }
         if (is_module(p)) {
             return (script_value){.kind = SCRIPT_V_MODULE, .s = path, .object = p, .v = -1};
         }
@@ -252,8 +256,9 @@ static script_value constant(script *s, const char *name) {
     const char *folder = s->torch->folder;
     s->torch->folder = "constants/";
     cvi_script_set(s, cvi_torch_tensor(s->torch, p, &is, &t));
+    script_value v = is && cvi_script_ok(s) ? tensor_value(s, name, &t, true) : from_pickle(s, name, p, 0);
     s->torch->folder = folder;
-    return is && cvi_script_ok(s) ? tensor_value(s, name, &t, true) : from_pickle(s, name, p, 0);
+    return v;
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */

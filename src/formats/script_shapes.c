@@ -14,7 +14,7 @@ static int64_t whole_arg(const script_args *a, int k, const char *name, int64_t 
     return cvi_script_whole(&v, otherwise);
 }
 
-static script_value dimension(script *s, int x, int64_t axis) {
+script_value cvi_script_dimension(script *s, int x, int64_t axis) {
     const cvs_tensor *p = cvi_script_shape(s, x, 0), *q = cvi_script_shape(s, x, 1);
     axis += axis < 0 ? p->rank : 0;
     if (p->rank < 0 || axis < 0 || axis >= p->rank || q->rank != p->rank) {
@@ -27,7 +27,7 @@ static script_value dimension(script *s, int x, int64_t axis) {
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 
 /* Reshape to a list of sizes: what depends on the input stays as 0 (the same axis) or -1 (one of them) where that is possible. */
-static script_value reshape_to(script *s, int x, const script_value *list, int n) {
+script_value cvi_script_reshape(script *s, int x, const script_value *list, int n) {
     int64_t dims[CVS_MAX_RANK];
     int open = -1, sized = 0;
     if (n < 1 || n > CVS_MAX_RANK) {
@@ -54,7 +54,7 @@ static script_value view(script *s, const script_call *row, const script_args *a
     (void)row;
     int x = graph_arg(s, a, 0, "input");
     script_value list = cvi_script_arg(a, 1, "size");
-    return list.kind == SCRIPT_V_LIST ? reshape_to(s, x, *list.shared, *list.shared_n)
+    return list.kind == SCRIPT_V_LIST ? cvi_script_reshape(s, x, *list.shared, *list.shared_n)
                                       : cvi_script_refuse(s, a->name);
 }
 
@@ -76,29 +76,39 @@ static script_value flatten(script *s, const script_call *row, const script_args
     int n = 0;
     for (int i = 0; i < rank; i++) {
         if (i <= from || i > to) {
-            list[n++] = dimension(s, x, i);
+            list[n++] = cvi_script_dimension(s, x, i);
         } else {
-            list[n - 1] = cvi_script_arith(s, '*', list[n - 1], dimension(s, x, i));
+            list[n - 1] = cvi_script_arith(s, '*', list[n - 1], cvi_script_dimension(s, x, i));
         }
     }
-    return reshape_to(s, x, list, n);
+    return cvi_script_reshape(s, x, list, n);
 }
 
-/* squeeze(x, dim), unsqueeze(x, dim) */
+/* squeeze(x), squeeze(x, dim), squeeze(x, dims), unsqueeze(x, dim): an axis longer than 1 is not squeezed */
 static script_value squeeze(script *s, const script_call *row, const script_args *a) {
     script_value dim = cvi_script_arg(a, 1, "dim");
-    int in[2] = {graph_arg(s, a, 0, "input"), -1}, rank = cvi_script_rank(s, in[0]);
-    int64_t axis = cvi_script_whole(&dim, 0);
-    if (dim.kind != SCRIPT_V_INT || rank < 0) {
+    int in[2] = {graph_arg(s, a, 0, "input"), -1}, rank = cvi_script_rank(s, in[0]), n = 0, kept = 0;
+    int64_t axes[CVS_MAX_RANK];
+    bool remove = strcmp(row->op, "Squeeze") == 0, all = remove && dim.kind == SCRIPT_V_NONE;
+    const cvs_tensor *x = cvi_script_shape(s, in[0], 0);
+    if (dim.kind == SCRIPT_V_LIST && remove) {
+        n = CVI_MIN(cvi_script_wholes(s, &dim, axes, CVS_MAX_RANK), CVS_MAX_RANK);
+    } else if (dim.kind == SCRIPT_V_INT) {
+        axes[n++] = dim.i[0];
+    }
+    if (rank < 0 || (dim.kind != SCRIPT_V_INT && !remove)) {
         return cvi_script_refuse(s, a->name);
     }
-    bool remove = strcmp(row->op, "Squeeze") == 0;
-    const cvs_tensor *x = cvi_script_shape(s, in[0], 0);
-    axis += axis < 0 ? rank + !remove : 0;
-    if (remove && axis >= 0 && axis < rank && x->dim[axis] != 1) {
+    for (int i = 0; i < (all ? rank : n); i++) {
+        int64_t axis = all ? i : axes[i] + (axes[i] < 0 ? rank + !remove : 0);
+        if (!remove || axis < 0 || axis >= rank || x->dim[axis] == 1) {
+            axes[kept++] = axis;
+        }
+    }
+    if (kept == 0) {
         return cvi_script_tensor(in[0]);
     }
-    in[1] = cvi_script_const_ints(s, 1, &axis);
+    in[1] = cvi_script_const_ints(s, kept, axes);
     return cvi_script_simple(s, row->op, 2, in);
 }
 
@@ -123,9 +133,10 @@ static script_value permute(script *s, const script_call *row, const script_args
     return permute_to(s, x, perm, n);
 }
 
+/* transpose(x, dim0, dim1); mT and mH turn the last two axes */
 static script_value transpose(script *s, const script_call *row, const script_args *a) {
-    (void)row;
-    int64_t perm[CVS_MAX_RANK], p = whole_arg(a, 1, "dim0", 0), q = whole_arg(a, 2, "dim1", 1);
+    int64_t perm[CVS_MAX_RANK], p = row->f != 0 ? -2 : whole_arg(a, 1, "dim0", 0),
+                                q = row->f != 0 ? -1 : whole_arg(a, 2, "dim1", 1);
     int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
     p += p < 0 ? rank : 0;
     q += q < 0 ? rank : 0;
@@ -138,7 +149,7 @@ static script_value transpose(script *s, const script_call *row, const script_ar
     return permute_to(s, x, perm, rank);
 }
 
-/* contiguous(x), to(x, ...): the same numbers */
+/* contiguous(x), detach(x), ...: the same numbers */
 static script_value same(script *s, const script_call *row, const script_args *a) {
     (void)row;
     return a->n > 0 ? a->arg[0] : cvi_script_refuse(s, a->name);
@@ -230,17 +241,7 @@ static script_value split(script *s, const script_call *row, const script_args *
 }
 
 static script_value select_at(script *s, int x, int64_t axis, int64_t at) {
-    int in[2] = {x, -1};
-    cvs_tensor one = {.dtype = CVS_I64, .bytes = sizeof(int64_t)};
-    one.data = cvi_arena_alloc(s->arena, 1, sizeof(int64_t));
-    char *name = cvi_arena_printf(s->arena, "%s/at", s->place);
-    if (!one.data || !name) {
-        cvi_script_set(s, cvi_no_memory(s->err, 0));
-        return cvi_script_none();
-    }
-    memcpy(one.data, &at, sizeof at);
-    in[1] = cvi_script_ok(s) ? cvi_graph_constant(s->g, name, &one, s->err) : -1;
-    cvi_script_set(s, in[1] < 0 ? CVS_E_MEMORY : cvi_script_grow(s));
+    int in[2] = {x, cvi_script_const_int(s, at)};
     script_node node = cvi_script_node(s, "Gather", 2, in, 1, false);
     cvi_script_attr_int(s, &node, "axis", axis);
     return cvi_script_done(s, node);
@@ -332,12 +333,9 @@ static script_value pad(script *s, const script_call *row, const script_args *a)
 
 static script_value pixel_shuffle(script *s, const script_call *row, const script_args *a) {
     int x = graph_arg(s, a, 0, "input");
-    bool up = strcmp(row->op, "DepthToSpace") == 0;
-    script_node node = cvi_script_node(s, row->op, 1, &x, 1 + up, false);
+    script_node node = cvi_script_node(s, row->op, 1, &x, 2, false);
     cvi_script_attr_int(s, &node, "blocksize", whole_arg(a, 1, "factor", 2));
-    if (up) {
-        cvi_script_attr_string(s, &node, "mode", "CRD");
-    }
+    cvi_script_attr_string(s, &node, "mode", "CRD");
     return cvi_script_done(s, node);
 }
 
@@ -346,10 +344,10 @@ static script_value size(script *s, const script_call *row, const script_args *a
     int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
     script_value dim = cvi_script_arg(a, 1, "dim"), all[CVS_MAX_RANK];
     if (dim.kind == SCRIPT_V_INT) {
-        return dimension(s, x, dim.i[0]);
+        return cvi_script_dimension(s, x, dim.i[0]);
     }
     for (int i = 0; i < rank; i++) {
-        all[i] = dimension(s, x, i);
+        all[i] = cvi_script_dimension(s, x, i);
     }
     return rank >= 0 ? cvi_script_list(s, rank, all)
                      : cvi_script_refuse(s, "the size of a tensor of unknown shape");
@@ -361,23 +359,30 @@ static script_value dim(script *s, const script_call *row, const script_args *a)
     return rank >= 0 ? cvi_script_int(rank) : cvi_script_refuse(s, "the size of a tensor of unknown shape");
 }
 
+static script_value numel(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    script_value n = cvi_script_int(1);
+    for (int i = 0; i < rank; i++) {
+        n = cvi_script_arith(s, '*', n, cvi_script_dimension(s, x, i));
+    }
+    return rank >= 0 ? n : cvi_script_refuse(s, "the size of a tensor of unknown shape");
+}
+
 static const script_call rows[] = {
     {"view", view, NULL, 0},
     {"reshape", view, NULL, 0},
     {"_reshape_alias", view, NULL, 0},
+    {"_unsafe_view", view, NULL, 0},
     {"flatten", flatten, NULL, 0},
     {"squeeze", squeeze, "Squeeze", 0},
     {"unsqueeze", squeeze, "Unsqueeze", 0},
     {"permute", permute, NULL, 0},
     {"transpose", transpose, NULL, 0},
     {"contiguous", same, NULL, 0},
-    {"to", same, NULL, 0},
-    {"_to_copy", same, NULL, 0},
     {"lift_fresh_copy", same, NULL, 0},
-    {"type_as", same, NULL, 0},
     {"detach", same, NULL, 0},
     {"alias", same, NULL, 0},
-    {"float", same, NULL, 0},
     {"cpu", same, NULL, 0},
     {"data", same, NULL, 0},
     {"clone", copied, NULL, 0},
@@ -394,6 +399,12 @@ static const script_call rows[] = {
     {"slice", slice, NULL, 0},
     {"narrow", slice, NULL, 0},
     {"constant_pad_nd", pad, "constant", 0},
+    {"mT", transpose, NULL, 1},
+    {"mH", transpose, NULL, 1},
+    {"adjoint", transpose, NULL, 1},
+    {"swapaxes", transpose, NULL, 0},
+    {"swapdims", transpose, NULL, 0},
+    {"numel", numel, NULL, 0},
     {"reflection_pad1d", pad, "reflect", 0},
     {"reflection_pad2d", pad, "reflect", 0},
     {"replication_pad1d", pad, "edge", 0},

@@ -249,6 +249,19 @@ int cvi_script_const_ints(script *s, int n, const int64_t *v) {
     return c;
 }
 
+int cvi_script_const_int(script *s, int64_t v) {
+    cvs_tensor t = {.dtype = CVS_I64, .bytes = sizeof v, .data = cvi_arena_raw(s->arena, sizeof v)};
+    const char *name = place_name(s, "number");
+    if (!t.data || !name) {
+        cvi_script_set(s, cvi_no_memory(s->err, sizeof v));
+        return -1;
+    }
+    memcpy(t.data, &v, sizeof v);
+    int c = cvi_script_ok(s) ? cvi_graph_constant(s->g, name, &t, s->err) : -1;
+    cvi_script_set(s, c < 0 ? cvi_no_memory(s->err, 0) : cvi_script_grow(s));
+    return c;
+}
+
 int cvi_script_const_float(script *s, double v) {
     float f = (float)v;
     const char *name = place_name(s, "number");
@@ -452,12 +465,39 @@ int cvi_script_graph(script *s, const script_value *v) {
         return at;
     }
     if (v->kind == SCRIPT_V_INT && v->size) {
-        int one = cvi_script_sizes(s, v, 1);
-        script_node cast = cvi_script_node(s, "Cast", 1, &one, 1, true);
-        cvi_script_attr_int(s, &cast, "to", CVS_F32);
-        return cvi_script_done(s, cast).v;
+        return cvi_script_cast(s, cvi_script_sizes(s, v, 1), CVS_F32);
     }
     return cvi_script_is_number(v) ? cvi_script_const_float(s, cvi_script_number(v, 0)) : -1;
+}
+
+int cvi_script_cast(script *s, int v, cvs_dtype type) {
+    script_node node = cvi_script_node(s, "Cast", 1, &v, 1, true);
+    cvi_script_attr_int(s, &node, "to", type);
+    return cvi_script_done(s, node).v;
+}
+
+static cvs_dtype tensor_type(script *s, const script_value *v) {
+    return v->kind == SCRIPT_V_TENSOR ? cvi_script_shape(s, cvi_script_graph(s, v), 0)->dtype : CVS_NONE;
+}
+
+void cvi_script_pair(script *s, const script_value *x, const script_value *y, int out[2]) {
+    const script_value *v[2] = {x, y};
+    cvs_dtype type[2] = {tensor_type(s, x), tensor_type(s, y)};
+    for (int i = 0; i < 2; i++) {
+        bool whole = type[1 - i] != CVS_NONE && type[1 - i] != CVS_F32 && type[1 - i] != CVS_BOOL;
+        bool number = v[i]->kind == SCRIPT_V_INT && !v[i]->size && whole;
+        out[i] = number ? cvi_script_const_int(s, v[i]->i[0]) : cvi_script_graph(s, v[i]);
+        type[i] = out[i] < 0 ? CVS_NONE : cvi_script_shape(s, out[i], 0)->dtype;
+    }
+    for (int i = 0; i < 2 && cvi_script_ok(s);
+         i++) { /* floats before whole numbers, long ones before short, truth last */
+        cvs_dtype other = type[1 - i];
+        bool cast = type[i] != CVS_NONE && type[i] != other &&
+                    (other == CVS_F32 || (other == CVS_I64 && type[i] != CVS_F32) ||
+                     (type[i] == CVS_BOOL && other != CVS_NONE));
+        out[i] = cast ? cvi_script_cast(s, out[i], other) : out[i];
+        type[i] = cast ? other : type[i];
+    }
 }
 
 /* A size as a tensor of one element. */

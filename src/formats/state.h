@@ -17,6 +17,7 @@ typedef struct cvi_state_item {
 typedef struct cvi_state {
     cvs_model *model; /* whose arena holds everything */
     bool keep_types;
+    bool exact; /* names are kept as they are: something else in the file speaks of them */
     bool
         foreign; /* not from PyTorch: no chain is guessed, whose rows of dense layers would be in another order */
     const char *

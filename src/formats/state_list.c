@@ -67,7 +67,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 cvs_status cvi_state_done(cvi_state *s, cvs_error *err) {
-    while (strip(s)) {}
+    while (!s->exact && strip(s)) {}
     s->by_name = cvi_arena_alloc(s->model->arena, s->n + 1, sizeof(cvi_state_item *));
     if (!s->by_name) {
         return cvi_no_memory(err, (size_t)s->n * sizeof(cvi_state_item *));

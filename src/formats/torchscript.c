@@ -127,7 +127,7 @@ static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
 }
 
 /* Goes through the sizes; the first error is the one to tell when none fits. */
-static cvs_status search(script *s, const cvi_pickle *root) {
+static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     cvs_error first = {0};
     attempt t = {.channels = 3};
     int64_t list[40];
@@ -163,6 +163,17 @@ static cvs_status search(script *s, const cvi_pickle *root) {
     }
     if (s->err && first.code != CVS_OK && status == CVS_E_SHAPE) {
         *s->err = first;
+    }
+    return status;
+}
+
+/* Sizes whose adaptive poolings have windows of one length first, then any. */
+static cvs_status search(script *s, const cvi_pickle *root) {
+    s->uneven = s->was_uneven = false;
+    cvs_status status = search_sizes(s, root);
+    if (status == CVS_E_SHAPE && s->was_uneven) {
+        s->uneven = true;
+        status = search_sizes(s, root);
     }
     return status;
 }

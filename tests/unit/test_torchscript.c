@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * test_torchscript.c - TorchScript archives that PyTorch traced and scripted (tests/data/torch, tools/make_torch_fixtures.py) give PyTorch's
- * own outputs, at the traced size and at others; code that loops, recurses, nests or asks for what it may not is refused; damage. An
+ * test_torchscript.c - TorchScript archives that PyTorch traced and scripted (tests/data/torch, tools/make_torch_fixtures.py) and archives of
+ * torch.export (tools/make_torch2_fixtures.py) give PyTorch's own outputs, at the traced size and at others; code that loops, recurses, nests or asks for what it may not is refused; damage. An
  * archive of torch.export, written here by its schema, gives the same outputs.
  */
 #include <math.h>
@@ -43,7 +43,9 @@ static double difference(const char *model, const char *name) {
         cvs_run_npy(run, &input, 1, NULL, &err) != CVS_OK || cvs_run_output(run, 0, &got, &err) != CVS_OK) {
         fail_msg("%s: %s", model, cvs_error_text(&err, text, sizeof text));
     }
-    assert_true(m->has_weights && m->n_notes == 0);
+    bool guessed =
+        strncmp(model, "phone", 5) == 0; /* uneven windows of adaptive pooling fit many sizes: that is told */
+    assert_true(m->has_weights && m->n_notes == guessed);
     assert_int_equal(cvs_tensor_count(&got), cvs_tensor_count(&want));
     double worst = 0;
     for (int64_t i = 0; i < cvs_tensor_count(&got); i++) {
@@ -58,10 +60,12 @@ static double difference(const char *model, const char *name) {
 
 static void as_torch(void **state) {
     (void)state;
-    static const char *const cases[][2] = {{"traced.pt", "small"},         {"scripted.pt", "small"},
-                                           {"odd_traced.pt", "odd"},       {"odd_scripted.pt", "odd"},
-                                           {"module.pth", "module"},       {"odd_traced.pt", "odd_wide"},
-                                           {"odd_scripted.pt", "odd_wide"}};
+    static const char *const cases[][2] = {{"traced.pt", "small"},          {"scripted.pt", "small"},
+                                           {"odd_traced.pt", "odd"},        {"odd_scripted.pt", "odd"},
+                                           {"module.pth", "module"},        {"odd_traced.pt", "odd_wide"},
+                                           {"odd_scripted.pt", "odd_wide"}, {"mixed.pt2", "mixed"},
+                                           {"mixed.pt2", "mixed_one"},      {"core.pt2", "core"},
+                                           {"phone_traced.pt", "phone"},    {"phone.ptl", "phone"}};
     for (int i = 0; i < CVI_COUNT(cases); i++) {
         double d = difference(cases[i][0], cases[i][1]);
         if (!(d < 1e-5)) {

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ * script_select.c - torch calls that turn, repeat and pick numbers: roll, flip, repeat, index, gather, where, topk, argmax and their kind.
+ */
+#include "formats/script.h"
+
+static int graph_arg(script *s, const script_args *a, int k, const char *name) {
+    script_value v = cvi_script_arg(a, k, name);
+    return cvi_script_graph(s, &v);
+}
+
+static int64_t whole_arg(const script_args *a, int k, const char *name, int64_t otherwise) {
+    script_value v = cvi_script_arg(a, k, name);
+    return cvi_script_whole(&v, otherwise);
+}
+
+/* An axis counted from the front; -1 when there is none such. */
+static int axis_of(int64_t axis, int rank) {
+    axis += axis < 0 ? rank : 0;
+    return rank > 0 && axis >= 0 && axis < rank ? (int)axis : -1;
+}
+
+/* ---- turning and repeating ---------------------------------------------------------------------------------------- */
+
+static int cut(script *s, int x, int64_t axis, int64_t from, int64_t to) {
+    int in[4] = {x, cvi_script_const_ints(s, 1, &from), cvi_script_const_ints(s, 1, &to),
+                 cvi_script_const_ints(s, 1, &axis)};
+    return cvi_script_done(s, cvi_script_node(s, "Slice", 4, in, 0, true)).v;
+}
+
+/* roll(x, shifts, dims): along each axis, the end before the beginning */
+static script_value roll(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int64_t shift[CVS_MAX_RANK], dim[CVS_MAX_RANK];
+    script_value shifts = cvi_script_arg(a, 1, "shifts"), dims = cvi_script_arg(a, 2, "dims");
+    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int n = cvi_script_wholes(s, &shifts, shift, CVS_MAX_RANK);
+    if (rank < 1 || n < 1 || n > CVS_MAX_RANK || cvi_script_wholes(s, &dims, dim, CVS_MAX_RANK) != n) {
+        return cvi_script_refuse(s, a->name);
+    }
+    for (int i = 0; i < n && cvi_script_ok(s); i++) {
+        int axis = axis_of(dim[i], rank);
+        const cvs_tensor *p = cvi_script_shape(s, x, 0), *q = cvi_script_shape(s, x, 1);
+        if (axis < 0) {
+            return cvi_script_refuse(s, a->name);
+        }
+        bool fixed = q->rank == rank && p->dim[axis] == q->dim[axis] && p->dim[axis] > 0;
+        int64_t k = fixed ? shift[i] % p->dim[axis] : shift[i];
+        if (k == 0) {
+            continue;
+        }
+        int half[2] = {cut(s, x, axis, -k, INT64_MAX), cut(s, x, axis, 0, -k)};
+        script_node join = cvi_script_node(s, "Concat", 2, half, 1, i + 1 < n);
+        cvi_script_attr_int(s, &join, "axis", axis);
+        x = cvi_script_done(s, join).v;
+    }
+    return cvi_script_tensor(x);
+}
+
+static script_value flip(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int64_t axis[CVS_MAX_RANK], from[CVS_MAX_RANK], to[CVS_MAX_RANK];
+    script_value dims = cvi_script_arg(a, 1, "dims");
+    int x = graph_arg(s, a, 0, "self"), n = cvi_script_wholes(s, &dims, axis, CVS_MAX_RANK);
+    if (n < 1 || n > CVS_MAX_RANK) {
+        return cvi_script_refuse(s, a->name);
+    }
+    for (int i = 0; i < n; i++) {
+        from[i] = -1;
+        to[i] = INT64_MIN + 1;
+    }
+    int in[5] = {x, cvi_script_const_ints(s, n, from), cvi_script_const_ints(s, n, to),
+                 cvi_script_const_ints(s, n, axis), cvi_script_const_ints(s, n, from)};
+    return cvi_script_simple(s, "Slice", 5, in);
+}
+
+/* repeat(x, counts), tile(x, counts): one of them may have more axes than the other */
+static script_value repeat(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int64_t count[CVS_MAX_RANK];
+    script_value list = cvi_script_arg(a, 1, "repeats");
+    int in[2] = {graph_arg(s, a, 0, "self"), -1}, rank = cvi_script_rank(s, in[0]);
+    int n = list.kind == SCRIPT_V_LIST ? cvi_script_wholes(s, &list, count, CVS_MAX_RANK) : 0;
+    if (rank < 0 || n < 1 || n > CVS_MAX_RANK) {
+        return cvi_script_refuse(s, a->name);
+    }
+    if (n > rank) {
+        int64_t axes[CVS_MAX_RANK];
+        for (int i = 0; i < n - rank; i++) {
+            axes[i] = i;
+        }
+        in[1] = cvi_script_const_ints(s, n - rank, axes);
+        in[0] = cvi_script_done(s, cvi_script_node(s, "Unsqueeze", 2, in, 0, true)).v;
+    }
+    if (rank > n) {
+        memmove(count + rank - n, count, (size_t)n * sizeof *count);
+        for (int i = 0; i < rank - n; i++) {
+            count[i] = 1;
+        }
+    }
+    in[1] = cvi_script_const_ints(s, CVI_MAX(n, rank), count);
+    return cvi_script_simple(s, "Tile", 2, in);
+}
+
+/* slice_scatter(x, part, dim, start, end): x with a part of it replaced */
+static script_value slice_scatter(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int x = graph_arg(s, a, 0, "self"), part[3] = {-1, graph_arg(s, a, 1, "src"), -1}, n = 1;
+    int64_t axis = axis_of(whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
+    int64_t start = whole_arg(a, 3, "start", 0), end = whole_arg(a, 4, "end", INT64_MAX);
+    int64_t have = axis >= 0 ? cvi_script_shape(s, x, 0)->dim[axis] : 0;
+    end += end < 0 ? have : 0;
+    if (axis < 0 || start < 0 || whole_arg(a, 5, "step", 1) != 1) {
+        return cvi_script_refuse(s, a->name);
+    }
+    if (end < have) {
+        part[2] = cut(s, x, axis, end, INT64_MAX);
+        n = 2;
+    }
+    if (start > 0) {
+        part[0] = cut(s, x, axis, 0, start);
+    }
+    if (start == 0 && n == 1) {
+        return cvi_script_arg(a, 1, "src");
+    }
+    script_node join = cvi_script_node(s, "Concat", n + (start > 0), part + (start > 0 ? 0 : 1), 1, false);
+    cvi_script_attr_int(s, &join, "axis", axis);
+    return cvi_script_done(s, join);
+}
+
+/* movedim(x, from, to) of one axis or several */
+static script_value movedim(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int64_t from[CVS_MAX_RANK], to[CVS_MAX_RANK], perm[CVS_MAX_RANK];
+    bool taken[CVS_MAX_RANK] = {false};
+    script_value p = cvi_script_arg(a, 1, "source"), q = cvi_script_arg(a, 2, "destination");
+    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int n = cvi_script_wholes(s, &p, from, CVS_MAX_RANK), next = 0;
+    bool ok = rank > 0 && n >= 1 && n <= rank && cvi_script_wholes(s, &q, to, CVS_MAX_RANK) == n;
+    for (int i = 0; i < rank; i++) {
+        perm[i] = -1;
+    }
+    for (int i = 0; i < n && ok; i++) {
+        int f = axis_of(from[i], rank), t = axis_of(to[i], rank);
+        ok = f >= 0 && t >= 0 && !taken[f] && perm[t] < 0;
+        if (ok) {
+            perm[t] = f;
+            taken[f] = true;
+        }
+    }
+    for (int i = 0; i < rank && ok; i++) {
+        while (perm[i] < 0 && taken[next]) {
+            next++;
+        }
+        perm[i] = perm[i] < 0 ? next++ : perm[i];
+    }
+    if (!ok) {
+        return cvi_script_refuse(s, a->name);
+    }
+    script_node node = cvi_script_node(s, "Transpose", 1, &x, 1, false);
+    cvi_script_attr_ints(s, &node, "perm", rank, perm);
+    return cvi_script_done(s, node);
+}
+
+/* unflatten(x, dim, sizes): one axis into several */
+static script_value unflatten(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    script_value sizes = cvi_script_arg(a, 2, "sizes"), all[CVS_MAX_RANK];
+    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x), n = 0;
+    int axis = axis_of(whole_arg(a, 1, "dim", 0), rank),
+        many = sizes.kind == SCRIPT_V_LIST ? *sizes.shared_n : 0;
+    if (axis < 0 || many < 1 || rank - 1 + many > CVS_MAX_RANK) {
+        return cvi_script_refuse(s, a->name);
+    }
+    for (int i = 0; i < rank; i++) {
+        for (int k = 0; i == axis && k < many; k++) {
+            all[n++] = (*sizes.shared)[k];
+        }
+        if (i != axis) {
+            all[n++] = cvi_script_dimension(s, x, i);
+        }
+    }
+    return cvi_script_reshape(s, x, all, n);
+}
+
+/* channel_shuffle(x, groups) of x [N,C,...] */
+static script_value channel_shuffle(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int64_t groups = whole_arg(a, 1, "groups", 1), perm[CVS_MAX_RANK];
+    int64_t channels = rank > 1 ? cvi_script_shape(s, x, 0)->dim[1] : 0;
+    script_value all[CVS_MAX_RANK], old[CVS_MAX_RANK];
+    if (rank < 2 || rank >= CVS_MAX_RANK || groups < 1 || channels % groups != 0) {
+        return cvi_script_refuse(s, a->name);
+    }
+    for (int i = 0; i < rank; i++) {
+        old[i] = cvi_script_dimension(s, x, i);
+        all[i + (i > 1)] = old[i];
+        perm[i + (i > 1)] = i + (i > 1);
+    }
+    all[1] = cvi_script_int(groups);
+    all[2] = cvi_script_int(channels / groups);
+    perm[1] = 2;
+    perm[2] = 1;
+    script_value parts = cvi_script_reshape(s, x, all, rank + 1);
+    int v = cvi_script_graph(s, &parts);
+    script_node node = cvi_script_node(s, "Transpose", 1, &v, 1, true);
+    cvi_script_attr_ints(s, &node, "perm", rank + 1, perm);
+    return cvi_script_reshape(s, cvi_script_done(s, node).v, old, rank);
+}
+
+/* ---- picking -------------------------------------------------------------------------------------------------------- */
+
+/* index_select(x, dim, index), gather(x, dim, index) */
+static script_value gather(script *s, const script_call *row, const script_args *a) {
+    int in[2] = {graph_arg(s, a, 0, "self"), graph_arg(s, a, 2, "index")};
+    script_node node = cvi_script_node(s, row->op, 2, in, 1, false);
+    cvi_script_attr_int(s, &node, "axis", whole_arg(a, 1, "dim", 0));
+    return cvi_script_done(s, node);
+}
+
+/* One index of an outer product of indices: all its axes are 1 but one, the at-th of n. */
+static bool is_outer(script *s, int v, int at, int n) {
+    const cvs_tensor *t = cvi_script_shape(s, v, 0);
+    for (int i = 0; i < t->rank; i++) {
+        if (t->dim[i] != 1 && i - t->rank != at - n) {
+            return false;
+        }
+    }
+    return t->rank >= 0;
+}
+
+/* index(x, [None, i, j, ...]): one tensor of whole numbers along its axis, or several that span a rectangle (x[:, rows[:, None], columns]) */
+static script_value index_with(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    script_value list = cvi_script_arg(a, 1, "indices");
+    int x = graph_arg(s, a, 0, "self"), n = list.kind == SCRIPT_V_LIST ? *list.shared_n : 0;
+    int first = -1, count = 0;
+    for (int i = 0; i < n; i++) {
+        if ((*list.shared)[i].kind == SCRIPT_V_TENSOR) {
+            first = first < 0 ? i : first;
+            count += first + count == i ? 1 : CVS_MAX_RANK + 1; /* side by side */
+        }
+    }
+    if (count < 1 || count > CVS_MAX_RANK) {
+        return cvi_script_refuse(s, a->name);
+    }
+    for (int i = 0; i < count && cvi_script_ok(s); i++) {
+        int in[2] = {x, cvi_script_graph(s, &(*list.shared)[first + i])};
+        const cvs_tensor *t = cvi_script_shape(s, in[1], 0);
+        if (t->dtype == CVS_BOOL || t->dtype == CVS_U8 || (count > 1 && !is_outer(s, in[1], i, count))) {
+            return cvi_script_refuse(s, a->name);
+        }
+        if (count > 1) {
+            const int64_t flat = -1;
+            int pair[2] = {in[1], cvi_script_const_ints(s, 1, &flat)};
+            in[1] = cvi_script_done(s, cvi_script_node(s, "Reshape", 2, pair, 0, true)).v;
+        }
+        script_node node = cvi_script_node(s, "Gather", 2, in, 1, i + 1 < count);
+        cvi_script_attr_int(s, &node, "axis", first + i);
+        x = cvi_script_done(s, node).v;
+    }
+    return cvi_script_tensor(x);
+}
+
+/* where(condition, x, y); masked_fill(x, mask, y) */
+static script_value where(script *s, const script_call *row, const script_args *a) {
+    bool fill = strcmp(row->name, "masked_fill") == 0;
+    script_value x = cvi_script_arg(a, fill ? 0 : 1, "self"),
+                 y = cvi_script_arg(a, 2, fill ? "value" : "other");
+    int in[3] = {graph_arg(s, a, fill ? 1 : 0, fill ? "mask" : "condition")};
+    cvi_script_pair(s, fill ? &y : &x, fill ? &x : &y, in + 1);
+    return cvi_script_simple(s, "Where", 3, in);
+}
+
+/* expand_as(x, other), view_as(x, other), copy(other, x) */
+static script_value shaped_as(script *s, const script_call *row, const script_args *a) {
+    int in[2] = {graph_arg(s, a, row->f != 0, "self"), graph_arg(s, a, row->f == 0, "other")},
+        rank = cvi_script_rank(s, in[1]);
+    script_value all[CVS_MAX_RANK];
+    for (int i = 0; i < rank; i++) {
+        all[i] = cvi_script_dimension(s, in[1], i);
+    }
+    if (rank < 1) {
+        return cvi_script_refuse(s, a->name);
+    }
+    if (strcmp(row->op, "Reshape") == 0) {
+        return cvi_script_reshape(s, in[0], all, rank);
+    }
+    in[1] = cvi_script_sizes(s, all, rank);
+    return cvi_script_simple(s, row->op, 2, in);
+}
+
+static script_value triangle(script *s, const script_call *row, const script_args *a) {
+    int in[2] = {graph_arg(s, a, 0, "self"), cvi_script_const_int(s, whole_arg(a, 1, "diagonal", 0))};
+    script_node node = cvi_script_node(s, "Trilu", 2, in, 1, false);
+    cvi_script_attr_int(s, &node, "upper", row->f != 0);
+    return cvi_script_done(s, node);
+}
+
+static script_value cumsum(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int64_t axis = whole_arg(a, 1, "dim", 0);
+    int in[2] = {graph_arg(s, a, 0, "self"), cvi_script_const_ints(s, 1, &axis)};
+    return cvi_script_simple(s, "CumSum", 2, in);
+}
+
+/* topk(x, k, dim, largest, sorted) and sort(x, dim, descending): numbers and their places */
+static script_value topk(script *s, const script_call *row, const script_args *a) {
+    bool sort = strcmp(row->name, "sort") == 0;
+    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int axis = axis_of(whole_arg(a, sort ? 1 : 2, "dim", -1), rank);
+    if (axis < 0) {
+        return cvi_script_refuse(s, a->name);
+    }
+    script_value k = sort ? cvi_script_dimension(s, x, axis) : cvi_script_arg(a, 1, "k");
+    int in[2] = {x, k.kind == SCRIPT_V_INT ? cvi_script_sizes(s, &k, 1) : -1};
+    script_node node = cvi_script_nodes(s, "TopK", 2, in, 3, 2, false);
+    cvi_script_attr_int(s, &node, "axis", axis);
+    cvi_script_attr_int(s, &node, "largest",
+                        sort ? whole_arg(a, 2, "descending", 0) : whole_arg(a, 3, "largest", 1));
+    cvi_script_attr_int(s, &node, "sorted", 1);
+    cvi_script_done(s, node);
+    script_value both[2] = {cvi_script_none(), cvi_script_none()};
+    for (int i = 0; i < 2 && cvi_script_ok(s); i++) {
+        both[i] = cvi_script_tensor(s->g->nodes[node.index].out[i]);
+    }
+    return cvi_script_ok(s) ? cvi_script_list(s, 2, both) : both[0];
+}
+
+/* argmax(x, dim, keepdim) */
+static script_value arg_most(script *s, const script_call *row, const script_args *a) {
+    int x = graph_arg(s, a, 0, "self");
+    script_value dim = cvi_script_arg(a, 1, "dim");
+    if (dim.kind != SCRIPT_V_INT) {
+        return cvi_script_refuse(s, a->name);
+    }
+    script_node node = cvi_script_node(s, row->op, 1, &x, 2, false);
+    cvi_script_attr_int(s, &node, "axis", dim.i[0]);
+    cvi_script_attr_int(s, &node, "keepdims", whole_arg(a, 2, "keepdim", 0));
+    return cvi_script_done(s, node);
+}
+
+/* grid_sampler(x, grid, how, padding, align_corners) */
+static script_value grid_sample(script *s, const script_call *row, const script_args *a) {
+    static const char *const modes[] = {"linear", "nearest", "cubic"}, *const pads[] = {"zeros", "border",
+                                                                                        "reflection"};
+    (void)row;
+    int in[2] = {graph_arg(s, a, 0, "self"), graph_arg(s, a, 1, "grid")};
+    int64_t mode = whole_arg(a, 2, "interpolation_mode", 0), pad = whole_arg(a, 3, "padding_mode", 0);
+    if (mode < 0 || mode > 2 || pad < 0 || pad > 2) {
+        return cvi_script_refuse(s, a->name);
+    }
+    script_node node = cvi_script_node(s, "GridSample", 2, in, 3, false);
+    cvi_script_attr_string(s, &node, "mode", modes[mode]);
+    cvi_script_attr_string(s, &node, "padding_mode", pads[pad]);
+    cvi_script_attr_int(s, &node, "align_corners", whole_arg(a, 4, "align_corners", 0));
+    return cvi_script_done(s, node);
+}
+
+static const script_call rows[] = {
+    {"roll", roll, NULL, 0},
+    {"flip", flip, NULL, 0},
+    {"repeat", repeat, NULL, 0},
+    {"tile", repeat, NULL, 0},
+    {"movedim", movedim, NULL, 0},
+    {"moveaxis", movedim, NULL, 0},
+    {"unflatten", unflatten, NULL, 0},
+    {"channel_shuffle", channel_shuffle, NULL, 0},
+    {"native_channel_shuffle", channel_shuffle, NULL, 0},
+    {"index_select", gather, "Gather", 0},
+    {"gather", gather, "GatherElements", 0},
+    {"index", index_with, NULL, 0},
+    {"_unsafe_index", index_with, NULL, 0},
+    {"where", where, NULL, 0},
+    {"masked_fill", where, NULL, 0},
+    {"expand_as", shaped_as, "Expand", 0},
+    {"copy", shaped_as, "Expand", 1},
+    {"slice_scatter", slice_scatter, NULL, 0},
+    {"view_as", shaped_as, "Reshape", 0},
+    {"reshape_as", shaped_as, "Reshape", 0},
+    {"tril", triangle, NULL, 0},
+    {"triu", triangle, NULL, 1},
+    {"cumsum", cumsum, NULL, 0},
+    {"topk", topk, NULL, 0},
+    {"sort", topk, NULL, 0},
+    {"argmax", arg_most, "ArgMax", 0},
+    {"argmin", arg_most, "ArgMin", 0},
+    {"grid_sampler", grid_sample, NULL, 0},
+    {"grid_sampler_2d", grid_sample, NULL, 0},
+};
+
+const script_calls cvi_script_select = {rows, CVI_COUNT(rows)};
