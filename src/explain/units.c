@@ -353,7 +353,8 @@ static bool climb(walk *w, int value) {
         if ((node->def->flags & CVI_OP_CONV) && cvi_node_int(node, "group", 1) != 1) {
             return climb(w, node->in[0]);
         }
-        if (!constant(g, node->in[1]) || u->n_member == CVI_MEMBERS) {
+        if (!constant(g, node->in[1]) || u->n_member == CVI_MEMBERS ||
+            (node->def->flags & CVI_OP_RECURRENT)) {
             return stick(w, "it joins another branch in a sum or product");
         }
         u->member[u->n_member++] = n;
@@ -445,7 +446,8 @@ cvs_status cvi_units_find(const cvi_graph *g, cvi_exec *exec, cvi_units *out, cv
         const cvi_node *node = &g->nodes[nodes[i]];
         walk w = {.g = g, .exec = exec, .u = u};
         cvs_tensor shape;
-        if (node->n_in < 2 || role_of(node, 1) != CVI_WEIGHT || !shape_of(&w, node->out[0], &shape) ||
+        if (node->n_in < 2 || role_of(node, 1) != CVI_WEIGHT || (node->def->flags & CVI_OP_RECURRENT) ||
+            !shape_of(&w, node->out[0], &shape) ||
             (shape.rank != 4 && shape.rank != 2) || shape.dtype != CVS_F32) {
             continue;
         }

@@ -78,7 +78,7 @@ typedef struct fans {
 } fans;
 
 /* Inputs that one output sums over, and outputs that one input goes into. Kernels are [K,C/groups,R,S...]; a dense one is [in,out] unless
- * transB says [out,in]. */
+ * transB says [out,in]; a recurrent one [directions,out,in]. */
 static fans fans_of(const cvs_tensor *t, const cvi_node *node) {
     double total = (double)cvs_tensor_count(t);
     if (t->rank < 2 || t->dim[0] == 0 || t->dim[1] == 0) {
@@ -86,6 +86,9 @@ static fans fans_of(const cvs_tensor *t, const cvi_node *node) {
     }
     if (t->rank == 2 && node && !cvi_node_int(node, "transB", 0)) {
         return (fans){(double)t->dim[0], (double)t->dim[1]};
+    }
+    if (t->rank == 3 && node && node->def && (node->def->flags & CVI_OP_RECURRENT)) {
+        return (fans){(double)t->dim[2], (double)t->dim[1]};
     }
     return (fans){total / (double)t->dim[0], total / (double)t->dim[1]};
 }

@@ -44,13 +44,17 @@ void cvi_product_plain(const cvi_product *p, cvi_pool *pool) {
     cvi_pool_run(pool, p->M * ((p->N + TILE - 1) / TILE), product_body, &copy);
 }
 
-cvs_status cvi_product_run(cvi_opctx *ctx, const cvi_product *p) {
+/* The kernels take float32 whose rows or columns lie in order. */
+static bool by_kernels(const cvi_product *p) {
     bool straight = (p->a_col == 1 || p->a_row == 1) && (p->b_col == 1 || p->b_row == 1);
-    if (p->dtype != CVS_F32 || ctx->plain || !straight || p->M < 1 || p->N < 1 || p->K < 1) {
-        cvi_product_plain(p, ctx->pool);
-        return CVS_OK;
+    return p->dtype == CVS_F32 && straight && p->M > 0 && p->N > 0 && p->K > 0;
+}
+
+void cvi_product_with(const cvi_product *p, cvi_pool *pool, void *scratch) {
+    if (scratch == NULL || !by_kernels(p)) {
+        cvi_product_plain(p, pool);
+        return;
     }
-    int64_t bytes = cvi_gemm_scratch_bytes(cvi_pool_threads(ctx->pool));
     cvi_gemm_args args = {.ta = p->a_col != 1,
                           .tb = p->b_col != 1,
                           .M = p->M,
@@ -64,10 +68,19 @@ cvs_status cvi_product_run(cvi_opctx *ctx, const cvi_product *p) {
                           .beta = p->add ? 1.0f : 0.0f,
                           .C = p->out,
                           .ldc = p->N,
-                          .scratch = cvi_arena_raw(ctx->scratch, bytes)};
-    if (args.scratch == NULL) {
-        return cvi_no_memory(ctx->err, (size_t)bytes);
+                          .scratch = scratch};
+    cvi_gemm(pool, &args);
+}
+
+cvs_status cvi_product_run(cvi_opctx *ctx, const cvi_product *p) {
+    void *scratch = NULL;
+    if (!ctx->plain && by_kernels(p)) {
+        int64_t bytes = cvi_gemm_scratch_bytes(cvi_pool_threads(ctx->pool));
+        scratch = cvi_arena_raw(ctx->scratch, bytes);
+        if (scratch == NULL) {
+            return cvi_no_memory(ctx->err, (size_t)bytes);
+        }
     }
-    cvi_gemm(ctx->pool, &args);
+    cvi_product_with(p, ctx->pool, scratch);
     return CVS_OK;
 }

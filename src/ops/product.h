@@ -20,6 +20,9 @@ typedef struct cvi_product {
 /* The plain loop, sums in double. */
 void cvi_product_plain(const cvi_product *p, cvi_pool *pool);
 
+/* The same on the kernels where they can, with cvi_gemm_scratch_bytes() of scratch; scratch NULL: the plain loop. */
+void cvi_product_with(const cvi_product *p, cvi_pool *pool, void *scratch);
+
 /* The same on the kernels where float32 and the caller allow, else the plain loop. */
 cvs_status cvi_product_run(cvi_opctx *ctx, const cvi_product *p);
 

@@ -32,7 +32,8 @@ static const cvs_tensor *constant_of(const cvi_graph *g, const cvi_node *node, i
 static bool has_kernel(const cvi_graph *g, const cvi_node *node) {
     const cvi_op *op = node->def;
     return op && op->n_inputs > 1 && op->inputs[0].role == CVI_DATA && op->inputs[1].role == CVI_WEIGHT &&
-           op->glyph != CVI_GLYPH_ACTIVATION && op->glyph != CVI_GLYPH_NORM && constant_of(g, node, 1) &&
+           op->glyph != CVI_GLYPH_ACTIVATION && op->glyph != CVI_GLYPH_NORM &&
+           !(op->flags & CVI_OP_RECURRENT) && constant_of(g, node, 1) &&
            node->n_in <= MOST_IN;
 }
 
