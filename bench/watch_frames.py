@@ -2,7 +2,7 @@
 # How fluid the page of `convscope watch` is with a series of 1,000,000 points and with 1,000 runs: times of opening and of answers, and of the
 # browser's frames while a chart is moved and zoomed with the mouse.
 #   bench/watch_frames.py [FOLDER]     (logs are made in FOLDER, or a temporary one, and kept where it was named)
-import json, os, sys, tempfile, time
+import os, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "cli"))
 import chromium  # noqa: E402

@@ -2,7 +2,7 @@
 # Every explanation method on every model of ../shared/data/models (and the built-in ones) that opens, with a photograph or noise: a map of
 # finite numbers, or a sentence that says why not; never a crash. Prints a table of seconds. Exit 77, a visible skip, without that folder.
 #   tools/explain_all.py [PART OF A MODEL'S PATH ...]
-import glob, json, os, subprocess, sys, tempfile, time
+import glob, os, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARED = os.environ.get("CVS_SHARED") or os.path.join(os.path.dirname(ROOT), "shared")

@@ -127,10 +127,10 @@ def million(folder, n=1000000, tag=b"loss"):
 
 
 def many(folder, runs, points):
+    fast = Fast(b"epoch_loss")
     for r in range(runs):
         rng = random.Random(r)
         rate = 10 ** rng.uniform(-4, -1)
-        fast = Fast(b"epoch_loss") if r == 0 else fast  # noqa: F821
         with open_run(folder, "run_%04d" % r) as f:
             f.write(event(1.7e9, 0, [settings([(b"learning_rate", rate), (b"batch", float(2 ** rng.randint(4, 8))), (b"optimizer", rng.choice([b"adam", b"sgd"]))])]))
             for i in range(points):

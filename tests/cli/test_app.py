@@ -2,8 +2,7 @@
 # The app's server from outside: docs/http.md held against live replies, its manners, and that heavy work holds up nothing.
 import http.client, json, math, os, re, shutil, signal, socket, struct, subprocess, tempfile, threading, time, unittest, urllib.parse
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import EXE, ROOT
 
 
 class Server:

@@ -1,35 +1,30 @@
 #!/usr/bin/env python3
 # The benchmark's own machinery, without any peer and without judging a time: our driver answers, two drivers take turns and compute
 # the same, rows merge, and the table says what is below its bound.
-import os, struct, sys, tempfile, unittest
+import os, sys, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-BUILD = os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build"))
+from program import BUILD, Case, floats, load, ROOT
+
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 sys.dont_write_bytecode = True
-import drive, peers, rows, table
+import drive, peers, rows, table  # noqa: E402
 
 OURS = os.path.join(BUILD, "bench", "bench_ours")
 
 
 def npy(path, shape, values):
-    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ", ".join(map(str, shape))
-    head += " " * (63 - (len(head) + 10) % 64) + "\n"
     with open(path, "wb") as f:
-        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<%df" % len(values), *values))
+        f.write(floats(shape, values))
 
 
 def numbers(path):
-    with open(path, "rb") as f:
-        b = f.read()
-    at = 10 + struct.unpack("<H", b[8:10])[0]
-    return struct.unpack("<%df" % ((len(b) - at) // 4), b[at:])
+    return load(path)[1]
 
 
-class Bench(unittest.TestCase):
+class Bench(Case):
     def setUp(self):
-        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.input = self.at("x.npy")
+        super().setUp()
+        self.input = self.path("x.npy")
         npy(self.input, (1, 1, 28, 28), [(i * 37 % 101) / 101 for i in range(784)])
         self.model = os.path.join(ROOT, "models", "digits.onnx")
         self.drivers = []
@@ -38,10 +33,6 @@ class Bench(unittest.TestCase):
         for d in self.drivers:
             d.close()
             self.assertIsNotNone(d.process.returncode)
-        self.dir.cleanup()
-
-    def at(self, name):
-        return os.path.join(self.dir.name, name)
 
     def driver(self):
         self.drivers.append(drive.Driver("ours", [OURS], raise_priority=False, timeout=60))
@@ -59,9 +50,9 @@ class Bench(unittest.TestCase):
         for s in sides:
             self.assertGreaterEqual(len(s.ms), 3)
             self.assertTrue(0 < s.best() <= s.median())
-        a.ask("dump", self.at("a.npy"))
-        b.ask("dump", self.at("b.npy"))
-        one, two = numbers(self.at("a.npy")), numbers(self.at("b.npy"))
+        a.ask("dump", self.path("a.npy"))
+        b.ask("dump", self.path("b.npy"))
+        one, two = numbers(self.path("a.npy")), numbers(self.path("b.npy"))
         self.assertEqual(len(one), 10)
         self.assertLess(max(abs(p - q) for p, q in zip(one, two)), 1e-4)
         self.assertGreater(max(one) - min(one), 1e-3)
@@ -71,21 +62,21 @@ class Bench(unittest.TestCase):
         d = self.driver()
         d.prepare(task="explain", model=self.model, input=self.input, method="gradient", target=3)
         self.assertEqual(len(d.run(3)), 3)
-        d.ask("dump", self.at("map.npy"))
-        self.assertEqual(len(numbers(self.at("map.npy"))), 784)
-        self.assertGreater(max(map(abs, numbers(self.at("map.npy")))), 0)
+        d.ask("dump", self.path("map.npy"))
+        self.assertEqual(len(numbers(self.path("map.npy"))), 784)
+        self.assertGreater(max(map(abs, numbers(self.path("map.npy")))), 0)
 
     def test_live_patch(self):
         """A patch that covers nothing changes nothing; one that covers all gives the answer to a picture of zeros."""
-        npy(self.at("zeros.npy"), (1, 1, 28, 28), [0.0] * 784)
+        npy(self.path("zeros.npy"), (1, 1, 28, 28), [0.0] * 784)
         got = []
-        for task, picture, patch in (("forward", self.input, 0), ("live", self.input, 0), ("forward", self.at("zeros.npy"), 0),
+        for task, picture, patch in (("forward", self.input, 0), ("live", self.input, 0), ("forward", self.path("zeros.npy"), 0),
                                      ("live", self.input, 28), ("live", self.input, 9)):
             d = self.driver()
             d.prepare(task=task, model=self.model, input=picture, patch=patch)
             d.run(3)
-            d.ask("dump", self.at("out.npy"))
-            got.append(numbers(self.at("out.npy")))
+            d.ask("dump", self.path("out.npy"))
+            got.append(numbers(self.path("out.npy")))
         close = lambda a, b: max(abs(p - q) for p, q in zip(a, b)) < 1e-4
         self.assertTrue(close(got[0], got[1]))
         self.assertTrue(close(got[2], got[3]))
@@ -95,7 +86,7 @@ class Bench(unittest.TestCase):
     def test_faults_are_said(self):
         d = self.driver()
         with self.assertRaisesRegex(drive.Failed, "there is no such file"):
-            d.prepare(task="forward", model=self.at("absent.onnx"), input=self.input)
+            d.prepare(task="forward", model=self.path("absent.onnx"), input=self.input)
         with self.assertRaisesRegex(drive.Failed, "unknown request"):
             d.ask("dance")
         gone = drive.Driver("gone", [sys.executable, "-c", "import sys; sys.exit('no such luck')"], raise_priority=False)
@@ -108,7 +99,7 @@ class Bench(unittest.TestCase):
                    ours_median_ms="1", ratio="2.0", must="1.5", goal="3")
         other = dict(row, work="v", ratio="1.2")
         new = dict(row, ratio="3.5")
-        path = self.at("results.csv")
+        path = self.path("results.csv")
         table.write(path, table.merge([row, other], [new], [("v", "p"), ("w", "p")]))
         got = table.read(path)
         self.assertEqual([(r["work"], r["ratio"]) for r in got], [("v", "1.2"), ("w", "3.5")])
@@ -119,7 +110,7 @@ class Bench(unittest.TestCase):
         self.assertEqual(len(table.markdown(got).split("\n")), 5)
 
     def test_rows(self):
-        env = peers.Env(self.at("env"), BUILD)
+        env = peers.Env(self.path("env"), BUILD)
         every = rows.all_rows(env)
         self.assertGreaterEqual(len(every), 40)
         self.assertEqual(len({(r.work, r.peer) for r in every}), len(every))

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # convscope explain --check, score and diagnose from outside: numbers of an independent computation (ONNX Runtime and SciPy on the same
 # model, picture and map), the shortcut net caught, the smaller network as a file, one sentence on every mistake.
-import csv, json, os, subprocess, tempfile, unittest
+import csv, json, os, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import Case, ROOT, run
+
 THINGS = os.path.join(ROOT, "models", "things.onnx")
 SHORTCUT = os.path.join(ROOT, "models", "shortcut.onnx")
 
@@ -14,19 +14,7 @@ def read(path):
         return f.read()
 
 
-def run(*args):
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=300)
-
-
-class Diagnose(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.dir.cleanup)
-
-    def path(self, name):
-        return os.path.join(self.dir.name, name)
-
+class Diagnose(Case):
     def good(self, *args):
         p = run(*args)
         self.assertEqual(p.returncode, 0, p.stderr)
@@ -37,7 +25,7 @@ class Diagnose(unittest.TestCase):
         self.assertNotEqual(p.returncode, 0)
         self.assertIn(says, p.stderr)
         self.assertEqual(len(p.stderr.strip().split("\n")), 1, p.stderr)
-        self.assertEqual(os.listdir(self.dir.name), [])
+        self.assertEqual(os.listdir(self.dir), [])
 
     def check(self, method, *args):
         return json.loads(self.good("explain", THINGS, "generated:things#19", "--method", method, "--check", "--json", *args).stdout)

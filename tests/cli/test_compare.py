@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # convscope compare: layer by layer against what `run` writes for each side, two models of unlike depth, and one sentence on every mistake.
-import csv, json, math, os, sys, unittest
+import csv, json, math, os, unittest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_features import DIGITS, MODELS, THINGS, Case, load, run  # noqa: E402
+from test_features import DIGITS, MODELS, THINGS, Case, load, run
 
 CAR, FISH = os.path.join(MODELS, "things_car.png"), os.path.join(MODELS, "things_fish.png")
 

@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
 # --confine: the same answers and files as without, for every kind of argument; a file beside no argument stays closed; time has a bound.
-import os, subprocess, tempfile, unittest
+import os, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+import program
+from program import Case, ROOT
+
 MODEL = os.path.join(ROOT, "models", "digits.onnx")
 IMAGE = os.path.join(ROOT, "models", "digit.png")
 
 
 def run(*args, cwd=None):
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, env=env, timeout=120, cwd=cwd)
+    return program.run(*args, text=False, cwd=cwd)
 
 
-class Confine(unittest.TestCase):
+class Confine(Case):
     def setUp(self):
-        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.dir.cleanup)
+        super().setUp()
         note = run("info", MODEL, "--confine").stderr.decode()
         if "no Landlock" in note or "no seccomp" in note:
             self.skipTest(note.strip())
@@ -29,13 +28,13 @@ class Confine(unittest.TestCase):
     def test_same_answers(self):
         self.assertEqual(self.both("info", MODEL).returncode, 0)
         self.assertEqual(self.both("predict", MODEL, IMAGE, "--json").returncode, 0)
-        self.assertEqual(self.both("info", os.path.join(self.dir.name, "none.onnx")).returncode, 3)
+        self.assertEqual(self.both("info", os.path.join(self.dir, "none.onnx")).returncode, 3)
         self.assertEqual(self.both("predict", MODEL, IMAGE, "--top", "many").returncode, 2)
 
     def test_same_files(self):
         for name, args in (("a.svg", ["draw", MODEL]), ("a.pdf", ["draw", MODEL, "--lang", "zh"]),
                            ("a.png", ["explain", MODEL, IMAGE, "--method", "gradcam"]), ("a.npy", None)):
-            out = os.path.join(self.dir.name, name)
+            out = os.path.join(self.dir, name)
             args = args or ["explain", MODEL, IMAGE, "--method", "gradient", "--raw"]
             where = [out] if args[-1] == "--raw" else ["-o", out]
             files = []
@@ -47,9 +46,9 @@ class Confine(unittest.TestCase):
                 os.remove(out)
             if not name.endswith((".pdf", ".png")):  # hold their hour and their command line
                 self.assertEqual(files[0], files[1], name)
-        p = run("run", MODEL, IMAGE, "-o", os.path.join(self.dir.name, "all"), "--confine")
+        p = run("run", MODEL, IMAGE, "-o", os.path.join(self.dir, "all"), "--confine")
         self.assertEqual(p.returncode, 0, p.stderr)
-        self.assertTrue(os.path.exists(os.path.join(self.dir.name, "all", "index.json")))
+        self.assertTrue(os.path.exists(os.path.join(self.dir, "all", "index.json")))
 
     def test_relative_names_and_pipes(self):
         p = run("explain", "digits.onnx", "digit.png", "--method", "gradient", "--raw", "/dev/stdout", "--confine",
@@ -59,12 +58,12 @@ class Confine(unittest.TestCase):
         self.assertEqual(p.returncode, 0, p.stderr)
 
     def test_a_link_that_the_user_names_is_followed(self):
-        link = os.path.join(self.dir.name, "mine.onnx")
+        link = os.path.join(self.dir, "mine.onnx")
         os.symlink(MODEL, link)
         self.assertEqual(run("info", link, "--confine").returncode, 0)
 
     def test_time_has_a_bound(self):
-        p = run("explain", MODEL, IMAGE, "--method", "rise", "--samples", "1000000", "--raw", os.path.join(self.dir.name, "r.npy"), "--confine", "--max-seconds", "1")
+        p = run("explain", MODEL, IMAGE, "--method", "rise", "--samples", "1000000", "--raw", os.path.join(self.dir, "r.npy"), "--confine", "--max-seconds", "1")
         self.assertEqual(p.returncode, 7, p.stderr)
         self.assertIn(b"1 second", p.stderr)
 

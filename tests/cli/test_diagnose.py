@@ -3,10 +3,9 @@
 # are wrong, pictures that leak, classes that are rare.
 import array, json, os, random, subprocess, tempfile, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import ENV, EXE
+
 CONV = "input 1x28x28\nconv 8 k3 s2\nrelu\nconv 16 k3 s2\nrelu\nflatten\nfc 32\nrelu\nfc 10\n"
-ENV = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
 
 
 def whole(path):

@@ -1,29 +1,16 @@
 #!/usr/bin/env python3
 # convscope draw from outside: every style of graph, table and dot on nets of every kind gives well-formed files, the same twice, that a
 # second renderer and Graphviz take without a word (skipped where those are not installed); and one sentence on every mistake.
-import json, os, shutil, subprocess, tempfile, unittest
+import json, os, shutil, subprocess, unittest
 import xml.dom.minidom as xml
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
-SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
+from program import Case, ROOT, run, SHARED
+
 NETSCOPE = os.path.join(SHARED, "data", "models", "netscope")
 ZOO = ["lenet5", "vgg16", "resnet50", "densenet121", "inception_v3", "mobilenet_v2"]
 
 
-def run(*args):
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=120)
-
-
-class Draw(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.dir.cleanup)
-
-    def path(self, name):
-        return os.path.join(self.dir.name, name)
-
+class Draw(Case):
     def draw(self, model, name, *args):
         out = self.path(name)
         p = run("draw", model, "-o", out, *args)

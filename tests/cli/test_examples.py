@@ -1,22 +1,19 @@
 #!/usr/bin/env python3
 # The programs in examples/ do what their first line says, and fail with a sentence.
-import os, struct, subprocess, tempfile, unittest, zlib
+import os, struct, unittest, zlib
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-BUILD = os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build"))
+import program
+from program import BUILD, Case, ROOT
+
 MODEL = os.path.join(ROOT, "models", "digits.onnx")
 SEVEN = os.path.join(ROOT, "models", "digits_7.png")
 
 
 def run(name, *args):
-    return subprocess.run([os.path.join(BUILD, "examples", "example_" + name), *args], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=300)
+    return program.run(*args, exe=os.path.join(BUILD, "examples", "example_" + name))
 
 
-class Examples(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
-
+class Examples(Case):
     def test_predict(self):
         p = run("predict", MODEL, SEVEN)
         self.assertEqual(p.returncode, 0, p.stderr)

@@ -1,49 +1,21 @@
 #!/usr/bin/env python3
 # convscope explain from outside: maps against the outputs of other implementations (skipped where ../shared is absent), what is written
 # and how it lies, and one sentence on every mistake with nothing written.
-import array, ast, csv, json, os, struct, subprocess, tempfile, unittest
+import csv, json, os, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
-SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
+from program import Case, floats, load, ROOT, run, SHARED
+
 DATA = os.path.join(SHARED, "data")
 MODEL = os.path.join(ROOT, "models", "digits.onnx")
 DIGIT = os.path.join(ROOT, "models", "digit.png")
-CODES = {"f4": "f", "f8": "d", "u1": "B", "i8": "q"}
-
-
-def run(*args):
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=120)
-
-
-def load(path):
-    """(shape, values) of a .npy file."""
-    with open(path, "rb") as f:
-        magic = f.read(8)
-        assert magic[:6] == b"\x93NUMPY", path
-        n = struct.unpack("<H", f.read(2))[0] if magic[6] == 1 else struct.unpack("<I", f.read(4))[0]
-        head = ast.literal_eval(f.read(n).decode())
-        values = array.array(CODES[head["descr"][1:]])
-        values.frombytes(f.read())
-        return head["shape"], values
 
 
 def save(path, shape, values):
-    head = ("{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ", ".join(map(str, shape))).encode()
-    head += b" " * (-(len(head) + 11) % 64) + b"\n"
     with open(path, "wb") as f:
-        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + array.array("f", values).tobytes())
+        f.write(floats(shape, values))
 
 
-class Explain(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.dir.cleanup)
-
-    def path(self, name):
-        return os.path.join(self.dir.name, name)
-
+class Explain(Case):
     def shared(self, *parts):
         path = os.path.join(DATA, *parts)
         if not os.path.exists(path):
@@ -154,7 +126,7 @@ class Explain(unittest.TestCase):
         for option, name in (("--raw", "m.npy"), ("-o", "m.png"), ("--votes", "v.csv")):
             p = run("explain", MODEL, DIGIT, "--method", "gradcam", option, self.path(name))
             self.assertEqual(p.returncode, 0, p.stderr)
-            self.assertEqual(os.listdir(self.dir.name), [name])
+            self.assertEqual(os.listdir(self.dir), [name])
             os.unlink(self.path(name))
 
     def test_targets_and_threads(self):
@@ -183,7 +155,7 @@ class Explain(unittest.TestCase):
             self.assertIn(word, lines[0])
             if lang == "zh":
                 self.assertRegex(lines[0], "[\u4e00-\u9fff]")
-            self.assertEqual(os.listdir(self.dir.name), [])
+            self.assertEqual(os.listdir(self.dir), [])
 
     def test_mistakes_are_one_sentence_and_write_nothing(self):
         self.said(9, "gradcam", MODEL, DIGIT, "--method", "magic")

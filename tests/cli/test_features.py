@@ -1,40 +1,15 @@
 #!/usr/bin/env python3
 # convscope deconv, features, connections, backward, invariance and correspondence from outside: projections and the strongest pictures of a folder, against what `run` says of every picture; figures in every
 # format, language and theme; one sentence on every mistake.
-import array, ast, csv, json, os, shutil, struct, subprocess, tempfile, unittest
+import csv, json, os, shutil, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
-MODELS = os.path.join(ROOT, "models")
+import program
+from program import load, MODELS, ROOT, run
+
 THINGS, DIGITS = os.path.join(MODELS, "things.onnx"), os.path.join(MODELS, "digits.onnx")
-CODES = {"f4": "f", "f8": "d", "u1": "B", "i8": "q"}
 
 
-def run(*args):
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=300)
-
-
-def load(path):
-    """(shape, values) of a .npy file."""
-    with open(path, "rb") as f:
-        magic = f.read(8)
-        assert magic[:6] == b"\x93NUMPY", path
-        n = struct.unpack("<H", f.read(2))[0] if magic[6] == 1 else struct.unpack("<I", f.read(4))[0]
-        head = ast.literal_eval(f.read(n).decode())
-        values = array.array(CODES[head["descr"][1:]])
-        values.frombytes(f.read())
-        return head["shape"], values
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.dir.cleanup)
-
-    def path(self, name):
-        return os.path.join(self.dir.name, name)
-
+class Case(program.Case):
     def text(self, name):
         with open(self.path(name), encoding="utf-8") as f:
             return f.read()

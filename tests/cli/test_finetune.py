@@ -1,17 +1,11 @@
 #!/usr/bin/env python3
 # Training as people use it beyond a recipe: a trained network for other classes, weights taken over, a Keras model as it was compiled, several runs
 # averaged, CIFAR's python batches, what augmentation does, and disks that are full.
-import io, json, os, pickle, resource, shutil, signal, struct, subprocess, sys, tempfile, types, unittest
+import json, os, pickle, resource, shutil, signal, struct, sys, types, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import Case, ROOT, answer as run
+
 DIGITS = os.path.join(ROOT, "models", "digits.onnx")
-ENV = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-
-
-def run(*args, **more):
-    p = subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, env=ENV, **more)
-    return p.returncode, p.stdout, p.stderr
 
 
 def npy(path):
@@ -20,14 +14,7 @@ def npy(path):
     return data[10 + int.from_bytes(data[8:10], "little"):]
 
 
-class Finetune(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
-        self.addCleanup(shutil.rmtree, self.dir)
-
-    def path(self, *names):
-        return os.path.join(self.dir, *names)
-
+class Finetune(Case):
     def read(self, *names):
         with open(self.path(*names), "rb") as f:
             return f.read()

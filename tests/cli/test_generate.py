@@ -1,20 +1,8 @@
 #!/usr/bin/env python3
 # convscope generate from outside: files, arrays and sheets say the same; the splits differ; other data sets; one sentence on errors.
-import os, struct, subprocess, sys, tempfile, unittest, zlib
+import os, struct, sys, unittest, zlib
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
-SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
-
-
-def run(*args):
-    e = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=e, timeout=120)
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
+from program import Case, read, run, SHARED
 
 
 def png(path):
@@ -47,14 +35,7 @@ def npy(path):
     return data[10:10 + n].decode(), data[10 + n:]
 
 
-class Generate(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.temporary.cleanup)
-
-    def path(self, name):
-        return os.path.join(self.temporary.name, name)
-
+class Generate(Case):
     def test_files_arrays_and_sheet_agree(self):
         p = run("generate", "things", "--count", 12, "--seed", 5, "-o", self.path("d"), "--raw", self.path("a.npy"),
                 "--sheet", self.path("s.png"), "--columns", 4)

@@ -4,10 +4,9 @@
 import os, resource, subprocess, tempfile, unittest
 from concurrent.futures import ThreadPoolExecutor
 
-import hostile_files
+import hostile_files, program
+from program import ROOT
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
 DIGITS = os.path.join(ROOT, "models", "digits.onnx")
 LIMIT = 3 << 30
 
@@ -18,8 +17,7 @@ def bounded():
 
 
 def run(*args):
-    env = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    p = subprocess.run([EXE, *args], stdin=subprocess.DEVNULL, capture_output=True, env=env, timeout=120, preexec_fn=bounded)
+    p = program.run(*args, text=False, timeout=120, preexec_fn=bounded)
     return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
 
 

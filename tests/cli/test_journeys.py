@@ -4,9 +4,8 @@
 # CVS_SHOTS=FOLDER keeps screenshots; --pictures FOLDER makes those of the readme and of docs/ instead.
 import json, os, re, shutil, subprocess, sys, tempfile, time, unittest, xml.dom.minidom
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import chromium  # noqa: E402
-from test_app import EXE, ROOT, Server  # noqa: E402
+import chromium
+from test_app import EXE, ROOT, Server
 
 SHARED = os.path.realpath(os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared")))
 PHOTO = os.path.join(SHARED, "data", "photos", "chelsea.png")

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # mpirun convscope train: 1, 2 and 4 processes give the bytes of none, over interruption, a dead process and resume; what goes wrong is one
 # sentence. Skipped, visibly, where there is no mpirun or the program was built without MPI. Everything stays on this machine.
-import json, os, shutil, signal, subprocess, sys, tempfile, time, unittest
+import json, os, shutil, signal, subprocess, sys, time, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-BUILD = os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build"))
-EXE = os.path.join(BUILD, "convscope")
+from program import BUILD, Case, ENV, EXE
+
 NET = "input 1x28x28\nconv 6 k5 s2%s\nrelu\nconv 8 k3\nrelu\ngap\nfc 10\ntrain {\n seed 2\n batch 30\n}\n"
-ENV = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+MPI = dict(ENV, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
            OMPI_MCA_btl="self,vader", OMPI_MCA_oob_tcp_if_include="lo", OMPI_MCA_plm="isolated", OMPI_MCA_rmaps_base_oversubscribe="1",
            OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_btl_vader_single_copy_mechanism="none")
 
@@ -15,7 +14,7 @@ ENV = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8", OMPI_ALLOW_RUN_AS_ROOT=
 def start(ranks, *args):
     before = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
     return subprocess.Popen(before + [EXE, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=ENV, start_new_session=True)
+                            text=True, env=MPI, start_new_session=True)
 
 
 def run(ranks, *args):
@@ -24,18 +23,12 @@ def run(ranks, *args):
     return p.returncode, [x for x in err.splitlines() if x.startswith(("convscope:", "epoch ", "stopped"))], err
 
 
-class Mpi(unittest.TestCase):
+class Mpi(Case):
     def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
+        super().setUp()
         for name, norm in (("plain", ""), ("norm", "\nbn")):
             with open(self.path(name + ".net"), "w") as f:
                 f.write(NET % norm)
-
-    def tearDown(self):
-        shutil.rmtree(self.dir)
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
 
     def train(self, net, to, *args):
         return ("train", self.path(net + ".net"), "--data", "generated:digits", "--limit", 157, "-o", self.path(to)) + args

@@ -1,22 +1,11 @@
 #!/usr/bin/env python3
 # The program from outside: help, exit codes, one sentence on bad input, stdout as data, both languages, same bits for any threads.
-import glob, json, os, subprocess, sys, tempfile, unittest
+import glob, json, os, subprocess, tempfile, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import Case, EXE, read, ROOT, run
+
 MODEL = os.path.join(ROOT, "models", "digits.onnx")
 DIGIT = os.path.join(ROOT, "models", "digit.png")
-
-
-def run(*args, env=None, **more):
-    e = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
-    e.update(env or {})
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=e, timeout=120, **more)
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
 
 
 def write(path, text):
@@ -24,13 +13,7 @@ def write(path, text):
         f.write(text)
 
 
-class Program(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
+class Program(Case):
     def said(self, p, code, *words):
         """Exactly one line on stderr (and, of a text, the line with a caret), that exit code, nothing on stdout."""
         self.assertEqual(p.returncode, code, p.stderr)

@@ -1,34 +1,17 @@
 #!/usr/bin/env python3
 # convscope runs and the record that train keeps: while a run goes on, after kill -9 and --resume, two writers, a full disk, damage, many.
-import csv, io, json, os, shutil, signal, sqlite3, subprocess, tempfile, time, unittest
+import csv, io, json, os, shutil, signal, sqlite3, subprocess, time, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import Case, EXE, answer as run, start
+
 NET = "input 1x28x28\nconv 6 k5 s2\nrelu\nconv 8 k3\nrelu\ngap\nfc 10\ntrain {\n seed 2\n batch 32\n}\n"
 
 
-def start(*args, before=None):
-    return subprocess.Popen([EXE, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8"), preexec_fn=before)
-
-
-def run(*args):
-    p = start(*args)
-    out, err = p.communicate(timeout=300)
-    return p.returncode, out, err
-
-
-class Runs(unittest.TestCase):
+class Runs(Case):
     def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
+        super().setUp()
         with open(self.path("a.net"), "w") as f:
             f.write(NET)
-
-    def tearDown(self):
-        shutil.rmtree(self.dir)
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
 
     def train(self, to, *args):
         return ("train", self.path("a.net"), "--data", "generated:digits", "--limit", 320, "-o", self.path(to)) + args

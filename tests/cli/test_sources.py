@@ -1,32 +1,15 @@
 #!/usr/bin/env python3
 # Sets of pictures that programs of others made: CIFAR's binary files, .npz as NumPy writes them, .npy pairs: read back byte for byte, and a sentence on
 # each kind of damage.
-import os, random, struct, subprocess, tempfile, unittest, zipfile
+import os, random, struct, unittest, zipfile
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-BUILD = os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build"))
-EXE = os.path.join(BUILD, "convscope")
-ENV = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")
+from program import BUILD, Case, npy, answer as run
 
 
-def run(*args, exe=EXE):
-    p = subprocess.run([exe, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, env=ENV)
-    return p.returncode, p.stdout, p.stderr
-
-
-def npy(data, shape, kind="|u1"):
-    head = ("{'descr': '%s', 'fortran_order': False, 'shape': (%s,), }" % (kind, ", ".join(map(str, shape)))).encode()
-    head += b" " * (-(len(head) + 11) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
-
-
-class Sources(unittest.TestCase):
+class Sources(Case):
     def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
+        super().setUp()
         self.random = random.Random(3)
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
 
     def write(self, name, data):
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)

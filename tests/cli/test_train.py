@@ -1,30 +1,13 @@
 #!/usr/bin/env python3
 # convscope train from outside: what it writes, one line per epoch, Ctrl-C, any number of threads, bad recipes and places.
-import json, os, random, re, shutil, signal, subprocess, tempfile, time, unittest
+import json, os, random, re, shutil, signal, subprocess, time, unittest
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import Case, ROOT, answer as run, start
+
 RECIPE = os.path.join(ROOT, "models", "digits.net")
 
 
-def start(*args):
-    return subprocess.Popen([EXE, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8"))
-
-
-def run(*args):
-    p = start(*args)
-    out, err = p.communicate(timeout=300)
-    return p.returncode, out, err
-
-
-class Train(unittest.TestCase):
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="cvs-test-")
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
+class Train(Case):
     def read(self, *names):
         with open(os.path.join(self.dir, *names), "rb") as f:
             return f.read()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # Models made here byte by byte (a small protobuf writer, no library) and opened by the program: graphs as converters write
 # them, hostile names, nodes that leave out what they must not, dead weights, repeated runs in both layouts.
-import ast, array, json, os, random, struct, subprocess, tempfile, unittest, xml.dom.minidom, zipfile
+import array, json, os, random, struct, tempfile, unittest, xml.dom.minidom, zipfile
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
+from program import Case, floats, load, run
+
 EVIL = "<script>alert(1)</script>\"'&%s%n\n\t\x1b[31m中文" + "A" * 1000
 
 
@@ -60,52 +60,27 @@ def model(nodes, weights=(), takes=(1, 3, 8, 8), gives="y", opset=13, name="g", 
     return field(1, 7) + field(2, producer) + field(7, graph) + field(8, field(1, "ai.onnx.ml") + field(2, 1)) + field(8, field(1, "") + field(2, opset))
 
 
-# ---- .npy ----
-
-def npy(shape, values):
-    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ", ".join(map(str, shape))
-    head += " " * (63 - (len(head) + 10) % 64) + "\n"
-    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(head)) + head.encode() + array.array("f", values).tobytes()
-
-
-def load(path):
-    with open(path, "rb") as f:
-        b = f.read()
-    n = struct.unpack("<H", b[8:10])[0]
-    return ast.literal_eval(b[10:10 + n].decode())["shape"], list(array.array("f", b[10 + n:]))
-
-
-def run(*args):
-    return subprocess.run([EXE, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-                          env=dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8"))
-
-
-class Twin(unittest.TestCase):
+class Twin(Case):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="cvs-test-")
-        self.addCleanup(self.folder.cleanup)
+        super().setUp()
         self.random = random.Random(3)
 
     def put(self, name, data):
-        path = os.path.join(self.folder.name, name)
-        with open(path, "wb") as f:
+        with open(self.path(name), "wb") as f:
             f.write(data)
-        return path
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
+        return self.path(name)
 
     def numbers(self, n):
         return [self.random.uniform(-1, 1) for _ in range(n)]
 
     def outputs(self, *args):
-        out = tempfile.mkdtemp(dir=self.folder.name)
+        out = tempfile.mkdtemp(dir=self.dir)
         p = run("run", *args, "-o", out)
         self.assertEqual(p.returncode, 0, p.stderr)
         with open(os.path.join(out, "index.json"), encoding="utf-8") as f:
             index = json.load(f)
         files = {l["name"]: os.path.join(out, l["file"]) for l in index["layers"]}
-        return [load(files[n]) for n in index["outputs"]]
+        return [(shape, list(values)) for shape, values in (load(files[n]) for n in index["outputs"])]
 
     def refused(self, args, code, *words):
         p = run(*args)
@@ -130,13 +105,13 @@ class Twin(unittest.TestCase):
         last = self.numbers(N * H * W * C)
         first = [last[((n * H + h) * W + w) * C + c] for n in range(N) for c in range(C) for h in range(H) for w in range(W)]
         free = self.put("free.onnx", self.channels_last_model("N"))
-        a = self.outputs(free, self.put("last.npy", npy((N, H, W, C), last)))[0]
+        a = self.outputs(free, self.put("last.npy", floats((N, H, W, C), last)))[0]
         self.assertEqual(a[0], (N, 5))
-        self.assertEqual(a, self.outputs(free, self.put("first.npy", npy((N, C, H, W), first)), "--layout", "nchw")[0])
+        self.assertEqual(a, self.outputs(free, self.put("first.npy", floats((N, C, H, W), first)), "--layout", "nchw")[0])
         self.assertEqual(a, self.outputs(free, self.path("last.npy"), "--layout", "nhwc")[0])
         for n in range(N):  # one sample without a batch dimension
             size = H * W * C
-            one = self.put("one.npy", npy((H, W, C), last[n * size:(n + 1) * size]))
+            one = self.put("one.npy", floats((H, W, C), last[n * size:(n + 1) * size]))
             for x, y in zip(self.outputs(free, one)[0][1], a[1][n * 5:n * 5 + 5]):
                 self.assertAlmostEqual(x, y, places=6)
 
@@ -146,20 +121,20 @@ class Twin(unittest.TestCase):
         packed = self.path("weights.npz")
         with zipfile.ZipFile(packed, "w") as z:
             with z.open("fc.weight.npy", "w", force_zip64=True) as f:  # as numpy.savez writes
-                f.write(npy((3, 4), w))
-            z.writestr("fc.bias.npy", npy((3,), b))
+                f.write(floats((3, 4), w))
+            z.writestr("fc.bias.npy", floats((3,), b))
         x = self.numbers(4)
-        shape, y = self.outputs(packed, self.put("x.npy", npy((1, 1, 2, 2), x)), "--arch", net)[0]
+        shape, y = self.outputs(packed, self.put("x.npy", floats((1, 1, 2, 2), x)), "--arch", net)[0]
         self.assertEqual(shape, (1, 3))
         for k in range(3):
             self.assertAlmostEqual(y[k], sum(w[4 * k + i] * x[i] for i in range(4)) + b[k], places=6)
         self.assertEqual(self.outputs(net, self.path("x.npy"), "--weights", packed)[0][1], y)
         with zipfile.ZipFile(self.path("objects.npz"), "w") as z:
-            z.writestr("a.npy", npy((1,), [1.0]).replace(b"'<f4'", b"'|O' "))
+            z.writestr("a.npy", floats((1,), [1.0]).replace(b"'<f4'", b"'|O' "))
         self.refused(["info", self.path("objects.npz")], 5, "a.npy", "Python objects")
 
     def test_sparse_weights_are_dense_ones_with_zeros(self):
-        x = self.put("x.npy", npy((1, 4), [1, 2, 3, 4]))
+        x = self.put("x.npy", floats((1, 4), [1, 2, 3, 4]))
 
         def opened(values, places, shape, dims):
             sparse = (field(1, tensor("w", [len(values)], values)) + field(2, tensor("", shape, places, "q"))
@@ -179,14 +154,14 @@ class Twin(unittest.TestCase):
         fixed = self.put("fixed.onnx", self.channels_last_model(1))
         self.random = random.Random(3)
         free = self.put("free.onnx", self.channels_last_model("N"))
-        x = self.put("x.npy", npy((4, 6, 8, 3), self.numbers(4 * 144)))
+        x = self.put("x.npy", floats((4, 6, 8, 3), self.numbers(4 * 144)))
         (shape, a), (_, b) = self.outputs(fixed, x)[0], self.outputs(free, x)[0]
         self.assertEqual(shape, (4, 5))
         for p, q in zip(a, b):
             self.assertAlmostEqual(p, q, places=6)
 
     def test_required_output_left_out(self):
-        x = self.put("x.npy", npy((1, 3, 8, 8), self.numbers(192)))
+        x = self.put("x.npy", floats((1, 3, 8, 8), self.numbers(192)))
         for first in (["Relu", ["x"], [""]], ["MaxPool", ["x"], ["", "i"]]):
             extra = {"kernel_shape": [2, 2]} if first[0] == "MaxPool" else {}
             m = self.put("left_out.onnx", model([node(*first, **extra), node("Relu", ["x"], ["y"])]))
@@ -200,7 +175,7 @@ class Twin(unittest.TestCase):
         self.refused(["info", m, "--lang", "zh"], 7, "huge.onnx", "过大")
 
     def test_absurd_shapes_are_refused_quickly(self):
-        x = self.put("x.npy", npy((1, 3, 8, 8), self.numbers(192)))
+        x = self.put("x.npy", floats((1, 3, 8, 8), self.numbers(192)))
         w = tensor("w", [4, 3, 3, 3], self.numbers(108))
         cases = {"kernel": [node("Conv", ["x", "w"], ["y"], kernel_shape=[1 << 40, 1 << 40])],
                  "pads": [node("Conv", ["x", "w"], ["y"], pads=[100000] * 4)],
@@ -217,7 +192,7 @@ class Twin(unittest.TestCase):
             self.assertFalse(os.path.exists(self.path("never")))
 
     def test_hostile_names_stay_names(self):
-        x = self.put("x.npy", npy((1, 3, 8, 8), self.numbers(192)))
+        x = self.put("x.npy", floats((1, 3, 8, 8), self.numbers(192)))
         nodes = [node("Conv", ["x", "w"], [EVIL], name=EVIL), node("Relu", [EVIL], ["../../up"]),
                  node("MaxPool", ["../../up"], ["a/b\\c:*?"], kernel_shape=[2, 2]), node("GlobalAveragePool", ["a/b\\c:*?"], ["A/B\\C:*?"]),
                  node("Flatten", ["A/B\\C:*?"], ["index.json"]), node("Softmax", ["index.json"], ["y"])]
@@ -241,7 +216,7 @@ class Twin(unittest.TestCase):
             self.assertNotIn("\x1b", p.stdout + p.stderr)
 
     def test_weights_that_are_no_numbers(self):
-        x = self.put("x.npy", npy((1, 3, 8, 8), self.numbers(192)))
+        x = self.put("x.npy", floats((1, 3, 8, 8), self.numbers(192)))
         nodes = [node("Conv", ["x", "w"], ["c"]), node("GlobalAveragePool", ["c"], ["p"]), node("Flatten", ["p"], ["f"]), node("Softmax", ["f"], ["y"])]
         for value in (float("nan"), float("inf"), 3e38):
             m = self.put("nan.onnx", model(nodes, [tensor("w", [4, 3, 3, 3], [value] * 108)]))

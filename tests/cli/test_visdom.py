@@ -1,13 +1,10 @@
 #!/usr/bin/env python3
 # The port for the Visdom client, spoken to as visdom 0.2.4 does (its requests were recorded): panes made, appended to, changed, saved; bare NaN;
 # the socket and what the page does, heard there; who may ask; what a hostile client sends. make peers does it with the real client.
-import base64, json, os, shutil, socket, struct, sys, tempfile, threading, unittest
+import base64, http.client, json, os, shutil, signal, socket, struct, subprocess, tempfile, threading, unittest, urllib.parse
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import http.client, signal, subprocess, urllib.parse  # noqa: E402
+from program import EXE
 
-ROOT = os.environ.get("CVS_SOURCE_ROOT", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-EXE = os.path.join(os.environ.get("CVS_BUILD_ROOT", os.path.join(ROOT, "build")), "convscope")
 OPTS = {"markers": False, "fillarea": False, "mode": "lines", "markersymbol": "dot", "markersize": 10, "markerborderwidth": 0.5}
 
 

@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 # convscope watch as a page: what the server says of logs, anybody's and broken ones; the page in a real Chromium, in both languages, light and
 # dark, wide and narrow; a run that is paused, stepped and given another learning rate, and repeated to the same bits; evolution.
-import base64, hashlib, json, os, re, struct, subprocess, sys, tempfile, time, unittest, urllib.parse, zlib
+import base64, hashlib, json, os, re, struct, subprocess, tempfile, time, unittest, urllib.parse, zlib
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import chromium  # noqa: E402
-import event_files as ev  # noqa: E402
-from test_app import EXE, ROOT, Server  # noqa: E402
+import chromium
+import event_files as ev
+from test_app import EXE, ROOT, Server
 
 DIGITS = os.path.join(ROOT, "models", "digits.net")
 

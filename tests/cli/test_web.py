@@ -4,11 +4,10 @@
 # CVS_SHOTS=FOLDER keeps the screenshots.
 import os, re, shutil, sys, tempfile, unittest, xml.dom.minidom
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import chromium  # noqa: E402
-from test_app import ROOT, Server  # noqa: E402
+import chromium
+from program import SHARED
+from test_app import ROOT, Server
 
-SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
 PAGES = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour"]
 
 

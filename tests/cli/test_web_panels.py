@@ -3,10 +3,9 @@
 # a file, uploads, names that are a guess. Beside test_web.py, whose server, browser and manners it takes.
 import base64, os, shutil, subprocess, sys, tempfile, unittest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import chromium  # noqa: E402
-import test_web  # noqa: E402
-from test_app import EXE, ROOT, Server  # noqa: E402
+import chromium
+import test_web
+from test_app import EXE, ROOT, Server
 
 CATCH = ("window.given = []; if (!window.caught) { window.caught = true; const make = URL.createObjectURL; URL.createObjectURL = (b) => "
          "{ window.given.push(b); return make.call(URL, b); }; HTMLAnchorElement.prototype.click = function () {}; } true")

@@ -115,15 +115,42 @@ static inline void reader_no_memory(const char *path, const cvs_open_options *op
     assert_true(k > 10);
 }
 
-/* Opening these bytes fails with a message that holds `words`. */
-static inline void reader_refuses(const void *data, size_t size, const char *words) {
+/* Opening these bytes fails with a message that holds `words`; the line that it is said of, 0: none. */
+static inline int reader_refused(const void *data, size_t size, const char *name, const char *words) {
     cvs_error err = {0};
     cvs_model *m = NULL;
-    assert_int_not_equal(cvs_model_open_memory(data, size, "test", NULL, &m, &err), CVS_OK);
+    assert_int_not_equal(cvs_model_open_memory(data, size, name, NULL, &m, &err), CVS_OK);
     assert_null(m);
     if (strstr(err.message, words) == NULL) {
         fail_msg("\"%s\" does not say \"%s\"", err.message, words);
     }
+    return err.line;
+}
+
+static inline void reader_refuses(const void *data, size_t size, const char *words) {
+    reader_refused(data, size, "test", words);
+}
+
+/* line 0: any. */
+static inline void reader_refuses_at(const char *text, const char *name, const char *words, int line) {
+    int said = reader_refused(text, strlen(text), name, words);
+    assert_true(line == 0 || said == line);
+}
+
+/* The pixels of FROM, bytes [rows,columns,3], as planes [1,3,rows,columns] of (pixel - mean) / scale, into the file TO. */
+static inline void reader_planes(const char *from, int64_t rows, int64_t columns, float mean, float scale,
+                                 const char *to) {
+    cvs_tensor bytes = {0}, planes = {0};
+    const int64_t dim[4] = {1, 3, rows, columns}, area = rows * columns;
+    cvs_error err = {0};
+    test_ok(cvs_npy_read, from, NULL, &bytes);
+    assert_int_equal(cvs_tensor_new(&planes, CVS_F32, 4, dim, &err), CVS_OK);
+    for (int64_t i = 0; i < 3 * area; i++) {
+        ((float *)planes.data)[i % 3 * area + i / 3] = ((float)((uint8_t *)bytes.data)[i] - mean) / scale;
+    }
+    assert_int_equal(cvs_npy_write(to, &planes, &err), CVS_OK);
+    cvs_tensor_free(&bytes);
+    cvs_tensor_free(&planes);
 }
 
 #endif

@@ -60,28 +60,9 @@ static void mistakes_are_located(void **state) {
 
 /* Opens, sums up, and gives the shape of a named layer as text. */
 static void check_layer(const char *layers, const char *layer, const char *shape) {
-    cvs_model *model = NULL;
-    cvs_error err = {0};
-    cvs_summary sum = {0};
-    char line[900], text[4000];
+    char text[4000];
     snprintf(text, sizeof text, INPUT "%s", layers);
-    if (open_text(text, &model, &err) != CVS_OK ||
-        cvs_model_summarize(model, NULL, CVS_EN, &sum, &err) != CVS_OK) {
-        fail_msg("%s", cvs_error_text(&err, line, sizeof line));
-    }
-    bool found = false;
-    for (int i = 0; i < sum.n_layers; i++) {
-        if (strcmp(sum.layers[i].name, layer) == 0) {
-            found = true;
-            assert_string_equal(cvs_shape_text(sum.layers[i].rank, sum.layers[i].dim, line, sizeof line),
-                                shape);
-        }
-    }
-    if (!found) {
-        fail_msg("no layer %s", layer);
-    }
-    cvs_summary_free(&sum);
-    cvs_model_free(model);
+    test_layer_shape(text, "test.prototxt", layer, shape);
 }
 
 static void sizes_are_caffes(void **state) {

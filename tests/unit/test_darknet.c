@@ -69,18 +69,10 @@ static void real_detector(void **state) {
         print_message("skipped: the detector is not there\n");
         skip();
     }
-    cvs_tensor bytes = {0}, planes = {0};
-    const int64_t dim[4] = {1, 3, 320, 320};
-    cvs_error err = {0};
     snprintf(pixels, sizeof pixels, "%s/pixels.npy", gold);
-    test_ok(cvs_npy_read, pixels, NULL, &bytes);
-    assert_int_equal(cvs_tensor_new(&planes, CVS_F32, 4, dim, &err), CVS_OK);
-    for (int i = 0; i < 3 * 320 * 320; i++) {
-        ((float *)planes.data)[i % 3 * 320 * 320 + i / 3] = (float)((uint8_t *)bytes.data)[i] / 255.0f;
-    }
     test_folder(folder);
     snprintf(input, sizeof input, "%s/in.npy", folder);
-    assert_int_equal(cvs_npy_write(input, &planes, &err), CVS_OK);
+    reader_planes(pixels, 320, 320, 0, 255, input);
     cvs_model *m = reader_open(model, NULL);
     assert_int_equal(m->graph->n_outputs, 2);
     for (int i = 0; i < 2; i++) {
@@ -90,18 +82,12 @@ static void real_detector(void **state) {
         cvs_tensor_free(&got);
     }
     cvs_model_free(m);
-    cvs_tensor_free(&bytes);
-    cvs_tensor_free(&planes);
     remove(input);
     remove(folder);
 }
 
 static void refuses(const char *text, const char *words, int line) {
-    cvs_error err = {0};
-    cvs_model *m = NULL;
-    reader_refuses(text, strlen(text), words);
-    assert_int_not_equal(cvs_model_open_memory(text, strlen(text), "test.cfg", NULL, &m, &err), CVS_OK);
-    assert_true(line == 0 || err.line == line);
+    reader_refuses_at(text, "test.cfg", words, line);
 }
 
 static void mistakes(void **state) {

@@ -140,8 +140,7 @@ static void tex_takes_it(void **state) {
              "test -s f.pdf",
              folder);
     assert_int_equal(system(command), 0);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    assert_int_equal(system(command), 0);
+    test_remove(folder);
     cvs_free(tex);
     cvs_model_free(model);
 }

@@ -33,6 +33,22 @@ static inline void test_folder(char *path) {
     assert_non_null(mkdtemp(path));
 }
 
+/* Removes it with all that it holds. */
+static inline void test_remove(const char *folder) {
+    char command[400];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* A call that must succeed and fills the caller's `err`; prints the error otherwise. */
+#define OK(call)                                                                                             \
+    do {                                                                                                     \
+        char ok_text_[900];                                                                                  \
+        if ((call) != CVS_OK) {                                                                              \
+            fail_msg("%s: %s", #call, cvs_error_text(&err, ok_text_, sizeof ok_text_));                      \
+        }                                                                                                    \
+    } while (0)
+
 /* A call of (path, limits, out, err) that must succeed; prints the error otherwise. */
 #define test_ok(function, path, limits, out)                                                                 \
     do {                                                                                                     \

@@ -33,19 +33,10 @@ static void real_detector(void **state) {
         print_message("skipped: the detector is not there\n");
         skip();
     }
-    enum { AREA = 240 * 320 };
-    cvs_tensor bytes = {0}, planes = {0};
-    const int64_t dim[4] = {1, 3, 240, 320};
-    cvs_error err = {0};
     snprintf(pixels, sizeof pixels, "%s/pixels.npy", gold);
-    test_ok(cvs_npy_read, pixels, NULL, &bytes);
-    assert_int_equal(cvs_tensor_new(&planes, CVS_F32, 4, dim, &err), CVS_OK);
-    for (int i = 0; i < 3 * AREA; i++) {
-        ((float *)planes.data)[i % 3 * AREA + i / 3] = ((float)((uint8_t *)bytes.data)[i] - 127.0f) / 128.0f;
-    }
     test_folder(folder);
     snprintf(input, sizeof input, "%s/in.npy", folder);
-    assert_int_equal(cvs_npy_write(input, &planes, &err), CVS_OK);
+    reader_planes(pixels, 240, 320, 127, 128, input);
     cvs_model *m = reader_open(model, NULL);
     for (int i = 0; i < 2; i++) {
         cvs_tensor got = reader_run(m, input, names[i]);
@@ -58,18 +49,12 @@ static void real_detector(void **state) {
         cvs_tensor_free(&got);
     }
     cvs_model_free(m);
-    cvs_tensor_free(&bytes);
-    cvs_tensor_free(&planes);
     remove(input);
     remove(folder);
 }
 
 static void refuses(const char *text, const char *words, int line) {
-    cvs_error err = {0};
-    cvs_model *m = NULL;
-    reader_refuses(text, strlen(text), words);
-    assert_int_not_equal(cvs_model_open_memory(text, strlen(text), "test.param", NULL, &m, &err), CVS_OK);
-    assert_true(line == 0 || err.line == line);
+    reader_refuses_at(text, "test.param", words, line);
 }
 
 #define HEAD  "7767517\n2 2\n"

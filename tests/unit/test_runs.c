@@ -19,14 +19,6 @@
 #include "test_helpers.h"
 #include "watch/run_store.h"
 
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        char ok_text_[900];                                                                                  \
-        if ((call) != CVS_OK) {                                                                              \
-            fail_msg("%s: %s", #call, cvs_error_text(&err, ok_text_, sizeof ok_text_));                      \
-        }                                                                                                    \
-    } while (0)
-
 static const cvs_run_setting settings[] = {{"optimizer", "adam", (double)NAN}, {"learning_rate", "0.5", 0.5}};
 static const cvs_run_artifact files[] = {{"model.onnx", "model", 2}, {"best.onnx", "best", 1}};
 
@@ -80,18 +72,20 @@ static void write_epochs(cvi_run_store *s, cvs_run_record *what, int from, int t
     }
 }
 
+/* A run of so many epochs that has ended in that state. */
+static void record(const char *folder, cvs_run_record *what, int n_epochs, cvs_run_state state) {
+    cvs_error err = {0};
+    cvi_run_store *s = begin(folder, false, what);
+    write_epochs(s, what, 1, n_epochs);
+    OK(cvi_run_store_end(s, what, state, "", &err));
+}
+
 static cvs_runs *open_runs(const char *folder, int n) {
     cvs_error err = {0};
     cvs_runs *runs = NULL;
     OK(cvs_runs_open(folder, NULL, &runs, &err));
     assert_int_equal(cvs_runs_count(runs), n);
     return runs;
-}
-
-static void remove_folder(const char *folder) {
-    char command[400];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    assert_int_equal(system(command), 0);
 }
 
 /* Everything that goes in comes out, bit for bit; NaN too; while it goes on and when it has ended. */
@@ -137,7 +131,7 @@ static void test_round_trip(void **state) {
     snprintf(wal, sizeof wal, "%s/run.sqlite-wal", folder);
     assert_false(cvi_is_file(wal));
     cvs_runs_free(runs);
-    remove_folder(folder);
+    test_remove(folder);
 }
 
 /* Going on keeps id, start and sessions, and the epochs that the checkpoint knows; beginning anew keeps nothing. */
@@ -147,15 +141,13 @@ static void test_go_on(void **state) {
     cvs_error err = {0};
     test_folder(folder);
     cvs_run_record what = sample("r");
-    cvi_run_store *s = begin(folder, false, &what);
-    write_epochs(s, &what, 1, 3);
-    OK(cvi_run_store_end(s, &what, CVS_RUN_STOPPED, "", &err));
+    record(folder, &what, 3, CVS_RUN_STOPPED);
     cvs_runs *runs = open_runs(folder, 1);
     snprintf(id, sizeof id, "%s", cvs_runs_get(runs, 0)->id);
     cvs_run_epoch known[] = {epoch(1), epoch(2)};
     what.list = known;
     what.n_epochs = 2;
-    s = begin(folder, true, &what);
+    cvi_run_store *s = begin(folder, true, &what);
     OK(cvs_runs_refresh(runs, NULL, &err));
     const cvs_run_record *r = cvs_runs_get(runs, 0);
     assert_string_equal(r->id, id);
@@ -174,7 +166,7 @@ static void test_go_on(void **state) {
     assert_true(r->n_epochs == 0 && r->n_sessions == 1 && r->message[0] == 0);
     OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
     cvs_runs_free(runs);
-    remove_folder(folder);
+    test_remove(folder);
 }
 
 static void test_one_writer(void **state) {
@@ -191,7 +183,7 @@ static void test_one_writer(void **state) {
     OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
     s = begin(folder, false, &what);
     OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
-    remove_folder(folder);
+    test_remove(folder);
 }
 
 /* A process is killed at some moment: what it committed is there, and the run is said to be killed. */
@@ -240,7 +232,7 @@ static void test_killed(void **state) {
             assert_int_equal(r->list[i].epoch, i + 1);
         }
         cvs_runs_free(runs);
-        remove_folder(folder);
+        test_remove(folder);
     }
 }
 
@@ -281,9 +273,7 @@ static void test_hostile(void **state) {
         cvs_error err = {0};
         test_folder(folder);
         cvs_run_record what = sample("r");
-        cvi_run_store *s = begin(folder, false, &what);
-        write_epochs(s, &what, 1, 3);
-        OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
+        record(folder, &what, 3, CVS_RUN_FINISHED);
         snprintf(path, sizeof path, "%s/run.sqlite", folder);
         sql(path, attacks[i]);
         cvs_runs *runs = NULL;
@@ -293,11 +283,9 @@ static void test_hostile(void **state) {
         }
         cvs_runs_free(runs);
         /* and a run that begins there is a whole one again */
-        s = begin(folder, false, &what);
-        write_epochs(s, &what, 1, 2);
-        OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
+        record(folder, &what, 2, CVS_RUN_FINISHED);
         cvs_runs_free(open_runs(folder, 1));
-        remove_folder(folder);
+        test_remove(folder);
     }
 }
 
@@ -308,9 +296,7 @@ static void test_damaged(void **state) {
     cvs_error err = {0};
     test_folder(folder);
     cvs_run_record what = sample("r");
-    cvi_run_store *s = begin(folder, false, &what);
-    write_epochs(s, &what, 1, 3);
-    OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
+    record(folder, &what, 3, CVS_RUN_FINISHED);
     snprintf(path, sizeof path, "%s/run.sqlite", folder);
     cvi_file whole = {0};
     OK(cvi_file_read(path, NULL, &whole, &err));
@@ -334,7 +320,7 @@ static void test_damaged(void **state) {
     assert_true(read_well > 0 && noted > 50);
     free(bytes);
     cvi_file_close(&whole);
-    remove_folder(folder);
+    test_remove(folder);
 }
 
 /* Any allocation or file access may fail. */
@@ -367,7 +353,7 @@ static void test_failures_are_sentences(void **state) {
             bool failed = test_failures.failed;
             cvi_set_hooks(NULL);
             assert_true(status == CVS_OK || err.message[0]);
-            remove_folder(folder);
+            test_remove(folder);
             if (!failed) {
                 assert_int_equal(status, CVS_OK);
                 assert_true(k > 3);
@@ -388,20 +374,19 @@ static void test_many(void **state) {
         snprintf(path, sizeof path, i % 2 ? "%s/run_%d" : "%s/a/b/run_%d", folder, i);
         OK(cvi_make_folder(path, &err));
         cvs_run_record what = sample(cvi_path_base(path));
-        cvi_run_store *s = begin(path, false, &what);
-        OK(cvi_run_store_end(s, &what, CVS_RUN_FINISHED, "", &err));
+        record(path, &what, 0, CVS_RUN_FINISHED);
     }
     snprintf(name, sizeof name, "%s/inside", path);
     OK(cvi_make_folder(name, &err));
     cvs_run_record what = sample("inside");
-    OK(cvi_run_store_end(begin(name, false, &what), &what, CVS_RUN_FINISHED, "", &err));
+    record(name, &what, 0, CVS_RUN_FINISHED);
     cvs_runs *runs = open_runs(folder, 30);
     assert_string_equal(cvs_runs_get(runs, 0)->folder, "a/b/run_0");
     assert_string_equal(cvs_runs_get(runs, 1)->folder, "a/b/run_2");
     assert_string_equal(cvs_runs_get(runs, 14)->folder, "a/b/run_28");
     assert_string_equal(cvs_runs_get(runs, 15)->folder, "run_1");
     assert_null(cvs_runs_get(runs, 30));
-    remove_folder(path);
+    test_remove(path);
     bool changed = false;
     OK(cvs_runs_refresh(runs, &changed, &err));
     assert_true(changed);
@@ -409,7 +394,7 @@ static void test_many(void **state) {
     cvs_runs_free(runs);
     cvs_runs *none = NULL;
     assert_int_equal(cvs_runs_open(path, NULL, &none, &err), CVS_E_IO);
-    remove_folder(folder);
+    test_remove(folder);
 }
 
 int main(void) {

@@ -18,14 +18,6 @@
 #include "test_helpers.h"
 #include "train/trainer.h"
 
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        char ok_text_[900];                                                                                  \
-        if ((call) != CVS_OK) {                                                                              \
-            fail_msg("%s: %s", #call, cvs_error_text(&err, ok_text_, sizeof ok_text_));                      \
-        }                                                                                                    \
-    } while (0)
-
 /* A model, its parameters and a trainer. */
 typedef struct fixture {
     cvs_model *model;

@@ -189,10 +189,9 @@ static void look(const cvs_log *log) {
     }
 }
 
-static void damaged(void **state) {
-    (void)state;
-    const char *folder = folder_of_test();
-    char path[600], copy[300];
+/* The bytes of a log of two steps of everything. */
+static cvi_file log_of_all(const char *folder) {
+    char path[600];
     cvi_events *e = NULL;
     cvi_file file = {0};
     assert_int_equal(cvi_events_open(folder, 1e9, &e, NULL), CVS_OK);
@@ -200,6 +199,13 @@ static void damaged(void **state) {
     assert_int_equal(cvi_events_close(e, NULL), CVS_OK);
     only_file(folder, path, sizeof path);
     assert_int_equal(cvi_file_read(path, NULL, &file, NULL), CVS_OK);
+    return file;
+}
+
+static void damaged(void **state) {
+    (void)state;
+    char copy[300];
+    cvi_file file = log_of_all(folder_of_test());
     snprintf(copy, sizeof copy, "%s/x/", folder_of_test());
     assert_int_equal(cvi_make_folder(copy, NULL), CVS_OK);
     strcat(copy, "tfevents");
@@ -235,14 +241,8 @@ static void damaged(void **state) {
 static void hostile(void **state) {
     (void)state;
     const char *folder = folder_of_test();
-    char path[600], copy[400];
-    cvi_events *e = NULL;
-    cvi_file file = {0};
-    assert_int_equal(cvi_events_open(folder, 1e9, &e, NULL), CVS_OK);
-    write_all(e, 0, 2);
-    assert_int_equal(cvi_events_close(e, NULL), CVS_OK);
-    only_file(folder, path, sizeof path);
-    assert_int_equal(cvi_file_read(path, NULL, &file, NULL), CVS_OK);
+    char copy[400];
+    cvi_file file = log_of_all(folder);
     snprintf(copy, sizeof copy, "%s.tfevents", folder);
     for (uint64_t round = 0; round < 1500; round++) {
         cvi_buf out = {0};
