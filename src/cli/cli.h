@@ -83,11 +83,15 @@ typedef struct cli_figure {
     cvs_figure_options options;
     char command[1500];
 } cli_figure;
-/* Reads -o, --layer, --theme; false = said why. titles() adds the model's name and the command line (after opening). */
+/* Reads -o, --layer; false = said why. titles() adds the model's name and the command line (after opening). */
 bool cli_figure_options(cli *c, cli_figure *out);
 void cli_figure_titles(cli *c, const cvs_model *model, cli_figure *figure);
-/* The same for a figure of no layer, whose --theme was checked: language, theme, titles. */
+/* The same for a figure of no layer: language, theme, titles. */
 void cli_figure_plain(cli *c, const cvs_model *model, const char *path, cli_figure *out);
+/* --theme (light or dark: cli_parse has looked). */
+cvs_theme cli_theme(const cli *c);
+/* The end of drawing: writes the figure unless drawing it failed with `drawn`, frees it, returns what failed first. */
+cvs_status cli_figure_write(cli *c, cvs_status drawn, cvs_figure *figure, const char *path);
 /* The command as one could type it again, quoted for a shell. Fills buf, returns it. */
 const char *cli_command_line(const cli *c, char *buf, size_t size);
 typedef cvs_status cli_layer_draw(cli *c, const cvs_model *model, cvs_run *run, int layer,

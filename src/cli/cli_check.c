@@ -122,24 +122,18 @@ static void as_text(const cli *c, const cvs_checked *k) {
 
 static cvs_status draw(cli *c, const cvs_model *model, const cvs_checked *k, const cvs_explanation *e,
                        const char *path) {
-    cli_figure figure = {.path = path};
+    cli_figure figure;
     cvs_figure *picture = NULL;
-    const char *title = e->method, *theme = cli_value(c, "--theme");
+    const char *title = e->method;
     int i;
     cvs_method_info m;
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
     if (cvs_method_find(e->method, &i, NULL) == CVS_OK &&
         cvs_method_describe(i, c->lang, &m, NULL) == CVS_OK) {
         title = m.title;
     }
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, path, &figure);
     cvs_status s = cvs_draw_checked(k, e, title, &figure.options, &picture, &c->err);
-    if (s == CVS_OK) {
-        s = cvs_figure_write(picture, path, 0, &c->err);
-    }
-    cvs_figure_free(picture);
-    return s;
+    return cli_figure_write(c, s, picture, path);
 }
 
 cvs_status cli_check(cli *c, const cvs_model *model, cvs_run *run, const cvs_explain_options *how,

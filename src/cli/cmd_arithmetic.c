@@ -132,17 +132,12 @@ static cvs_status write_csv(cli *c, const cvs_unit *u, const char *path) {
 
 static cvs_status write_figure(cli *c, const cvs_model *model, const cvs_unit *u, const char *layer,
                                int64_t rows) {
-    cli_figure figure = {0};
+    cli_figure figure;
     cvs_figure *picture = NULL;
     cvs_unit_data data = {.unit = u, .layer = layer, .rows = (int)rows};
-    const char *theme = cli_value(c, "--theme");
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, cli_value(c, "-o"), &figure);
     cvs_status s = cvs_draw_unit(&data, &figure.options, &picture, &c->err);
-    s = s == CVS_OK ? cvs_figure_write(picture, cli_value(c, "-o"), 0, &c->err) : s;
-    cvs_figure_free(picture);
-    return s;
+    return cli_figure_write(c, s, picture, cli_value(c, "-o"));
 }
 
 static cvs_status show(cli *c, const cvs_model *model, cvs_run *run, int64_t rows, bool *usage) {

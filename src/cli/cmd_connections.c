@@ -115,20 +115,15 @@ static bool layer_value(const cvs_model *model, cvs_run *run, const char *name, 
 
 static cvs_status draw(cli *c, const cvs_model *model, cvs_run *run, const cvs_connections *n,
                        int64_t links) {
-    cli_figure figure = {0};
+    cli_figure figure;
     cvs_tensor from = {0}, to = {0};
     cvs_figure *picture = NULL;
-    const char *theme = cli_value(c, "--theme");
     cvs_connections_data data = {.connections = n, .links = (int)links};
     data.from_maps = layer_value(model, run, n->from, &from) ? &from : NULL;
     data.to_maps = layer_value(model, run, n->to, &to) ? &to : NULL;
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, cli_value(c, "-o"), &figure);
     cvs_status s = cvs_draw_connections(&data, &figure.options, &picture, &c->err);
-    s = s == CVS_OK ? cvs_figure_write(picture, cli_value(c, "-o"), 0, &c->err) : s;
-    cvs_figure_free(picture);
-    return s;
+    return cli_figure_write(c, s, picture, cli_value(c, "-o"));
 }
 
 static cvs_status connect(cli *c, const cvs_run_options *run_options, cvs_connections_options *o,

@@ -172,16 +172,11 @@ static void print_table(const cli *c, const parts *p, const cvs_correspondence *
 }
 
 static cvs_status draw(cli *c, const cvs_model *model, const parts *p, const cvs_correspondence *r) {
-    cli_figure figure = {0};
+    cli_figure figure;
     cvs_figure *picture = NULL;
-    const char *theme = cli_value(c, "--theme");
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, cli_value(c, "-o"), &figure);
     cvs_status s = cvs_draw_correspondence(r, p->parts, &figure.options, &picture, &c->err);
-    s = s == CVS_OK ? cvs_figure_write(picture, cli_value(c, "-o"), 0, &c->err) : s;
-    cvs_figure_free(picture);
-    return s;
+    return cli_figure_write(c, s, picture, cli_value(c, "-o"));
 }
 
 static cvs_status measure(cli *c, parts *p, const cvs_run_options *run_options,

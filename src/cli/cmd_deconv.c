@@ -65,12 +65,6 @@ static cvs_channel_order order_of(const cvs_model *model) {
     return info.preprocess->order;
 }
 
-static cvs_status write_figure(cli *c, cvs_figure *picture) {
-    cvs_status s = cvs_figure_write(picture, cli_value(c, "-o"), 0, &c->err);
-    cvs_figure_free(picture);
-    return s;
-}
-
 /* ---- one picture ---------------------------------------------------------------------------------------- */
 
 static bool read_unit(cli *c, cvs_unit_options *o) {
@@ -124,12 +118,9 @@ static cvs_status draw_unit(cli *c, const cvs_model *model, cvs_run *run, const 
                                 .order = order_of(model),
                                 .picture = shown->data ? shown : NULL,
                                 .map = plane.data ? &plane : NULL};
-    const char *theme = cli_value(c, "--theme");
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, cli_value(c, "-o"), &figure);
     cvs_status s = cvs_draw_projection(&data, &figure.options, &picture, &c->err);
-    return s == CVS_OK ? write_figure(c, picture) : s;
+    return cli_figure_write(c, s, picture, figure.path);
 }
 
 static cvs_status project(cli *c, const cvs_run_options *run_options, const cvs_unit_options *o) {
@@ -232,12 +223,9 @@ static cvs_status write_top(cli *c, const cvs_model *model, const cvs_top *top) 
     if (cli_value(c, "-o")) {
         cli_figure figure = {0};
         cvs_figure *picture = NULL;
-        const char *theme = cli_value(c, "--theme");
-        figure.options.lang = c->lang;
-        figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-        cli_figure_titles(c, model, &figure);
+        cli_figure_plain(c, model, cli_value(c, "-o"), &figure);
         s = cvs_draw_top(top, order_of(model), &figure.options, &picture, &c->err);
-        s = s == CVS_OK ? write_figure(c, picture) : s;
+        s = cli_figure_write(c, s, picture, figure.path);
     }
     if (s == CVS_OK && cli_value(c, "--csv")) {
         s = write_csv(c, top, cli_value(c, "--csv"));

@@ -235,11 +235,7 @@ static cvs_status draw(cli *c, const cvs_model *model, const cvs_model_diagnosis
     cvs_figure *picture = NULL;
     cli_figure_plain(c, model, path, &figure);
     cvs_status s = cvs_draw_diagnosis(d, &figure.options, &picture, &c->err);
-    if (s == CVS_OK) {
-        s = cvs_figure_write(picture, path, 0, &c->err);
-    }
-    cvs_figure_free(picture);
-    return s;
+    return cli_figure_write(c, s, picture, path);
 }
 
 static cvs_status apply(cli *c, const cvs_model *model, const cvs_run_options *ro, const cvs_data *data,

@@ -163,53 +163,38 @@ static cvs_status open_member(cli *c, const char *where, cvs_model **out) {
     return cli_open(c, run ? best : where, false, out);
 }
 
-static cvs_status write_figure(cli *c, const cvs_model *model, const cvs_evaluation *e, const char *path,
-                               bool dark) {
-    char command[1500];
-    cvs_model_info info;
-    cvs_model_describe(model, &info);
-    cvs_figure_options o = {.lang = c->lang,
-                            .theme = dark ? CVS_DARK : CVS_LIGHT,
-                            .model = info.name,
-                            .command = cli_command_line(c, command, sizeof command)};
-    cvs_figure *figure = NULL;
-    cvs_status s = cvs_draw_evaluation(e, &o, &figure, &c->err);
-    if (s == CVS_OK) {
-        s = cvs_figure_write(figure, path, 0, &c->err);
-    }
-    cvs_figure_free(figure);
-    return s;
+static cvs_status draw(cli *c, const cvs_model *model, const cvs_evaluation *e, const char *path) {
+    cli_figure figure;
+    cvs_figure *picture = NULL;
+    cli_figure_plain(c, model, path, &figure);
+    cvs_status s = cvs_draw_evaluation(e, &figure.options, &picture, &c->err);
+    return cli_figure_write(c, s, picture, path);
 }
 
-static bool read_options(cli *c, cvs_evaluate_options *o, bool *dark) {
+static bool read_options(cli *c, cvs_evaluate_options *o) {
     int64_t top, worst, threads;
-    const char *split = cli_value(c, "--split"), *theme = cli_value(c, "--theme");
+    const char *split = cli_value(c, "--split");
     *o = (cvs_evaluate_options){.progress = cli_progress, .progress_context = c};
     if (!cli_int(c, "--top", 1, 1000000, 0, &top) || !cli_int(c, "--worst", 0, 1000, 12, &worst) ||
         !cli_int(c, "--threads", 1, 1024, 0, &threads) ||
         !cli_int(c, "--limit", 1, INT64_MAX, 0, &o->limit)) {
         return false;
     }
-    if ((split && strcmp(split, "test") != 0 && strcmp(split, "train") != 0) ||
-        (theme && strcmp(theme, "light") != 0 && strcmp(theme, "dark") != 0)) {
-        cli_usage(c, "%s",
-                  CLI_T(c, "--split is test or train, --theme is light or dark",
-                        "--split 只能是 test 或 train，--theme 只能是 light 或 dark"));
+    if (split && strcmp(split, "test") != 0 && strcmp(split, "train") != 0) {
+        cli_usage(c, "%s", CLI_T(c, "--split is test or train", "--split 只能是 test 或 train"));
         return false;
     }
     o->training_pictures = split && split[1] == 'r';
     o->top = (int)top;
     o->worst = worst > 0 ? (int)worst : -1;
     o->threads = (int)threads;
-    *dark = theme && theme[0] == 'd';
     return true;
 }
 
 static int run(cli *c) {
     cvs_evaluate_options o;
-    bool dark;
     const char *path = cli_value(c, "-o");
-    if (!read_options(c, &o, &dark)) {
+    if (!read_options(c, &o)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
     if (path && cvs_figure_check_path(path, &c->err) != CVS_OK) {
@@ -242,7 +227,7 @@ static int run(cli *c) {
         print_text(c, e);
     }
     if (s == CVS_OK && path) {
-        s = write_figure(c, models[0], e, path, dark);
+        s = draw(c, models[0], e, path);
     }
     cvs_evaluation_free(e);
     for (int i = 0; models && i < n; i++) {

@@ -146,8 +146,7 @@ static int run_figure(work *w, const char *path) {
 }
 
 static int run(cli *c) {
-    const char *path = cli_value(c, "-o"), *theme = cli_value(c, "--theme"),
-               *many = cli_value(c, "--strongest");
+    const char *path = cli_value(c, "-o"), *many = cli_value(c, "--strongest");
     work w = {.c = c};
     if (!path && !cli_value(c, "--events")) {
         return cli_usage(c,
@@ -160,9 +159,8 @@ static int run(cli *c) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
     w.strongest = many && strcmp(many, "all") == 0 ? -1 : w.strongest;
-    w.figure = (cvs_figure_options){.lang = c->lang,
-                                    .theme = theme && strcmp(theme, "dark") == 0 ? CVS_DARK : CVS_LIGHT,
-                                    .command = cli_command_line(c, w.command, sizeof w.command)};
+    w.figure = (cvs_figure_options){
+        .lang = c->lang, .theme = cli_theme(c), .command = cli_command_line(c, w.command, sizeof w.command)};
     return many || is_gif(path) || cli_value(c, "--events") ? run_cells(&w, path) : run_figure(&w, path);
 }
 

@@ -254,22 +254,9 @@ static cvs_status write_raw(job *j, const char *path) {
     return s;
 }
 
-static void titles(cli *c, const cvs_model *model, cli_figure *figure) {
-    const char *theme = cli_value(c, "--theme");
-    figure->options.lang = c->lang;
-    figure->options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
-    cli_figure_titles(c, model, figure);
-}
-
-static cvs_status write_figure(cli *c, cvs_figure *picture) {
-    cvs_status s = cvs_figure_write(picture, cli_value(c, "-o"), 0, &c->err);
-    cvs_figure_free(picture);
-    return s;
-}
-
 static cvs_status draw(job *j) {
     cli *c = j->c;
-    cli_figure figure = {0};
+    cli_figure figure;
     cvs_figure *picture = NULL;
     cvs_model_info info;
     cvs_model_describe(j->model, &info);
@@ -286,11 +273,11 @@ static cvs_status draw(job *j) {
     const char *whole = j->o.want == CVS_WANT_DIRECTION  ? CLI_T(c, "the direction", "该方向")
                         : j->o.want == CVS_WANT_LIKENESS ? CLI_T(c, "the picture", "这张图片")
                                                          : NULL;
-    titles(c, j->model, &figure);
+    cli_figure_plain(c, j->model, cli_value(c, "-o"), &figure);
     cvs_status s =
         cvs_draw_features(j->features, j->n, whole ? &whole : names, &figure.options, &picture, &c->err);
     free(names);
-    return s == CVS_OK ? write_figure(c, picture) : s;
+    return cli_figure_write(c, s, picture, figure.path);
 }
 
 static cvs_status make_features(job *j) {
@@ -345,12 +332,12 @@ static cvs_status dream(job *j, int64_t octaves) {
     s = s == CVS_OK ? cvs_dream(j->model, &j->run, &picture, &o, &out, &c->err) : s;
     s = s == CVS_OK && cli_value(c, "--raw") ? cvs_npy_write(cli_value(c, "--raw"), &out, &c->err) : s;
     if (s == CVS_OK && cli_value(c, "-o")) {
-        cli_figure figure = {0};
+        cli_figure figure;
         cvs_figure *drawn = NULL;
-        titles(c, j->model, &figure);
+        cli_figure_plain(c, j->model, cli_value(c, "-o"), &figure);
         s = cvs_draw_dream(&picture, &out, j->o.layer ? j->o.layer : "last-conv", &figure.options, &drawn,
                            &c->err);
-        s = s == CVS_OK ? write_figure(c, drawn) : s;
+        s = cli_figure_write(c, s, drawn, figure.path);
     }
     cvs_tensor_free(&picture);
     cvs_tensor_free(&out);

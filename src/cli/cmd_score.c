@@ -177,11 +177,7 @@ static cvs_status draw(cli *c, const cvs_model *model, const cvs_scores *s, cons
     cvs_figure *picture = NULL;
     cli_figure_plain(c, model, path, &figure);
     cvs_status st = cvs_draw_scores(s, &figure.options, &picture, &c->err);
-    if (st == CVS_OK) {
-        st = cvs_figure_write(picture, path, 0, &c->err);
-    }
-    cvs_figure_free(picture);
-    return st;
+    return cli_figure_write(c, st, picture, path);
 }
 
 static cvs_status write_all(cli *c, const cvs_model *model, const cvs_scores *s) {

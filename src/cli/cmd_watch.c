@@ -333,7 +333,6 @@ static bool fill_chart(const watching *w, figure_data *f, cvs_chart *chart) {
 static cvs_status draw(const watching *w, const char *path, double smoothing, cvs_figure **out) {
     cli *c = w->c;
     char command[1500];
-    const char *theme = cli_value(c, "--theme");
     figure_data f = {0};
     int most = 0;
     if (!find_tags(w, &f, &most)) {
@@ -350,9 +349,8 @@ static cvs_status draw(const watching *w, const char *path, double smoothing, cv
         f.charts[i].log_y = cli_flag(c, "--log");
         f.charts[i].smoothing = smoothing;
     }
-    cvs_figure_options o = {.lang = c->lang,
-                            .theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT,
-                            .command = cli_command_line(c, command, sizeof command)};
+    cvs_figure_options o = {
+        .lang = c->lang, .theme = cli_theme(c), .command = cli_command_line(c, command, sizeof command)};
     cvs_status s =
         good ? cvs_draw_charts(f.charts, f.n, CLI_T(c, "Training curves", "训练曲线"), &o, out, &c->err)
              : CVS_E_MEMORY;

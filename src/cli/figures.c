@@ -8,12 +8,7 @@
 bool cli_figure_options(cli *c, cli_figure *out) {
     *out = (cli_figure){.path = cli_value(c, "-o"), .layer = cli_value(c, "--layer")};
     out->options.lang = c->lang;
-    const char *theme = cli_value(c, "--theme");
-    if (theme && strcmp(theme, "light") != 0 && strcmp(theme, "dark") != 0) {
-        cli_usage(c, CLI_T(c, "--theme is light or dark", "--theme 只能是 light 或 dark"));
-        return false;
-    }
-    out->options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
+    out->options.theme = cli_theme(c);
     if (!out->path) {
         cli_usage(c,
                   CLI_T(c, "convscope %s needs -o FILE (.png, .svg or .pdf)",
@@ -81,6 +76,17 @@ void cli_figure_titles(cli *c, const cvs_model *model, cli_figure *figure) {
     figure->options.command = cli_command_line(c, figure->command, sizeof figure->command);
 }
 
+cvs_theme cli_theme(const cli *c) {
+    const char *theme = cli_value(c, "--theme");
+    return theme && strcmp(theme, "dark") == 0 ? CVS_DARK : CVS_LIGHT;
+}
+
+cvs_status cli_figure_write(cli *c, cvs_status drawn, cvs_figure *figure, const char *path) {
+    cvs_status s = drawn == CVS_OK ? cvs_figure_write(figure, path, 0, &c->err) : drawn;
+    cvs_figure_free(figure);
+    return s;
+}
+
 int cli_layer_figure(cli *c, cli_layer_draw *draw) {
     cli_figure figure;
     cvs_run_options run_options;
@@ -109,10 +115,7 @@ int cli_layer_figure(cli *c, cli_layer_draw *draw) {
         cli_figure_titles(c, model, &figure);
         s = draw(c, model, run, layer, shown.data ? &shown : NULL, &figure, &picture);
     }
-    if (s == CVS_OK) {
-        s = cvs_figure_write(picture, figure.path, 0, &c->err);
-    }
-    cvs_figure_free(picture);
+    s = cli_figure_write(c, s, picture, figure.path);
     cvs_tensor_free(&shown);
     cvs_run_free(run);
     cvs_model_free(model);
@@ -121,7 +124,7 @@ int cli_layer_figure(cli *c, cli_layer_draw *draw) {
 
 cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, const cvs_tensor *shown,
                                 const cvs_explanation *e, const char *path) {
-    cli_figure figure = {.path = path};
+    cli_figure figure;
     cvs_attribution_data data = {.why = e, .picture = shown, .title = e->method};
     cvs_tensor maps = {0};
     int layer;
@@ -129,9 +132,6 @@ cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, co
     cvs_model_describe(model, &info);
     data.class_names = info.classes;
     data.n_class_names = info.n_classes;
-    const char *theme = cli_value(c, "--theme");
-    figure.options.lang = c->lang;
-    figure.options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
     for (int i = 0; i < cvs_method_count(); i++) {
         cvs_method_info m;
         if (cvs_method_describe(i, c->lang, &m, NULL) == CVS_OK && strcmp(m.name, e->method) == 0) {
@@ -142,20 +142,15 @@ cvs_status cli_draw_explanation(cli *c, const cvs_model *model, cvs_run *run, co
         cvs_run_layer(run, layer, &maps, NULL) == CVS_OK) {
         data.maps = &maps;
     }
-    cli_figure_titles(c, model, &figure);
+    cli_figure_plain(c, model, path, &figure);
     cvs_figure *picture = NULL;
     cvs_status s = cvs_draw_attribution(&data, &figure.options, &picture, &c->err);
-    if (s == CVS_OK) {
-        s = cvs_figure_write(picture, path, 0, &c->err);
-    }
-    cvs_figure_free(picture);
-    return s;
+    return cli_figure_write(c, s, picture, path);
 }
 
 void cli_figure_plain(cli *c, const cvs_model *model, const char *path, cli_figure *out) {
-    const char *theme = cli_value(c, "--theme");
     *out = (cli_figure){.path = path};
     out->options.lang = c->lang;
-    out->options.theme = theme && theme[0] == 'd' ? CVS_DARK : CVS_LIGHT;
+    out->options.theme = cli_theme(c);
     cli_figure_titles(c, model, out);
 }

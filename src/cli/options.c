@@ -137,6 +137,11 @@ int cli_parse(cli *c, int argc, char **argv) {
     if (lang && strcmp(lang, "en") != 0 && strcmp(lang, "zh") != 0) {
         return cli_usage(c, CLI_T(c, "--lang is en or zh", "--lang 只能是 en 或 zh"));
     }
+    const char *theme = cli_value(c, "--theme"); /* draw has more of them, and looks itself */
+    if (theme && strcmp(find_option(c->command, "--theme", strlen("--theme"))->value, "light|dark") == 0 &&
+        strcmp(theme, "light") != 0 && strcmp(theme, "dark") != 0) {
+        return cli_usage(c, CLI_T(c, "--theme is light or dark", "--theme 只能是 light 或 dark"));
+    }
     if (c->n_args < c->command->min_args) {
         return cli_usage(c, CLI_T(c, "convscope %s needs %s", "convscope %s 需要 %s"), c->command->name,
                          c->command->args);

@@ -131,6 +131,7 @@ class Deconv(Case):
         self.refused(9, "there is no unit at row 999", "deconv", THINGS, picture, "--channel", "1", "--at", "999,0", "--raw", out)
         self.refused(2, "--at is ROW,COLUMN", "deconv", THINGS, picture, "--channel", "1", "--at", "9", "--raw", out)
         self.refused(2, "--rule is", "deconv", THINGS, picture, "--channel", "1", "--rule", "x", "--raw", out)
+        self.refused(2, "--theme is light or dark", "deconv", THINGS, picture, "--channel", "1", "--theme", "blue", "-o", self.path("c.svg"))
         self.refused(2, "--channel is K", "deconv", THINGS, MODELS, "--channel", "1,x", "--csv", out)
         os.mkdir(self.path("empty"))
         self.refused(9, "no picture here", "deconv", THINGS, self.path("empty"), "--csv", out)
