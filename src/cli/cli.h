@@ -92,6 +92,19 @@ void cli_figure_plain(cli *c, const cvs_model *model, const char *path, cli_figu
 cvs_theme cli_theme(const cli *c);
 /* The end of drawing: writes the figure unless drawing it failed with `drawn`, frees it, returns what failed first. */
 cvs_status cli_figure_write(cli *c, cvs_status drawn, cvs_figure *figure, const char *path);
+/* ---- files that a command prints (table_file.c) ---- */
+typedef struct cli_table {
+    FILE *to; /* print here */
+    char *text;
+    size_t size;
+} cli_table;
+/* False: no memory, c->err says so. */
+bool cli_table_begin(cli *c, cli_table *t);
+/* Ends it and writes it whole (path NULL: nowhere). */
+cvs_status cli_table_end(cli *c, cli_table *t, const char *path);
+/* A cell of a CSV, in quotes where it needs them. */
+void cli_csv_cell(FILE *to, const char *text);
+
 /* The command as one could type it again, quoted for a shell. Fills buf, returns it. */
 const char *cli_command_line(const cli *c, char *buf, size_t size);
 typedef cvs_status cli_layer_draw(cli *c, const cvs_model *model, cvs_run *run, int layer,

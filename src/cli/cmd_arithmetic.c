@@ -105,29 +105,21 @@ static cvs_status print_account(cli *c, const cvs_unit *u, const char *layer, co
 }
 
 static cvs_status write_csv(cli *c, const cvs_unit *u, const char *path) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    fprintf(stream, "source,element,tap,value,weight,product\n");
+    fprintf(t.to, "source,element,tap,value,weight,product\n");
     if (u->bias != 0) {
-        fprintf(stream, "bias,,,,,%.17g\n", u->bias);
+        fprintf(t.to, "bias,,,,,%.17g\n", u->bias);
     }
     for (int64_t i = 0; i < u->n_terms; i++) {
-        const cvs_term *t = &u->terms[i];
-        fputc('"', stream);
-        for (const char *s = u->source[t->source].name; *s; s++) {
-            fprintf(stream, "%s%c", *s == '"' ? "\"" : "", *s);
-        }
-        fprintf(stream, "\",%lld,%lld,%.9g,%.9g,%.17g\n", (long long)t->at, (long long)t->tap, t->value,
-                t->weight, t->value * t->weight);
+        const cvs_term *one = &u->terms[i];
+        cli_csv_cell(t.to, u->source[one->source].name);
+        fprintf(t.to, ",%lld,%lld,%.9g,%.9g,%.17g\n", (long long)one->at, (long long)one->tap, one->value,
+                one->weight, one->value * one->weight);
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static cvs_status write_figure(cli *c, const cvs_model *model, const cvs_unit *u, const char *layer,

@@ -25,29 +25,18 @@ static const cli_option options[] = {
 static const char *const rules[CVS_SIGNAL_RULES] = {"gradient", "deconvnet", "guided"};
 
 static cvs_status write_csv(cli *c, const cvs_signals *s, const char *path) {
-    size_t size = 128 + (size_t)s->n * 280, at;
-    char *text = malloc(size);
-    if (!text) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    at = (size_t)snprintf(text, size,
-                          "layer,channel,channels,zeros_forward,zeros_gradient,zeros_deconvnet,"
-                          "zeros_guided\n");
+    fprintf(t.to, "layer,channel,channels,zeros_forward,zeros_gradient,zeros_deconvnet,zeros_guided\n");
     for (int i = 0; i < s->n; i++) {
         const cvs_signal *l = &s->layers[i];
-        char name[128];
-        size_t n = 0;
-        for (const char *from = l->layer; *from && n + 1 < sizeof name; from++) {
-            name[n++] = (char)(*from == '"' ? '\'' : *from);
-        }
-        name[n] = 0;
-        at += (size_t)snprintf(text + at, size - at, "\"%s\",%lld,%lld,%.6g,%.6g,%.6g,%.6g\n", name,
-                               (long long)l->channel, (long long)l->channels, l->zeros[0], l->zeros[1],
-                               l->zeros[2], l->zeros[3]);
+        cli_csv_cell(t.to, l->layer);
+        fprintf(t.to, ",%lld,%lld,%.6g,%.6g,%.6g,%.6g\n", (long long)l->channel, (long long)l->channels,
+                l->zeros[0], l->zeros[1], l->zeros[2], l->zeros[3]);
     }
-    cvs_status status = cvs_file_write(path, text, at, &c->err);
-    free(text);
-    return status;
+    return cli_table_end(c, &t, path);
 }
 
 static cvs_status write_raw(cli *c, const cvs_signals *s, const char *folder) {

@@ -76,30 +76,10 @@ static cvs_status sides_open(cli *c, const cvs_run_options *o, sides *x) {
     return s;
 }
 
-static FILE *table(cli *c, char **text, size_t *size) {
-    FILE *f = open_memstream(text, size);
-    if (!f) {
-        c->err.code = CVS_E_MEMORY;
-    }
-    return f;
-}
-
-static cvs_status table_write(cli *c, FILE *f, char **text, const size_t *size) {
-    const char *path = cli_value(c, "--csv");
-    cvs_status s = fclose(f) != 0 ? (c->err.code = CVS_E_MEMORY) : CVS_OK;
-    s = s == CVS_OK && path ? cvs_file_write(path, *text, *size, &c->err) : s;
-    free(*text);
-    return s;
-}
-
-/* A name as a field of a CSV. */
-static void field(FILE *f, const char *name) {
+/* A layer's name as a cell of a CSV, without what a terminal would obey. */
+static void name_cell(FILE *to, const cvs_layer *l) {
     char safe[600];
-    fputc('"', f);
-    for (const char *p = cli_safe(name, safe, sizeof safe); *p; p++) {
-        fprintf(f, *p == '"' ? "\"\"" : "%c", *p);
-    }
-    fputc('"', f);
+    cli_csv_cell(to, cli_safe(l->name, safe, sizeof safe));
 }
 
 static json_t *number(double v) {
@@ -160,8 +140,7 @@ static cvs_status layers(cli *c, sides *x) {
     int n = x->summary[0].n_layers < x->summary[1].n_layers ? x->summary[0].n_layers : x->summary[1].n_layers;
     apart *list = calloc((size_t)n + 1, sizeof *list);
     cvs_tensor *kept = calloc((size_t)n + 1, sizeof *kept), t = {0};
-    char *text = NULL;
-    size_t size = 0;
+    cli_table table;
     cvs_status s = list && kept ? cli_run_file(c, x->model[0], x->run[0], c->args[1], NULL)
                                 : (c->err.code = CVS_E_MEMORY);
     for (int i = 0; i < n && s == CVS_OK;
@@ -174,16 +153,15 @@ static cvs_status layers(cli *c, sides *x) {
         list[i] = s == CVS_OK ? measure(&kept[i], &t) : list[i];
         cvs_tensor_free(&t);
     }
-    FILE *f = s == CVS_OK ? table(c, &text, &size) : NULL;
-    s = s == CVS_OK && !f ? CVS_E_MEMORY : s;
+    s = s == CVS_OK && !cli_table_begin(c, &table) ? CVS_E_MEMORY : s;
     json_t *j = cli_flag(c, "--json") ? json_array() : NULL;
-    if (f) {
-        fprintf(f, "layer,name,difference,cosine\n");
+    if (s == CVS_OK) {
+        fprintf(table.to, "layer,name,difference,cosine\n");
         for (int i = 0; i < n; i++) {
             const cvs_layer *l = &x->summary[0].layers[i];
-            fprintf(f, "%d,", i);
-            field(f, l->name);
-            fprintf(f, isfinite(list[i].difference) ? ",%.9g,%.9g\n" : ",,\n", list[i].difference,
+            fprintf(table.to, "%d,", i);
+            name_cell(table.to, l);
+            fprintf(table.to, isfinite(list[i].difference) ? ",%.9g,%.9g\n" : ",,\n", list[i].difference,
                     list[i].cosine);
             if (j) {
                 json_array_append_new(j, json_pack("{si so so so}", "layer", i, "name", name_of(l),
@@ -191,7 +169,7 @@ static cvs_status layers(cli *c, sides *x) {
                                                    number(list[i].cosine)));
             }
         }
-        s = table_write(c, f, &text, &size);
+        s = cli_table_end(c, &table, cli_value(c, "--csv"));
     }
     if (s == CVS_OK && j) {
         json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
@@ -214,24 +192,22 @@ static cvs_status layers(cli *c, sides *x) {
 /* ---- how alike -------------------------------------------------------------------------------------------------------- */
 
 static cvs_status print_alike(cli *c, const sides *x, const cvs_similarity *o) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = table(c, &text, &size);
-    if (!f) {
+    cli_table table;
+    if (!cli_table_begin(c, &table)) {
         return CVS_E_MEMORY;
     }
     json_t *j = cli_flag(c, "--json") ? json_array() : NULL;
-    fprintf(f, "layer,name,layer2,name2,cka\n");
+    fprintf(table.to, "layer,name,layer2,name2,cka\n");
     for (int i = 0; i < o->n[0]; i++) {
         const cvs_layer *a = &x->summary[0].layers[o->layer[0][i]];
         for (int k = 0; k < o->n[1]; k++) {
             const cvs_layer *b = &x->summary[1].layers[o->layer[1][k]];
             double v = o->cka[(size_t)i * (size_t)o->n[1] + (size_t)k];
-            fprintf(f, "%d,", a->index);
-            field(f, a->name);
-            fprintf(f, ",%d,", b->index);
-            field(f, b->name);
-            fprintf(f, isfinite(v) ? ",%.9g\n" : ",\n", v);
+            fprintf(table.to, "%d,", a->index);
+            name_cell(table.to, a);
+            fprintf(table.to, ",%d,", b->index);
+            name_cell(table.to, b);
+            fprintf(table.to, isfinite(v) ? ",%.9g\n" : ",\n", v);
             if (j && k == o->best[0][i]) {
                 json_array_append_new(j,
                                       json_pack("{si so si so so}", "layer", a->index, "name", name_of(a),
@@ -254,7 +230,7 @@ static cvs_status print_alike(cli *c, const sides *x, const cvs_similarity *o) {
             CLI_T(c, "linear CKA over %d examples; for each layer the most alike of the other model",
                   "线性 CKA，%d 个样本；为每层列出另一模型中最相似的层"),
             o->examples);
-    return table_write(c, f, &text, &size);
+    return cli_table_end(c, &table, cli_value(c, "--csv"));
 }
 
 static cvs_status alike(cli *c, const cvs_run_options *run_options, sides *x) {

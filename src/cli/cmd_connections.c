@@ -67,36 +67,31 @@ static double size_of(double v) {
 }
 
 static cvs_status write_csv(cli *c, const cvs_connections *n, const char *path) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
     const float *norm = n->norm.data, *part = n->contribution.data;
-    fprintf(stream, "to,from,norm,contribution,share\n");
+    fprintf(t.to, "to,from,norm,contribution,share\n");
     for (int64_t k = 0; k < n->n_to; k++) {
         double all = 0;
         for (int64_t i = 0; part && i < n->n_from; i++) {
             all += size_of((double)part[k * n->n_from + i]);
         }
         for (int64_t i = 0; i < n->n_from; i++) {
-            fprintf(stream, "%lld,%lld,", (long long)k, (long long)i);
+            fprintf(t.to, "%lld,%lld,", (long long)k, (long long)i);
             if (norm) {
-                fprintf(stream, "%.9g", (double)norm[k * n->n_from + i]);
+                fprintf(t.to, "%.9g", (double)norm[k * n->n_from + i]);
             }
             if (part) {
                 double v = (double)part[k * n->n_from + i];
-                fprintf(stream, ",%.9g,%.9g\n", v, all > 0 ? size_of(v) / all : 0.0);
+                fprintf(t.to, ",%.9g,%.9g\n", v, all > 0 ? size_of(v) / all : 0.0);
             } else {
-                fprintf(stream, ",,\n");
+                fprintf(t.to, ",,\n");
             }
         }
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static bool layer_value(const cvs_model *model, cvs_run *run, const char *name, cvs_tensor *out) {

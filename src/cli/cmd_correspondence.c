@@ -142,22 +142,19 @@ static cvs_status load(parts *p) {
 }
 
 static cvs_status write_csv(cli *c, const parts *p, const cvs_correspondence *r, const char *path) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    fprintf(stream, "layer,part,mean,deviation\n");
+    fprintf(t.to, "layer,part,mean,deviation\n");
     for (int i = 0; i < r->n_layers * r->n_parts; i++) {
         int part = i % r->n_parts;
-        fprintf(stream, "%s,%s,%.9g,%.9g\n", r->layer[i / r->n_parts],
-                part < p->n_parts ? p->parts[part] : "random", r->mean[i], r->deviation[i]);
+        cli_csv_cell(t.to, r->layer[i / r->n_parts]);
+        putc(',', t.to);
+        cli_csv_cell(t.to, part < p->n_parts ? p->parts[part] : "random");
+        fprintf(t.to, ",%.9g,%.9g\n", r->mean[i], r->deviation[i]);
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static void print_table(const cli *c, const parts *p, const cvs_correspondence *r) {

@@ -181,29 +181,21 @@ static bool read_channels(cli *c, int64_t *channels, int *n) {
 }
 
 static cvs_status write_csv(cli *c, const cvs_top *top, const char *path) {
-    FILE *stream;
-    char *text = NULL;
-    size_t size = 0;
-    stream = open_memstream(&text, &size);
-    if (!stream) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    fprintf(stream, "channel,rank,activation,row,column,picture\n");
+    fprintf(t.to, "channel,rank,activation,row,column,picture\n");
     for (int i = 0; i < top->n_channels * top->top; i++) {
         const cvs_top_unit *u = &top->units[i];
         if (u->picture) {
-            fprintf(stream, "%lld,%d,%.9g,%lld,%lld,\"", (long long)top->channels[i / top->top],
-                    i % top->top + 1, u->value, (long long)u->row, (long long)u->column);
-            for (const char *s = u->picture; *s; s++) {
-                fprintf(stream, "%s%c", *s == '"' ? "\"" : "", *s);
-            }
-            fprintf(stream, "\"\n");
+            fprintf(t.to, "%lld,%d,%.9g,%lld,%lld,", (long long)top->channels[i / top->top], i % top->top + 1,
+                    u->value, (long long)u->row, (long long)u->column);
+            cli_csv_cell(t.to, u->picture);
+            putc('\n', t.to);
         }
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static cvs_status write_projections(cli *c, const cvs_top *top, const char *folder) {

@@ -21,21 +21,17 @@ static const cli_option options[] = {
 };
 
 static cvs_status write_csv(cli *c, const cvs_dissection *d, const cvs_data_info *info, const char *path) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    fprintf(stream, "channel,threshold,class,iou\n");
+    fprintf(t.to, "channel,threshold,class,iou\n");
     for (int i = 0; i < d->channels * d->classes; i++) {
-        fprintf(stream, "%d,%.9g,\"%s\",%.9g\n", i / d->classes, d->threshold[i / d->classes],
-                info->classes[i % d->classes], d->iou[i]);
+        fprintf(t.to, "%d,%.9g,", i / d->classes, d->threshold[i / d->classes]);
+        cli_csv_cell(t.to, info->classes[i % d->classes]);
+        fprintf(t.to, ",%.9g\n", d->iou[i]);
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static cvs_status write_raw(cli *c, const cvs_dissection *d, const char *path) {

@@ -219,24 +219,19 @@ static cvs_status make_all(job *j) {
 
 static cvs_status write_csv(job *j, const char *path) {
     cli *c = j->c;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) {
-        return out_of_memory(c);
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    fprintf(stream, "channel,variant,before,after,silent\n");
+    fprintf(t.to, "channel,variant,before,after,silent\n");
     for (int i = 0; i < j->n; i++) {
         const cvs_feature *f = &j->features[i];
         for (int k = 0; k < f->n; k++) {
-            fprintf(stream, "%lld,%d,%.9g,%.9g,%d\n", (long long)f->channel, k, f->value[k * (f->steps + 1)],
+            fprintf(t.to, "%lld,%d,%.9g,%.9g,%d\n", (long long)f->channel, k, f->value[k * (f->steps + 1)],
                     f->value[k * (f->steps + 1) + f->steps], f->silent);
         }
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? out_of_memory(c) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static cvs_status write_raw(job *j, const char *path) {

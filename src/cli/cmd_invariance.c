@@ -15,23 +15,18 @@ static const cli_option options[] = {
 
 static cvs_status write_csv(cli *c, const cvs_invariance *v, const char *path) {
     static const char *const names[] = {"move", "scale", "turn"};
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream) {
-        return c->err.code = CVS_E_MEMORY;
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
     }
-    fprintf(stream, "change,amount,distance_low,distance_high,probability\n");
+    fprintf(t.to, "change,amount,distance_low,distance_high,probability\n");
     for (int k = 0; k < CVS_CHANGES; k++) {
         for (int i = 0; i < v->steps; i++) {
-            fprintf(stream, "%s,%.9g,%.9g,%.9g,%.9g\n", names[k], v->amount[k][i], v->distance[k][0][i],
+            fprintf(t.to, "%s,%.9g,%.9g,%.9g,%.9g\n", names[k], v->amount[k][i], v->distance[k][0][i],
                     v->distance[k][1][i], v->probability[k][i]);
         }
     }
-    bool failed = fclose(stream) != 0;
-    cvs_status s = failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, text, size, &c->err);
-    free(text);
-    return s;
+    return cli_table_end(c, &t, path);
 }
 
 static cvs_status draw(cli *c, const cvs_model *model, const cvs_invariance *v) {

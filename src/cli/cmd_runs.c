@@ -441,22 +441,6 @@ static void print_json(const table *t) {
     json_decref(all);
 }
 
-static void csv_text(FILE *to, const char *text) {
-    bool quote = text[strcspn(text, ",\"\r\n")] != 0;
-    if (quote) {
-        putc('"', to);
-    }
-    for (; *text; text++) {
-        if (*text == '"') {
-            putc('"', to);
-        }
-        putc(*text, to);
-    }
-    if (quote) {
-        putc('"', to);
-    }
-}
-
 static void csv_number(FILE *to, double v) {
     if (isfinite(v)) {
         fprintf(to, ",%.9g", v);
@@ -477,12 +461,12 @@ static void write_csv(const table *t, FILE *to) {
     }
     for (int at = 0; at < t->n_settings; at++) {
         putc(',', to);
-        csv_text(to, t->settings[at]);
+        cli_csv_cell(to, t->settings[at]);
     }
     putc('\n', to);
     for (int i = 0; i < t->n; i++) {
         const cvs_run_record *r = t->rows[i];
-        csv_text(to, r->folder[0] == '.' ? r->name : r->folder);
+        cli_csv_cell(to, r->folder[0] == '.' ? r->name : r->folder);
         fprintf(to, ",%s,%s,%d", r->id, cvs_run_state_name(r->state), r->n_epochs);
         for (size_t k = 0; k < sizeof results / sizeof results[0]; k++) {
             bool known;
@@ -491,7 +475,7 @@ static void write_csv(const table *t, FILE *to) {
         for (int at = 0; at < t->n_settings; at++) {
             const char *text = cvs_run_record_setting(r, t->settings[at]);
             putc(',', to);
-            csv_text(to, text ? text : "");
+            cli_csv_cell(to, text ? text : "");
         }
         putc('\n', to);
     }
@@ -502,17 +486,12 @@ static cvs_status save_csv(const table *t, const char *path) {
         write_csv(t, stdout);
         return CVS_OK;
     }
-    char *data = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&data, &size);
-    if (!memory) {
+    cli_table file;
+    if (!cli_table_begin(t->c, &file)) {
         return CVS_E_MEMORY;
     }
-    write_csv(t, memory);
-    bool good = fclose(memory) == 0;
-    cvs_status s = good ? cvs_file_write(path, data, size, &t->c->err) : CVS_E_MEMORY;
-    free(data);
-    return s;
+    write_csv(t, file.to);
+    return cli_table_end(t->c, &file, path);
 }
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * cmd_score.c - convscope score MODEL DATA: explanation methods compared over many pictures, with standard errors.
  */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,53 +21,25 @@ static const cli_option options[] = {
     {"--markdown", "FILE", "the table as Markdown", "Markdown 表格"},
 };
 
-typedef struct text {
-    char *data;
-    size_t size, room;
-    bool failed;
-} text;
-
-static void __attribute__((format(printf, 2, 3))) put(text *t, const char *fmt, ...) {
-    va_list args, again;
-    va_start(args, fmt);
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    if (!t->failed && n >= 0 && t->size + (size_t)n + 1 > t->room) {
-        size_t room = (t->room + (size_t)n + 1) * 2;
-        char *more = realloc(t->data, room);
-        t->failed = !more;
-        t->data = more ? more : t->data;
-        t->room = more ? room : t->room;
-    }
-    if (!t->failed && n >= 0) {
-        vsnprintf(t->data + t->size, t->room - t->size, fmt, again);
-        t->size += (size_t)n;
-    }
-    va_end(again);
-}
-
-static cvs_status save(cli *c, text *t, const char *path) {
-    cvs_status s = t->failed ? (c->err.code = CVS_E_MEMORY) : cvs_file_write(path, t->data, t->size, &c->err);
-    free(t->data);
-    return s;
-}
-
 static cvs_status write_csv(cli *c, const cvs_scores *s, const char *path) {
-    text t = {0};
-    put(&t, "method,measure,pictures,mean,standard_error,least,largest\n");
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
+    }
+    fprintf(t.to, "method,measure,pictures,mean,standard_error,least,largest\n");
     for (int i = 0; i < s->n; i++) {
         for (int m = 0; m < CVS_N_METRICS; m++) {
             const cvs_score_cell *k = &s->rows[i].cell[m];
             cvs_metric_info info;
             if (k->n > 0 && cvs_metric_describe((cvs_metric)m, CVS_EN, &info, NULL) == CVS_OK) {
-                put(&t, "%s,%s,%lld,%.9g,%.9g,%.9g,%.9g\n", s->rows[i].method, info.name, (long long)k->n,
-                    k->mean, k->error, k->least, k->largest);
+                fprintf(t.to, "%s,%s,%lld,%.9g,%.9g,%.9g,%.9g\n", s->rows[i].method, info.name,
+                        (long long)k->n, k->mean, k->error, k->least, k->largest);
             }
         }
-        put(&t, "%s,seconds,%lld,%.6g,,,\n", s->rows[i].method, (long long)s->pictures, s->rows[i].seconds);
+        fprintf(t.to, "%s,seconds,%lld,%.6g,,,\n", s->rows[i].method, (long long)s->pictures,
+                s->rows[i].seconds);
     }
-    return save(c, &t, path);
+    return cli_table_end(c, &t, path);
 }
 
 static bool has_column(const cvs_scores *s, int m) {
@@ -81,32 +52,35 @@ static bool has_column(const cvs_scores *s, int m) {
 }
 
 static cvs_status write_markdown(cli *c, const cvs_scores *s, const char *path) {
-    text t = {0};
+    cli_table t;
+    if (!cli_table_begin(c, &t)) {
+        return CVS_E_MEMORY;
+    }
     cvs_metric_info info;
-    put(&t, "| %s |", CLI_T(c, "method", "方法"));
+    fprintf(t.to, "| %s |", CLI_T(c, "method", "方法"));
     for (int m = 0; m < CVS_N_METRICS; m++) {
         if (has_column(s, m) && cvs_metric_describe((cvs_metric)m, c->lang, &info, NULL) == CVS_OK) {
-            put(&t, " %s %s|", info.title, info.better > 0 ? "↑ " : info.better < 0 ? "↓ " : "");
+            fprintf(t.to, " %s %s|", info.title, info.better > 0 ? "↑ " : info.better < 0 ? "↓ " : "");
         }
     }
-    put(&t, " %s |\n|---|", CLI_T(c, "seconds a map", "每张热图秒数"));
+    fprintf(t.to, " %s |\n|---|", CLI_T(c, "seconds a map", "每张热图秒数"));
     for (int m = 0; m < CVS_N_METRICS; m++) {
-        put(&t, "%s", has_column(s, m) ? "---|" : "");
+        fprintf(t.to, "%s", has_column(s, m) ? "---|" : "");
     }
-    put(&t, "---|\n");
+    fprintf(t.to, "---|\n");
     for (int i = 0; i < s->n; i++) {
-        put(&t, "| %s |", s->rows[i].method);
+        fprintf(t.to, "| %s |", s->rows[i].method);
         for (int m = 0; m < CVS_N_METRICS; m++) {
             const cvs_score_cell *k = &s->rows[i].cell[m];
             if (has_column(s, m) && k->n > 0) {
-                put(&t, " %.3f ± %.3f |", k->mean, k->error);
+                fprintf(t.to, " %.3f ± %.3f |", k->mean, k->error);
             } else if (has_column(s, m)) {
-                put(&t, " |");
+                fprintf(t.to, " |");
             }
         }
-        put(&t, " %.3f |\n", s->rows[i].seconds);
+        fprintf(t.to, " %.3f |\n", s->rows[i].seconds);
     }
-    return save(c, &t, path);
+    return cli_table_end(c, &t, path);
 }
 
 static json_t *cell_json(const cvs_score_cell *k) {
