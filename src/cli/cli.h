@@ -57,6 +57,8 @@ extern const int cli_n_commands;
 /* The text in the user's language. */
 #define CLI_T(c, english, chinese) ((c)->lang == CVS_ZH ? (chinese) : (english))
 
+/* Fills args and set. 0: go on; -1: help was printed; else the exit code. */
+int cli_parse(cli *c, int argc, char **argv);
 /* Options: the last value given, or NULL / otherwise. A number that is none ends the parse with a sentence. */
 const char *cli_value(const cli *c, const char *name);
 bool cli_flag(const cli *c, const char *name);

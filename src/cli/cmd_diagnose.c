@@ -308,9 +308,6 @@ static int run(cli *c) {
         !real(c, "--work", 1e12, 1.0, 1e18, &o.work) || !cli_run_options(c, &ro)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
-    if (split && strcmp(split, "train") != 0 && strcmp(split, "test") != 0) {
-        return cli_usage(c, CLI_T(c, "--split is train or test", "--split 只能是 train 或 test"));
-    }
     o.pictures = pictures;
     o.seed = (uint64_t)seed;
     ro.progress = NULL;

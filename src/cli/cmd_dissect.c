@@ -112,9 +112,6 @@ static int run(cli *c) {
     if (!cli_int(c, "--pictures", 1, 1000000, 0, &o.pictures) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
-    if (split && strcmp(split, "train") != 0 && strcmp(split, "test") != 0) {
-        return cli_usage(c, CLI_T(c, "--split is train or test", "--split 只能是 train 或 test"));
-    }
     char *end = NULL;
     o.has_share = share != NULL;
     o.share = share ? strtod(share, &end) : 0;

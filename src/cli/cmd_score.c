@@ -237,9 +237,6 @@ static int run(cli *c) {
         !cli_int(c, "--seed", 0, INT64_MAX, 0, &seed) || !cli_run_options(c, &run_options)) {
         return cvs_status_exit(CVS_E_ARGUMENT);
     }
-    if (split && strcmp(split, "train") != 0 && strcmp(split, "test") != 0) {
-        return cli_usage(c, CLI_T(c, "--split is train or test", "--split 只能是 train 或 test"));
-    }
     char *copy = names ? strdup(names) : NULL;
     if (names && !copy) {
         c->err.code = CVS_E_MEMORY;

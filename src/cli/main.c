@@ -61,8 +61,6 @@ static cvs_lang early_lang(int argc, char **argv) {
     return cvs_lang_from(lang);
 }
 
-int cli_parse(cli *c, int argc, char **argv);
-
 /* The heap in pages of 2 MiB where the system has them: a first prediction writes some ten megabytes of packed weights in blocks
  * too small to be given such pages one by one, and the faults of as many 4 KiB pages, in several threads at once, take longer
  * than the packing. Blocks from 4 MiB on have pages of their own (memory.c). */

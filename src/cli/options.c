@@ -82,7 +82,18 @@ static const cli_option *find_option(const cli_command *command, const char *nam
     return NULL;
 }
 
-int cli_parse(cli *c, int argc, char **argv);
+/* Whether a value is one of the two that its option has; of other options, true. (draw has more themes than two and looks itself.) */
+static bool is_choice(const cli_option *o, const char *value) {
+    static const char *const pairs[] = {"en|zh", "light|dark", "train|test"};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        size_t n = strcspn(pairs[i], "|");
+        if (o->value && strcmp(o->value, pairs[i]) == 0) {
+            return strcmp(value, pairs[i] + n + 1) == 0 ||
+                   (strlen(value) == n && memcmp(value, pairs[i], n) == 0);
+        }
+    }
+    return true;
+}
 
 static int take_option(cli *c, int argc, char **argv, int *at) {
     const char *word = argv[*at], *equals = strchr(word, '=');
@@ -110,6 +121,11 @@ static int take_option(cli *c, int argc, char **argv, int *at) {
     if (!o->value && value) {
         return cli_usage(c, CLI_T(c, "option %s takes no value", "选项 %s 不接受值"), o->name);
     }
+    if (value && !is_choice(o, value)) {
+        int n = (int)strcspn(o->value, "|");
+        return cli_usage(c, CLI_T(c, "%s is %.*s or %s", "%s 只能是 %.*s 或 %s"), o->name, n, o->value,
+                         o->value + n + 1);
+    }
     if (c->n_set == (int)(sizeof c->set / sizeof c->set[0])) {
         return cli_usage(c, CLI_T(c, "too many options", "选项太多"));
     }
@@ -118,7 +134,6 @@ static int take_option(cli *c, int argc, char **argv, int *at) {
     return 0;
 }
 
-/* 0: go on; -1: help was printed; else the exit code. */
 int cli_parse(cli *c, int argc, char **argv) {
     bool only_args = false;
     for (int i = 0; i < argc; i++) {
@@ -132,15 +147,6 @@ int cli_parse(cli *c, int argc, char **argv) {
         } else {
             c->args[c->n_args++] = argv[i];
         }
-    }
-    const char *lang = cli_value(c, "--lang");
-    if (lang && strcmp(lang, "en") != 0 && strcmp(lang, "zh") != 0) {
-        return cli_usage(c, CLI_T(c, "--lang is en or zh", "--lang 只能是 en 或 zh"));
-    }
-    const char *theme = cli_value(c, "--theme"); /* draw has more of them, and looks itself */
-    if (theme && strcmp(find_option(c->command, "--theme", strlen("--theme"))->value, "light|dark") == 0 &&
-        strcmp(theme, "light") != 0 && strcmp(theme, "dark") != 0) {
-        return cli_usage(c, CLI_T(c, "--theme is light or dark", "--theme 只能是 light 或 dark"));
     }
     if (c->n_args < c->command->min_args) {
         return cli_usage(c, CLI_T(c, "convscope %s needs %s", "convscope %s 需要 %s"), c->command->name,
