@@ -6,7 +6,7 @@ import { remember } from "./vector";
 import { colorOf, ink, isSigned, type Range } from "./color";
 import { num } from "./format";
 
-export interface CanvasProps {
+interface CanvasProps {
   w: number; h: number; draw: (g: CanvasRenderingContext2D) => void; label: string;
   onMove?: (x: number, y: number, e: PointerEvent) => void; onLeave?: () => void; onDown?: (x: number, y: number, e: PointerEvent) => void;
   onUp?: () => void; onKey?: (e: KeyboardEvent) => boolean; onWheel?: (x: number, y: number, e: WheelEvent) => void; class?: string; role?: JSX.AriaRole;

@@ -6,7 +6,7 @@ import { useLoad } from "./canvas";
 
 export interface Matrix { names: string[]; cells: number[][] }
 /** The Markdown table of a run; null: it is something else. */
-export function matrixOf(lines: string[]): Matrix | null {
+function matrixOf(lines: string[]): Matrix | null {
   const rows = lines.filter((x) => x.startsWith("|")).map((x) => x.split("|").slice(1, -1).map((y) => y.trim())), names = rows[0]?.slice(1) ?? [], cells = rows.slice(2).map((r) => r.slice(1).map(Number));
   return names.length > 1 && names.length <= 100 && cells.length === names.length && cells.every((r) => r.length === names.length && r.every((v) => v >= 0)) ? { names, cells } : null;
 }

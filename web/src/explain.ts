@@ -5,7 +5,7 @@ import { lang, m, p } from "./store";
 const kept = new Map<string, Promise<unknown>>();
 const running = new Map<string, number>();
 
-export type Progress = (fraction: number, what: string) => void;
+type Progress = (fraction: number, what: string) => void;
 export type Request = Record<string, unknown>;
 const keyOf = (ask: Request): string => JSON.stringify({ lang: lang.value, m: m.value, p: p.value, ...ask });
 

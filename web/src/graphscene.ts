@@ -8,7 +8,7 @@ export type Measure = "kind" | "macs" | "params" | "bytes" | "activation" | "gra
 export interface View { x: number; y: number; k: number } // page = (scene - [x, y]) * k
 interface Link { path: Path2D; from: string; to: string; box: [number, number, number, number]; tip: [number, number, number, number] } // tip: where it ends, and which way
 /** Where the maps of a box stand: on the arrow that leaves it, centred at x, y. */
-export interface Exit { x: number; y: number; room: number; wide: number }
+interface Exit { x: number; y: number; room: number; wide: number }
 export interface Scene {
   graph: Graph; links: Link[]; byId: Map<string, GraphBox>; exits: Map<string, Exit>; all: Path2D; frames: GraphGroup[];
   order: GraphBox[]; // by layer: who holds layer number i
@@ -77,7 +77,7 @@ export interface Look {
 const heat = { low: 0, high: 1 };
 
 /** How large a map on an arrow stands, in units of the scene; 0: no room. */
-export const mapSide = (e: Exit | undefined): number => (e ? Math.min(e.room - 5, 60) : 0);
+const mapSide = (e: Exit | undefined): number => (e ? Math.min(e.room - 5, 60) : 0);
 
 export function paint(g: CanvasRenderingContext2D, s: Scene, v: View, W: number, H: number, look: Look): void {
   const line = ink("line"), text = ink("text"), quiet = ink("quiet"), accent = ink("accent"), font = ink("font"), panel = ink("panel");

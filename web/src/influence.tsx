@@ -89,7 +89,7 @@ function Reaches(q: { where: api.Place; at: number }) {
 }
 
 /** The theoretical field in pixels of what the network sees, clipped to it. */
-export function fieldOf(l: api.Layer, at: number): [number, number, number, number] | null {
+function fieldOf(l: api.Layer, at: number): [number, number, number, number] | null {
   const side = prediction.value?.side, f = l.field;
   if (!side || !f) return null;
   const [, H, W] = grid(l.dim), y = Math.floor(at / W) % H, x = at % W, clip = (v: number, n: number): number => Math.max(0, Math.min(n, v));

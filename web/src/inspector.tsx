@@ -8,7 +8,7 @@ import type { Scene } from "./graphscene";
 import { bytes, num, percent, shape, short } from "./format";
 
 type Way = "" | "in" | "out" | "both";
-export interface InspectorProps { box?: api.GraphBox; scene: Scene | null; way: Way; setWay: (v: Way) => void; open: (name: string) => void; show: (id: string) => void }
+interface InspectorProps { box?: api.GraphBox; scene: Scene | null; way: Way; setWay: (v: Way) => void; open: (name: string) => void; show: (id: string) => void }
 
 export function Inspector(q: InspectorProps) {
   const b = q.box, info = model.value!, l = b && b.layer >= 0 && b.kind !== "group" ? layers.value[b.layer] : undefined, last = b && b.last >= 0 ? layers.value[b.last] : undefined;

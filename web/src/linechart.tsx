@@ -27,7 +27,7 @@ export function ticks(lo: number, hi: number, most: number, log = false): number
 /** A tick's number, as short as its distance to the next one allows. */
 export const tickText = (v: number): string => (Math.abs(v) >= 1e6 || (v !== 0 && Math.abs(v) < 1e-4) ? num(v, 3).replace(/\.0+(?=e)/, "") : String(Number(v.toPrecision(6))).replace("-", "−"));
 /** The texts of an axis; where its numbers differ too little for their room, what they have in common (`from`) is said once and they say the rest. */
-export function tickTexts(values: number[], fits: (text: string) => boolean): { texts: string[]; from: string } {
+function tickTexts(values: number[], fits: (text: string) => boolean): { texts: string[]; from: string } {
   const plain = values.map(tickText);
   if (values.length < 2 || (new Set(plain).size === plain.length && plain.every(fits))) return { texts: plain, from: "" };
   const near = Math.min(...values.slice(1).map((v, i) => Math.abs(v - values[i]))), digits = Math.max(0, Math.min(15, Math.ceil(-Math.log10(near) + 1e-9) + 1));

@@ -7,7 +7,7 @@ import { rangeOf, type Range } from "./color";
 import { drawMap, extent, foldVector } from "./paint";
 import { num } from "./format";
 
-export interface MapViewProps {
+interface MapViewProps {
   where: api.Place; channel: number; size?: number; cursor?: [number, number]; box?: [number, number, number, number]; label: string; edited?: boolean; turn?: number;
   range?: Range; live?: boolean; over?: (g: CanvasRenderingContext2D, scale: number) => void; onPick?: (y: number, x: number, channel?: number) => void; onKey?: (e: KeyboardEvent) => boolean;
 }

@@ -5,7 +5,7 @@ import { boxOfLayer, type Scene } from "./graphscene";
 import type { GraphBox } from "./api";
 import { shape } from "./format";
 
-export interface Hit { box: GraphBox; name: string; what: string }
+interface Hit { box: GraphBox; name: string; what: string }
 
 export function found(s: Scene, text: string): Hit[] {
   const words = [...text.toLowerCase().matchAll(/"([^"]*)"|(\S+)/g)].map((x) => (x[1] !== undefined ? { exact: true, is: x[1] } : { exact: false, is: x[2].replace(/[x*]/g, (c) => (/^\d+([x*]\d+)+$/.test(x[2]) ? "×" : c)) }));

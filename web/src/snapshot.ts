@@ -28,7 +28,7 @@ function written(n: Node): string {
   return empty.has(name) ? `<${name}${all}>` : `<${name}${all}>${[...n.childNodes].map(written).join("")}</${name}>`;
 }
 
-export function snapshotText(): string {
+function snapshotText(): string {
   const root = document.documentElement, rules = [...document.styleSheets].flatMap((s) => [...s.cssRules].map((x) => x.cssText)).join("\n").replace(/<\//g, "<\\/"), title = document.querySelector("main")?.getAttribute("aria-label") ?? "";
   const foot = `${t("Saved from Convscope", "由 Convscope 保存")} ${state.value?.version ?? ""} · ${new Date().toLocaleString(lang.value === "zh" ? "zh-CN" : "en")} · ${location.hash}`;
   return `<!doctype html>

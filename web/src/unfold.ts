@@ -6,7 +6,7 @@ import { extent } from "./paint";
 import { rangeOf, type Range } from "./color";
 import { groups, spot } from "./unit";
 
-export interface Input { place: api.Place; channel: number; name: string; data: Float32Array; w: number; h: number; range: Range; kernel?: Float32Array; part?: Float32Array }
+interface Input { place: api.Place; channel: number; name: string; data: Float32Array; w: number; h: number; range: Range; kernel?: Float32Array; part?: Float32Array }
 export interface Axis { stride: number; pad: number; dilation: number; taps: number }
 export interface Fold {
   l: api.Layer; channel: number; inputs: Input[]; rest?: Float32Array; restOf: number; bias: number; out: Float32Array; w: number; h: number;

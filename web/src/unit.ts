@@ -52,7 +52,7 @@ export function rows(u: Unit, list: Group[], most: number, digits: number, words
 }
 
 /* ---- going back towards the pixels ---- */
-export interface Step { place: Place; at: number; name: string }
+interface Step { place: Place; at: number; name: string }
 export const trail = signal<Step[]>([]);
 
 /** Shows the number that a term came from; what is only a copy is passed through. */

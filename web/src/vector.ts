@@ -3,9 +3,9 @@
 import { pdfOf } from "./pdf";
 
 export type Matrix = [number, number, number, number, number, number];
-export interface PathItem { kind: "path"; d: string; fill?: string; stroke?: string; width: number; dash: number[]; alpha: number }
+interface PathItem { kind: "path"; d: string; fill?: string; stroke?: string; width: number; dash: number[]; alpha: number }
 export interface TextItem { kind: "text"; x: number; y: number; text: string; size: number; bold: boolean; mono: boolean; fill: string; anchor: "start" | "middle" | "end"; turn: number; alpha: number; width: number }
-export interface ImageItem { kind: "image"; x: number; y: number; w: number; h: number; canvas: HTMLCanvasElement; crisp: boolean; alpha: number }
+interface ImageItem { kind: "image"; x: number; y: number; w: number; h: number; canvas: HTMLCanvasElement; crisp: boolean; alpha: number }
 export type Item = PathItem | TextItem | ImageItem;
 export interface Drawing { w: number; h: number; items: Item[]; background: string }
 type Painter = { w: number; h: number; draw: (g: CanvasRenderingContext2D) => void };
@@ -112,7 +112,7 @@ const clear = (color: string): boolean => /^rgba\(.*, 0\)$|transparent/.test(col
 const boxOf = (q: DOMRect, x: number, y: number): string => { const [a, b, c, d] = [r(q.left - x), r(q.top - y), r(q.right - x), r(q.bottom - y)]; return `M${a} ${b}L${c} ${b}L${c} ${d}L${a} ${d}Z`; };
 
 /** Everything that is seen of an element, as a drawing. */
-export function drawingOf(root: Element): Drawing {
+function drawingOf(root: Element): Drawing {
   const frame = root.getBoundingClientRect(), items: Item[] = [], X = frame.left, Y = frame.top;
   const visit = (e: Element): void => {
     if (e.matches(".save, .command, .tip, .act, .about, [hidden], input, option")) return;
@@ -148,7 +148,7 @@ export function drawingOf(root: Element): Drawing {
 
 const escape = (s: string): string => s.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;").replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "");
 
-export function svgOf(d: Drawing, title: string): string {
+function svgOf(d: Drawing, title: string): string {
   const family = "system-ui, 'Noto Sans', 'DejaVu Sans', 'Noto Sans CJK SC', sans-serif", out = [`<svg xmlns="http://www.w3.org/2000/svg" width="${r(d.w)}" height="${r(d.h)}" viewBox="0 0 ${r(d.w)} ${r(d.h)}" font-family="${family}"><title>${escape(title)}</title><rect width="100%" height="100%" fill="${d.background}"/>`];
   for (const x of d.items) {
     const faint = x.alpha < 1 ? ` opacity="${r(x.alpha)}"` : "";

@@ -15,7 +15,7 @@ interface Edge { from: number; to: number; label: string }
 type Place = [number, number];
 
 /** Fruchterman and Reingold 1991, from a circle, the same for the same graph: places in [0,1]². */
-export function springs(n: number, edges: Edge[], rounds = n > 400 ? 60 : 300): Place[] {
+function springs(n: number, edges: Edge[], rounds = n > 400 ? 60 : 300): Place[] {
   const at: Place[] = Array.from({ length: n }, (_, i): Place => [0.5 + 0.4 * Math.cos((2 * Math.PI * i * 0.618) % (2 * Math.PI)), 0.5 + 0.4 * Math.sin((2 * Math.PI * i * 0.618) % (2 * Math.PI))]);
   const k = Math.sqrt(1 / Math.max(1, n)), move = new Float64Array(2 * n);
   for (let round = 0; round < rounds && n > 1; round++) {

@@ -41,7 +41,7 @@ export const isTest = (r: api.Run): boolean => /(^|\/)(validation|val|valid|test
 
 const light = ["#1f62b4", "#d0611b", "#1b7f4d", "#a8327f", "#6a51c7", "#8a6d00", "#0b7f8c", "#c23b3b", "#5b6b7a", "#7a4a1f"];
 const night = ["#6fb0ff", "#ffa05f", "#5fd39a", "#f07fc4", "#b3a1ff", "#e0c04a", "#56cfdd", "#ff8b84", "#a9b8c8", "#d8a071"];
-export const colorAt = (i: number): string => { const list = dark.value ? night : light; return i < list.length ? list[i] : `hsl(${(i * 137.5) % 360} ${dark.value ? "70% 68%" : "62% 42%"})`; };
+const colorAt = (i: number): string => { const list = dark.value ? night : light; return i < list.length ? list[i] : `hsl(${(i * 137.5) % 360} ${dark.value ? "70% 68%" : "62% 42%"})`; };
 
 interface Style { color: string; dash: boolean }
 export const styles = computed(() => {

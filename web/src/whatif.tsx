@@ -15,7 +15,7 @@ interface Past { spot: Spot | null; dabs: Spot[]; off: typeof off.value; weights
 const mostDabs = 200; // the server takes 256 edits at once
 
 /** The probabilities of an output that may be logits. */
-export function asProbabilities(out: number[], logit: number): number[] {
+function asProbabilities(out: number[], logit: number): number[] {
   if (logit !== 2) return out;
   const most = Math.max(...out), e = out.map((v) => Math.exp(v - most)), sum = e.reduce((a, b) => a + b, 0);
   return e.map((v) => v / sum);
