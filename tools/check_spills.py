@@ -4,7 +4,7 @@
 # of a register block that multiplies and adds. Skipped (exit 77) where objdump is absent or no object is given.
 import re, shutil, subprocess, sys
 
-BLOCK = re.compile(r"(micro32|micro16|micro8|depthwise|grid|square|outer16|outer8)_\d")
+BLOCK = re.compile(r"(micro32|micro16|micro8|depthwise|grid|square|stream32|outer16|outer8)_\d")
 STACK = {frame: re.compile(r"%%[xyz]mm\d+.*\(%%r%sp|\(%%r%sp[^)]*\).*%%[xyz]mm" % (frame, frame)) for frame in ("s", "[sb]")}
 
 

@@ -41,6 +41,7 @@ struct cvi_conv_plan {
     int64_t packed_floats;
     float *packed;                /* owned; NULL until packed */
     const float *weights;         /* packed, or the owner's */
+    int64_t height;               /* direct: most pixels of a register block */
     int64_t panels;               /* panels of 16 output channels per chunk */
     int64_t block;                /* direct: pixels per chunk; winograd: number of tile blocks */
     bool few;                     /* direct: cvi_rows_run() */

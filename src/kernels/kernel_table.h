@@ -29,6 +29,19 @@ typedef struct cvi_tile {
  * of 32 takes two panels of 16, the second taps*channels*16 floats behind the first. */
 typedef void cvi_micro(int64_t taps, int64_t channels, const float *const *x, int64_t offset, const float *w,
                        const cvi_tile *tile);
+/* Many register blocks of M pixels x 32 channels, each what micro32 would make: `tiles` times M pixels (addresses [tile][tap][M]), and
+ * of each `units` times two panels, whose weights, bias and results follow each other. */
+typedef struct cvi_stream {
+    int64_t tiles, units;
+    bool by_panel;          /* all pixels of two panels before the next two; else all panels of a tile */
+    int64_t taps, channels; /* channels >= 4 */
+    const float *const *x;
+    int64_t offset;
+    const float *w;
+    cvi_tile tile; /* of the first block; `add` and `ahead` are not read */
+} cvi_stream;
+typedef void cvi_micro_stream(const cvi_stream *s);
+enum { CVI_STREAM_ROWS = 6 };
 /* Depthwise block of M pixels: out[i*pitch + c] = sum over t of x[t*M + i][c] * w[t*channels + c], for all
  * channels (a multiple of 8); bias has `channels` numbers. */
 typedef void cvi_micro_dw(int64_t taps, int64_t channels, const float *const *x, const float *w,
@@ -119,12 +132,13 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
 
 struct cvi_kernels {
     const char *name;
-    int rows;                       /* height of micro32, micro16 and micro8, 1..CVI_MAX_ROWS */
-    int grid_rows, outer_rows;      /* the same of depthwise and grid; of outer16 and outer8 */
-    cvi_micro *const *micro32;      /* [M], two panels of 16 that follow each other; or NULL */
-    cvi_micro *const *micro16;      /* [M], M = 1..rows */
-    cvi_micro *const *micro8;       /* [M] */
-    cvi_micro_dw *const *depthwise; /* [M] */
+    int rows;                          /* height of micro32, micro16 and micro8, 1..CVI_MAX_ROWS */
+    int grid_rows, outer_rows;         /* the same of depthwise and grid; of outer16 and outer8 */
+    cvi_micro *const *micro32;         /* [M], two panels of 16 that follow each other; or NULL */
+    cvi_micro_stream *const *stream32; /* [M], M = 1..CVI_STREAM_ROWS; or NULL */
+    cvi_micro *const *micro16;         /* [M], M = 1..rows */
+    cvi_micro *const *micro8;          /* [M] */
+    cvi_micro_dw *const *depthwise;    /* [M] */
     cvi_micro_grid *const (*grid)[CVI_MAX_ROWS + 1]; /* [cvi_grid_kind][M] */
     cvi_micro_square *const (
         *square)[CVI_SQUARE][CVI_SQUARE]; /* [step - 1][rows - 1][columns - 1]; or NULL */

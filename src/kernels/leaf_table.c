@@ -20,6 +20,7 @@ const cvi_kernels TABLE = {.name = LEVEL_NAME,
                            .outer_rows = CVI_LEAF_OUTER,
 #if CVI_WIDE
                            .micro32 = CVI_LEAF(micro32),
+                           .stream32 = CVI_LEAF(stream32),
                            .square = CVI_LEAF(square),
 #endif
                            .micro16 = CVI_LEAF(micro16),
