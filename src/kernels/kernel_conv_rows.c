@@ -120,6 +120,49 @@ static void write_addresses(const cvi_conv_plan *p, const float *copied, int64_t
     }
 }
 
+/* Most pixels of a register block. */
+static int64_t height_of(const cvi_conv_plan *p) {
+    bool pairs = p->kernels->stream32 != NULL && cvi_conv_padded_out(p) >= 32;
+    return pairs ? CVI_STREAM_ROWS : p->kernels->rows;
+}
+
+/* A row of outputs, two panels at a time, as far as there are pairs: the first panel that is left. */
+static int64_t run_pairs(const run_job *job, const float *const *address, int64_t tiles, const float *bias,
+                         int64_t out) {
+    const cvi_conv_plan *p = job->plan;
+    const cvi_phase *ph = &p->phases[0];
+    const cvi_conv_io *io = job->io;
+    int64_t taps = tap_rows(ph), longer = ph->columns % tiles, panel = 0;
+    if (p->kernels->stream32 == NULL || height_of(p) != CVI_STREAM_ROWS || io->residual != NULL ||
+        tap_columns(ph) * p->in_c < 4) {
+        return 0;
+    }
+    while ((panel + 1) * 16 < p->out_c && cvi_panel_width(p->out_c, panel + 1) == 16) {
+        panel += 2;
+    }
+    cvi_stream s = {.units = panel / 2,
+                    .taps = taps,
+                    .channels = tap_columns(ph) * p->in_c,
+                    .x = address,
+                    .w = p->weights + ph->packed,
+                    .tile = {.bias = bias,
+                             .out = io->out + out,
+                             .pitch = job->out_pitch,
+                             .clamp = io->clamp,
+                             .lo = io->lo,
+                             .hi = io->hi}};
+    for (int64_t i = 0; i < 2; i++) { /* the tiles of one pixel more, then the others */
+        int64_t rows = ph->columns / tiles + 1 - i;
+        s.tiles = i == 0 ? longer : tiles - longer;
+        if (s.tiles > 0) {
+            p->kernels->stream32[rows](&s);
+            s.x += s.tiles * rows * taps;
+            s.tile.out += s.tiles * rows * job->out_pitch;
+        }
+    }
+    return panel;
+}
+
 /* One row of outputs, panel by panel; `out` is floats from the start of the output. */
 static void run_row(const run_job *job, const float *const *address, int64_t tiles, const float *bias,
                     int64_t out) {
@@ -127,7 +170,8 @@ static void run_row(const run_job *job, const float *const *address, int64_t til
     const cvi_phase *ph = &p->phases[0];
     const cvi_conv_io *io = job->io;
     int64_t taps = tap_rows(ph), channels = tap_columns(ph) * p->in_c;
-    for (int64_t panel = 0, step; panel * 16 < p->out_c; panel += step) {
+    for (int64_t panel = run_pairs(job, address, tiles, bias, out), step; panel * 16 < p->out_c;
+         panel += step) {
         bool two = p->kernels->micro32 != NULL && (panel + 1) * 16 < p->out_c &&
                    cvi_panel_width(p->out_c, panel + 1) == 16;
         step = two ? 2 : 1;
@@ -172,7 +216,7 @@ static void run_band(const run_job *job, int64_t n, int64_t y0, int64_t y1, int 
     for (int64_t i = 0; i < rows; i++) {
         copy_row(job, n, y0 * p->in_step_y + ph->low_y + i, copied + i * row_floats(p));
     }
-    int64_t tiles = (ph->columns + p->kernels->rows - 1) / p->kernels->rows;
+    int64_t tiles = (ph->columns + height_of(p) - 1) / height_of(p);
     for (int64_t y = y0; y < y1; y++) {
         write_addresses(p, copied + (y - y0) * p->in_step_y * row_floats(p), tiles, address);
         int64_t out = ((n * p->out_h + y) * p->out_w) * job->out_pitch;

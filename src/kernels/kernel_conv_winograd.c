@@ -8,6 +8,9 @@
  */
 #include "kernels/kernel_conv.h"
 
+/* Tiles of a block, at most; input channels of layers that multiply_pairs() serves, and output channels that it makes at once. */
+enum { FAR_TILES = 96, FEW_CHANNELS = 24, MOST_PAIRED = 64 };
+
 static int64_t out_size(const cvi_conv_plan *p) {
     return p->algorithm == CVI_CONV_WINOGRAD4 ? 4 : 2;
 }
@@ -54,14 +57,21 @@ static void join_matrices(cvi_conv_plan *p, int64_t parts) {
     p->tile_channels = p->in_place ? all : p->tile_channels;
 }
 
+/* Most tiles of a register block: where there are few input channels, such that two blocks overlap. */
+static int64_t height_of(const cvi_conv_plan *p) {
+    bool stream = p->kernels->stream32 != NULL && p->in_c >= 4 && p->in_c <= FEW_CHANNELS &&
+                  cvi_conv_padded_out(p) >= 32;
+    return stream ? CVI_STREAM_ROWS : p->kernels->rows;
+}
+
 void cvi_winograd_layout(cvi_conv_plan *p) {
     int64_t area = tile_size(p) * tile_size(p), total = p->N * tiles_down(p) * tiles_across(p);
     p->packed_floats = area * matrix_floats(p) + CVI_PACKED_TAIL;
     /* A block's 36 input and output matrices should stay in a second-level cache beside the weights that pass by: two or three
      * register blocks of tiles. Only where the weights overflow a third-level cache too is a tall block, which reads them less
      * often, the faster one. (Measured on VGG16 and ResNet-50: 5 to 15 % against blocks three times as tall.) */
-    enum { FAR = 4 << 20, NEAR_TILES = 18, FAR_TILES = 96 };
-    int64_t rows = p->kernels->rows, near = (NEAR_TILES + rows - 1) / rows * rows;
+    enum { FAR = 4 << 20, NEAR_TILES = 18 };
+    int64_t rows = height_of(p), near = (NEAR_TILES + rows - 1) / rows * rows;
     int64_t want = area * matrix_floats(p) > FAR ? FAR_TILES : near;
     /* Enough chunks for a common machine, as long as the weights that each reads again are near. */
     int64_t weights = area * matrix_floats(p), least_tiles = weights <= 300000    ? 12
@@ -158,22 +168,61 @@ static int64_t next_weights(const cvi_conv_plan *p, int64_t xi, int64_t panel, i
     return next + block * 16 * p->in_c;
 }
 
+/* Product xi of panels [panel, end), two at a time, as far as there are pairs: the first panel that is left. The next product's weights
+ * are asked for meanwhile. */
+static int64_t multiply_pairs(const cvi_conv_plan *p, const float *v, float *m, int64_t count, int64_t panel,
+                              int64_t end, int64_t xi, const float *bias) {
+    const float *row[FAR_TILES + CVI_MAX_ROWS];
+    int64_t first = panel, rows = height_of(p), tiles = (count + rows - 1) / rows, pitch = CVI_PITCH(p->in_c);
+    if (p->kernels->stream32 == NULL || rows != CVI_STREAM_ROWS || count > FAR_TILES) {
+        return panel;
+    }
+    while (panel + 1 < end && cvi_panel_width(p->out_c, panel + 1) == 16) {
+        panel += 2;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        row[i] = v + i * pitch;
+    }
+    cvi_stream s = {.units = (panel - first) / 2,
+                    .taps = 1,
+                    .channels = p->in_c,
+                    .x = row,
+                    .by_panel = true,
+                    .w = p->weights + xi * matrix_floats(p) + first * 16 * p->in_c,
+                    .tile = {.bias = bias,
+                             .out = m,
+                             .pitch = p->tile_channels,
+                             .ahead = xi + 1 < tile_size(p) * tile_size(p) ? matrix_floats(p) : 0}};
+    for (int64_t i = 0; i < 2 && s.units > 0; i++) { /* the blocks of one tile more, then the others */
+        int64_t size = count / tiles + 1 - i;
+        s.tiles = i == 0 ? count % tiles : tiles - count % tiles;
+        if (s.tiles > 0) {
+            p->kernels->stream32[size](&s);
+            s.x += s.tiles * size;
+            s.tile.out += s.tiles * size * p->tile_channels;
+        }
+    }
+    return panel;
+}
+
 /* The 36 (16) products for output channels of panels [panel, end). */
 static void multiply(const run_job *job, const worker_scratch *w, int64_t count, int64_t panel, int64_t end) {
-    static const float no_bias[32] = {0};
+    static const float no_bias[MOST_PAIRED] = {0};
     const cvi_conv_plan *p = job->plan;
     int64_t area = tile_size(p) * tile_size(p), pitch = CVI_PITCH(p->in_c), rows = p->kernels->rows;
     int64_t tiles = (count + rows - 1) / rows, small = count / tiles, longer = count % tiles;
     for (int64_t xi = 0; xi < area; xi++) {
         const float *v = w->v + xi * v_stride(p);
-        for (int64_t k = panel, step; k < end; k += step) {
+        float *first = w->m + xi * m_stride(p);
+        for (int64_t k = multiply_pairs(p, v, first, count, panel, end, xi, no_bias), step; k < end;
+             k += step) {
             bool two = p->kernels->micro32 != NULL && k + 1 < end && cvi_panel_width(p->out_c, k + 1) == 16;
             step = two ? 2 : 1;
             const float *u = p->weights + xi * matrix_floats(p) + k * 16 * p->in_c;
             cvi_micro *const *micro = two                                  ? p->kernels->micro32
                                       : cvi_panel_width(p->out_c, k) == 16 ? p->kernels->micro16
                                                                            : p->kernels->micro8;
-            float *m = w->m + xi * m_stride(p) + (k - panel) * 16;
+            float *m = first + (k - panel) * 16;
             for (int64_t t = 0, i = 0, n; t < count; t += n, i++) {
                 n = small + (i < longer ? 1 : 0);
                 const float *row[CVI_MAX_ROWS];

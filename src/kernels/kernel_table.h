@@ -38,7 +38,7 @@ typedef struct cvi_stream {
     const float *const *x;
     int64_t offset;
     const float *w;
-    cvi_tile tile; /* of the first block; `add` and `ahead` are not read */
+    cvi_tile tile; /* of the first block; `add` is not read; `ahead` is of all blocks */
 } cvi_stream;
 typedef void cvi_micro_stream(const cvi_stream *s);
 enum { CVI_STREAM_ROWS = 6 };

@@ -45,7 +45,16 @@
         const v16 w0 = v16_load(w + j * 16), w1 = v16_load(w + j * 16 + second);                             \
         ROWS(DO)                                                                                             \
     }
-#define FOUR(ROWS, DO) STEP(ROWS, DO, 0) STEP(ROWS, DO, 1) STEP(ROWS, DO, 2) STEP(ROWS, DO, 3)
+/* To the second-level cache: weights that a later run needs, over the whole block. */
+#define ASK_AHEAD(w)                                                                                         \
+    __builtin_prefetch((w), 0, 2);                                                                           \
+    __builtin_prefetch((w) + 16, 0, 2);                                                                      \
+    __builtin_prefetch((w) + 32, 0, 2);                                                                      \
+    __builtin_prefetch((w) + 48, 0, 2);
+#define FOUR(ROWS, DO)                                                                                       \
+    ASK_AHEAD(w + ahead)                                                                                     \
+    ASK_AHEAD(w + second + ahead)                                                                            \
+    STEP(ROWS, DO, 0) STEP(ROWS, DO, 1) STEP(ROWS, DO, 2) STEP(ROWS, DO, 3)
 
 /* One block, and what comes after it: the next two panels of the same pixels, or the first two of the next pixels. */
 #define BLOCK(M, ROWS, SET)                                                                                  \
@@ -108,7 +117,7 @@ static void steps_of(const cvi_stream *s, int64_t rows, step_on *near, step_on *
         const v16 lo = v16_all(tile->clamp ? tile->lo : -INFINITY),                                          \
                   hi = v16_all(tile->clamp ? tile->hi : INFINITY);                                           \
         const int64_t taps = s->taps, channels = s->channels, offset = s->offset;                            \
-        const int64_t second = taps * channels * 16, pitch = tile->pitch;                                    \
+        const int64_t second = taps * channels * 16, pitch = tile->pitch, ahead = tile->ahead;               \
         step_on near_step, far_step;                                                                         \
         steps_of(s, M, &near_step, &far_step);                                                               \
         const float *const *x = s->x;                                                                        \

@@ -147,6 +147,41 @@ static void avx2_equals_twin(void **state) {
     check_level("avx2", SHAPES);
 }
 
+/* Several pairs of panels of few input numbers: blocks that follow each other without a gap, whatever is left at the end. */
+static void streams_equal_twin(void **state) {
+    (void)state;
+    static const int64_t from[] = {3, 4, 5, 12, 16, 24, 31, 48}, to[] = {32, 40, 64, 72, 144, 160};
+    static const int64_t sides[] = {1, 2, 5, 7, 13};
+    if (!use_level("avx512")) {
+        return;
+    }
+    for (uint64_t seed = 0; seed < 160; seed++) {
+        int64_t C = from[pick(seed, 1, 0, 7)], K = to[pick(seed, 2, 0, 5)],
+                R = pick(seed, 3, 0, 1) == 0 ? 1 : 3;
+        int64_t H = sides[pick(seed, 4, 0, 4)], W = sides[pick(seed, 5, 0, 4)], step = pick(seed, 6, 1, 2);
+        cvi_conv_shape shape = {1,
+                                C,
+                                H,
+                                W,
+                                K,
+                                R,
+                                R,
+                                step,
+                                step,
+                                R / 2,
+                                R / 2,
+                                R / 2,
+                                R / 2,
+                                1,
+                                1,
+                                1,
+                                (H - 1) / step + 1,
+                                (W - 1) / step + 1};
+        check_problem(seed, shape, CVI_CONV_FORWARD, CVI_CONV_AUTO);
+        check_problem(seed, shape, CVI_CONV_FORWARD, step == 1 ? CVI_CONV_WINOGRAD4 : CVI_CONV_DIRECT);
+    }
+}
+
 /* dw from the formula, and the sum of the absolute products. */
 static void twin_dw(const cvi_conv_shape *s, const float *x, const float *dy, double *dw, double *size) {
     int64_t cg = s->C / s->groups, kg = s->K / s->groups, count = s->K * cg * s->R * s->S;
@@ -397,11 +432,17 @@ static void failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(portable_equals_twin),  cmocka_unit_test(avx2_equals_twin),
-        cmocka_unit_test(avx512_equals_twin),    cmocka_unit_test(real_layers),
-        cmocka_unit_test(pitches_and_borrowing), cmocka_unit_test(bad_shapes_are_refused),
-        cmocka_unit_test(gradient_to_weights),   cmocka_unit_test(choices),
-        cmocka_unit_test(nan_propagates),        cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(portable_equals_twin),
+        cmocka_unit_test(avx2_equals_twin),
+        cmocka_unit_test(avx512_equals_twin),
+        cmocka_unit_test(streams_equal_twin),
+        cmocka_unit_test(real_layers),
+        cmocka_unit_test(pitches_and_borrowing),
+        cmocka_unit_test(bad_shapes_are_refused),
+        cmocka_unit_test(gradient_to_weights),
+        cmocka_unit_test(choices),
+        cmocka_unit_test(nan_propagates),
+        cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests_name("kernels_conv", tests, NULL, NULL);
 }
