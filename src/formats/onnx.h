@@ -222,4 +222,8 @@ cvs_tensor cvi_onnx_shape(const cvi_onnx_draft *d, int value);
 /* Changes a node of the default domain from opset d->version to CVI_OPSET and puts it into the graph. */
 cvs_status cvi_onnx_upgrade(cvi_onnx_draft *d);
 
+/* ---- onnx_layout.c ---- */
+/* Inputs of pictures with channels last that are turned at once become inputs with channels first. Before cvi_graph_finish. */
+void cvi_onnx_pictures_first(cvi_graph *g);
+
 #endif

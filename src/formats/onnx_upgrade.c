@@ -304,6 +304,27 @@ static cvs_status image_scaler(cvi_onnx_draft *d) {
     return set_float(d, "epsilon", 0);
 }
 
+/* The experimental Crop of the same converters: borders left, top, right, bottom are cut off; or a size from the upper left corner. */
+static cvs_status crop(cvi_onnx_draft *d) {
+    cvi_attr border, size;
+    bool sized = cvi_up_take(d, "scale", &size) && size.kind == CVI_ATTR_INTS && size.n == 2;
+    if (!cvi_up_take(d, "border", &border) || border.kind != CVI_ATTR_INTS || border.n != 4) {
+        return cvi_at_attr(d->o->err, cvi_fail(d->o->err, CVS_E_FORMAT, "a constant of the wrong type"),
+                           "border");
+    }
+    const int64_t *b = border.ints, from[2] = {b[1], b[0]}, axes[2] = {2, 3};
+    int64_t to[2] = {b[3] > 0 ? -b[3] : INT64_MAX, b[2] > 0 ? -b[2] : INT64_MAX};
+    for (int i = 0; i < 2 && sized; i++) {
+        if (!cvi_add(from[i], size.ints[i], &to[i])) {
+            to[i] = INT64_MAX;
+        }
+    }
+    d->op = "Slice";
+    CVI_TRY(ints_input(d, 1, "from", 2, from));
+    CVI_TRY(ints_input(d, 2, "to", 2, to));
+    return ints_input(d, 3, "axes", 2, axes);
+}
+
 /* Exporters of opset 11 and 12 give empty tensors for what is absent. */
 static cvs_status resize_empty(cvi_onnx_draft *d) {
     for (int k = 1; k < d->n_in; k++) {
@@ -451,6 +472,7 @@ static const upgrade_rule rules[] = {
     {"Gemm", 7, cvi_up_gemm_7},
     {"PRelu", 7, cvi_up_prelu_7},
     {"ImageScaler", 0, image_scaler},
+    {"Crop", 0, crop},
     {"Upsample", 9, upsample_9},
     {"Upsample", 0, asymmetric},
     {"Slice", 10, slice_10},

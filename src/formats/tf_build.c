@@ -62,7 +62,8 @@ void cvi_tf_permutation(int rank, bool to_moved, int64_t *perm) {
 }
 
 cvi_tf_tensor cvi_tf_input(cvi_tf *t, const char *name, cvs_dtype dtype, int rank, const int64_t *dim) {
-    bool moved = (rank == 4 || rank == 5) && !t->first;
+    bool planes = rank == 4 && dim[1] == 3 && dim[2] > 4 && dim[3] > 4; /* converted from channels first */
+    bool moved = (rank == 4 || rank == 5) && !t->first && !planes;
     int64_t perm[CVS_MAX_RANK], turned[CVS_MAX_RANK];
     if (rank > CVS_MAX_RANK) {
         cvi_build_set(&t->b, cvi_fail(t->b.err, CVS_E_UNSUPPORTED,

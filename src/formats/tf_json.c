@@ -62,6 +62,8 @@ static double number(const json_t *v) {
     return json_is_string(v) ? strtod(json_string_value(v), NULL) : json_number_value(v);
 }
 
+enum { FLOAT = 1, DOUBLE = 2 };
+
 static int64_t type_number(const json_t *v) {
     static const char *const names[] = {
         "DT_INVALID",    "DT_FLOAT",  "DT_DOUBLE",    "DT_INT32",  "DT_UINT8",   "DT_INT16",
@@ -219,7 +221,8 @@ static cvs_status read_attr(const reading *r, const char *name, const json_t *v,
         const char *fn = cvi_json_string(func, "name", "");
         a->s = cvi_arena_strn(r->a, fn, strlen(fn));
     }
-    a->i = type ? type_number(type) : whole(i ? i : b, 0);
+    int64_t t = type_number(type);
+    a->i = type ? (t == DOUBLE ? FLOAT : t) : whole(i ? i : b, 0); /* TensorFlow.js has no other floats */
     a->f = f ? number(f) : (double)a->i;
     if (shape) {
         a->has_shape = true;

@@ -52,10 +52,8 @@ static bool looks_saved(const cvi_file *file) {
     cvs_error quiet = {0};
     cvi_pb r = cvi_pb_begin(file->data, file->size, 16, &quiet), p, q;
     cvi_pb_field f, g;
-    bool version = false;
     for (int i = 0; i < 4 && cvi_pb_next(&r, &f) == CVS_OK && f.number; i++) {
-        version |= f.number == 1 && f.wire == CVI_PB_VARINT && f.value > 0 && f.value < 10;
-        if (f.number != 2 || f.wire != CVI_PB_BYTES || !version || cvi_pb_enter(&r, &f.bytes, &p) != CVS_OK) {
+        if (f.number != 2 || f.wire != CVI_PB_BYTES || cvi_pb_enter(&r, &f.bytes, &p) != CVS_OK) {
             continue;
         }
         for (int k = 0; k < 4 && cvi_pb_next(&p, &g) == CVS_OK && g.number; k++) {

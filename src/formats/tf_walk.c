@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_MADE = 1 << 21, MAX_CALLS = 64, MAX_OUT = 1 << 16, MAX_BOX_SCANS = 64 };
+enum { MAX_MADE = 1 << 21, MAX_CALLS = 64, MAX_OUT = 1 << 16, MAX_BOX_OUT = 64 };
 
 typedef struct result {
     cvi_tf_tensor *out;
@@ -21,7 +21,8 @@ struct tf_scope {
     result *made;
     uint8_t *state; /* per node: 0 = not yet, 1 = being made, 2 = made */
     int *stack, *next;
-    int scans;
+    uint8_t *
+        read; /* per node: how many of its outputs the graph reads, at most MAX_BOX_OUT; NULL: not counted yet */
 };
 
 /* ---- references ---- */
@@ -47,8 +48,8 @@ static int base_output(const char *op, const char *name, size_t n) {
     return 0;
 }
 
-/* "name", "name:1", "name:output:0". */
-static bool resolve(tf_net *m, const tf_scope *s, const char *text, ref *r) {
+/* "name", "name:1", "name:output:0"; false: nothing is called so. */
+static bool find(const tf_scope *s, const char *text, ref *r) {
     const char *colon = strchr(text, ':'), *second = colon ? strchr(colon + 1, ':') : NULL;
     size_t n = colon ? (size_t)(colon - text) : strlen(text);
     *r = (ref){.node = cvi_tf_find(s->body, text, n), .arg = -1};
@@ -57,8 +58,6 @@ static bool resolve(tf_net *m, const tf_scope *s, const char *text, ref *r) {
         r->arg = strlen(a) == n && strncmp(a, text, n) == 0 ? i : r->arg;
     }
     if (r->node < 0 && r->arg < 0) {
-        cvi_build_set(&m->t.b, cvi_fail(m->t.b.err, CVS_E_FORMAT,
-                                        "input %.100s is made by no node of the graph", text));
         return false;
     }
     long at = colon ? strtol((second ? second : colon) + 1, NULL, 10) : 0;
@@ -67,6 +66,15 @@ static bool resolve(tf_net *m, const tf_scope *s, const char *text, ref *r) {
         r->out += base_output(s->body->node[r->node].op, colon + 1, (size_t)(second - colon - 1));
     }
     return true;
+}
+
+static bool resolve(tf_net *m, const tf_scope *s, const char *text, ref *r) {
+    bool found = find(s, text, r);
+    if (!found) {
+        cvi_build_set(&m->t.b, cvi_fail(m->t.b.err, CVS_E_FORMAT,
+                                        "input %.100s is made by no node of the graph", text));
+    }
+    return found;
 }
 
 static cvi_tf_tensor *value_of(tf_net *m, const tf_scope *s, const ref *r) {
@@ -129,31 +137,35 @@ bool cvi_tf_node_variable(tf_net *m, const char *name) {
     return found;
 }
 
-/* How many outputs of a node are read in its graph, or how many it says that it has. */
-static int outputs_read(tf_net *m, tf_scope *s, int node) {
-    int64_t told =
-        cvi_tf_attr_int(&s->body->node[node], "num_split", cvi_tf_attr_int(&s->body->node[node], "num", 1));
-    int n = (int)CVI_MAX(1, CVI_MIN(told, 64));
-    if (s->scans++ >= MAX_BOX_SCANS) {
-        return n;
+/* Counts for every node of the graph how many of its outputs are read, or how many it says that it has. */
+static bool count_outputs(tf_net *m, tf_scope *s) {
+    s->read = cvi_arena_alloc(m->t.b.model->arena, CVI_MAX(s->body->n, 1), sizeof *s->read);
+    if (!s->read) {
+        cvi_build_no_memory(&m->t.b, (size_t)s->body->n);
+        return false;
     }
-    size_t length = strlen(s->body->node[node].name);
     for (int i = 0; i < s->body->n; i++) {
-        for (int k = 0; k < s->body->node[i].n_in; k++) {
-            const char *text = s->body->node[i].in[k];
+        const tf_node *node = &s->body->node[i];
+        int64_t told = cvi_tf_attr_int(node, "num_split", cvi_tf_attr_int(node, "num", 1));
+        s->read[i] = (uint8_t)CVI_MAX(s->read[i], CVI_MAX(1, CVI_MIN(told, MAX_BOX_OUT)));
+        for (int k = 0; k < node->n_in; k++) {
             ref r;
-            if (strncmp(text, s->body->node[node].name, length) == 0 && text[length] == ':' &&
-                resolve(m, s, text, &r) && r.node == node && r.out < 64) {
-                n = CVI_MAX(n, r.out + 1);
+            if (strchr(node->in[k], ':') && find(s, node->in[k], &r) && r.node >= 0 && r.out < MAX_BOX_OUT) {
+                s->read[r.node] = (uint8_t)CVI_MAX(s->read[r.node], r.out + 1);
             }
         }
     }
-    return n;
+    return true;
+}
+
+static int outputs_read(tf_net *m, tf_scope *s, int node) {
+    return s->read || count_outputs(m, s) ? s->read[node] : 1;
 }
 
 static void make_box(tf_net *m, tf_scope *s, int node, const char *why) {
     int n_out = outputs_read(m, s, node), n = 0;
-    cvi_tf_tensor out[64], **in = cvi_arena_alloc(m->t.b.model->arena, CVI_MAX(m->n_in, 1), sizeof *in);
+    cvi_tf_tensor out[MAX_BOX_OUT],
+        **in = cvi_arena_alloc(m->t.b.model->arena, CVI_MAX(m->n_in, 1), sizeof *in);
     if (!in) {
         cvi_build_no_memory(&m->t.b, 0);
         return;
@@ -198,7 +210,10 @@ static void run_maker(tf_net *m, tf_scope *s, int n) {
         }
         return;
     }
-    if (maker) {
+    if (m->refused) { /* one of its inputs comes round a loop */
+        cvi_tf_tensor none = cvi_tf_none();
+        cvi_tf_node_put(m, 0, none);
+    } else if (maker) {
         maker->make(m);
     } else if (cvi_tf_function(m->g, m->node->op)) {
         cvi_tf_call(m, m->node->op, 0);
@@ -217,9 +232,16 @@ static void run_maker(tf_net *m, tf_scope *s, int n) {
     }
 }
 
+/* What a loop of TensorFlow 1 hands to its next turn: its Merge reads a NextIteration that is made of the Merge. */
+static bool comes_round(const tf_scope *s, int node, const ref *r) {
+    return r->node >= 0 && strcmp(s->body->node[node].op, "Merge") == 0 &&
+           strcmp(s->body->node[r->node].op, "NextIteration") == 0;
+}
+
 static void make_node(tf_net *m, tf_scope *s, int n) {
     const tf_node *node = &s->body->node[n];
     cvi_arena *a = m->t.b.model->arena;
+    bool looped = false;
     if (++m->made > MAX_MADE) {
         cvi_build_set(&m->t.b, cvi_fail(m->t.b.err, CVS_E_LIMIT,
                                         "more than %d operations, functions written out", (int)MAX_MADE));
@@ -236,11 +258,13 @@ static void make_node(tf_net *m, tf_scope *s, int n) {
     m->t.type = node->op;
     for (int k = 0; k < node->n_in && cvi_build_ok(&m->t.b); k++) {
         ref r;
-        m->in[k] = resolve(m, s, node->in[k], &r) ? value_of(m, s, &r) : NULL;
+        bool found = resolve(m, s, node->in[k], &r), back = found && comes_round(s, n, &r);
+        m->in[k] = found && !back ? value_of(m, s, &r) : NULL;
+        looped |= back;
     }
     m->out = NULL;
     m->n_out = m->cap_out = 0;
-    m->refused = NULL;
+    m->refused = looped ? "loops are drawn where they begin, but not run" : NULL;
     if (cvi_build_ok(&m->t.b)) {
         run_maker(m, s, n);
     }
@@ -282,7 +306,8 @@ static void need(tf_net *m, tf_scope *s, int target) {
         ref r;
         m->t.name = node->name;
         m->t.type = node->op;
-        if (!resolve(m, s, node->in[s->next[n]++], &r) || r.node < 0 || s->state[r.node] == 2) {
+        if (!resolve(m, s, node->in[s->next[n]++], &r) || r.node < 0 || s->state[r.node] == 2 ||
+            comes_round(s, n, &r)) {
             continue;
         }
         if (s->state[r.node] == 1) {

@@ -17,6 +17,7 @@ typedef struct tflite_tensor {
     int64_t buffer;
     cvi_fb_vector scale, zero; /* n 0: not quantised */
     int64_t axis;              /* of the scales */
+    bool variable;             /* kept from run to run */
     bool sparse, is_output, made;
     cvi_tf_tensor value;
 } tflite_tensor;

@@ -141,8 +141,8 @@ static tflite_op kind_of(tflite *m) {
 static void make_box(tflite *m, const char *why) {
     cvi_tf_tensor *in[64], out[64];
     int n = CVI_MIN(cvi_tflite_n_inputs(m), 64), n_out = (int)CVI_MIN(m->outputs.n, 64), kept = 0;
-    for (int k = 0; k < n; k++) {
-        in[kept] = cvi_tflite_in(m, k);
+    for (int k = 0; k < n; k++) { /* what it works in (scratch tensors) is made by no node */
+        in[kept] = cvi_tflite_value(m, cvi_fb_int_at(&m->f, &m->inputs, k));
         kept += in[kept] != NULL;
     }
     for (int k = 0; k < n_out; k++) {

@@ -115,6 +115,7 @@ cvi_fb_table cvi_tflite_lists(tflite *m) {
         x->type = (int)cvi_fb_int(&m->f, &t, 1, 1, true, 0);
         x->dtype = dtype_of(x->type);
         x->buffer = cvi_fb_int(&m->f, &t, 2, 4, false, 0);
+        x->variable = cvi_fb_int(&m->f, &t, 5, 1, false, 0) != 0;
         x->sparse = cvi_fb_has(&m->f, &t, 6);
         x->value = cvi_tf_none();
         read_shape(m, &t, x);
@@ -256,6 +257,24 @@ static void make_constant(tflite *m, tflite_tensor *x, const uint8_t *bytes, int
     x->made = true;
 }
 
+/* What a network remembers from one run to the next: every run here is the first, so zeros. */
+static void make_state(tflite *m, tflite_tensor *x) {
+    bool whole = cvi_tflite_is_quantised(x) || x->dtype == CVS_F16 || x->dtype == CVS_BF16;
+    cvs_tensor c = {.dtype = whole ? CVS_F32 : x->dtype, .rank = x->rank};
+    int64_t bytes = 0;
+    memcpy(c.dim, x->dim, sizeof c.dim);
+    int64_t n = cvs_tensor_count(&c);
+    if (n < 0 || c.dtype == CVS_NONE || !cvi_mul(n, (int64_t)cvs_dtype_size(c.dtype), &bytes)) {
+        return;
+    }
+    c.data = room(m, bytes, 1);
+    c.bytes = (size_t)bytes;
+    if (c.data) {
+        x->value = cvi_tf_constant(x->name, &c);
+        x->made = true;
+    }
+}
+
 cvi_tf_tensor *cvi_tflite_value(tflite *m, int64_t index) {
     if (index < 0 || index >= m->n_tensors || !cvi_build_ok(&m->t.b)) {
         return NULL;
@@ -267,6 +286,8 @@ cvi_tf_tensor *cvi_tflite_value(tflite *m, int64_t index) {
         cvi_build_set(&m->t.b, m->f.status);
         if (bytes && cvi_build_ok(&m->t.b)) {
             make_constant(m, x, bytes, size);
+        } else if (x->variable && cvi_build_ok(&m->t.b)) {
+            make_state(m, x);
         }
     }
     return x->made && cvi_build_ok(&m->t.b) ? &x->value : NULL;

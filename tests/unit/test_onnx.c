@@ -13,6 +13,7 @@
 #include "formats/onnx_write.h"
 #include "formats/protobuf.h"
 #include "graph/graph.h"
+#include "reader_harness.h"
 #include "test_helpers.h"
 
 #include "../fuzz/fuzz_onnx.c"
@@ -534,6 +535,22 @@ static void half_floats_are_widened_unless_kept(void **state) {
     cvi_file_close(&f);
 }
 
+/* A file that takes pictures with channels last and turns them: the graph takes them turned, files of numbers stay as they were. */
+static void pictures_last(void **state) {
+    (void)state;
+    char model[512], in[512], out[512];
+    test_data(model, sizeof model, "onnx_last", "model.onnx");
+    test_data(in, sizeof in, "onnx_last", "in.npy");
+    test_data(out, sizeof out, "onnx_last", "out.npy");
+    cvs_model *m = reader_open(model, NULL);
+    const cvi_value *v = &m->graph->values[m->graph->inputs[0]];
+    assert_int_equal(v->dim[1], 3);
+    assert_int_equal(v->dim[3], 6);
+    assert_int_equal(v->file_layout, CVI_FILE_LAST);
+    cvs_model_free(m);
+    reader_matches(model, NULL, in, out, 2e-6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cut_is_said),
@@ -548,6 +565,7 @@ int main(void) {
         cmocka_unit_test(large_weights_are_not_copied),
         cmocka_unit_test(writing_survives_failures),
         cmocka_unit_test(half_floats_are_widened_unless_kept),
+        cmocka_unit_test(pictures_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,63 @@ static void shards_that_are_copied(void **state) {
     remove(folder);
 }
 
+/* A loop of TensorFlow 1 opens: its turns are not followed, what stands behind it is there. */
+static void loops_open(void **state) {
+    (void)state;
+    cvs_model *m = open_text(GRAPH(INPUT "{\"name\": \"e\", \"op\": \"Enter\", \"input\": [\"x\"]},"
+                                         "{\"name\": \"m\", \"op\": \"Merge\", \"input\": [\"e\", \"n\"]},"
+                                         "{\"name\": \"c\", \"op\": \"LoopCond\", \"input\": [\"m:1\"]},"
+                                         "{\"name\": \"s\", \"op\": \"Switch\", \"input\": [\"m\", \"c\"]},"
+                                         "{\"name\": \"i\", \"op\": \"Tanh\", \"input\": [\"s:1\"]},"
+                                         "{\"name\": \"n\", \"op\": \"NextIteration\", \"input\": [\"i\"]},"
+                                         "{\"name\": \"o\", \"op\": \"Exit\", \"input\": [\"s\"]},"
+                                         "{\"name\": \"y\", \"op\": \"Relu\", \"input\": [\"o\"]}"));
+    assert_true(has_op(m, "Relu"));
+    assert_true(has_op(m, "tf::Merge"));
+    cvs_model_free(m);
+}
+
+/* Many unknown operations: all outputs that are read are there, however many boxes stand before. */
+static void many_boxes(void **state) {
+    (void)state;
+    cvi_buf b = {0};
+    static const char head[] = "{\"modelTopology\": {\"node\": [" INPUT,
+                      tail[] = "]}, \"weightsManifest\": []}";
+    cvi_buf_add(&b, head, sizeof head - 1);
+    for (int i = 0; i < 100; i++) {
+        char node[200], input[20] = "x";
+        if (i) {
+            snprintf(input, sizeof input, "b%d:1", i - 1);
+        }
+        int n = snprintf(node, sizeof node, "%s{\"name\": \"b%d\", \"op\": \"Bogus\", \"input\": [\"%s\"]}",
+                         i ? "," : "", i, input);
+        cvi_buf_add(&b, node, (size_t)n);
+    }
+    cvi_buf_add(&b, tail, sizeof tail); /* with its end */
+    cvs_model *m = open_text((const char *)b.data);
+    assert_true(m->graph->n_nodes >= 100);
+    cvs_model_free(m);
+    cvi_buf_free(&b);
+}
+
+/* Networks that were converted from other libraries keep channels first; a double is a float in TensorFlow.js. */
+static void planes_and_doubles(void **state) {
+    (void)state;
+    cvs_model *m = open_text(GRAPH(
+        "{\"name\": \"x\", \"op\": \"Placeholder\", \"attr\": {\"dtype\": {\"type\": \"DT_FLOAT\"}, "
+        "\"shape\": "
+        "{\"shape\": {\"dim\": [{\"size\": \"1\"}, {\"size\": \"3\"}, {\"size\": \"8\"}, {\"size\": "
+        "\"9\"}]}}}},"
+        "{\"name\": \"d\", \"op\": \"Cast\", \"input\": [\"x\"], \"attr\": {\"DstT\": {\"type\": "
+        "\"DT_DOUBLE\"}}}," NUMBER("k", "DT_FLOAT", "floatVal", "2") "{\"name\": \"y\", \"op\": \"Mul\", "
+                                                                     "\"input\": [\"d\", \"k\"]}"));
+    const cvi_value *v = &m->graph->values[m->graph->inputs[0]];
+    assert_int_equal(v->dim[1], 3);
+    assert_int_equal(v->dim[3], 9);
+    assert_int_equal(v->file_layout, CVI_FILE_SAME);
+    cvs_model_free(m);
+}
+
 /* A branch that the file decides leaves only the side that is taken. */
 static void branches(void **state) {
     (void)state;
@@ -251,6 +308,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
                                        cmocka_unit_test(real_models),
                                        cmocka_unit_test(shards_that_are_copied),
+                                       cmocka_unit_test(loops_open),
+                                       cmocka_unit_test(many_boxes),
+                                       cmocka_unit_test(planes_and_doubles),
                                        cmocka_unit_test(branches),
                                        cmocka_unit_test(unknown_operations),
                                        cmocka_unit_test(free_sides),

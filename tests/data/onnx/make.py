@@ -243,3 +243,15 @@ case("scan_axes", [n("Scan", ["s0", "A", "B"], ["last", "Y", "Z"], body=axes, nu
 
 # ---- operators of the first converters ----
 case("image_scaler", [n("ImageScaler", ["x"], ["y"], scale=0.5, bias=[1.0, -2.0, 0.25])], {"x": f32(1, 3, 2, 4)}, {"y": F}, opset=8)
+case("crop_border", [n("Crop", ["x"], ["y"], border=[1, 0, 2, 1])], {"x": f32(1, 2, 4, 6)}, {"y": F}, opset=8)
+case("crop_size", [n("Crop", ["x"], ["y"], border=[1, 2, 0, 0], scale=[2, 3])], {"x": f32(1, 2, 4, 6)}, {"y": F}, opset=8)
+
+# ---- pictures with channels last, beside this folder: the input is given as a file of numbers, not as the graph's tensor ----
+last = "../onnx_last"
+shutil.rmtree(last, ignore_errors=True)
+case(last, [n("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), n("Conv", ["t", "w"], ["c"]), n("Relu", ["c"], ["y"])],
+     {"x": f32(1, 5, 6, 3)}, {"y": F}, {"w": f32(2, 3, 3, 3)})
+for name in ("input", "output"):
+    path = last + "/test_data_set_0/" + name + "_0.pb"
+    np.save(last + "/" + name.replace("put", "") + ".npy", nh.to_array(onnx.load_tensor(path)))
+shutil.rmtree(last + "/test_data_set_0")
