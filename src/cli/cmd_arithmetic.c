@@ -146,8 +146,8 @@ static cvs_status show(cli *c, const cvs_model *model, cvs_run *run, int64_t row
     }
     cvs_summary summary;
     char known[200];
-    if (cvs_model_summarize(model, NULL, c->lang, &summary, NULL) ==
-        CVS_OK) { /* "last-conv" and numbers by name */
+    /* "last-conv" and numbers by name. */
+    if (cvs_model_summarize(model, NULL, c->lang, &summary, NULL) == CVS_OK) {
         snprintf(known, sizeof known, "%s", layer < summary.n_layers ? summary.layers[layer].name : name);
         name = known;
         cvs_summary_free(&summary);

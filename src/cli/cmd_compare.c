@@ -143,8 +143,8 @@ static cvs_status layers(cli *c, sides *x) {
     cli_table table;
     cvs_status s = list && kept ? cli_run_file(c, x->model[0], x->run[0], c->args[1], NULL)
                                 : (c->err.code = CVS_E_MEMORY);
-    for (int i = 0; i < n && s == CVS_OK;
-         i++) { /* one run may serve both sides: what the first gave is copied */
+    /* One run may serve both sides: what the first gave is copied. */
+    for (int i = 0; i < n && s == CVS_OK; i++) {
         s = cvs_run_layer_file(x->run[0], i, "nchw", &kept[i], &c->err);
     }
     s = s == CVS_OK ? cli_run_file(c, x->model[1], x->run[1], c->args[c->n_args > 2 ? 2 : 1], NULL) : s;

@@ -119,8 +119,8 @@ static cvs_status run_one(cli *c, const char *folder, trial *t, const cvs_train_
     char room[PATH_MAX];
     cvs_status s = cvs_train(cli_named(c->args[0], room, sizeof room), cli_value(c, "--data"), path, &o,
                              &t->result, &c->err);
-    if (s == CVS_E_ARGUMENT &&
-        strstr(c->err.message, "no number any more")) { /* one that diverged is a result too */
+    /* One that diverged is a result too. */
+    if (s == CVS_E_ARGUMENT && strstr(c->err.message, "no number any more")) {
         t->result = (cvs_train_result){.loss = (double)NAN, .val_loss = (double)NAN, .val_accuracy = 0};
         c->err = (cvs_error){.lang = c->lang};
         s = CVS_OK;

@@ -57,8 +57,8 @@ static cvs_status open_source(cvs_data *data, const char *spec, const char *wher
     }
     cvs_data_options o = *options;
     o.split_training = o.split_training && o.holdout > 0;
-    if (o.split_training &&
-        o.split == CVS_TEST) { /* the source opens its training pictures, pick.c takes the share of them */
+    /* The source opens its training pictures, pick.c takes the share of them. */
+    if (o.split_training && o.split == CVS_TEST) {
         o.split = CVS_TRAIN;
         o.holdout = -o.holdout;
     }

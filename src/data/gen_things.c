@@ -168,8 +168,8 @@ static void umbrella(cvi_gen_random *r, cvi_shape *s) {
     cvi_shape_arc(s, CVI_BODY, stick, -hook, 0.78, hook, hook, 0, 0.5);
     cvi_shape_polygon(s, CVI_BODY, canopy, 21);
     cvi_shape_polygon(s, CVI_SECOND, (cvi_point[]){{0, rim - high}, {0.33, rim}, {-0.33, rim}}, 3);
-    for (int k = -1; k <= 1;
-         k++) { /* the scalloped rim; the middle one lies over the stick, which goes on below */
+    /* The scalloped rim; the middle one lies over the stick, which goes on below. */
+    for (int k = -1; k <= 1; k++) {
         cvi_shape_ellipse(s, CVI_CUT, k * 0.655, rim + 0.02, 0.31, 0.15, 0);
     }
     cvi_shape_line(s, CVI_BODY, stick, (cvi_point[]){{0, rim - 0.3}, {0, 0.5}}, 2);

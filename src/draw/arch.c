@@ -111,8 +111,8 @@ static bool index_edges(cvi_arch *a) {
         a->edge_at[i + 1] += a->edge_at[i];
         a->users_at[i + 1] += a->users_at[i];
     }
-    for (int i = 0; i < a->n_edges;
-         i++) { /* users_at[f] walks to the start of f + 1 and is moved back below */
+    /* users_at[f] walks to the start of f + 1 and is moved back below. */
+    for (int i = 0; i < a->n_edges; i++) {
         a->users[a->users_at[a->edges[i].from]++] = i;
     }
     for (size_t i = n; i > 0; i--) {

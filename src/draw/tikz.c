@@ -359,8 +359,8 @@ static void put_shape(const tikz *t, const cvi_item *item) {
     cvi_buf *out = t->out;
     bool filled = (p->fill & 0xFF) >= 3, outlined = (p->stroke & 0xFF) >= 3 && p->width > 0.0;
     bool hatched = p->hatch != CVI_HATCH_NONE && (p->stroke & 0xFF) != 0;
-    for (int pass = 0; pass < 2;
-         pass++) { /* fill, then hatch, then outline; one command where nothing lies between */
+    /* Fill, then hatch, then outline; one command where nothing lies between. */
+    for (int pass = 0; pass < 2; pass++) {
         bool fill = filled && (pass == 0), draw = outlined && (pass == 1 || !hatched);
         if (pass == 1 && !hatched) {
             break;

@@ -110,8 +110,8 @@ static cvs_status find_ends(link *l) {
     l->kernel = kernels_behind(g, l->to);
     int reads = l->kernel >= 0 ? g->nodes[l->kernel].in[0] : -1;
     if (l->o->from) {
-        for (int i = 0; i < g->n_inputs && l->from < 0;
-             i++) { /* the picture itself is no layer, but a beginning */
+        /* The picture itself is no layer, but a beginning. */
+        for (int i = 0; i < g->n_inputs && l->from < 0; i++) {
             l->from = strcmp(g->values[g->inputs[i]].name, l->o->from) == 0 ? g->inputs[i] : -1;
         }
         if (l->from < 0) {

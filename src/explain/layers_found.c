@@ -206,8 +206,8 @@ static cvs_status try_one(cvi_diagnosing *g, cvs_finding *f) {
         memcpy(g->filter[unit], before, (size_t)g->u.list[unit].channels);
     }
     cvi_free(before);
-    if (s != CVS_OK && s != CVS_E_MEMORY &&
-        s != CVS_E_CANCELLED) { /* the two do not go together: shapes would not fit */
+    /* The two do not go together: shapes would not fit. */
+    if (s != CVS_OK && s != CVS_E_MEMORY && s != CVS_E_CANCELLED) {
         cvi_error_clear(g->err);
         s = CVS_OK;
     }

@@ -26,8 +26,8 @@ static bool bounds(cvi_question *q, double *low, double *high, int64_t *channels
         high[c] = fmax(a, b);
     }
     int64_t area = cvs_tensor_count(&x) / *channels;
-    for (int64_t i = 0, n = cvs_tensor_count(&x); i < n;
-         i++) { /* a picture that leaves the range: no bounds */
+    /* A picture that leaves the range: no bounds. */
+    for (int64_t i = 0, n = cvs_tensor_count(&x); i < n; i++) {
         double v = cvi_get(&x, i), slack = 1e-3 * (high[i / area] - low[i / area]);
         if (v < low[i / area] - slack || v > high[i / area] + slack) {
             return false;

@@ -67,8 +67,8 @@ static cvs_status measure(scoring *s, int k, bool first) {
         st = cvs_check(s->run, &how, &e, &check, s->checked, &why);
     }
     cvs_explanation_free(&e);
-    if (st == CVS_E_UNSUPPORTED ||
-        st == CVS_E_NOT_FOUND) { /* this method cannot answer here: the others can */
+    /* This method cannot answer here: the others can. */
+    if (st == CVS_E_UNSUPPORTED || st == CVS_E_NOT_FOUND) {
         cvi_copy_text(row->failed, sizeof row->failed, why.message);
         return CVS_OK;
     }

@@ -114,8 +114,8 @@ static cvs_status walk(stage *s, const int *nodes, int n, cvs_checked *out) {
         CVI_TRY(tell(s, done++, all));
         CVI_TRY(i == 0 ? compare_all(s, n, &to->down) : compare(s, first, n, s->o->seed, &to->down));
         CVI_TRY(tell(s, done++, all));
-        if (i ==
-            groups - 1) { /* all: as the first one downwards; the last alone: as the last one downwards */
+        /* All: as the first one downwards; the last alone: as the last one downwards. */
+        if (i == groups - 1) {
             to->up = out->shuffled[0].down;
             to->alone = to->down;
             break;

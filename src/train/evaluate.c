@@ -241,8 +241,8 @@ static void take_note(const evaluating *v, const double *p, note *n) {
     for (int c = 1; c < v->n_classes; c++) {
         n->answer = p[c] > p[n->answer] ? c : n->answer;
     }
-    for (int c = 0; c < v->n_classes;
-         c++) { /* of equal ones the first stands before the others, as in the answer */
+    /* Of equal ones the first stands before the others, as in the answer. */
+    for (int c = 0; c < v->n_classes; c++) {
         n->better += p[c] > p[n->label] || (p[c] == p[n->label] && c < n->label);
     }
     n->label_probability = p[n->label];

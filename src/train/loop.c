@@ -138,8 +138,8 @@ static cvs_status run_epoch(cvi_loop *r, cvs_train_step *said, bool *more) {
     if (!r->given_order) {
         cvi_loop_shuffle(r, at->epoch);
     }
-    if (at->taken >= r->n_order &&
-        at->step > 0) { /* stopped between the last step and the test: what that step's rate was */
+    /* Stopped between the last step and the test: what that step's rate was. */
+    if (at->taken >= r->n_order && at->step > 0) {
         r->history.list[at->epoch - 1].learning_rate =
             cvi_steering_rate(r, at->step - 1, said->steps, at->epoch - 1);
     }

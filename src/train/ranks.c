@@ -63,8 +63,8 @@ cvs_status cvi_ranks_losses(cvi_trainer *t, cvs_status own, cvs_error *err) {
         v[2 * n + 1 + i] = (double)t->margins[i];
     }
     bool heard = t->comm->sum(t->comm->context, all, 2 * n + 1);
-    if (heard && t->margins &&
-        all[2 * n] == 0) { /* apart, so that one without memory does not hold up the others */
+    /* Apart, so that one without memory does not hold up the others. */
+    if (heard && t->margins && all[2 * n] == 0) {
         heard = t->comm->sum(t->comm->context, v + 2 * n + 1, (int)t->batch);
     }
     for (int i = 0; i < n && heard; i++) {

@@ -111,8 +111,8 @@ void cvi_run_log_before(cvi_loop *r, int64_t n) {
         log->before = log->before
                           ? log->before
                           : cvi_malloc((size_t)CVI_MAX(r->params.numbers, (int64_t)1) * sizeof *log->before);
-        for (int i = 0; log->before && i < r->params.n_trained;
-             i++) { /* without room: no histograms of changes */
+        /* Without room: no histograms of changes. */
+        for (int i = 0; log->before && i < r->params.n_trained; i++) {
             const cvs_tensor *w = &r->params.list[i].now;
             memcpy(log->before + at, w->data, (size_t)cvs_tensor_count(w) * sizeof *log->before);
             at += cvs_tensor_count(w);

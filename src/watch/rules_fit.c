@@ -14,8 +14,8 @@ static bool ends_of(const cvi_case *c, cvs_series *s, double *first, double *las
         return false;
     }
     *first = cvi_median(s, 0, 3);
-    if (s->value[0] < *first && isfinite(c->chance) &&
-        *first > 10 * c->chance) { /* the first step was too large already */
+    /* The first step was too large already. */
+    if (s->value[0] < *first && isfinite(c->chance) && *first > 10 * c->chance) {
         *first = s->value[0];
     }
     *last = cvi_median(s, s->n - s->n / 4, s->n);

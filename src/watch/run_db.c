@@ -176,8 +176,8 @@ cvs_status cvi_run_db_read(const char *path, int64_t most, sqlite3 **out, cvs_er
         return cvi_no_memory(err, 1 << 16);
     }
     cvs_status s = open_to_read(path, false, out, err);
-    if (s ==
-        CVS_E_IO) { /* a log beside it that may not be looked at, as on read-only media: the file by itself */
+    /* A log beside it that may not be looked at, as on read-only media: the file by itself. */
+    if (s == CVS_E_IO) {
         sqlite3_close(*out);
         *out = NULL;
         cvi_error_clear(err);

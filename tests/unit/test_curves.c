@@ -233,8 +233,8 @@ static void bands(void **state) {
         cvi_events *e = NULL;
         snprintf(path, sizeof path, "%s/run%d", folder, r);
         assert_int_equal(cvi_events_open(path, 1000, &e, NULL), CVS_OK);
-        for (int i = 0; i <= 100;
-             i += r == 2 ? 50 : 1) { /* the third is logged seldom: lines between its points */
+        /* The third is logged seldom: lines between its points. */
+        for (int i = 0; i <= 100; i += r == 2 ? 50 : 1) {
             cvi_events_scalar(e, "loss", i, r * 10 + 0.5 * i);
         }
         assert_int_equal(cvi_events_close(e, NULL), CVS_OK);

@@ -31,8 +31,8 @@ static cvs_tensor numbers(int rank, const int64_t *dim, uint64_t seed) {
     cvs_tensor t = {0};
     assert_int_equal(cvs_tensor_new(&t, CVS_F32, rank, dim, NULL), CVS_OK);
     int64_t n = cvs_tensor_count(&t);
-    for (int64_t i = 0; i < n;
-         i++) { /* a cheap wave: normal numbers for millions of elements would be slow */
+    /* A cheap wave: normal numbers for millions of elements would be slow. */
+    for (int64_t i = 0; i < n; i++) {
         ((float *)t.data)[i] = (i < 4096 ? noise(seed * 4096 + (uint64_t)i) : 1.0F) *
                                (float)((i * 37 + (int64_t)seed) % 101 - 50);
     }

@@ -157,8 +157,8 @@ static void test_pools(void **state) {
             oph h;
             begin_pool(&h, kind == 0 ? "MaxPool" : "AveragePool", &s, i & 1, kind == 2);
             oph_check_fast(&h, kind == 0 ? 0 : 1e-6);
-            if (kind == 0 &&
-                h.aux) { /* the same winners, where they are kept: windows that backward does not search again */
+            /* The same winners, where they are kept: windows that backward does not search again. */
+            if (kind == 0 && h.aux) {
                 cvs_tensor out;
                 size_t bytes = (size_t)cvs_tensor_count(&h.output[0]) * sizeof(int64_t);
                 int64_t *plain = h.aux;

@@ -274,8 +274,8 @@ static void test_layer_statistics(void **state) {
 
 static void test_local(void **state) {
     (void)state;
-    for (int64_t size = 1; size <= 9;
-         size++) { /* even sizes look one further ahead; more than all channels too */
+    /* Even sizes look one further ahead; more than all channels too. */
+    for (int64_t size = 1; size <= 9; size++) {
         oph h;
         oph_begin(&h, "LRN");
         oph_int(&h, "size", size);

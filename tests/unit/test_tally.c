@@ -38,8 +38,8 @@ static void check(const float *v, int64_t n) {
     assert_true(x.least == least && x.most == most);
     cvi_tally_count(v, n, &x, BINS, count);
     double width = ((double)most - (double)least) / BINS, below = 0;
-    for (int b = 0; b < BINS;
-         b++) { /* each border's count may be off by what lies within a rounding error of it */
+    /* Each border's count may be off by what lies within a rounding error of it. */
+    for (int b = 0; b < BINS; b++) {
         int64_t under = 0, over = 0;
         double border = (double)least + (b + 1) * width, slack = 1e-5 * ((double)most - (double)least);
         for (int64_t i = 0; i < n; i++) {
