@@ -204,6 +204,14 @@ static void print_options(const cli *c, const cli_option *options, int n, FILE *
     }
 }
 
+static bool takes_data(const cli_command *command) {
+    bool takes = strstr(command->args, "DATA") || strstr(command->args, "SPEC");
+    for (int i = 0; i < command->n_options; i++) {
+        takes = takes || (command->options[i].value && strcmp(command->options[i].value, "SPEC") == 0);
+    }
+    return takes;
+}
+
 static void command_help(const cli *c, const cli_command *command, FILE *to) {
     fprintf(to, "convscope %s%s%s\n\n%s\n\n", command->name, command->args[0] ? " " : "", command->args,
             CLI_T(c, command->en, command->zh));
@@ -212,6 +220,12 @@ static void command_help(const cli *c, const cli_command *command, FILE *to) {
     for (int g = 0; g < N_GROUPS; g++) {
         if (groups[g].group & (command->groups | 1u << 31)) {
             print_options(c, groups[g].options, groups[g].n, to);
+        }
+    }
+    if (takes_data(command)) {
+        fprintf(to, "\n%s\n", CLI_T(c, "Pictures with labels (DATA, SPEC):", "带标签的图片（DATA、SPEC）："));
+        for (int i = 0; cvs_data_source(i, c->lang); i++) {
+            fprintf(to, "  %s\n", cvs_data_source(i, c->lang));
         }
     }
 }

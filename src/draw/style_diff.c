@@ -322,11 +322,13 @@ static cvs_status draw_scene(difference *d, cvi_drawing *out) {
         return cvi_no_memory(d->err, sizeof *s);
     }
     int total = 0, columns = 1;
+    double room = 0; /* beside the boxes, for how often they repeat */
     for (int i = 0; i < d->n_parts; i++) {
         total += d->parts[i].period;
+        room = d->parts[i].times > 1 ? repeat_room : room;
     }
     columns = CVI_MAX(1, (total + 69) / 70);
-    double x = 12, y = head, bottom = head, pitch = 2 * box_w + gap_x + repeat_room + 12;
+    double x = 12, y = head, bottom = head, pitch = 2 * box_w + gap_x + room + 12;
     draw_heading(s, d, x);
     int rows = 0, limit = (total + columns - 1) / columns;
     for (int i = 0; i < d->n_parts; i++) {
@@ -346,7 +348,7 @@ static cvs_status draw_scene(difference *d, cvi_drawing *out) {
         }
         bottom = CVI_MAX(bottom, y);
     }
-    cvi_scene_page(s, x + pitch - 6, bottom + 6);
+    cvi_scene_page(s, x + pitch, bottom + 6);
     return CVS_OK;
 }
 

@@ -190,6 +190,11 @@ class Program(Case):
             self.assertAlmostEqual(sum(float(t[-1]) for t in terms), float(result), delta=2e-5)
             self.assertIn(b"</svg>", read(self.path("t.svg")))
         self.assertIn("累计和", run("arithmetic", "--help", "--lang", "zh").stdout)
+
+    def test_help_says_what_data_are(self):
+        for name, said in (("evaluate", True), ("generate", True), ("train", True), ("predict", False), ("draw", False)):
+            for lang in ("en", "zh"):
+                self.assertEqual("cifar10:DIR - " in run(name, "--help", "--lang", lang).stdout, said, name)
         for bad in ("99", "1,2", "1,2,99", "x", "0,0,0,0", "-1"):
             self.said(run("arithmetic", MODEL, DIGIT, "--layer", "0", "--at", bad), 2, "--at")
 

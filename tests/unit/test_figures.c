@@ -55,6 +55,12 @@ static void assert_good(cvs_figure *figure) {
     assert_well_formed(a);
     assert_null(strstr(a, "http://www.w3.org/1999"));
     assert_null(strstr(a, "<script"));
+    double width, height, w = 0, h = 0;
+    cvs_figure_size(figure, &width, &height);
+    const char *box = strstr(a, "viewBox=\"0 0 ");
+    assert_true(box != NULL && sscanf(box, "viewBox=\"0 0 %lf %lf", &w, &h) == 2);
+    assert_float_equal(w, width, 0.01);
+    assert_float_equal(h, height, 0.01);
     cvs_free(faults);
     cvs_free(a);
     cvs_free(b);

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "convscope/convscope.h"
 #include "markup.h"
+#include "test_helpers.h"
 
 typedef struct opened {
     cvs_model *model;
@@ -107,6 +108,28 @@ static void one_page_that_loads_nothing(void **state) {
         cvs_free(a);
         cvs_free(b);
     }
+    close_net(&o);
+}
+
+static void the_file_is_the_page(void **state) {
+    (void)state;
+    opened o = open_text("input 1x8x8\nconv 2 k3\nrelu\ngap\nfc 3\nsoftmax\n");
+    const cvs_report_options options = {.lang = CVS_EN};
+    char folder[256], path[300], *html = NULL;
+    size_t size = 0;
+    cvi_file file = {0};
+    cvs_error err = {0};
+    test_folder(folder);
+    snprintf(path, sizeof path, "%s/page.html", folder);
+    OK(cvs_report_html(o.run, o.model, &o.shown, &options, &html, &size, &err));
+    OK(cvs_report_write(o.run, o.model, &o.shown, path, &options, &err));
+    OK(cvi_file_read(path, NULL, &file, &err));
+    assert_int_equal(file.size, size);
+    assert_memory_equal(file.data, html, size);
+    cvi_file_close(&file);
+    cvs_free(html);
+    assert_int_equal(cvs_report_write(o.run, o.model, NULL, "/nowhere/page.html", &options, &err), CVS_E_IO);
+    test_remove(folder);
     close_net(&o);
 }
 
@@ -230,6 +253,7 @@ static void no_allocation_is_taken_for_granted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_page_that_loads_nothing),
+        cmocka_unit_test(the_file_is_the_page),
         cmocka_unit_test(every_layer_is_named),
         cmocka_unit_test(why_is_answered),
         cmocka_unit_test(why_not_is_said),
