@@ -126,11 +126,15 @@ cvs_status cvi_onnx_parse_opset(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_
 
 /* ---- attributes ---- */
 
-static cvs_status fill_ints(cvi_onnx *o, const cvi_pb *message, int64_t total, cvi_onnx_attr *out) {
+/* The numbers of `floats` or of `ints`, of which there are `total`. */
+static cvs_status fill_numbers(cvi_onnx *o, const cvi_pb *message, bool floats, int64_t total,
+                               cvi_onnx_attr *out) {
+    const char *what = floats ? "AttributeProto.floats" : "AttributeProto.ints";
     cvi_pb r = *message;
     cvi_pb_field f;
-    out->ints = cvi_onnx_alloc(o, total, sizeof *out->ints);
-    if (!out->ints) {
+    void *room = floats ? (void *)(out->floats = cvi_onnx_alloc(o, total, sizeof *out->floats))
+                        : (void *)(out->ints = cvi_onnx_alloc(o, total, sizeof *out->ints));
+    if (!room) {
         return CVS_E_MEMORY;
     }
     for (int64_t n = 0;;) {
@@ -139,46 +143,21 @@ static cvs_status fill_ints(cvi_onnx *o, const cvi_pb *message, int64_t total, c
             out->n = (int)n;
             return CVS_OK;
         }
-        if (f.number == 8) {
+        if (f.number == (floats ? 7 : 8)) {
             cvi_pb_numbers numbers;
             uint64_t v = 0;
             bool more = true;
-            CVI_TRY(cvi_pb_numbers_begin(&r, &f, 0, "AttributeProto.ints", &numbers));
+            CVI_TRY(cvi_pb_numbers_begin(&r, &f, floats ? 4 : 0, what, &numbers));
             for (;;) {
                 CVI_TRY(cvi_pb_numbers_next(&r, &numbers, &v, &more));
                 if (!more) {
                     break;
                 }
-                out->ints[n++] = (int64_t)v;
-            }
-        }
-    }
-}
-
-static cvs_status fill_floats(cvi_onnx *o, const cvi_pb *message, int64_t total, cvi_onnx_attr *out) {
-    cvi_pb r = *message;
-    cvi_pb_field f;
-    out->floats = cvi_onnx_alloc(o, total, sizeof *out->floats);
-    if (!out->floats) {
-        return CVS_E_MEMORY;
-    }
-    for (int64_t n = 0;;) {
-        CVI_TRY(cvi_pb_next(&r, &f));
-        if (!f.number) {
-            out->n = (int)n;
-            return CVS_OK;
-        }
-        if (f.number == 7) {
-            cvi_pb_numbers numbers;
-            uint64_t v = 0;
-            bool more = true;
-            CVI_TRY(cvi_pb_numbers_begin(&r, &f, 4, "AttributeProto.floats", &numbers));
-            for (;;) {
-                CVI_TRY(cvi_pb_numbers_next(&r, &numbers, &v, &more));
-                if (!more) {
-                    break;
+                if (floats) {
+                    out->floats[n++] = (double)cvi_pb_float(v);
+                } else {
+                    out->ints[n++] = (int64_t)v;
                 }
-                out->floats[n++] = (double)cvi_pb_float(v);
             }
         }
     }
@@ -287,9 +266,9 @@ static cvs_status parse_attr(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_pie
         out->type = type_from_content(counts);
     }
     if (out->type == CVI_ONNX_INTS) {
-        CVI_TRY(fill_ints(o, &r, n_ints, out));
+        CVI_TRY(fill_numbers(o, &r, false, n_ints, out));
     } else if (out->type == CVI_ONNX_FLOATS) {
-        CVI_TRY(fill_floats(o, &r, n_floats, out));
+        CVI_TRY(fill_numbers(o, &r, true, n_floats, out));
     } else if (out->type == CVI_ONNX_STRINGS) {
         out->n = n_strings;
     }
