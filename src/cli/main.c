@@ -98,9 +98,13 @@ int main(int argc, char **argv) {
     }
     int code = 0, at = 1;
     while (at < argc && (strcmp(argv[at], "--lang") == 0 || strncmp(argv[at], "--lang=", 7) == 0)) {
+        const char *lang = argv[at][6] == '=' ? argv[at] + 7 : at + 1 < argc ? argv[at + 1] : "";
+        code = strcmp(lang, "en") != 0 && strcmp(lang, "zh") != 0 ? 2 : code;
         at += argv[at][6] == '=' ? 1 : 2;
     }
-    if (at >= argc) {
+    if (code != 0) {
+        fprintf(stderr, "convscope: %s\n", CLI_T(&c, "--lang is en or zh", "--lang 只能是 en 或 zh"));
+    } else if (at >= argc) {
         cli_help(&c, NULL, stderr);
         code = 2;
     } else if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {

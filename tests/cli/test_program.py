@@ -36,6 +36,8 @@ class Program(Case):
 
     def test_usage_errors_exit_2(self):
         self.said(run("nonsense"), 2, "nonsense")
+        self.said(run("--lang", "fr", "info", MODEL), 2, "--lang is en or zh")
+        self.said(run("info", MODEL, "--lang", "fr"), 2, "--lang is en or zh")
         self.said(run("info"), 2, "MODEL")
         self.said(run("info", MODEL, "--nonsense"), 2, "--nonsense")
         self.said(run("predict", MODEL, DIGIT, "--top", "many"), 2, "--top", "many")
