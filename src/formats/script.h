@@ -135,7 +135,7 @@ typedef struct script {
     const cvi_pickle *constants; /* of constants.pkl: a tuple, or NULL */
     script_value (*tree)(struct script *s, const cvi_pickle *root,
                          script_value x); /* NULL: the file's code is followed */
-    script_file *file;           /* read so far */
+    script_file *file;                    /* read so far */
     int n_files, cap_files;
     cvs_tensor
         *shape[2]; /* per graph value, for two input sizes; numbers too where known; rank -1: unknown */
