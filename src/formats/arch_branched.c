@@ -42,6 +42,70 @@ static void write_grouped(const cvi_state *s, cvi_buf *b, const char *label, int
                    (long long)dim(w, 2), (long long)stride, (long long)CVI_MAX(channels / per, 1));
 }
 
+/* Res2Net (Gao et al. 2019): the channels in parts, each but the last convolved, the next one together with what was made before; in the
+ * first block of a stage each by itself and the last pooled. */
+static void write_parts(const cvi_state *s, cvi_buf *b, const char *p, int64_t channels, int64_t stride,
+                        bool first) {
+    enum { MOST = 16 };
+    int n = 0;
+    cvi_buf ends = {0};
+    while (n < MOST && cvi_state_find(s, "%s.convs.%d.weight", p, n)) {
+        n++;
+    }
+    const cvs_tensor *w = cvi_state_find(s, "%s.convs.0.weight", p);
+    int64_t width = dim(w, 0), groups = width / CVI_MAX(dim(w, 1), 1);
+    cvi_buf_printf(b, "%s.sizes: const i64[%d][", p, n + 1);
+    for (int i = 0; i <= n; i++) {
+        cvi_buf_printf(b, "%s%lld", i ? ";" : "",
+                       (long long)(i < n ? width : CVI_MAX(channels - n * width, 1)));
+    }
+    cvi_buf_printf(b, "]\n%s.part0: from %s.relu1,%s.sizes op Split axis=1", p, p, p);
+    for (int i = 1; i <= n; i++) {
+        cvi_buf_printf(b, " out=\"%s.part%d\"", p, i);
+    }
+    cvi_buf_puts(b, "\n");
+    for (int i = 0; i < n; i++) {
+        bool sum = i > 0 && !first;
+        if (sum) {
+            cvi_buf_printf(b, "%s.sum%d: from %s.relu2.%d,%s.part%d add\n", p, i, p, i - 1, p, i);
+        }
+        cvi_buf_printf(
+            b,
+            "%s.convs.%d: from %s.%s%d conv %lld k3 s%lld g%lld nobias\n%s.bns.%d: bn\n%s.relu2.%d: relu\n",
+            p, i, p, sum ? "sum" : "part", i, (long long)width, (long long)stride,
+            (long long)CVI_MAX(groups, 1), p, i, p, i);
+        cvi_buf_printf(&ends, "%s.relu2.%d,", p, i);
+    }
+    if (first) {
+        cvi_buf_printf(b, "%s.pool: from %s.part%d avgpool k3 s%lld p1 countpad\n", p, p, n,
+                       (long long)stride);
+    }
+    cvi_buf_printf(b, "%s.relu2: from %s%s.%s", p, ends.data ? ends.data : "", p, first ? "pool" : "part");
+    if (!first) {
+        cvi_buf_printf(b, "%d", n);
+    }
+    cvi_buf_puts(b, " concat\n");
+    b->failed |= ends.failed;
+    cvi_buf_free(&ends);
+}
+
+/* Efficient channel attention (Wang et al. 2020): the means of neighbouring channels say how much of each is let through. */
+static void write_channel_attention(cvi_buf *b, const char *p, int64_t k, char *main, size_t size) {
+    cvi_buf_printf(
+        b,
+        "%s.se.pool: from %s gap\n%s.se.row: const i64[3][0;1;-1]\n%s.se.maps: const i64[4][0;-1;1;1]\n"
+        "%s.se.flat: from %s.se.pool,%s.se.row op Reshape hidden\n"
+        "\"%s.se.conv.weight\": param f32[1x1x%lld]\n"
+        "%s.se.conv: from %s.se.flat,\"%s.se.conv.weight\" op Conv kernel_shape=[%lld] pads=[%lld;%lld]\n",
+        p, main, p, p, p, p, p, p, (long long)k, p, p, p, (long long)k, (long long)(k / 2),
+        (long long)(k / 2));
+    cvi_buf_printf(b,
+                   "%s.se.gate: sigmoid\n%s.se.high: from %s.se.gate,%s.se.maps op Reshape hidden\n"
+                   "%s.se: from %s,%s.se.high mul\n",
+                   p, p, p, p, p, main, p);
+    snprintf(main, size, "%s.se", p);
+}
+
 /* One block; `from` is the label that it reads, and becomes the one that it makes. */
 static void write_block(const cvi_state *s, cvi_buf *b, int stage, int block, char *from, size_t size) {
     char p[64], label[96], shortcut[96], main[96];
@@ -52,12 +116,19 @@ static void write_block(const cvi_state *s, cvi_buf *b, int stage, int block, ch
     snprintf(label, sizeof label, "%s.conv1", p);
     write_conv(s, b, label, deep ? 1 : stride, from);
     cvi_buf_printf(b, "%s.bn1: bn\n%s.relu1: relu\n", p, p);
-    snprintf(label, sizeof label, "%s.conv2", p);
-    write_grouped(s, b, label, channels, deep ? stride : 1);
-    cvi_buf_printf(b, "%s.bn2: bn\n", p);
     snprintf(main, sizeof main, "%s.bn%d", p, deep ? 3 : 2);
+    bool parts = cvi_state_find(s, "%s.convs.0.weight", p);
+    if (parts) {
+        write_parts(s, b, p, channels, stride, block == 0);
+    } else {
+        snprintf(label, sizeof label, "%s.conv2", p);
+        write_grouped(s, b, label, channels, deep ? stride : 1);
+        cvi_buf_printf(b, "%s.bn2: bn\n", p);
+    }
     if (deep) {
-        cvi_buf_printf(b, "%s.relu2: relu\n", p);
+        if (!parts) {
+            cvi_buf_printf(b, "%s.relu2: relu\n", p);
+        }
         snprintf(label, sizeof label, "%s.conv3", p);
         write_conv(s, b, label, 1, "");
         cvi_buf_printf(b, "%s: bn\n", main);
@@ -69,6 +140,10 @@ static void write_block(const cvi_state *s, cvi_buf *b, int stage, int block, ch
         snprintf(at.label, sizeof at.label, "%.70s", main);
         cvi_arch_squeeze(s, b, &part, &f, &at);
         snprintf(main, sizeof main, "%s", at.label);
+    }
+    const cvs_tensor *eca = cvi_state_find(s, "%s.se.conv.weight", p);
+    if (eca) {
+        write_channel_attention(b, p, dim(eca, 2), main, sizeof main);
     }
     snprintf(shortcut, sizeof shortcut, "%s", from);
     static const char *const names[] = {"downsample", "shortcut"};
@@ -115,8 +190,14 @@ static void resnet(const cvi_state *s, cvi_buf *b) {
     bool large = dim(first, 2) == 7 || deep_stem;
     bool grouped = deep && dim(cvi_state_find(s, "layer1.0.conv2.weight"), 1) <
                                dim(cvi_state_find(s, "layer1.0.conv2.weight"), 0);
-    snprintf(name, sizeof name, "%s%s-%d%s", cvi_state_find(s, "layer1.0.se.fc1.weight") ? "SE-" : "",
-             grouped ? "ResNeXt" : "ResNet", layers, deep_stem ? "-D" : "");
+    snprintf(name, sizeof name, "%s%s-%d%s",
+             cvi_state_find(s, "layer1.0.se.fc1.weight")    ? "SE-"
+             : cvi_state_find(s, "layer1.0.se.conv.weight") ? "ECA-"
+                                                            : "",
+             cvi_state_find(s, "layer1.0.convs.0.weight") ? "Res2Net"
+             : grouped                                    ? "ResNeXt"
+                                                          : "ResNet",
+             layers, deep_stem ? "-D" : "");
     write_head(b, name, dim(fc, 0), first, large ? 224 : 32);
     if (deep_stem) {
         write_conv(s, b, "conv1.0", 2, "");

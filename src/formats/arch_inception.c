@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * arch_inception.c - GoogLeNet (with normalisation) and Inception-v3 as torchvision names their tensors, Inception-v4 as timm does: modules
+ * arch_inception.c - GoogLeNet (with normalisation) and Inception-v3 as torchvision names their tensors, Inception-v4 and
+ * Inception-ResNet-v2 as timm does, Inception-ResNet-v1 as facenet-pytorch does: modules
  * whose branches are written from tables of the layers' names; widths and kernels are read off the shapes. Szegedy et al. 2014 to 2016.
  */
 #include "formats/state.h"
@@ -243,3 +244,114 @@ static void inception_v4(const cvi_state *s, cvi_buf *b) {
 }
 
 const cvi_arch cvi_arch_inception_v4 = {.name = "Inception-v4", .write = inception_v4};
+
+/* ---- Inception-ResNet (Szegedy et al. 2016) ---- */
+
+/* Branches joined, a point convolution of the width of the input, a share of it added to the input. */
+static void residual(const cvi_state *s, cvi_buf *b, const char *name, const char *const *paths,
+                     const char *share, bool relu, char at[LABEL]) {
+    char in[LABEL], m[LABEL];
+    snprintf(in, sizeof in, "%s", at);
+    snprintf(m, sizeof m, "%.70s.joined", name);
+    cvi_buf ends = {0};
+    for (int i = 0; paths[i]; i++) {
+        branch(s, b, name, in, paths[i], &ends, "");
+    }
+    cvi_buf_printf(b, "%s: from %s concat\n%s.conv2d: conv %lld k1 bias\n", m, ends.data ? ends.data : "",
+                   name, (long long)dim(cvi_state_find(s, "%s.conv2d.weight", name), 0));
+    if (strcmp(share, "1") != 0) {
+        cvi_buf_printf(b, "%s.scale: const f32[1][%s]\n%s.scaled: from %s.conv2d,%s.scale mul\n", name, share,
+                       name, name, name);
+    }
+    cvi_buf_printf(b, "%s.add: from %s,%s.%s add\n", name, in, name,
+                   strcmp(share, "1") != 0 ? "scaled" : "conv2d");
+    if (relu) {
+        cvi_buf_printf(b, "%s.relu: relu\n", name);
+    }
+    snprintf(at, LABEL, "%.70s.%s", name, relu ? "relu" : "add");
+    b->failed |= ends.failed;
+    cvi_buf_free(&ends);
+}
+
+static const char *const by_35[] = {"branch0", "branch1.0 branch1.1", "branch2.0 branch2.1 branch2.2", NULL};
+static const char *const by_17[] = {"branch0", "branch1.0 branch1.1 branch1.2", NULL};
+static const char *const to_17[] = {"branch0/s2_valid", "branch1.0 branch1.1 branch1.2/s2_valid", "pool",
+                                    NULL};
+static const char *const to_8[] = {"branch0.0 branch0.1/s2_valid", "branch1.0 branch1.1/s2_valid",
+                                   "branch2.0 branch2.1 branch2.2/s2_valid", "pool", NULL};
+
+/* All blocks of a list. */
+static void residuals(const cvi_state *s, cvi_buf *b, const char *list, const char *const *paths,
+                      const char *share, char at[LABEL]) {
+    char name[LABEL];
+    for (int i = 0; i < 100 && cvi_state_find(s, "%s.%d.conv2d.weight", list, i); i++) {
+        snprintf(name, sizeof name, "%s.%d", list, i);
+        residual(s, b, name, paths, share, true, at);
+    }
+}
+
+/* What both versions begin with. */
+static void inception_resnet_stem(const cvi_state *s, cvi_buf *b) {
+    unit(s, b, "conv2d_1a", "", "s2 valid");
+    unit(s, b, "conv2d_2a", "", "valid");
+    unit(s, b, "conv2d_2b", "", "");
+    cvi_buf_puts(b, "maxpool_3a: maxpool k3 s2\n");
+    unit(s, b, "conv2d_3b", "", "");
+    unit(s, b, "conv2d_4a", "", "valid");
+}
+
+/* Version 2 as timm names its tensors. */
+static void inception_resnet_v2(const cvi_state *s, cvi_buf *b) {
+    static const char *const a[] = {"branch0", "branch1.0 branch1.1", "branch2.0 branch2.1 branch2.2",
+                                    "pool branch3.1", NULL};
+    const cvs_tensor *first = cvi_state_find(s, "conv2d_1a.conv.weight"),
+                     *fc = cvi_state_find(s, "classif.weight");
+    if (!first || !fc || !cvi_state_find(s, "mixed_5b.branch0.conv.weight")) {
+        return;
+    }
+    char at[LABEL] = "maxpool_5a";
+    write_head(b, "Inception-ResNet-v2", first, fc, 299);
+    inception_resnet_stem(s, b);
+    cvi_buf_puts(b, "maxpool_5a: maxpool k3 s2\n");
+    module(s, b, "mixed_5b", a, "avgpool k3 s1 p1", at);
+    residuals(s, b, "repeat", by_35, "0.17", at);
+    module(s, b, "mixed_6a", to_17, "maxpool k3 s2", at);
+    residuals(s, b, "repeat_1", by_17, "0.1", at);
+    module(s, b, "mixed_7a", to_8, "maxpool k3 s2", at);
+    residuals(s, b, "repeat_2", by_17, "0.2", at);
+    residual(s, b, "block8", by_17, "1", false, at);
+    unit(s, b, "conv2d_7b", "", "");
+    cvi_buf_printf(b, "global_pool: gap\nclassif: fc %lld\n", (long long)dim(fc, 0));
+}
+
+const cvi_arch cvi_arch_inception_resnet_v2 = {.name = "Inception-ResNet-v2", .write = inception_resnet_v2};
+
+/* Version 1 as facenet-pytorch names it: faces of 160 pixels to directions of 512 numbers. */
+static void facenet(const cvi_state *s, cvi_buf *b) {
+    const cvs_tensor *first = cvi_state_find(s, "conv2d_1a.conv.weight"),
+                     *last = cvi_state_find(s, "last_linear.weight");
+    if (!first || !last || !cvi_state_find(s, "conv2d_4b.conv.weight") ||
+        !cvi_state_find(s, "last_bn.weight")) {
+        return;
+    }
+    char at[LABEL] = "conv2d_4b.relu";
+    cvi_buf_printf(b,
+                   "name \"FaceNet\"\npreprocess "
+                   "\"resize=stretch,scale=0.0078125,mean=0.99609375:0.99609375:0.99609375\"\n"
+                   "input %lldx160x160\n",
+                   (long long)dim(first, 1));
+    inception_resnet_stem(s, b);
+    unit(s, b, "conv2d_4b", "", "s2 valid");
+    residuals(s, b, "repeat_1", by_35, "0.17", at);
+    module(s, b, "mixed_6a", to_17, "maxpool k3 s2", at);
+    residuals(s, b, "repeat_2", by_17, "0.1", at);
+    module(s, b, "mixed_7a", to_8, "maxpool k3 s2", at);
+    residuals(s, b, "repeat_3", by_17, "0.2", at);
+    residual(s, b, "block8", by_17, "1", false, at);
+    cvi_buf_printf(b,
+                   "avgpool_1a: from %s gap\nlast_linear: fc %lld nobias\nlast_bn: bn eps=0.001\n"
+                   "embedding: op LpNormalization axis=1 p=2\n",
+                   at, (long long)dim(last, 0));
+}
+
+const cvi_arch cvi_arch_facenet = {.name = "FaceNet", .write = facenet, .extra = "logits."};

@@ -104,8 +104,29 @@ static void next_conv(const cvi_state *s, cvi_buf *b, const char *label, const c
 
 /* The names of a block's depthwise convolution, normalisation, two dense layers and scale. */
 typedef struct next_names {
-    const char *dw, *norm, *wide, *narrow, *scale;
+    const char *dw, *norm, *wide, *narrow, *scale, *response;
 } next_names;
+
+/* Global response normalisation (Woo et al. 2023): channels by their share of the mean length of a channel's map. */
+static void response_norm(cvi_buf *b, const char *p, cvi_arch_place *at) {
+    long long n = (long long)at->channels;
+    cvi_buf_printf(
+        b,
+        "\"%sgrn.weight\": param f32[%lldx1x1]\n\"%sgrn.bias\": param f32[%lldx1x1]\n"
+        "%sgrn.axes: const i64[2][2;3]\n%sgrn.axis: const i64[1][1]\n%sgrn.least: const f32[1][0.000001]\n"
+        "%sgrn.length: from %s,%sgrn.axes op ReduceL2 keepdims=1 hidden\n"
+        "%sgrn.mean: from %sgrn.length,%sgrn.axis op ReduceMean keepdims=1 hidden\n",
+        p, n, p, n, p, p, p, p, at->label, p, p, p, p);
+    cvi_buf_printf(b,
+                   "%sgrn.above: from %sgrn.mean,%sgrn.least op Add hidden\n"
+                   "%sgrn.share: from %sgrn.length,%sgrn.above op Div hidden\n"
+                   "%sgrn.part: from %s,%sgrn.share op Mul hidden\n"
+                   "%sgrn.scaled: from %sgrn.part,\"%sgrn.weight\" op Mul hidden\n"
+                   "%sgrn.shifted: from %sgrn.scaled,\"%sgrn.bias\" op Add hidden\n"
+                   "%sgrn: from %s,%sgrn.shifted add\n",
+                   p, p, p, p, p, p, p, at->label, p, p, p, p, p, p, p, p, at->label, p);
+    snprintf(at->label, sizeof at->label, "%.70sgrn", p);
+}
 
 static void next_block(const cvi_state *s, cvi_buf *b, const char *p, const next_names *n,
                        cvi_arch_place *at) {
@@ -121,6 +142,11 @@ static void next_block(const cvi_state *s, cvi_buf *b, const char *p, const next
     next_conv(s, b, label, "", at);
     cvi_buf_printf(b, "%sgelu: gelu\n", p);
     snprintf(at->label, sizeof at->label, "%.70sgelu", p);
+    if (n->response && cvi_state_find(s, "%s%s.weight", p, n->response)) { /* ConvNeXtV2 */
+        char mlp[LABEL];
+        snprintf(mlp, sizeof mlp, "%.60smlp.", p);
+        response_norm(b, mlp, at);
+    }
     snprintf(label, sizeof label, "%s%s", p, n->narrow);
     next_conv(s, b, label, "", at);
     if (scale) {
@@ -133,8 +159,8 @@ static void next_block(const cvi_state *s, cvi_buf *b, const char *p, const next
 }
 
 static void convnext(const cvi_state *s, cvi_buf *b) {
-    static const next_names both[] = {{"block.0", "block.2", "block.3", "block.5", "layer_scale"},
-                                      {"conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma"}};
+    static const next_names both[] = {{"block.0", "block.2", "block.3", "block.5", "layer_scale", NULL},
+                                      {"conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma", "mlp.grn"}};
     const cvs_tensor *fc = cvi_state_find(s, "classifier.2.weight");
     bool timm = !fc;
     const cvs_tensor *stem = cvi_state_find(s, timm ? "stem.0.weight" : "features.0.0.weight");
@@ -146,7 +172,8 @@ static void convnext(const cvi_state *s, cvi_buf *b) {
     }
     char name[LABEL];
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
-    cvi_arch_head(b, "ConvNeXt", cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1), 224);
+    bool second = cvi_state_find(s, "stages.0.blocks.0.mlp.grn.weight");
+    cvi_arch_head(b, second ? "ConvNeXtV2" : "ConvNeXt", cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1), 224);
     next_conv(s, b, timm ? "stem.0" : "features.0.0", "s4 valid", &at);
     cvi_arch_channel_norm(b, timm ? "stem.1" : "features.0.1", "1e-6", &at);
     for (int stage = 0; stage < MAX_STAGES; stage++) {
