@@ -138,8 +138,20 @@ def names():
     except ImportError:
         return
     for name in ("seresnet50", "resnet26d", "vgg11_bn", "mobilenetv3_small_100", "efficientnet_b0", "tf_efficientnetv2_b0",
-                 "lcnet_050", "regnety_004", "convnext_tiny", "ghostnet_100", "legacy_xception", "inception_v4"):
+                 "lcnet_050", "regnety_004", "convnext_tiny", "ghostnet_100", "legacy_xception", "inception_v4", "repvgg_a0",
+                 "res2net50_26w_4s", "ecaresnet26t", "convnextv2_atto", "ese_vovnet19b_dw", "convmixer_768_32", "inception_resnet_v2"):
         write("timm_" + name, timm.create_model(name))
+    try:  # facenet-pytorch, spandrel, and a checkout of milesial/Pytorch-UNet on PYTHONPATH
+        from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1
+        from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+        from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+        from unet import UNet
+    except ImportError:
+        return
+    write("facenet", InceptionResnetV1(pretrained=None))
+    write("unet", UNet(3, 2))
+    write("esrgan", RRDBNet(num_filters=16, num_blocks=2, scale=4))
+    write("compact", SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=16, num_conv=3, upscale=4))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@
  */
 #include "formats/torch.h"
 
+/* An expanded tensor repeats its numbers (YOLOv5's grids do): so many elements may come of fewer bytes. */
+enum { REPEATED = 1 << 20 };
+
 static const struct {
     const char *storage, *dtype; /* torch.FloatStorage, torch.float32 */
     cvs_dtype type;
@@ -181,7 +184,7 @@ static cvs_status rebuild(cvi_torch *t, const cvi_pickle *args, bool v3, bool *i
     CVI_TRY(storage_bytes(t, key, &data, &bytes));
     int64_t count = cvs_tensor_count(out);
     if (count < 0 || !cvi_mul(s.reach, (int64_t)cvs_dtype_size(out->dtype), &needed) || needed > bytes ||
-        count > bytes) {
+        count > CVI_MAX(bytes, REPEATED)) {
         char text[160];
         return cvi_fail(t->err, CVS_E_FORMAT, "a tensor of shape %s does not fit into its %lld bytes",
                         cvs_shape_text(out->rank, out->dim, text, sizeof text), (long long)bytes);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# usage: exporters.py CONVSCOPE FOLDER [torch|timm|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
+# usage: exporters.py CONVSCOPE FOLDER [torch|timm|yolo|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
 # timm into FOLDER/timm. The real
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
 # against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
@@ -24,6 +24,11 @@ if part is None:
             subprocess.run([timm_python, "-m", "pip", "-q", "install", "--no-deps", "timm==0.9.16", "huggingface_hub==0.20.3", "safetensors",
                             "filelock", "fsspec", "pyyaml", "tqdm", "packaging", "requests", "typing_extensions"], check=True)
         bad |= subprocess.run([timm_python, __file__, exe, place, "timm"]).returncode
+        subprocess.run([timm_python, "-m", "pip", "-q", "install", "--no-deps", "ultralytics==8.3.150", "ultralytics-thop", "yolov5==7.0.14",
+                        "facenet-pytorch==2.5.3", "spandrel", "einops", "opencv-python-headless==4.8.1.78", "py-cpuinfo", "psutil", "seaborn",
+                        "pandas==1.5.3", "python-dateutil", "pytz", "tzdata", "matplotlib==3.7.5", "contourpy", "cycler", "fonttools",
+                        "kiwisolver", "pillow", "pyparsing"], check=True)
+        bad |= subprocess.run([timm_python, __file__, exe, place, "yolo"]).returncode
     else:
         print("exporters: torch skipped, python3-torch and python3-torchvision are not installed")
     if not os.path.exists(python):
@@ -160,7 +165,7 @@ def as_trained(torch, net, least=0.6, most=1.4):
             torch.nn.init.uniform_(m.weight, least, most)
             torch.nn.init.uniform_(m.bias, -0.3, 0.3)
     for name, p in net.named_parameters():
-        if "gamma" in name or "layer_scale" in name:
+        if "gamma" in name or "layer_scale" in name or "grn" in name:
             torch.nn.init.uniform_(p.data, 0.5, 1.0)
 
 
@@ -172,7 +177,7 @@ def timm_part():
 
     torch.set_num_threads(1)
     version = "timm %s/torch %s" % (timm.__version__, torch.__version__)
-    sides = {"inception_v3": 299, "inception_v4": 299, "legacy_xception": 299, "efficientnet_b1": 240, "efficientnet_b3": 300, "efficientnet_lite1": 240,
+    sides = {"inception_v3": 299, "inception_resnet_v2": 299, "inception_v4": 299, "legacy_xception": 299, "efficientnet_b1": 240, "efficientnet_b3": 300, "efficientnet_lite1": 240,
              "efficientnet_lite3": 280}  # that the recognised architecture names; 224 else
     for name in ("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "seresnet50", "seresnext50_32x4d", "resnet26t", "resnet50d", "vgg11_bn", "vgg16",
                  "densenet121", "mobilenetv2_100", "mobilenetv2_110d", "mobilenetv3_large_100", "mobilenetv3_small_100",
@@ -180,7 +185,8 @@ def timm_part():
                  "tf_efficientnet_b0", "efficientnet_lite0", "efficientnet_lite1", "tf_efficientnet_lite0", "efficientnet_es", "efficientnet_em", "efficientnetv2_rw_t", "efficientnetv2_rw_s",
                  "tf_efficientnetv2_s", "tf_efficientnetv2_b0", "mnasnet_100", "mnasnet_small", "semnasnet_100", "spnasnet_100", "fbnetc_100",
                  "fbnetv3_b", "lcnet_050", "tinynet_a", "ghostnet_100", "regnetx_004", "regnety_004", "convnext_tiny", "inception_v3",
-                 "inception_v4", "legacy_xception"):
+                 "inception_v4", "legacy_xception", "repvgg_a0", "repvgg_b1g4", "res2net50_26w_4s", "res2next50", "ecaresnet26t", "ecaresnet50d",
+                 "convnextv2_atto", "convnextv2_nano", "convmixer_1024_20_ks9_p14", "ese_vovnet19b_dw", "ese_vovnet39b", "inception_resnet_v2"):
         if not wanted(name):
             continue
         torch.manual_seed(11)
@@ -195,6 +201,85 @@ def timm_part():
         os.remove(path)
         del net
         gc.collect()
+
+
+# ---- YOLO checkpoints, and other common files of PyTorch ---------------------------------------------------------
+def yolo_part():
+    import copy, warnings
+    warnings.filterwarnings("ignore")
+    os.environ["YOLO_CONFIG_DIR"], os.environ["YOLO_OFFLINE"] = place, "true"
+    import torch, ultralytics, yolov5
+    sys.path.insert(0, os.path.dirname(yolov5.__file__))
+    from ultralytics.nn.modules import Classify, Detect
+    from yolov5.models.yolo import DetectionModel, SegmentationModel
+
+    torch.set_num_threads(1)
+    path = os.path.join(work, "m.pt")
+
+    def listed(y):
+        return [t.numpy() for t in (y if isinstance(y, (list, tuple)) else [y])]
+
+    def checkpoint(name, net, version, side, export, exports):
+        """Half-precision weights as the trainers save them; the answers are those of the network that the library exports."""
+        as_trained(torch, net, 0.5, 1.2)
+        for tower in getattr(net.model[-1], "one2one_cv3", []):  # or the best 300 are all alike
+            torch.nn.init.normal_(tower[-1].weight, 0, 0.4)
+        net = net.half()
+        net.args = {"imgsz": side}
+        torch.save({"epoch": -1, "model": copy.deepcopy(net), "ema": None, "train_args": {"imgsz": side}, "version": version}, path)
+        net, x = net.float().eval(), torch.rand(1, 3, side, side)
+        for m in net.modules():
+            export(m)
+        with torch.no_grad():
+            y = net(x)
+            want = listed(y)
+            compare(name, ".pt checkpoint", "ultralytics", version, "", 1e-4, path, x.numpy(), want)
+            if exports:
+                torch.jit.trace(net, x, strict=False).save(path)
+                compare(name, "TorchScript traced", "torch", torch.__version__, "", 1e-4, path, x.numpy(), want)
+                torch.onnx.export(net, x, os.path.join(work, "m.onnx"), opset_version=12)
+                compare(name, "ONNX", "torch", torch.__version__, 12, 1e-4, os.path.join(work, "m.onnx"), x.numpy(), want)
+        os.remove(path)
+
+    def new(m):
+        if isinstance(m, (Detect, Classify)):
+            m.export, m.format = True, "onnx"
+
+    for name, exports in (("yolov8n", True), ("yolo11n", True), ("yolo12n", False), ("yolov10n", False), ("yolov9t", False), ("yolov8n-seg", True),
+                          ("yolov9c-seg", False), ("yolov8n-pose", True), ("yolov8n-obb", True), ("yolo11n-cls", True), ("yolov5n", False),
+                          ("yolov3-tiny", False), ("yolov8n-p2", False), ("yolov8n-ghost", False), ("yolov6n", False)):
+        if wanted(name):
+            torch.manual_seed(3)
+            checkpoint(name + " (ultralytics)", ultralytics.YOLO(name + ".yaml").model.float().eval(), ultralytics.__version__,
+                       224 if "cls" in name else 160, new, exports)
+            gc.collect()
+
+    def old(m):
+        m.export = True
+
+    for name, model, where in (("yolov5n", DetectionModel, ""), ("yolov5n-seg", SegmentationModel, "segment"), ("yolov5s-ghost", DetectionModel, "hub"),
+                               ("yolov3-tiny", DetectionModel, "hub"), ("yolov5-fpn", DetectionModel, "hub")):
+        if wanted(name):
+            torch.manual_seed(3)
+            net = model(os.path.join(os.path.dirname(yolov5.__file__), "models", where, name + ".yaml")).eval()
+            checkpoint(name + " (YOLOv5)", net, "yolov5 " + yolov5.__version__, 160, old, name == "yolov5n")
+            gc.collect()
+    from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+    from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+    for name, by, side, make in (("FaceNet", "facenet-pytorch 2.5.3", 160, lambda: InceptionResnetV1(pretrained=None)),
+                                 ("ESRGAN x4", "spandrel", 64, lambda: RRDBNet(num_filters=16, num_blocks=2, scale=4)),
+                                 ("ESRGAN x2", "spandrel", 64, lambda: RRDBNet(in_nc=12, num_filters=16, num_blocks=1, scale=4, shuffle_factor=2)),
+                                 ("Real-ESRGAN compact", "spandrel", 64, lambda: SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=16, num_conv=3, upscale=4))):
+        if wanted(name):
+            torch.manual_seed(3)
+            net = make().eval()
+            as_trained(torch, net, 0.3, 0.7)
+            torch.save(net.state_dict(), path)
+            x = torch.rand(1, 3, side, side)
+            with torch.no_grad():
+                compare(name, ".pt state_dict", "torch", by, "", 1e-4, path, x.numpy(), listed(net(x)))
+            os.remove(path)
 
 
 # ---- Keras and TensorFlow --------------------------------------------------------------------------------------
@@ -372,7 +457,7 @@ def written_by_us(name, net, x, y, version):
 def main():
     os.makedirs(work, exist_ok=True)
     began = time.time()
-    {"torch": torch_part, "timm": timm_part, "keras": keras_part}[part]()
+    {"torch": torch_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
     print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
     shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if faults else 0)
