@@ -336,7 +336,8 @@ static void hostile_tensors(void **state) {
         {"I1\n", "(I2\nI2\nt", "(I2\nI1\nt", false},
         {"I0\n", "(I5\nt", "(I1\nt", false},
         {"I0\n", "(I5\nt", "(I0\nt", true},
-        {"I0\n", "(I1000\nt", "(I0\nt", false},
+        {"I0\n", "(I1000\nt", "(I0\nt", true}, /* one number, repeated as expand() does */
+        {"I0\n", "(I1048577\nt", "(I0\nt", false},
         {"I-1\n", "(I2\nt", "(I1\nt", false},
         {"I0\n", "(I-2\nt", "(I1\nt", false},
         {"I0\n", "(I2\nt", "(I-1\nt", false},
