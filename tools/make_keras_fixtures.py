@@ -156,9 +156,23 @@ def small_vgg():
                              L.Conv2D(6, 3, groups=2, activation="relu"), L.Flatten(), L.Dropout(0.5), L.Dense(1, activation="sigmoid")])
 
 
-MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque]
+def recurrent():
+    x = keras.Input((2, 10, 12, 1))
+    y = L.TimeDistributed(L.Conv2D(3, 3, activation="relu"))(x)
+    y = L.TimeDistributed(L.MaxPooling2D(2))(y)
+    y = L.Reshape((10, 12))(L.TimeDistributed(L.Flatten())(y))
+    y = L.Bidirectional(L.LSTM(5, return_sequences=True))(y)
+    y = L.Bidirectional(L.GRU(4, return_sequences=True, reset_after=False), merge_mode="sum")(y)
+    y = L.LSTM(4, return_sequences=True, go_backwards=True, recurrent_activation="hard_sigmoid", activation="softsign")(y)
+    y = L.TimeDistributed(L.Dense(4, activation="relu"))(L.GRU(3, return_sequences=True)(y))
+    parts = [L.LSTM(3, use_bias=False)(y), L.GRU(3, go_backwards=True)(y), L.SimpleRNN(3, activation="relu")(y),
+             L.Bidirectional(L.SimpleRNN(3), merge_mode="ave")(y)]
+    return keras.Model(x, [L.Concatenate()(parts), L.Bidirectional(L.GRU(2, return_sequences=True), merge_mode="mul")(y)])
+
+
+MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque, recurrent]
 COMMITTED = {"k2": ["sequential", "shared", "branches", "sequence"],
-             "k3": ["shared", "activations", "channels_first", "norms", "opaque"]}[TAG]
+             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent"]}[TAG]
 
 
 def randomise(model):

@@ -115,7 +115,37 @@ def main():
         if name == "odd":
             torch.jit.trace(odd, x, strict=False).save(os.path.join(OUT, "odd_traced.pt"))
     torch.jit.script(odd).save(os.path.join(OUT, "odd_scripted.pt"))
+    lines()
     names()
+
+
+class Lines(nn.Module):
+    """Reads lines of text: convolutions to one row, then recurrent layers of all kinds along it."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, (14, 3), padding=(0, 1)))
+        self.lstm = nn.LSTM(6, 5, num_layers=2, bidirectional=True)
+        self.gru = nn.GRU(10, 4, batch_first=True, bias=False)
+        self.rnn = nn.RNN(4, 5, nonlinearity="relu", bidirectional=True, batch_first=True)
+        self.head = nn.Linear(10, 7)
+
+    def forward(self, x):
+        x = self.stem(x).squeeze(2).permute(2, 0, 1)
+        x, (h, c) = self.lstm(x)
+        x, _ = self.gru(x.permute(1, 0, 2))
+        x, last = self.rnn(x)
+        return torch.log_softmax(self.head(x), 2), last + c[0:2]
+
+
+def lines():
+    torch.manual_seed(11)
+    net = Lines().eval()
+    x = torch.randn(2, 1, 28, 44)
+    np.save(os.path.join(OUT, "lines.in.npy"), x.numpy())
+    np.save(os.path.join(OUT, "lines.out.npy"), net(x)[0].detach().numpy())
+    torch.jit.trace(net, x).save(os.path.join(OUT, "lines_traced.pt"))
+    torch.jit.script(net).save(os.path.join(OUT, "lines_scripted.pt"))
 
 
 def names():

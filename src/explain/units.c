@@ -447,8 +447,8 @@ cvs_status cvi_units_find(const cvi_graph *g, cvi_exec *exec, cvi_units *out, cv
         walk w = {.g = g, .exec = exec, .u = u};
         cvs_tensor shape;
         if (node->n_in < 2 || role_of(node, 1) != CVI_WEIGHT || (node->def->flags & CVI_OP_RECURRENT) ||
-            !shape_of(&w, node->out[0], &shape) ||
-            (shape.rank != 4 && shape.rank != 2) || shape.dtype != CVS_F32) {
+            !shape_of(&w, node->out[0], &shape) || (shape.rank != 4 && shape.rank != 2) ||
+            shape.dtype != CVS_F32) {
             continue;
         }
         *u = (cvi_unit){

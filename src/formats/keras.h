@@ -188,6 +188,8 @@ void cvi_keras_crop(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_
 void cvi_keras_upsample(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_merge(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_recurrent(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_bidirectional(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 /* An arithmetic operation that was applied to tensors without a layer (x + 3, tf.nn.relu); others become opaque. */
 void cvi_keras_operation(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 /* Whether the call has the form of an operation, add(x, y), and not of a layer, Add([x, y]). */

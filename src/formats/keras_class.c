@@ -58,6 +58,52 @@ void cvi_keras_opaque(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_kera
     }
 }
 
+/* [N,T,...] as [N*T,...], the layer of one step, and back. False: sizes are not known. */
+static bool every_step(cvi_keras *k, const cvi_keras_class *kind, cvi_keras_tensor *x,
+                       cvi_keras_tensor *out) {
+    int64_t dim[CVS_MAX_RANK] = {-1};
+    int rank = x->rank;
+    const char *name = k->name;
+    for (int i = 1; i < rank; i++) {
+        dim[i] = cvi_keras_dim(k, x, i);
+        if (dim[i] < 1) {
+            return false;
+        }
+    }
+    int64_t steps = dim[1];
+    dim[1] = -1;
+    int in[2] = {cvi_keras_form(k, x, false), cvi_keras_const_ints(k, "each", rank - 1, dim + 1)};
+    int v = cvi_keras_op(k, "Reshape", cvi_keras_part(k, "steps"), true, 2, in);
+    cvi_keras_tensor each = {.form = {v, rank == 3 ? v : -1}, .rank = rank - 1};
+    cvi_keras_tensor *const one[] = {&each};
+    cvi_keras_tensor made = {.form = {-1, -1}, .rank = 1};
+    k->name = cvi_keras_part(k, "step");
+    kind->make(k, one, 1, &made);
+    k->name = name;
+    dim[1] = steps;
+    for (int i = 1; i < made.rank && made.rank < CVS_MAX_RANK; i++) {
+        dim[i + 1] = cvi_keras_dim(k, &made, i);
+    }
+    dim[0] = -1;
+    bool image = (made.rank == 3 || made.rank == 4) && !k->first;
+    int back[2] = {cvi_keras_form(k, &made, false), cvi_keras_const_ints(k, "all", made.rank + 1, dim)};
+    v = cvi_keras_op(k, "Reshape", image ? cvi_keras_part(k, "joined") : name, image, 2, back);
+    *out = cvi_keras_settle(k, v, made.rank + 1);
+    return true;
+}
+
+static bool in_steps(const cvi_keras_class *kind) {
+    static const cvi_keras_make makes[] = {cvi_keras_conv,       cvi_keras_depthwise,   cvi_keras_separable,
+                                           cvi_keras_pool,       cvi_keras_global_pool, cvi_keras_flatten,
+                                           cvi_keras_batch_norm, cvi_keras_zero_pad};
+    for (int i = 0; kind && i < CVI_COUNT(makes); i++) {
+        if (kind->make == makes[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Classes that treat every time step alike anyway are applied to all steps at once. */
 void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     const json_t *inner = cvi_keras_get(k, "layer", NULL);
@@ -66,13 +112,23 @@ void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n
                           kind->make == cvi_keras_dropout || kind->make == cvi_keras_rescaling ||
                           ((kind->make == cvi_keras_activation || kind->make == cvi_keras_activation_class) &&
                            k->layer->config));
+    const json_t *own = k->layer->config;
+    const char *class = k->layer->class_name;
+    if (in_steps(kind) && n == 1 && in[0]->rank > 2 && in[0]->rank < CVS_MAX_RANK) {
+        k->layer->config = json_object_get(inner, "config");
+        k->layer->class_name = kind->name;
+        bool done = every_step(k, kind, in[0], out);
+        k->layer->config = own;
+        k->layer->class_name = class;
+        if (done) {
+            return;
+        }
+    }
     if (!alike) {
         cvi_keras_opaque(k, in, n, out);
         k->slot = KERAS_MAX_SLOTS;
         return;
     }
-    const json_t *own = k->layer->config;
-    const char *class = k->layer->class_name;
     k->layer->config = json_object_get(inner, "config");
     k->layer->class_name = kind->name;
     kind->make(k, in, n, out);

@@ -67,6 +67,22 @@ static cvs_status add_weights(walk *w, const cvi_h5_group *vars, cvi_keras_group
     return CVS_OK;
 }
 
+/* Of a layer that holds others instead: TimeDistributed, recurrent layers, Bidirectional. */
+static cvs_status add_inner_weights(walk *w, int64_t layer, cvi_keras_group *g) {
+    static const char *const inside[] = {"layer/vars", "cell/vars", "layer/cell/vars",
+                                         "forward_layer/cell/vars", "backward_layer/cell/vars"};
+    for (int i = 0; i < CVI_COUNT(inside); i++) {
+        cvi_h5_group vars = {0};
+        int64_t object = -1;
+        CVI_TRY(cvi_h5_find(w->file, layer, inside[i], &object, w->err));
+        if (object >= 0) {
+            CVI_TRY(cvi_h5_list(w->file, object, &vars, w->err));
+            CVI_TRY(add_weights(w, &vars, g));
+        }
+    }
+    return CVS_OK;
+}
+
 static const char *joined(walk *w, const char *prefix, const char *name) {
     return *prefix ? cvi_arena_printf(w->model->arena, "%s/%s", prefix, name)
                    : cvi_arena_strn(w->model->arena, name, strlen(name));
@@ -79,7 +95,6 @@ static cvs_status walk_layer(walk *w, const cvi_h5_link *link, const char *prefi
     cvi_h5_group members, vars = {0};
     CVI_TRY(cvi_h5_list(w->file, link->object, &members, w->err));
     const cvi_h5_link *own = cvi_h5_member(&members, "vars"), *inner = cvi_h5_member(&members, "layers");
-    const cvi_h5_link *wrapped = cvi_h5_member(&members, "layer"); /* TimeDistributed */
     const char *said = own && own->object >= 0 ? cvi_keras_h5_text(w->file, own->object, "name") : NULL;
     const char *name = joined(w, prefix, said ? said : link->name), *number = joined(w, counted, link->name);
     cvi_keras_group *g = NULL;
@@ -87,14 +102,10 @@ static cvs_status walk_layer(walk *w, const cvi_h5_link *link, const char *prefi
     if (own && own->object >= 0) {
         CVI_TRY(cvi_h5_list(w->file, own->object, &vars, w->err));
     }
-    if (vars.n == 0 && wrapped && wrapped->object >= 0) {
-        int64_t object = -1;
-        CVI_TRY(cvi_h5_find(w->file, wrapped->object, "vars", &object, w->err));
-        if (object >= 0) {
-            CVI_TRY(cvi_h5_list(w->file, object, &vars, w->err));
-        }
-    }
     CVI_TRY(add_weights(w, &vars, g));
+    if (vars.n == 0) {
+        CVI_TRY(add_inner_weights(w, link->object, g));
+    }
     return inner && inner->object >= 0 ? walk_layers(w, inner->object, name, number, depth + 1) : CVS_OK;
 }
 

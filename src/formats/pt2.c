@@ -606,6 +606,7 @@ static cvs_status build(pt2 *p, const json_t *json) {
         cvi_arena_printf(s->arena, "torch.export %.40s", cvi_json_string(json, "torch_version", ""));
     CVI_TRY(cvi_script_notes(s));
     CVI_TRY(cvi_torch_notes(&p->torch));
+    cvi_script_drop_states(s);
     return s->model->producer ? cvi_graph_finish(s->g, s->err) : cvi_no_memory(s->err, 0);
 }
 

@@ -168,6 +168,9 @@ script_value cvi_script_list(script *s, int n, const script_value *item);
 /* What a node of the file's tree is: a tensor becomes a constant of that name; numbers, texts and lists are themselves. */
 script_value cvi_script_from_pickle(script *s, const char *path, const cvi_pickle *p);
 
+/* ---- script_recurrent.c ---- */
+void cvi_script_drop_states(script *s);
+
 /* ---- torch_module.c: the same for modules that say their own graph ---- */
 /* A Sequential, a layer of torch.nn, or a class of ultralytics*.c, at its dotted path. */
 script_value cvi_torch_run_module(script *s, const cvi_pickle *p, const char *path, script_value x);
@@ -227,6 +230,7 @@ void cvi_script_attr_int(script *s, script_node *n, const char *name, int64_t v)
 void cvi_script_attr_float(script *s, script_node *n, const char *name, double v);
 void cvi_script_attr_ints(script *s, script_node *n, const char *name, int count, const int64_t *v);
 void cvi_script_attr_string(script *s, script_node *n, const char *name, const char *v);
+void cvi_script_attr_strings(script *s, script_node *n, const char *name, int count, const char *const *v);
 script_value cvi_script_done(script *s, script_node n);
 /* One node without attributes. */
 script_value cvi_script_simple(script *s, const char *op, int n_in, const int *in);
@@ -256,8 +260,8 @@ typedef struct script_calls {
     const script_call *list;
     int n;
 } script_calls;
-extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_compose, cvi_script_shapes,
-    cvi_script_select, cvi_script_make, cvi_script_words;
+extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_recurrent, cvi_script_compose,
+    cvi_script_shapes, cvi_script_select, cvi_script_make, cvi_script_words;
 /* ---- script_shapes.c ---- */
 /* The size of x along an axis, a number or arithmetic on the input's; x with these sizes, as torch's view. */
 script_value cvi_script_dimension(script *s, int x, int64_t axis);

@@ -17,9 +17,9 @@ script_value cvi_script_arg(const script_args *a, int k, const char *name) {
 }
 
 static const script_call *find(const char *name) {
-    const script_calls *const lists[] = {&cvi_script_layers, &cvi_script_maths, &cvi_script_shapes,
-                                         &cvi_script_words,  &cvi_script_make,  &cvi_script_select,
-                                         &cvi_script_compose};
+    const script_calls *const lists[] = {&cvi_script_layers,  &cvi_script_maths,    &cvi_script_shapes,
+                                         &cvi_script_words,   &cvi_script_make,     &cvi_script_select,
+                                         &cvi_script_compose, &cvi_script_recurrent};
     for (int l = 0; l < CVI_COUNT(lists); l++) {
         for (int i = 0; i < lists[l]->n; i++) {
             if (strcmp(lists[l]->list[i].name, name) == 0) {

@@ -3,6 +3,7 @@
  * is equal for both does not depend on the input's size and becomes a constant; what differs stays arithmetic on dimensions.
  */
 #include "formats/script.h"
+#include "graph/build.h"
 #include "ops/op.h"
 
 bool cvi_script_ok(const script *s) {
@@ -368,6 +369,11 @@ void cvi_script_attr_ints(script *s, script_node *n, const char *name, int count
 void cvi_script_attr_string(script *s, script_node *n, const char *name, const char *v) {
     cvi_attr *a = free_attr(s, n);
     set(s, a && cvi_attr_set_string(s->g, a, name, v));
+}
+
+void cvi_script_attr_strings(script *s, script_node *n, const char *name, int count, const char *const *v) {
+    cvi_attr *a = free_attr(s, n);
+    set(s, a && cvi_attr_set_strings(s->g, a, name, count, v));
 }
 
 /* Shapes of a node's outputs for one of the two sizes; unknown ones stay rank -1. */

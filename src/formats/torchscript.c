@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  * torchscript.c - a TorchScript archive into a graph. The file does not say how large the input is: sizes are tried until every shape
- * fits, the usual ones first. Each try follows the code with two sizes; if only the smaller fits, the model takes one size.
+ * fits, the usual ones first. Each try follows the code with two sizes; if only the smaller fits, it is tried with another width of the same
+ * height (readers of lines of text), and then the model takes one size.
  */
 #include "formats/script.h"
 
-enum { MAX_TRIES = 60, MAX_INPUTS = 16, MAX_OUTPUTS = 64 };
+enum { MAX_TRIES = 90, MAX_INPUTS = 16, MAX_OUTPUTS = 64 };
 
 typedef struct attempt {
     int64_t channels, side;
-    bool fixed, flat; /* flat: the input is a row of numbers */
+    bool fixed, line, flat; /* line: only the width is free; flat: the input is a row of numbers */
 } attempt;
 
 static cvs_status add_inputs(script *s, const attempt *t, const char *const *names, int n,
                              script_value *out) {
     for (int i = 0; i < n; i++) {
-        const int64_t dim[4] = {-1, t->channels, t->fixed ? t->side : -1, t->fixed ? t->side : -1};
+        const int64_t dim[4] = {-1, t->channels, t->fixed || t->line ? t->side : -1, t->fixed ? t->side : -1};
         int rank = t->flat ? 2 : 4;
         int v = cvi_graph_value(s->g, names[i], CVS_F32, rank, dim, s->err);
         if (v < 0 || !cvi_graph_add_input(s->g, v)) {
@@ -22,10 +23,11 @@ static cvs_status add_inputs(script *s, const attempt *t, const char *const *nam
         }
         CVI_TRY(cvi_script_grow(s));
         for (int k = 0; k < 2; k++) {
-            s->shape[k][v] = (cvs_tensor){
-                .dtype = CVS_F32, .rank = rank, .dim = {k + 1, t->channels, s->side[k], s->side[k]}};
+            s->shape[k][v] = (cvs_tensor){.dtype = CVS_F32,
+                                          .rank = rank,
+                                          .dim = {k + 1, t->channels, s->side[t->line ? 0 : k], s->side[k]}};
         }
-        for (int k = 2; k < rank && !t->fixed; k++) {
+        for (int k = t->line ? 3 : 2; k < rank && !t->fixed; k++) {
             s->g->values[v].usual[k] = t->side;
         }
         out[i] = cvi_script_tensor(v);
@@ -135,8 +137,8 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     cvs_status status = CVS_E_SHAPE;
     for (int i = 0; i < n && tries < MAX_TRIES; i++) {
         t.side = list[i];
-        t.fixed = t.flat = false;
-        for (int again = 0; again < 4; again++, tries++) {
+        t.fixed = t.line = t.flat = false;
+        for (int again = 0; again < 5; again++, tries++) {
             s->steps = 0;
             status = try_size(s, &t, root);
             if (status == CVS_OK || status == CVS_E_MEMORY || status == CVS_E_LIMIT) {
@@ -147,9 +149,10 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
                 n = sizes(t.channels, list);
                 i = 0;
                 t.side = list[0];
-                t.fixed = false;
+                t.fixed = t.line = false;
             } else if (s->fixed && !t.fixed) {
-                t.fixed = true;
+                t.fixed = t.line;
+                t.line = !t.line;
             } else {
                 break;
             }
@@ -213,6 +216,7 @@ static cvs_status build(script *s, const cvi_pickle *root, int64_t side, const c
             (long long)s->side[0], (long long)s->side[0])) {
         return cvi_no_memory(s->err, 0);
     }
+    cvi_script_drop_states(s);
     return cvi_graph_finish(s->g, s->err);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * attr.c - attributes of a node: filled by readers (copies in the arena), looked up by name afterwards.
  */
-#include "graph/graph.h"
+#include "graph/build.h"
 
 static bool begin(cvi_graph *g, cvi_attr *a, const char *name, cvi_attr_kind kind) {
     *a = (cvi_attr){.name = cvi_arena_strn(g->arena, name, strlen(name)), .kind = kind};
@@ -49,6 +49,22 @@ bool cvi_attr_set_floats(cvi_graph *g, cvi_attr *a, const char *name, int n, con
     }
     a->n = n;
     a->floats = copy;
+    return true;
+}
+
+bool cvi_attr_set_strings(cvi_graph *g, cvi_attr *a, const char *name, int n, const char *const *v) {
+    const char **copy = cvi_arena_alloc(g->arena, CVI_MAX(n, 1), sizeof *copy);
+    if (!copy || !begin(g, a, name, CVI_ATTR_STRINGS)) {
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        copy[i] = cvi_arena_strn(g->arena, v[i], strlen(v[i]));
+        if (!copy[i]) {
+            return false;
+        }
+    }
+    a->n = n;
+    a->strings = copy;
     return true;
 }
 

@@ -129,7 +129,23 @@ void cvi_build_ints(cvi_build *b, const char *name, int n, const int64_t *v) {
     attribute_done(b, a && cvi_attr_set_ints(b->g, a, name, n, v));
 }
 
+void cvi_build_floats(cvi_build *b, const char *name, int n, const double *v) {
+    cvi_attr *a = next_attribute(b);
+    attribute_done(b, a && cvi_attr_set_floats(b->g, a, name, n, v));
+}
+
+void cvi_build_strings(cvi_build *b, const char *name, int n, const char *const *v) {
+    cvi_attr *a = next_attribute(b);
+    attribute_done(b, a && cvi_attr_set_strings(b->g, a, name, n, v));
+}
+
 /* ---- constants ---- */
+
+void cvi_build_parts(void *to, const void *from, int n, const int *order, size_t bytes) {
+    for (int k = 0; k < n; k++) {
+        memcpy((uint8_t *)to + (size_t)k * bytes, (const uint8_t *)from + (size_t)order[k] * bytes, bytes);
+    }
+}
 
 static int hide(cvi_build *b, int v) {
     if (cvi_build_made(b, v) >= 0) {

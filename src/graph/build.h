@@ -37,6 +37,14 @@ void cvi_build_int(cvi_build *b, const char *name, int64_t v);
 void cvi_build_float(cvi_build *b, const char *name, double v);
 void cvi_build_string(cvi_build *b, const char *name, const char *v);
 void cvi_build_ints(cvi_build *b, const char *name, int n, const int64_t *v);
+void cvi_build_floats(cvi_build *b, const char *name, int n, const double *v);
+void cvi_build_strings(cvi_build *b, const char *name, int n, const char *const *v);
+
+/* As the setters of graph.h. */
+bool cvi_attr_set_strings(cvi_graph *g, cvi_attr *a, const char *name, int n, const char *const *v);
+
+/* Copies n parts of `bytes` each: part k of `to` is part order[k] of `from` (gates of recurrent layers). */
+void cvi_build_parts(void *to, const void *from, int n, const int *order, size_t bytes);
 
 /* Constants, hidden; data are copied into the arena, but those of `tensor` are borrowed (they live as long as the model). */
 int cvi_build_const_ints(cvi_build *b, const char *name, int n, const int64_t *v);

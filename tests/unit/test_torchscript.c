@@ -65,7 +65,8 @@ static void as_torch(void **state) {
                                            {"module.pth", "module"},        {"odd_traced.pt", "odd_wide"},
                                            {"odd_scripted.pt", "odd_wide"}, {"mixed.pt2", "mixed"},
                                            {"mixed.pt2", "mixed_one"},      {"core.pt2", "core"},
-                                           {"phone_traced.pt", "phone"},    {"phone.ptl", "phone"}};
+                                           {"phone_traced.pt", "phone"},    {"phone.ptl", "phone"},
+                                           {"lines_traced.pt", "lines"},    {"lines_scripted.pt", "lines"}};
     for (int i = 0; i < CVI_COUNT(cases); i++) {
         double d = difference(cases[i][0], cases[i][1]);
         if (!(d < 1e-5)) {
