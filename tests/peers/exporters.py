@@ -186,7 +186,7 @@ def timm_part():
                  "tf_efficientnetv2_s", "tf_efficientnetv2_b0", "mnasnet_100", "mnasnet_small", "semnasnet_100", "spnasnet_100", "fbnetc_100",
                  "fbnetv3_b", "lcnet_050", "tinynet_a", "ghostnet_100", "regnetx_004", "regnety_004", "convnext_tiny", "inception_v3",
                  "inception_v4", "legacy_xception", "repvgg_a0", "repvgg_b1g4", "res2net50_26w_4s", "res2next50", "ecaresnet26t", "ecaresnet50d",
-                 "convnextv2_atto", "convnextv2_nano", "convmixer_1024_20_ks9_p14", "ese_vovnet19b_dw", "ese_vovnet39b", "inception_resnet_v2"):
+                 "convnextv2_atto", "convnextv2_nano", "convmixer_1024_20_ks9_p14", "ese_vovnet19b_dw", "ese_vovnet39b", "inception_resnet_v2", "hrnet_w18_small"):
         if not wanted(name):
             continue
         torch.manual_seed(11)

@@ -229,6 +229,7 @@ static void known_by_names(void **state) {
                 {"names_timm_ese_vovnet19b_dw.txt", "VoVNet", 41, 1000},
                 {"names_timm_convmixer_768_32.txt", "ConvMixer", 65, 1000},
                 {"names_timm_inception_resnet_v2.txt", "Inception-ResNet-v2", 244, 1000},
+                {"names_timm_hrnet_w18_small.txt", "HRNet", 91, 1000},
                 {"names_facenet.txt", "FaceNet", 132, 512},
                 {"names_unet.txt", "U-Net", 19, 2},
                 {"names_esrgan.txt", "ESRGAN", 36, 3},
