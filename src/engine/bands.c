@@ -202,6 +202,8 @@ cvs_status cvi_chain_run(cvi_exec *x, int n, const cvi_band *links, int64_t samp
     memcpy(j.link, links, sizeof *links * (size_t)n);
     j.rows = CVI_MAX(1, rows_of_band(x, j.link, j.n));
     j.bands = (j.link[j.n - 1].out_rows + j.rows - 1) / j.rows;
+    j.bands +=
+        j.bands > 2 && j.bands % 2 != 0 && j.bands < j.link[j.n - 1].out_rows ? 1 : 0; /* for two threads */
     j.rows = (j.link[j.n - 1].out_rows + j.bands - 1) / j.bands;
     j.held_floats = rows_inside(j.link, j.n, j.rows, most) / (int64_t)sizeof(float);
     for (int i = 0; i + 2 < j.n; i++) {

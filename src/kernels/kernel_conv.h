@@ -71,6 +71,17 @@ static inline int64_t cvi_conv_weight_at(const cvi_conv_plan *p, int64_t g, int6
     return ((g * p->group_in + in) * per + out) * area + tap;
 }
 
+/* Parts of some work, `each` chunks in a part, such that threads of a common machine get equally many of few chunks: 5 chunks are 3 and 2
+ * for two threads, a sixth of the time lost. */
+static inline int64_t cvi_even_parts(int64_t parts, int64_t each, int64_t most) {
+    int64_t unit = parts * each >= 4 ? 4 : 2;
+    int64_t even = parts;
+    while (parts * each > 1 && parts * each < 64 && even * each % unit != 0) {
+        even++;
+    }
+    return even <= most ? even : parts;
+}
+
 /* Each algorithm: how much it packs, packing, scratch, running. */
 void cvi_direct_layout(cvi_conv_plan *p);
 void cvi_direct_pack(const cvi_conv_plan *p, cvi_pool *pool, const float *weights);

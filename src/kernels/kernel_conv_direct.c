@@ -67,25 +67,28 @@ static void choose_blocks(cvi_conv_plan *p) {
             break;
         }
     }
-    if (p->kernels->micro32 != NULL && p->panels % 2 == 1 && p->panels < units) {
-        p->panels++; /* they go two at a time */
+    int64_t pair = p->kernels->micro32 != NULL ? 2 : 1; /* panels that go together */
+    bool whole = length <= 16 * rows && want >= length;
+    p->panels = p->panels < units ? parts_of(p->panels, pair) * pair : p->panels;
+    if (whole) {
+        int64_t parts = cvi_even_parts(parts_of(units, p->panels), lines, parts_of(units, pair));
+        p->panels = CVI_MIN(units, parts_of(parts_of(units, parts), pair) * pair);
     }
-    int64_t even = parts_of(length, parts_of(length, want));
-    p->block = even <= height ? even : parts_of(even, height) * height;
+    int64_t wish = parts_of(length, want), others = lines * parts_of(units, p->panels);
+    int64_t blocks = whole ? wish : cvi_even_parts(wish, others, length / CVI_MIN(length, 2 * rows));
+    int64_t block = parts_of(length, blocks);
+    bool few = others * blocks < 64; /* then equal blocks count for more than whole register blocks */
+    p->block = block <= height || few ? block : parts_of(block, height) * height;
 }
 
-/* Two panels of few input numbers go in blocks that follow each other without a gap; of many, where the gap is nothing, a tall block reads
- * its weights less often. Blocks of one panel are quickest, on the level that has both, at 8 pixels (measured: 144 channels at 100 %
- * of the peak, 92 with 10). */
+/* Pairs of panels go in blocks that follow each other without a gap (run_stream). On the level that has those, blocks of 16 + 8 channels
+ * are quickest at 8 pixels (measured: 144 channels at 100 % of the peak, 92 with 10). */
 static int64_t height_of(const cvi_conv_plan *p) {
-    enum { FEW = 48 };
-    if (p->kernels->stream32 == NULL) {
+    int64_t out = cvi_conv_padded_out(p);
+    if (p->kernels->stream32 == NULL || p->groups > 1 || p->group_in < 4 || out < 24) {
         return p->kernels->rows;
     }
-    if (cvi_conv_padded_out(p) < 32) {
-        return CVI_MIN(p->kernels->rows, 8);
-    }
-    return p->most_taps * p->group_in <= FEW ? CVI_STREAM_ROWS : p->kernels->rows;
+    return out == 24 ? 8 : CVI_STREAM_ROWS;
 }
 
 void cvi_direct_layout(cvi_conv_plan *p) {
@@ -361,7 +364,7 @@ static int64_t run_stream(const run_job *job, const worker_scratch *w, int64_t u
     const cvi_conv_io *io = job->io;
     int64_t taps = job->phase->n_taps, first = unit, pixel = all.first;
     if (p->kernels->stream32 == NULL || p->height > CVI_STREAM_ROWS || p->groups > 1 || p->group_in < 4 ||
-        taps == 0 || io->residual != NULL) {
+        taps == 0) {
         return unit;
     }
     while (unit < end && panels_at(p, unit, end) == 2) {
@@ -390,8 +393,10 @@ static int64_t run_stream(const run_job *job, const worker_scratch *w, int64_t u
         int64_t rows = cut->size + 1 - i;
         s.tiles = i == 0 ? cut->longer : cut->tiles - cut->longer;
         if (s.tiles > 0) {
-            s.tile.out = io->out + output_at(job, all.line, pixel) + first * 16;
-            p->kernels->stream32[rows](&s);
+            int64_t out = output_at(job, all.line, pixel) + first * 16;
+            s.tile.out = io->out + out;
+            s.tile.add = io->residual != NULL ? io->residual + out : NULL;
+            p->kernels->stream32[io->residual != NULL][rows](&s);
             s.x += s.tiles * rows * taps;
             pixel += s.tiles * rows;
         }

@@ -133,8 +133,7 @@ static int64_t run_pairs(const run_job *job, const float *const *address, int64_
     const cvi_phase *ph = &p->phases[0];
     const cvi_conv_io *io = job->io;
     int64_t taps = tap_rows(ph), longer = ph->columns % tiles, panel = 0;
-    if (p->kernels->stream32 == NULL || height_of(p) != CVI_STREAM_ROWS || io->residual != NULL ||
-        tap_columns(ph) * p->in_c < 4) {
+    if (p->kernels->stream32 == NULL || height_of(p) != CVI_STREAM_ROWS || tap_columns(ph) * p->in_c < 4) {
         return 0;
     }
     while ((panel + 1) * 16 < p->out_c && cvi_panel_width(p->out_c, panel + 1) == 16) {
@@ -146,6 +145,7 @@ static int64_t run_pairs(const run_job *job, const float *const *address, int64_
                     .x = address,
                     .w = p->weights + ph->packed,
                     .tile = {.bias = bias,
+                             .add = io->residual != NULL ? io->residual + out : NULL,
                              .out = io->out + out,
                              .pitch = job->out_pitch,
                              .clamp = io->clamp,
@@ -155,9 +155,10 @@ static int64_t run_pairs(const run_job *job, const float *const *address, int64_
         int64_t rows = ph->columns / tiles + 1 - i;
         s.tiles = i == 0 ? longer : tiles - longer;
         if (s.tiles > 0) {
-            p->kernels->stream32[rows](&s);
+            p->kernels->stream32[io->residual != NULL][rows](&s);
             s.x += s.tiles * rows * taps;
             s.tile.out += s.tiles * rows * job->out_pitch;
+            s.tile.add = s.tile.add != NULL ? s.tile.add + s.tiles * rows * job->out_pitch : NULL;
         }
     }
     return panel;

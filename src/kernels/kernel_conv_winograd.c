@@ -78,6 +78,9 @@ void cvi_winograd_layout(cvi_conv_plan *p) {
                                                              : weights <= 1100000 ? 24
                                                                                   : total;
     int64_t blocks = CVI_MAX((total + want - 1) / want, CVI_MIN(8, total / least_tiles));
+    if (blocks >= 4) {
+        blocks = cvi_even_parts(blocks, 1, total / 8);
+    }
     p->tiles = (total + blocks - 1) / blocks;
     int64_t parts = blocks >= 4 ? 1 : CVI_MIN((8 + blocks - 1) / blocks, (panels_of(p) + 1) / 2);
     p->panels = (panels_of(p) + parts - 1) / parts;                         /* of a chunk: two at least */
@@ -197,7 +200,7 @@ static int64_t multiply_pairs(const cvi_conv_plan *p, const float *v, float *m, 
         int64_t size = count / tiles + 1 - i;
         s.tiles = i == 0 ? count % tiles : tiles - count % tiles;
         if (s.tiles > 0) {
-            p->kernels->stream32[size](&s);
+            p->kernels->stream32[0][size](&s);
             s.x += s.tiles * size;
             s.tile.out += s.tiles * size * p->tile_channels;
         }

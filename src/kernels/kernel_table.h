@@ -38,7 +38,7 @@ typedef struct cvi_stream {
     const float *const *x;
     int64_t offset;
     const float *w;
-    cvi_tile tile; /* of the first block; `add` is not read; `ahead` is of all blocks */
+    cvi_tile tile; /* of the first block; `ahead` is of all blocks */
 } cvi_stream;
 typedef void cvi_micro_stream(const cvi_stream *s);
 enum { CVI_STREAM_ROWS = 6 };
@@ -132,13 +132,14 @@ typedef void cvi_zip(bool relu, int64_t n, const float *x, const float *y, float
 
 struct cvi_kernels {
     const char *name;
-    int rows;                          /* height of micro32, micro16 and micro8, 1..CVI_MAX_ROWS */
-    int grid_rows, outer_rows;         /* the same of depthwise and grid; of outer16 and outer8 */
-    cvi_micro *const *micro32;         /* [M], two panels of 16 that follow each other; or NULL */
-    cvi_micro_stream *const *stream32; /* [M], M = 1..CVI_STREAM_ROWS; or NULL */
-    cvi_micro *const *micro16;         /* [M], M = 1..rows */
-    cvi_micro *const *micro8;          /* [M] */
-    cvi_micro_dw *const *depthwise;    /* [M] */
+    int rows;                  /* height of micro32, micro16 and micro8, 1..CVI_MAX_ROWS */
+    int grid_rows, outer_rows; /* the same of depthwise and grid; of outer16 and outer8 */
+    cvi_micro *const *micro32; /* [M], two panels of 16 that follow each other; or NULL */
+    cvi_micro_stream *const (
+        *stream32)[CVI_STREAM_ROWS + 1]; /* [tile.add is there][M], M = 1..CVI_STREAM_ROWS; or NULL */
+    cvi_micro *const *micro16;           /* [M], M = 1..rows */
+    cvi_micro *const *micro8;            /* [M] */
+    cvi_micro_dw *const *depthwise;      /* [M] */
     cvi_micro_grid *const (*grid)[CVI_MAX_ROWS + 1]; /* [cvi_grid_kind][M] */
     cvi_micro_square *const (
         *square)[CVI_SQUARE][CVI_SQUARE]; /* [step - 1][rows - 1][columns - 1]; or NULL */

@@ -91,7 +91,7 @@ CVI_INLINE void add_four(int64_t n, const float *a, const float *const *b, float
 
 #if CVI_WIDE
 extern cvi_micro *const CVI_LEAF(micro32)[CVI_MAX_ROWS + 1];
-extern cvi_micro_stream *const CVI_LEAF(stream32)[CVI_STREAM_ROWS + 1];
+extern cvi_micro_stream *const CVI_LEAF(stream32)[2][CVI_STREAM_ROWS + 1];
 extern cvi_micro_square *const CVI_LEAF(square)[2][CVI_SQUARE][CVI_SQUARE];
 #endif
 extern cvi_micro *const CVI_LEAF(micro16)[CVI_MAX_ROWS + 1];

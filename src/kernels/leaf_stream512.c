@@ -19,7 +19,11 @@
         V16_ACCUMULATE(A##i, v, w0);                                                                         \
         V16_ACCUMULATE(B##i, v, w1);                                                                         \
     }
-#define PUT(sum, i, at) v16_store(before + (i)*pitch + (at), v16_min(hi, v16_max(lo, sum)));
+#define PUT(sum, i, at)                                                                                      \
+    {                                                                                                        \
+        float *place = before + (i)*pitch + (at);                                                            \
+        v16_store(place, v16_min(hi, v16_max(lo, adds ? v16_add(sum, v16_load(place + add)) : (sum))));      \
+    }
 /* One of every row's two sums in the first two of four steps, the other in the last two. */
 #define SPREAD(A, B, i)                                                                                      \
     if (((i) + j) % 2 == 0 && j < 2) {                                                                       \
@@ -110,24 +114,29 @@ static void steps_of(const cvi_stream *s, int64_t rows, step_on *near, step_on *
     }
 }
 
-/* The first block stores what the second one's accumulators hold, zeros, where its own sums go later. */
-#define STREAM(M, ROWS)                                                                                      \
-    static void stream32_##M(const cvi_stream *s) {                                                          \
+/* The first block stores what the second one's accumulators hold, zeros, where its own sums go later; without limits, because the numbers
+ * to be added may lie there too. */
+#define STREAM(NAME, ADDS, M, ROWS)                                                                          \
+    static void NAME##_##M(const cvi_stream *s) {                                                            \
+        enum { adds = ADDS };                                                                                \
         const cvi_tile *tile = &s->tile;                                                                     \
-        const v16 lo = v16_all(tile->clamp ? tile->lo : -INFINITY),                                          \
-                  hi = v16_all(tile->clamp ? tile->hi : INFINITY);                                           \
         const int64_t taps = s->taps, channels = s->channels, offset = s->offset;                            \
-        const int64_t second = taps * channels * 16, pitch = tile->pitch, ahead = tile->ahead;               \
+        const int64_t second = taps * channels * 16, pitch = tile->pitch, ahead = tile->ahead,               \
+                      add = adds ? (int64_t)((uintptr_t)tile->add - (uintptr_t)tile->out) / 4 : 0;           \
         step_on near_step, far_step;                                                                         \
         steps_of(s, M, &near_step, &far_step);                                                               \
         const float *const *x = s->x;                                                                        \
         const float *w = s->w, *bias = tile->bias;                                                           \
         float *out = tile->out, *before = out;                                                               \
         int64_t near = s->by_panel ? s->tiles : s->units;                                                    \
+        v16 lo = v16_all(-INFINITY), hi = v16_all(INFINITY);                                                 \
+        (void)add;                                                                                           \
         ROWS(ZERO)                                                                                           \
         ROWS(NO_POINTER)                                                                                     \
         for (int64_t left = s->tiles * s->units;;) {                                                         \
             BLOCK(M, ROWS, FIRST)                                                                            \
+            lo = v16_all(tile->clamp ? tile->lo : -INFINITY);                                                \
+            hi = v16_all(tile->clamp ? tile->hi : INFINITY);                                                 \
             if (--left == 0) {                                                                               \
                 ROWS(END_FIRST)                                                                              \
                 break;                                                                                       \
@@ -139,6 +148,10 @@ static void steps_of(const cvi_stream *s, int64_t rows, step_on *near, step_on *
             }                                                                                                \
         }                                                                                                    \
     }
-CVI_EACH_6(STREAM)
+#define STREAM_ALONE(M, ROWS) STREAM(stream32, 0, M, ROWS)
+CVI_EACH_6(STREAM_ALONE)
+#define STREAM_ADDED(M, ROWS) STREAM(added_stream32, 1, M, ROWS)
+CVI_EACH_6(STREAM_ADDED)
 
-cvi_micro_stream *const CVI_LEAF(stream32)[CVI_STREAM_ROWS + 1] = CVI_BLOCKS(6, stream32);
+cvi_micro_stream *const CVI_LEAF(stream32)[2][CVI_STREAM_ROWS + 1] = {CVI_BLOCKS(6, stream32),
+                                                                      CVI_BLOCKS(6, added_stream32)};
