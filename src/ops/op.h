@@ -210,7 +210,7 @@ typedef enum cvi_op_flags {
     CVI_OP_SUBTRACTS = 2048, /* y = first - second input */
     CVI_OP_ROUNDS = 4096, /* the numbers of the first input, coarser (quantised): still the same quantity */
     CVI_OP_JOINS = 8192,  /* the fast form lays its inputs' channels one after another (Concat) */
-    CVI_OP_RECURRENT = 16384, /* kernels are [directions, outputs, inputs], and y is no weighted sum of x (LSTM) */
+    CVI_OP_RECURRENT = 16384, /* kernels [directions, outputs, inputs]; y is no weighted sum of x (LSTM) */
     CVI_OP_PIXELS =
         1024 /* `fast` treats every pixel of channels-last pictures alike: any pixels of its inputs, the same of each,
                may be handed over as pictures [1,C,1,count]. (CVI_OP_POINTWISE says so too.) */

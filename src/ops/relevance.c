@@ -33,8 +33,7 @@ static bool has_kernel(const cvi_graph *g, const cvi_node *node) {
     const cvi_op *op = node->def;
     return op && op->n_inputs > 1 && op->inputs[0].role == CVI_DATA && op->inputs[1].role == CVI_WEIGHT &&
            op->glyph != CVI_GLYPH_ACTIVATION && op->glyph != CVI_GLYPH_NORM &&
-           !(op->flags & CVI_OP_RECURRENT) && constant_of(g, node, 1) &&
-           node->n_in <= MOST_IN;
+           !(op->flags & CVI_OP_RECURRENT) && constant_of(g, node, 1) && node->n_in <= MOST_IN;
 }
 
 /* Nothing with a kernel lies between this node's first input and the picture. */
