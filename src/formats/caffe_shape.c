@@ -208,3 +208,22 @@ void cvi_caffe_tile(cvi_caffe *c) {
     int in[2] = {c->in[0], cvi_caffe_ints(c, "repeats", rank, times)};
     cvi_caffe_top(c, 0, cvi_caffe_op(c, "Tile", NULL, 2, in));
 }
+
+/* Every number repeated, as the layer that Darknet's networks bring along has it; with a second bottom (places of a pooling) a box. */
+void cvi_caffe_upsample(cvi_caffe *c) {
+    double scale = cvi_caffe_number(c, "scale", NULL, 0, 2);
+    const int64_t four = 4;
+    const float scales[4] = {1, 1, (float)scale, (float)scale};
+    if (c->n_in != 1 || cvi_caffe_rank(c, c->in[0]) != 4 || !(scale >= 1 && scale <= 64)) {
+        cvi_caffe_opaque(c, NULL);
+        return;
+    }
+    int in[3] = {
+        c->in[0], -1,
+        cvi_build_const_floats(&c->b, cvi_build_name(&c->b, "%s/scales", c->layer->name), 1, &four, scales)};
+    int v = cvi_caffe_op(c, "Resize", NULL, 3, in);
+    cvi_build_string(&c->b, "mode", "nearest");
+    cvi_build_string(&c->b, "coordinate_transformation_mode", "asymmetric");
+    cvi_build_string(&c->b, "nearest_mode", "floor");
+    cvi_caffe_top(c, 0, v);
+}

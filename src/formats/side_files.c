@@ -150,13 +150,17 @@ static const cvi_reader *weights_reader(const cvs_model *m, const char *path) {
     return best ? best : own;
 }
 
+/* What a file that no reader knows looks like, or why it cannot be read. */
+static cvs_status no_weights(const cvs_model *m, const char *path, cvs_error *err) {
+    cvi_file file = {0};
+    CVI_TRY(cvi_file_read(path, &m->limits, &file, err));
+    cvs_status s = cvi_unknown_file(&file, err);
+    cvi_file_close(&file);
+    return s;
+}
+
 cvs_status cvi_load_weights(cvs_model *m, const char *path, cvs_error *err) {
     const cvi_reader *reader = weights_reader(m, path);
-    for (int i = 0; i < cvi_n_readers && !reader; i++) {
-        reader = cvi_readers[i]->load_weights ? cvi_readers[i] : NULL;
-    }
-    cvs_status s =
-        reader ? reader->load_weights(m, path, err)
-               : cvi_fail(err, CVS_E_UNSUPPORTED, "no format with a file of weights alone is supported");
+    cvs_status s = reader ? reader->load_weights(m, path, err) : no_weights(m, path, err);
     return cvi_at_file(err, s, path);
 }

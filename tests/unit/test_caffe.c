@@ -84,6 +84,7 @@ static void sizes_are_caffes(void **state) {
     check_layer(L("InnerProduct", "inner_product_param { num_output: 5 }"), "a", "1x5");
     check_layer(L("InnerProduct", "inner_product_param { num_output: 5 axis: 3 }"), "a", "1x2x6x5");
     check_layer(L("Flatten", ""), "a", "1x72");
+    check_layer(L("Upsample", "upsample_param { scale: 2 }"), "a", "1x2x12x12");
     check_layer(L("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 4 } }"), "a", "1x18x4");
     check_layer(L("Slice", "top: 'b' slice_param { axis: 2 slice_point: 2 }"), "b", "1x2x4x6");
     check_layer(
@@ -254,6 +255,15 @@ static void names_that_go_on(void **state) {
         remove(path);
     }
     snprintf(path, sizeof path, "%s/net_2.prototxt", folder);
+    remove(path);
+    snprintf(path, sizeof path, "%s/w.png",
+             folder); /* a picture where weights should be: said as what it is */
+    write_file(folder, "w.png", "\x89PNG\r\n\x1a\n", 8);
+    cvs_open_options options = {.weights = path};
+    snprintf(path, sizeof path, "%s/w.png", folder);
+    static const char net[] = "input 3x4x4\ngap\nfc 2\n";
+    assert_int_not_equal(cvs_model_open_memory(net, sizeof net - 1, "a.net", &options, &m, &err), CVS_OK);
+    assert_non_null(strstr(err.message, "PNG picture"));
     remove(path);
     snprintf(path, sizeof path, "%s/net.prototxt", folder);
     remove(path);
