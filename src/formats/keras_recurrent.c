@@ -262,7 +262,7 @@ void cvi_keras_bidirectional(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     }
     cvi_keras_layer was = enter(k, inner, config);
     const cell *c = cell_of(k->layer->class_name);
-    bool all = c && flag(k, "return_sequences"), fits = c && !beyond(k, c);
+    bool all = c && flag(k, "return_sequences"), fits = c && back && !beyond(k, c);
     enter(k, other, back);
     const cell *d = cell_of(k->layer->class_name);
     fits = fits && d && all == flag(k, "return_sequences") && !beyond(k, d);

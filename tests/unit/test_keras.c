@@ -475,10 +475,11 @@ static void flipped(void **state) {
 /* Every k-th allocation fails once, and all after it, until opening gets through. */
 static void no_memory(void **state) {
     (void)state;
-    char path[2][512];
+    char path[3][512];
     test_data(path[0], sizeof path[0], "keras", "tfjs_uint8/model.json");
     test_data(path[1], sizeof path[1], "keras", "k3_opaque.h5");
-    for (int i = 0; i < 2; i++) {
+    test_data(path[2], sizeof path[2], "keras", "k3_recurrent.h5");
+    for (int i = 0; i < CVI_COUNT(path); i++) {
         int k = 0;
         for (bool failed = true; failed; k++) {
             cvs_model *m = NULL;
