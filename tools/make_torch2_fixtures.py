@@ -73,6 +73,11 @@ class Phone(nn.Module):
 
     def forward(self, x):
         x = F.relu(self.c(F.relu6(self.b(F.relu(self.a(x))))))
+        m = torch.zeros(21, 21)  # written to in place, part by part, as Swin's masks are
+        m[1:-1, :12] = 2
+        m[0] += 1
+        m[:, -1].mul_(3).sub_(1)
+        x = x + m
         return self.d((x * self.e).amax((2, 3)) + F.adaptive_max_pool2d(x, (5, 1)).mean((2, 3)))
 
 

@@ -580,6 +580,7 @@ static cvs_status try_build(pt2 *p, const json_t *json) {
     s->n_shapes = s->n_opaque = 0;
     s->shape[0] = s->shape[1] = NULL;
     s->now = NULL;
+    s->view = NULL;
     s->place = "";
     cvi_error_clear(s->err);
     s->g = s->model->graph = cvi_graph_new(s->model, NULL, "", s->err);

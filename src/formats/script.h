@@ -122,6 +122,13 @@ struct script_value {
     const cvi_pickle *object;
 };
 
+/* A value that is a part of another one, so that what changes it in place changes that one too. */
+typedef struct script_view {
+    int of; /* -1: it is no part */
+    int64_t axis, start, end;
+    bool one; /* one place of the axis, which is gone */
+} script_view;
+
 typedef struct script_frame script_frame;
 
 typedef struct script {
@@ -140,7 +147,8 @@ typedef struct script {
     cvs_tensor
         *shape[2]; /* per graph value, for two input sizes; numbers too where known; rank -1: unknown */
     int n_shapes;
-    int *now; /* per graph value: what in-place operators made of it, or itself */
+    int *now;          /* per graph value: what in-place operators made of it, or itself */
+    script_view *view; /* per graph value */
     int64_t steps;
     int depth, nesting; /* of calls; of everything */
     /* The input that is tried. */
@@ -262,6 +270,10 @@ typedef struct script_calls {
 } script_calls;
 extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_recurrent, cvi_script_compose,
     cvi_script_shapes, cvi_script_select, cvi_script_make, cvi_script_words;
+/* ---- script_select.c ---- */
+/* What an in-place operator made of a part: the whole that it is a part of has it from now on. */
+void cvi_script_write_back(script *s, int part, int value);
+
 /* ---- script_shapes.c ---- */
 /* The size of x along an axis, a number or arithmetic on the input's; x with these sizes, as torch's view. */
 script_value cvi_script_dimension(script *s, int x, int64_t axis);

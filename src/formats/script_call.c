@@ -84,10 +84,12 @@ script_value cvi_script_call(script *s, const script_args *a) {
     row = row ? row : find(name);
     script_value v = row ? row->make(s, row, a) : opaque(s, a, name);
     if (in_place && cvi_script_ok(s) && v.kind == SCRIPT_V_TENSOR && a->n > 0 &&
-        a->arg[0].kind == SCRIPT_V_TENSOR && !s->g->values[a->arg[0].v].constant) {
+        a->arg[0].kind == SCRIPT_V_TENSOR) {
         int from = cvi_script_graph(s, &a->arg[0]);
         if (from != v.v) {
+            s->view[v.v] = s->view[from];
             s->now[from] = v.v;
+            cvi_script_write_back(s, from, v.v);
         }
     }
     return v;

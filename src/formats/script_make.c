@@ -114,13 +114,24 @@ static script_value filled(script *s, const script_value *size, int rank, bool w
 
 /* zeros(size), full(size, value), new_full(x, size, value), full_like(x, value) and their kind; 2: the value is an argument */
 static script_value make_filled(script *s, const script_call *row, const script_args *a) {
-    bool new = strncmp(row->name, "new_", 4) == 0, like = strstr(row->name, "_like") != NULL;
+    bool new = strncmp(row->name, "new_", 4) == 0,
+         in_place = strcmp(row->name, "fill") == 0 || strcmp(row->name, "zero") == 0;
+    bool like = strstr(row->name, "_like") || in_place;
     script_value size = cvi_script_arg(a, new ? 1 : 0, "size"), all[CVS_MAX_RANK];
     script_value type = cvi_script_arg(a, -1, "dtype");
     int next = new ? 2 : 1, rank = 0;
     script_value v = row->f == 2 ? cvi_script_arg(a, next++, "fill_value") : cvi_script_int((int64_t)row->f);
     if (type.kind == SCRIPT_V_NONE) {
         type = cvi_script_arg(a, next, "dtype");
+    }
+    if (in_place && v.kind == SCRIPT_V_TENSOR) { /* a tensor of one number */
+        int x = graph_arg(s, a, 0, "self"), n = cvi_script_rank(s, x);
+        for (int i = 0; i < n; i++) {
+            all[i] = cvi_script_dimension(s, x, i);
+        }
+        v = n > 0 ? as_type(s, v, cvi_script_shape(s, x, 0)->dtype) : v;
+        int in[2] = {cvi_script_graph(s, &v), n > 0 ? cvi_script_sizes(s, all, n) : -1};
+        return n > 0 ? cvi_script_simple(s, "Expand", 2, in) : v;
     }
     if (!cvi_script_is_number(&v)) {
         return cvi_script_refuse(s, a->name);
@@ -213,6 +224,8 @@ static const script_call rows[] = {
     {"ones_like", make_filled, NULL, 1},
     {"empty_like", make_filled, NULL, 0},
     {"full_like", make_filled, NULL, 2},
+    {"fill", make_filled, NULL, 2},
+    {"zero", make_filled, NULL, 0},
     {"new_zeros", make_filled, NULL, 0},
     {"new_ones", make_filled, NULL, 1},
     {"new_empty", make_filled, NULL, 0},

@@ -101,30 +101,66 @@ static script_value repeat(script *s, const script_call *row, const script_args 
     return cvi_script_simple(s, "Tile", 2, in);
 }
 
+/* x with its places from start to end along an axis replaced */
+static script_value replaced(script *s, int x, int part, int64_t axis, int64_t start, int64_t end) {
+    int64_t have = axis >= 0 && axis < cvi_script_rank(s, x) ? cvi_script_shape(s, x, 0)->dim[axis] : 0;
+    int join[3], n = 0;
+    if (start != 0 && start > -have) {
+        join[n++] = cut(s, x, axis, 0, start);
+    }
+    join[n++] = part;
+    if (end < have) {
+        join[n++] = cut(s, x, axis, end, INT64_MAX);
+    }
+    if (n == 1) {
+        return cvi_script_tensor(part);
+    }
+    script_node node = cvi_script_node(s, "Concat", n, join, 1, true);
+    cvi_script_attr_int(s, &node, "axis", axis);
+    return cvi_script_done(s, node);
+}
+
+void cvi_script_write_back(script *s, int part, int value) {
+    for (int depth = 0; depth < 16 && cvi_script_ok(s) && s->view[part].of >= 0; depth++) {
+        script_view w = s->view[part];
+        int base = w.of;
+        while (s->now[base] != base) {
+            base = s->now[base];
+        }
+        if (w.one) {
+            int in[2] = {value, cvi_script_const_ints(s, 1, &w.axis)};
+            value = cvi_script_done(s, cvi_script_node(s, "Unsqueeze", 2, in, 0, true)).v;
+        }
+        value = replaced(s, base, value, w.axis, w.start, w.end).v;
+        if (cvi_script_ok(s) && value != base) {
+            s->view[value] = s->view[w.of];
+            s->now[base] = value;
+        }
+        part = w.of;
+    }
+}
+
 /* slice_scatter(x, part, dim, start, end): x with a part of it replaced */
 static script_value slice_scatter(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self"), part[3] = {-1, graph_arg(s, a, 1, "src"), -1}, n = 1;
-    int64_t axis = axis_of(whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
-    int64_t start = whole_arg(a, 3, "start", 0), end = whole_arg(a, 4, "end", INT64_MAX);
-    int64_t have = axis >= 0 ? cvi_script_shape(s, x, 0)->dim[axis] : 0;
-    end += end < 0 ? have : 0;
-    if (axis < 0 || start < 0 || whole_arg(a, 5, "step", 1) != 1) {
+    int x = graph_arg(s, a, 0, "self"), part = graph_arg(s, a, 1, "src");
+    int axis = axis_of(whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
+    return axis < 0 || whole_arg(a, 5, "step", 1) != 1
+               ? cvi_script_refuse(s, a->name)
+               : replaced(s, x, part, axis, whole_arg(a, 3, "start", 0), whole_arg(a, 4, "end", INT64_MAX));
+}
+
+/* select_scatter(x, part, dim, index) */
+static script_value select_scatter(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int x = graph_arg(s, a, 0, "self"), axis = axis_of(whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
+    int64_t at = axis, index = whole_arg(a, 3, "index", 0);
+    if (axis < 0) {
         return cvi_script_refuse(s, a->name);
     }
-    if (end < have) {
-        part[2] = cut(s, x, axis, end, INT64_MAX);
-        n = 2;
-    }
-    if (start > 0) {
-        part[0] = cut(s, x, axis, 0, start);
-    }
-    if (start == 0 && n == 1) {
-        return cvi_script_arg(a, 1, "src");
-    }
-    script_node join = cvi_script_node(s, "Concat", n + (start > 0), part + (start > 0 ? 0 : 1), 1, false);
-    cvi_script_attr_int(s, &join, "axis", axis);
-    return cvi_script_done(s, join);
+    int in[2] = {graph_arg(s, a, 1, "src"), cvi_script_const_ints(s, 1, &at)};
+    int part = cvi_script_done(s, cvi_script_node(s, "Unsqueeze", 2, in, 0, true)).v;
+    return replaced(s, x, part, axis, index, index == -1 ? INT64_MAX : index + 1);
 }
 
 /* movedim(x, from, to) of one axis or several */
@@ -376,6 +412,7 @@ static const script_call rows[] = {
     {"expand_as", shaped_as, "Expand", 0},
     {"copy", shaped_as, "Expand", 1},
     {"slice_scatter", slice_scatter, NULL, 0},
+    {"select_scatter", select_scatter, NULL, 0},
     {"view_as", shaped_as, "Reshape", 0},
     {"reshape_as", shaped_as, "Reshape", 0},
     {"tril", triangle, NULL, 0},

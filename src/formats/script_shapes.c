@@ -247,9 +247,21 @@ static script_value select_at(script *s, int x, int64_t axis, int64_t at) {
     return cvi_script_done(s, node);
 }
 
+/* Remembers that v is a part of x. */
+static script_value part_of(script *s, script_value v, int x, int64_t axis, int64_t start, int64_t end,
+                            bool one) {
+    axis += axis < 0 ? cvi_script_rank(s, x) : 0;
+    if (cvi_script_ok(s) && v.v >= 0 && x >= 0 && v.v != x) {
+        s->view[v.v] = (script_view){.of = x, .axis = axis, .start = start, .end = end, .one = one};
+    }
+    return v;
+}
+
 static script_value select_one(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    return select_at(s, graph_arg(s, a, 0, "input"), whole_arg(a, 1, "dim", 0), whole_arg(a, 2, "index", 0));
+    int x = graph_arg(s, a, 0, "input");
+    int64_t axis = whole_arg(a, 1, "dim", 0), at = whole_arg(a, 2, "index", 0);
+    return part_of(s, select_at(s, x, axis, at), x, axis, at, at == -1 ? INT64_MAX : at + 1, true);
 }
 
 static script_value unbind(script *s, const script_call *row, const script_args *a) {
@@ -296,7 +308,8 @@ static script_value slice(script *s, const script_call *row, const script_args *
     }
     int in[5] = {x, cvi_script_sizes(s, &start, 1), cvi_script_sizes(s, &end, 1),
                  cvi_script_const_ints(s, 1, &axis), cvi_script_const_ints(s, 1, &step)};
-    return cvi_script_simple(s, "Slice", 5, in);
+    script_value v = cvi_script_simple(s, "Slice", 5, in);
+    return step == 1 && !start.size && !end.size ? part_of(s, v, x, axis, start.i[0], end.i[0], false) : v;
 }
 
 /* ---- padding, shuffles ---------------------------------------------------------------------------------------------- */

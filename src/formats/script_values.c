@@ -201,13 +201,16 @@ cvs_status cvi_script_grow(script *s) {
         s->shape[k] = bigger;
     }
     int *now = cvi_arena_alloc(s->arena, room, sizeof *now);
-    if (!now) {
+    script_view *view = cvi_arena_alloc(s->arena, room, sizeof *view);
+    if (!now || !view) {
         return cvi_no_memory(s->err, 0);
     }
     for (int i = 0; i < room; i++) {
         now[i] = i < s->n_shapes ? s->now[i] : i;
+        view[i] = i < s->n_shapes ? s->view[i] : (script_view){.of = -1};
     }
     s->now = now;
+    s->view = view;
     s->n_shapes = room;
     return CVS_OK;
 }

@@ -32,6 +32,8 @@ typedef struct cvi_state {
 /* Adds a tensor; name is copied, data borrowed. After the last one: done() strips what all names begin with where it is a wrapper
  * ("module.", "model."), and refuses doubled names. */
 cvs_status cvi_state_add(cvi_state *s, const char *name, const cvs_tensor *t, cvs_error *err);
+/* Weights that are kept as parts (weight_norm, spectral_norm) put together under their plain name; cvi_state_done does it. */
+cvs_status cvi_state_merge(cvi_state *s, cvs_error *err);
 cvs_status cvi_state_done(cvi_state *s, cvs_error *err);
 /* The tensor of the name that fmt prints, or NULL. */
 const cvs_tensor *cvi_state_find(const cvi_state *s, const char *fmt, ...) CVI_PRINTF(2, 3);

@@ -48,13 +48,16 @@ static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "net."
 static bool strip(cvi_state *s) {
     for (int i = 0; i < CVI_COUNT(wrappers); i++) {
         size_t n = strlen(wrappers[i]);
-        bool all = s->n > 0;
+        bool all = s->n > 0, some = false;
         for (int k = 0; k < s->n && all; k++) {
-            all = strncmp(s->item[k].name, wrappers[i], n) == 0 && s->item[k].name[n];
+            bool inside = strncmp(s->item[k].name, wrappers[i], n) == 0 && s->item[k].name[n];
+            all = inside || cvi_state_is_counter(&s->item[k]);
+            some |= inside;
         }
+        all = all && some;
         if (all) {
             for (int k = 0; k < s->n; k++) {
-                s->item[k].name += n;
+                s->item[k].name += strncmp(s->item[k].name, wrappers[i], n) == 0 ? n : 0;
             }
             return true;
         }
@@ -68,6 +71,7 @@ static int by_name(const void *a, const void *b) {
 
 cvs_status cvi_state_done(cvi_state *s, cvs_error *err) {
     while (!s->exact && strip(s)) {}
+    CVI_TRY(s->exact ? CVS_OK : cvi_state_merge(s, err));
     s->by_name = cvi_arena_alloc(s->model->arena, s->n + 1, sizeof(cvi_state_item *));
     if (!s->by_name) {
         return cvi_no_memory(err, (size_t)s->n * sizeof(cvi_state_item *));
@@ -104,5 +108,6 @@ const cvs_tensor *cvi_state_find(const cvi_state *s, const char *fmt, ...) {
 
 bool cvi_state_is_counter(const cvi_state_item *item) {
     const char *last = strrchr(item->name, '.');
-    return strcmp(last ? last + 1 : item->name, "num_batches_tracked") == 0;
+    return strcmp(last ? last + 1 : item->name, "num_batches_tracked") == 0 ||
+           strcmp(item->name, "n_averaged") == 0; /* of AveragedModel, beside what it wraps */
 }

@@ -25,9 +25,11 @@ static const char *const harmless[] = {"collections.OrderedDict",
                                        "numpy._core.multiarray.scalar",
                                        "numpy.dtype"};
 /* Where checkpoints keep the weights, in this order; and what they keep beside them. */
-static const char *const inner[] = {"state_dict", "model_state_dict", "model_state",    "model", "net",
-                                    "network",    "module",           "ema_state_dict", "ema",   "params_ema",
-                                    "params",     "weights",          "generator",      "G"};
+static const char *const inner[] = {"state_dict", "model_state_dict", "model_state",    "model",
+                                    "net",        "network",          "module",         "ema_state_dict",
+                                    "ema",        "params_ema",       "params",         "weights",
+                                    "model_ema",  "ema_model",        "state_dict_ema", "generator",
+                                    "G"};
 
 /* Classes of storages, of modules and their code: what the tree is made of. */
 static const char *const families[] = {"torch.nn.", "torchvision.", "__torch__.", "torch.jit._pickle.",
@@ -165,8 +167,9 @@ static bool is_dictionary(const cvi_pickle *p) {
 static cvs_status holds_tensors(cvi_torch *t, const cvi_pickle *p, bool direct, bool *found) {
     *found = false;
     for (int64_t i = 0; direct && is_dictionary(p) && i + 1 < p->n && !*found; i += 2) {
-        cvs_tensor tensor;
+        cvs_tensor tensor = {0};
         CVI_TRY(cvi_torch_tensor(t, p->item[i + 1], found, &tensor));
+        *found &= tensor.rank > 0; /* an epoch or a loss is no weight */
     }
     if (!direct) {
         walk w = {.t = t};

@@ -76,6 +76,7 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     s->n_shapes = s->n_opaque = s->depth = s->nesting = 0;
     s->shape[0] = s->shape[1] = NULL;
     s->now = NULL;
+    s->view = NULL;
     s->place = "";
     cvi_error_clear(s->err);
     s->g = s->model->graph = cvi_graph_new(s->model, NULL, "", s->err);

@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
+<<<<<<< HEAD
 # usage: exporters.py CONVSCOPE FOLDER [torch|timm|yolo|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
+=======
+# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|timm|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
+>>>>>>> 7197ea0 (Writes to a part of a tensor reach the whole, as in Swin's masks; weight_norm and spectral_norm are put together; AveragedModel and other wrappers; PyTorch 2 in the campaign)
 # timm into FOLDER/timm. The real
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
 # against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
@@ -13,11 +17,18 @@ root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 ledger = os.path.join(root, "docs", "exporters.csv")
 fields = ["network", "format", "exporter", "version", "opset", "difference", "limit", "result"]
 python = os.path.join(place, "tf", "bin", "python")
+torch2_python = os.path.join(place, "torch2", "bin", "python")
 timm_python = os.path.join(place, "timm", "bin", "python")
 if part is None:
     bad = 0
     os.makedirs(place, exist_ok=True)
-    if subprocess.run(["/usr/bin/python3", "-c", "import torch, torchvision"], stderr=subprocess.DEVNULL).returncode == 0:
+    new = "import torch, torchvision, sys; sys.exit(tuple(map(int, torch.__version__.split('.')[:2])) < (2, 5))"
+    if subprocess.run(["/usr/bin/python3", "-c", new], stderr=subprocess.DEVNULL).returncode == 0:
+        if not os.path.exists(torch2_python):
+            subprocess.run(["/usr/bin/python3", "-m", "venv", "--system-site-packages", os.path.join(place, "torch2")], check=True)
+            subprocess.run([torch2_python, "-m", "pip", "-q", "install", "onnx", "onnxscript", "safetensors"], check=True)
+        bad |= subprocess.run([torch2_python, __file__, exe, place, "torch2"]).returncode
+    elif subprocess.run(["/usr/bin/python3", "-c", "import torch, torchvision"], stderr=subprocess.DEVNULL).returncode == 0:
         bad |= subprocess.run(["/usr/bin/python3", __file__, exe, place, "torch"]).returncode
         if not os.path.exists(timm_python):  # --no-deps: it shall run on Debian's torch
             subprocess.run(["/usr/bin/python3", "-m", "venv", "--system-site-packages", os.path.join(place, "timm")], check=True)
@@ -43,11 +54,16 @@ work = os.path.join(place, "files-%s-%d" % (part, os.getpid()))
 faults = []
 
 
+def key_of(row):
+    """PyTorch 2 stands beside PyTorch 1; else a newer version takes the place of an older one."""
+    return row["network"], row["format"], str(row["opset"]), row["exporter"] + row["version"].split(".")[0] if row["exporter"] == "torch" else ""
+
+
 def known():
     if not os.path.exists(ledger):
         return {}
     with open(ledger, newline="") as f:
-        return {(r["network"], r["format"], r["opset"]): r for r in csv.DictReader(f)}
+        return {key_of(r): r for r in csv.DictReader(f)}
 
 
 def put(row):
@@ -58,7 +74,7 @@ def put(row):
 
 def put_alone(row):
     rows = known()
-    rows[(row["network"], row["format"], str(row["opset"]))] = row
+    rows[key_of(row)] = row
     with open(ledger + ".tmp", "w", newline="") as f:
         w = csv.DictWriter(f, fields, lineterminator="\n")
         w.writeheader()
@@ -102,7 +118,7 @@ def compare(network, form, exporter, version, opset, limit, path, x, wanted, *ar
     put(row)
     if row["result"] != "ok":
         faults.append(row)
-    print("%-22s %-22s %4s  %-9s %s" % (network, form, opset, row["difference"], row["result"]), flush=True)
+    print("%-22s %-26s %4s  %-9s %s" % (network, form, opset, row["difference"], row["result"]), flush=True)
 
 
 def wanted(name):
@@ -154,6 +170,20 @@ def torch_part():
             os.remove(traced)
         del net
         gc.collect()
+
+
+# ---- PyTorch 2: torch2_cases.py has the networks and the formats ---------------------------------------------------
+def torch2_part():
+    import torch, torch2_cases
+
+    torch.set_num_threads(1)
+    for name, form, opset, path, x, y in torch2_cases.cases(work, lambda network, form: wanted(network + " " + form)):
+        if path is None:
+            put(dict(zip(fields, [name, form, "torch", torch2_cases.version, opset, "", 1e-4, "torch does not write it: " + x[:120]])))
+            continue
+        compare(name, form, "torch", torch2_cases.version, opset, 1e-4, path, x, y)
+        shutil.rmtree(work)
+        os.makedirs(work)
 
 
 def as_trained(torch, net, least=0.6, most=1.4):
@@ -457,7 +487,11 @@ def written_by_us(name, net, x, y, version):
 def main():
     os.makedirs(work, exist_ok=True)
     began = time.time()
+<<<<<<< HEAD
     {"torch": torch_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
+=======
+    {"torch": torch_part, "torch2": torch2_part, "timm": timm_part, "keras": keras_part}[part]()
+>>>>>>> 7197ea0 (Writes to a part of a tensor reach the whole, as in Swin's masks; weight_norm and spectral_norm are put together; AveragedModel and other wrappers; PyTorch 2 in the campaign)
     print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
     shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if faults else 0)

@@ -376,6 +376,45 @@ static void hostile_tensors(void **state) {
 /* ---- tensors without numbers ------------------------------------------------------------------------------------ */
 
 /* A convolution that reads no channels begins no chain: whatever came behind it was divided by them. */
+/* weight_norm and spectral_norm under both of their names, and what wraps all names but a counter's. */
+static void parts_of_weights(void **state) {
+    (void)state;
+    static float v[] = {3, 4, 0, -2}, g[] = {2, 5}, u[] = {0, 1}, right[] = {0, 1}, count[] = {7};
+    const struct {
+        const char *name;
+        float *data;
+        int rank;
+        int64_t dim[2];
+    } list[] = {{"n_averaged", count, 0, {0}},
+                {"module.a.bias", g, 1, {2}},
+                {"module.a.parametrizations.weight.original0", g, 2, {2, 1}},
+                {"module.a.parametrizations.weight.original1", v, 2, {2, 2}},
+                {"module.b.weight_orig", v, 2, {2, 2}},
+                {"module.b.weight_u", u, 1, {2}},
+                {"module.b.weight_v", right, 1, {2}},
+                {"module.c.weight_g", g, 2, {2, 1}}};
+    cvs_limits limits = cvs_limits_default(NULL);
+    cvs_model *m = cvi_model_new(&limits, NULL);
+    assert_non_null(m);
+    cvi_state s = {.model = m};
+    for (int i = 0; i < CVI_COUNT(list); i++) {
+        cvs_tensor t = {.dtype = CVS_F32, .rank = list[i].rank, .data = list[i].data};
+        memcpy(t.dim, list[i].dim, sizeof list[i].dim);
+        t.bytes = (size_t)cvs_tensor_count(&t) * sizeof(float);
+        assert_int_equal(cvi_state_add(&s, list[i].name, &t, NULL), CVS_OK);
+    }
+    assert_int_equal(cvi_state_done(&s, NULL), CVS_OK);
+    assert_int_equal(s.n, 5);
+    const cvs_tensor *a = cvi_state_find(&s, "a.weight"), *b = cvi_state_find(&s, "b.weight");
+    const float normed[] = {1.2f, 1.6f, 0, -5}, measured[] = {-1.5f, -2, 0, 1}; /* sigma = -2 */
+    assert_true(a && b && cvi_state_find(&s, "c.weight_g") && !cvi_state_find(&s, "b.weight_u"));
+    for (int i = 0; i < 4; i++) {
+        assert_true(fabs((double)((const float *)a->data)[i] - (double)normed[i]) < 1e-6);
+        assert_true(fabs((double)((const float *)b->data)[i] - (double)measured[i]) < 1e-6);
+    }
+    cvs_model_free(m);
+}
+
 static void no_channels_make_no_chain(void **state) {
     static const char header[] =
         "{\"a.weight\":{\"dtype\":\"F32\",\"shape\":[8,0,3,3],\"data_offsets\":[0,0]},"
@@ -498,6 +537,7 @@ int main(void) {
                                        cmocka_unit_test(hostile_tensors),
                                        cmocka_unit_test(sharded),
                                        cmocka_unit_test(damaged),
+                                       cmocka_unit_test(parts_of_weights),
                                        cmocka_unit_test(no_channels_make_no_chain),
                                        cmocka_unit_test(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
