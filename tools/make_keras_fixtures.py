@@ -134,6 +134,16 @@ def volume():
     return keras.Model(x, [L.GlobalAveragePooling3D()(z), L.Flatten()(z), L.UpSampling3D((1, 2, 1))(z), L.ZeroPadding3D(1)(z)])
 
 
+def attention():
+    i = keras.Input((6, 5, 3))
+    x = L.LayerNormalization(axis=[2, 3])(L.Conv2D(4, 2)(i))
+    x = L.Reshape((-1, 4))(x)
+    y = L.Reshape((5, 3))(L.Cropping2D(((0, 5), (0, 0)))(i))
+    a = L.MultiHeadAttention(2, 3, name="itself")(x, x)
+    b = L.MultiHeadAttention(3, 2, value_dim=4, output_shape=5, use_bias=False, name="other")(a, key=y, value=y)
+    return keras.Model(i, [L.Add()([x, a]), b, L.Attention()([a, x])], name="attention")
+
+
 def opaque():
     x = keras.Input((4, 4, 3))
     y = L.Lambda(lambda t: t * 2, name="doubled")(L.Conv2D(2, 1, name="before")(x))
@@ -170,9 +180,9 @@ def recurrent():
     return keras.Model(x, [L.Concatenate()(parts), L.Bidirectional(L.GRU(2, return_sequences=True), merge_mode="mul")(y)])
 
 
-MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque, recurrent]
-COMMITTED = {"k2": ["sequential", "shared", "branches", "sequence"],
-             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent"]}[TAG]
+MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque, recurrent, attention]
+COMMITTED = {"k2": ["sequential", "shared", "branches", "sequence", "attention"],
+             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent", "attention"]}[TAG]
 
 
 def randomise(model):

@@ -100,3 +100,20 @@ frozen = convert_variables_to_constants_v2(call).graph.as_graph_def()
 open(os.path.join(OUT, "frozen.pb"), "wb").write(frozen.SerializeToString())
 shutil.rmtree(os.path.join(OUT, "saved"), ignore_errors=True)
 m.export(os.path.join(OUT, "saved"), verbose=False)
+
+
+DENSE, KERNEL = rng.normal(0, 1, (3, 2, 4)).astype("f4"), rng.normal(0, 0.2, (2, 3, 2, 1, 4)).astype("f4")
+
+
+def more(t):
+    """Operations that the network above has none of."""
+    a = tf.einsum("nhwc,cde->nhwde", t, DENSE)
+    b = tf.einsum("nhwde,nhkde->ndhwk", a, a)
+    c = tf.nn.conv3d_transpose(tf.reshape(a, (-1, 12, 10, 2, 4)), KERNEL, tf.stack([tf.shape(t)[0], 24, 10, 4, 1]),
+                               [1, 2, 1, 2, 1], "SAME")
+    return tf.concat([tf.reduce_mean(b, [1, 2]), tf.reduce_mean(c[..., 0], 2)[:, :10, :1] * tf.ones((1, 1, 10))], 1)
+
+
+graph = tf.function(more).get_concrete_function(tf.TensorSpec((None,) + SHAPE, tf.float32)).graph.as_graph_def()
+open(os.path.join(OUT, "more.pb"), "wb").write(graph.SerializeToString())
+np.save(os.path.join(OUT, "more.out.npy"), more(x).numpy())

@@ -197,6 +197,8 @@ bool cvi_keras_is_operation(const cvi_keras *k);
 /* Applies the activation of that name (any spelling); false: there is none. */
 bool cvi_keras_activate_named(cvi_keras *k, cvi_keras_tensor *t, const char *what, const json_t *config,
                               cvi_keras_tensor *out);
+void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_attention(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 
 /* ---- keras_train.c ---- */

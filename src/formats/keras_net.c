@@ -190,6 +190,10 @@ static cvi_keras_tensor *tensor_of(cvi_keras *k, const program *p, const cvi_ker
     if (call < 0 || !p->done[call]) {
         return NULL;
     }
+    if (r->tensor > 0 && p->results[call].n == 1 && !p->net->layer[r->layer].kind) {
+        return &p->results[call]
+                    .tensor[0]; /* nobody knows what an unknown layer gives out: it is only drawn */
+    }
     if (r->tensor < 0 || r->tensor >= p->results[call].n) {
         cvi_build_set(
             &k->b, cvi_fail(k->b.err, CVS_E_UNSUPPORTED, "output %lld of layer \"%.80s\" is used, it has %d",

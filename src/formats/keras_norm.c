@@ -49,24 +49,45 @@ void cvi_keras_batch_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     *out = cvi_keras_out(k, v, t->rank, moved);
 }
 
+/* The setting "axis" as the first of the last axes: -1 or [1, 2, 3]; -1 where it is none of that. */
+static int last_axes(cvi_keras *k, int rank) {
+    const json_t *v = cvi_keras_get(k, "axis", NULL);
+    int n = json_is_array(v) ? (int)CVI_MIN(json_array_size(v), CVS_MAX_RANK) : 1;
+    for (int i = 0; i < n && v; i++) {
+        const json_t *e = json_is_array(v) ? json_array_get(v, (size_t)i) : v;
+        int64_t axis = json_is_integer(e) ? json_integer_value(e) : INT64_MIN / 2;
+        if (axis != rank - n + i && axis != i - n) {
+            return -1;
+        }
+    }
+    return rank - n >= 1 ? rank - n : -1;
+}
+
 void cvi_keras_layer_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
     cvi_keras_tensor *t = in[0];
-    if (single_axis(k, t->rank, -1) != t->rank - 1 || cvi_keras_get_bool(k, "rms_scaling", NULL, false)) {
+    int axis = last_axes(k, t->rank);
+    if (axis < 0 || cvi_keras_get_bool(k, "rms_scaling", NULL, false)) {
         cvi_keras_bad(k, "axis");
         return;
     }
-    int64_t c = k->source ? -1 : cvi_keras_dim(k, t, -1);
+    cvi_keras_want want = {.name = "gamma", .rank = t->rank - axis};
+    for (int i = 0; i < want.rank; i++) {
+        want.dim[i] = k->source ? -1 : cvi_keras_dim(k, t, axis + i);
+    }
     bool scale = cvi_keras_get_bool(k, "scale", NULL, true),
          center = cvi_keras_get_bool(k, "center", NULL, true);
-    int x[3] = {cvi_keras_form(k, t, false), scale ? take(k, "gamma", c) : -1,
-                center ? take(k, "beta", c) : -1};
-    int64_t width = scale ? length(k, x[1]) : center ? length(k, x[2]) : cvi_keras_dim(k, t, -1);
-    x[1] = scale ? x[1] : cvi_keras_fill(k, "gamma", width, 1);
+    int x[3] = {cvi_keras_form(k, t, false), scale ? cvi_keras_take(k, &want) : -1, -1};
+    want.name = "beta";
+    x[2] = center ? cvi_keras_take(k, &want) : -1;
+    if (!scale) {
+        int64_t width = center ? length(k, x[2]) : cvi_keras_dim(k, t, -1);
+        x[1] = cvi_keras_fill(k, "gamma", width, 1);
+    }
     bool image = (t->rank == 4 || t->rank == 5) && !k->first;
     int v = cvi_keras_op(k, "LayerNormalization", image ? cvi_keras_part(k, "rows") : k->name, image,
                          center ? 3 : 2, x);
-    cvi_build_int(&k->b, "axis", -1);
+    cvi_build_int(&k->b, "axis", want.rank > 1 ? axis : -1);
     cvi_build_float(&k->b, "epsilon", cvi_keras_get_number(k, "epsilon", NULL, 1e-3));
     *out = cvi_keras_settle(k, v, t->rank);
 }

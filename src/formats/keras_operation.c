@@ -13,7 +13,9 @@ static const char *const binary[][2] = {{"add", "Add"},      {"subtract", "Sub"}
 
 bool cvi_keras_is_operation(const cvi_keras *k) {
     const json_t *args = json_object_get(k->call, "args");
-    return json_array_size(args) >= 2 && !json_is_array(json_array_get(args, 0));
+    bool layer =
+        json_object_get(k->layer->config, "trainable") != NULL; /* MultiHeadAttention()(query, value) */
+    return !layer && json_array_size(args) >= 2 && !json_is_array(json_array_get(args, 0));
 }
 
 /* The function's name in lower case without what stands before the last dot, without underscores. */

@@ -67,10 +67,22 @@ static cvs_status add_weights(walk *w, const cvi_h5_group *vars, cvi_keras_group
     return CVS_OK;
 }
 
-/* Of a layer that holds others instead: TimeDistributed, recurrent layers, Bidirectional. */
+/* Of a layer that holds others instead: TimeDistributed, recurrent layers, Bidirectional, MultiHeadAttention (Keras 2.15 wrote the
+ * underscores). */
 static cvs_status add_inner_weights(walk *w, int64_t layer, cvi_keras_group *g) {
-    static const char *const inside[] = {"layer/vars", "cell/vars", "layer/cell/vars",
-                                         "forward_layer/cell/vars", "backward_layer/cell/vars"};
+    static const char *const inside[] = {"layer/vars",
+                                         "cell/vars",
+                                         "layer/cell/vars",
+                                         "forward_layer/cell/vars",
+                                         "backward_layer/cell/vars",
+                                         "query_dense/vars",
+                                         "_query_dense/vars",
+                                         "key_dense/vars",
+                                         "_key_dense/vars",
+                                         "value_dense/vars",
+                                         "_value_dense/vars",
+                                         "output_dense/vars",
+                                         "_output_dense/vars"};
     for (int i = 0; i < CVI_COUNT(inside); i++) {
         cvi_h5_group vars = {0};
         int64_t object = -1;

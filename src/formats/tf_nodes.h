@@ -20,6 +20,7 @@ void cvi_tfn_conv2d(tf_net *m);
 void cvi_tfn_conv3d(tf_net *m);
 void cvi_tfn_conv_transpose(tf_net *m);
 void cvi_tfn_depthwise(tf_net *m);
+void cvi_tfn_einsum(tf_net *m);
 void cvi_tfn_expand_dims(tf_net *m);
 void cvi_tfn_fill(tf_net *m);
 void cvi_tfn_gather(tf_net *m);

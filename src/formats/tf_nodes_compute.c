@@ -132,8 +132,9 @@ void cvi_tfn_depthwise(tf_net *m) {
 void cvi_tfn_conv_transpose(tf_net *m) {
     int64_t dim[CVS_MAX_RANK];
     cvi_tf_tensor *kernel = cvi_tf_node_in(m, 1), *x = cvi_tf_node_in(m, 2);
-    cvi_tf_window w = window_of(m, 2);
-    if (cvi_tf_node_ints(m, 0, 4, dim) != 4) {
+    int axes = cvi_tf_maker(m->node->op)->value;
+    cvi_tf_window w = window_of(m, axes);
+    if (cvi_tf_node_ints(m, 0, axes + 2, dim) != axes + 2) {
         m->refused = "the output's size is known only while running";
     } else if (x && kernel) {
         cvi_tf_node_put(m, 0, cvi_tf_conv_transpose(&m->t, x, kernel, CVI_TF_T_HWOI, NULL, &w, dim));

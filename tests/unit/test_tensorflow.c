@@ -26,6 +26,9 @@ static void written_by_tensorflow(void **state) {
         fixture(model, sizeof model, models[i]);
         reader_matches(model, NULL, in, out, 2e-6);
     }
+    fixture(model, sizeof model, "more.pb"); /* Einsum, transposed convolution in three dimensions */
+    fixture(out, sizeof out, "more.out.npy");
+    reader_matches(model, NULL, in, out, 2e-6);
 }
 
 static void real_models(void **state) {
