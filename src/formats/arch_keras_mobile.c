@@ -160,8 +160,8 @@ static const char *efficientnet_v2_name(int blocks, int64_t last, int *size) {
     static const struct {
         const char *name;
         int blocks, last, size;
-    } known[] = {{"EfficientNetV2-B0", 21, 192, 224}, {"EfficientNetV2-B1", 27, 208, 240},
-                 {"EfficientNetV2-B2", 28, 232, 260}, {"EfficientNetV2-B3", 36, 264, 300},
+    } known[] = {{"EfficientNetV2-B0", 21, 192, 224}, {"EfficientNetV2-B1", 27, 192, 240},
+                 {"EfficientNetV2-B2", 28, 208, 260}, {"EfficientNetV2-B3", 32, 232, 300},
                  {"EfficientNetV2-S", 40, 256, 384},  {"EfficientNetV2-M", 57, 512, 480},
                  {"EfficientNetV2-L", 79, 640, 480}};
     for (int i = 0; i < CVI_COUNT(known); i++) {

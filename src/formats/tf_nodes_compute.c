@@ -166,18 +166,55 @@ void cvi_tfn_bias_add(tf_net *m) {
     }
 }
 
-/* x, scale, offset, mean, variance. */
+/* Whether x is known to hold v alone. */
+static bool is_all(tf_net *m, cvi_tf_tensor *x, double v) {
+    const cvs_tensor *t = cvi_tf_numbers(&m->t, x);
+    for (int64_t i = 0; t && i < cvs_tensor_count(t); i++) {
+        if (cvi_get(t, i) != v) {
+            return false;
+        }
+    }
+    return t != NULL;
+}
+
+/* Keras 2 writes a layer normalisation so: x [1,N,D,1], every row a channel of its own, with the statistics of this very batch.
+ * False: it is not that. */
+static bool rows_norm(tf_net *m, cvi_tf_tensor *const x[5]) {
+    int64_t dim[CVS_MAX_RANK];
+    if (x[0]->rank != 4 || !is_first(m->node) || !cvi_tf_dims(&m->t, x[0], dim) || dim[0] != 1 ||
+        dim[2] < 1 || dim[3] != 1 || !is_all(m, x[1], 1) || !is_all(m, x[2], 0)) {
+        return false;
+    }
+    int in[2] = {cvi_tf_form(&m->t, x[0], false),
+                 cvi_build_fill(&m->t.b, cvi_tf_part(&m->t, "scale"), dim[2], 1)};
+    const int64_t shape[2] = {dim[2], 1};
+    in[1] = cvi_tf_op(&m->t, "Reshape", "column", 2,
+                      (int[]){in[1], cvi_build_const_ints(&m->t.b, cvi_tf_part(&m->t, "shape"), 2, shape)});
+    int v = cvi_tf_op(&m->t, "LayerNormalization", NULL, 2, in);
+    cvi_build_int(&m->t.b, "axis", 2);
+    cvi_build_float(&m->t.b, "epsilon", cvi_tf_attr_float(m->node, "epsilon", 1e-4));
+    cvi_tf_node_put(m, 0, cvi_tf_value(&m->t, v, 4, false));
+    return true;
+}
+
+/* x, scale, offset, mean, variance. Without mean and variance it counts them itself: saved files leave out is_training, true if absent. */
 void cvi_tfn_batch_norm(tf_net *m) {
     cvi_tf_tensor *x[5];
-    if (cvi_tf_attr_int(m->node, "is_training", 1) && cvi_tf_attr(m->node, "is_training")) {
-        m->refused = "it normalises with the statistics of the batch, as in training";
-        return;
-    }
     for (int k = 0; k < 5; k++) {
         x[k] = cvi_tf_node_in(m, k);
         if (!x[k]) {
             return;
         }
+    }
+    int64_t dim[CVS_MAX_RANK];
+    bool training = cvi_tf_attr_int(m->node, "is_training", 1) != 0,
+         empty = x[3]->rank == 1 && cvi_tf_dims(&m->t, x[3], dim) && dim[0] == 0;
+    if (training && empty && rows_norm(m, x)) {
+        return;
+    }
+    if (empty || (training && cvi_tf_attr(m->node, "is_training"))) {
+        m->refused = "it normalises with the statistics of the batch, as in training";
+        return;
     }
     cvi_tf_node_put(
         m, 0, cvi_tf_batch_norm(&m->t, x, cvi_tf_attr_float(m->node, "epsilon", 1e-4), is_first(m->node)));
@@ -285,6 +322,19 @@ static void hide_value(tf_net *m, const cvi_tf_tensor *x) {
 }
 
 /* A hidden first step, then the second on its result (value 2: twice its result). */
+/* a / b of whole numbers, rounded down: (a - mod(a, b)) / b. */
+static void whole_quotient(tf_net *m) {
+    const char *own = m->t.name;
+    m->t.name = cvi_tf_part(&m->t, "rest");
+    cvi_tf_tensor rest = cvi_tf_map(&m->t, "Mod", 2, m->in);
+    m->t.name = cvi_build_name(&m->t.b, "%s/whole", own);
+    cvi_tf_tensor whole = cvi_tf_map(&m->t, "Sub", 2, (cvi_tf_tensor *[]){m->in[0], &rest});
+    m->t.name = own;
+    hide_value(m, &rest);
+    hide_value(m, &whole);
+    cvi_tf_node_put(m, 0, cvi_tf_map(&m->t, "Div", 2, (cvi_tf_tensor *[]){&whole, m->in[1]}));
+}
+
 void cvi_tfn_two_steps(tf_net *m) {
     static const struct {
         const char *tf, *first, *second;
@@ -293,6 +343,11 @@ void cvi_tfn_two_steps(tf_net *m) {
                {"FloorDiv", "Div", "Floor"},
                {"SquaredDifference", "Sub", "Mul"}};
     int twice = cvi_tf_maker(m->node->op)->value;
+    cvs_dtype type = m->n_in == 2 && m->in[0] && m->in[1] ? cvi_tf_dtype(&m->t, m->in[0]) : CVS_NONE;
+    if (strcmp(m->node->op, "FloorDiv") == 0 && (type == CVS_I32 || type == CVS_I64)) {
+        whole_quotient(m);
+        return;
+    }
     for (int i = 0; i < CVI_COUNT(ops) && m->n_in > 0; i++) {
         if (strcmp(ops[i].tf, m->node->op) == 0) {
             const char *own = m->t.name;

@@ -231,6 +231,34 @@ void cvi_tflite_tile(tflite *m) {
     }
 }
 
+/* dims, value */
+void cvi_tflite_fill(tflite *m) {
+    int64_t dim[CVS_MAX_RANK];
+    cvi_tf_tensor *value = cvi_tflite_in(m, 1);
+    int rank = cvi_tflite_ints(m, 0, CVS_MAX_RANK, dim);
+    const cvs_tensor *v = value ? cvi_tf_numbers(&m->t, value) : NULL;
+    if (rank < 0 || !v || v->dtype != CVS_F32 || cvs_tensor_count(v) != 1) {
+        m->refused = late;
+        return;
+    }
+    cvs_tensor t = {.dtype = CVS_F32, .rank = rank};
+    memcpy(t.dim, dim, sizeof *dim * (size_t)rank);
+    int64_t n = cvs_tensor_count(&t);
+    float *data = n > 0 && n <= m->t.b.model->limits.max_memory_bytes / 4
+                      ? cvi_arena_alloc(m->t.b.model->arena, n, sizeof *data)
+                      : NULL;
+    if (!data) {
+        cvi_build_set(&m->t.b, cvi_no_memory(m->t.b.err, 0));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        data[i] = ((const float *)v->data)[0];
+    }
+    t.data = data;
+    t.bytes = (size_t)n * sizeof *data;
+    cvi_tflite_put(m, 0, cvi_tf_constant(m->t.name, &t));
+}
+
 void cvi_tflite_gather(tflite *m) {
     cvi_tf_tensor *x = cvi_tflite_in(m, 0), *at = cvi_tflite_in(m, 1);
     if (cvi_tflite_option(m, 1, 4, 0) != 0) {

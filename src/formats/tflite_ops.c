@@ -109,13 +109,20 @@ void cvi_tflite_fully_connected(tflite *m) {
         m->refused = "its weights are shuffled";
         return;
     }
+    const char *own = m->t.name;
+    if (x->rank > 2 && out->rank == x->rank && !cvi_tf_dims(&m->t, x, (int64_t[CVS_MAX_RANK]){0})) {
+        m->t.name = bias ? cvi_tf_part(&m->t, "product") : own; /* sizes that are known only while running */
+        cvi_tf_tensor y = cvi_tf_matmul(&m->t, x, weight, false, true);
+        m->t.name = own;
+        cvi_tflite_put(m, 0, bias ? cvi_tf_bias(&m->t, &y, bias, false) : y);
+        return;
+    }
     cvi_tf_tensor rows = as_rows(m, x, dim[1]);
     if (out->rank == 2) {
         cvi_tflite_put(m, 0, cvi_tf_dense(&m->t, &rows, weight, true, bias));
         return;
     }
     int64_t to[CVS_MAX_RANK];
-    const char *own = m->t.name;
     m->t.name = cvi_tf_part(&m->t, "product");
     cvi_tf_tensor y = cvi_tf_dense(&m->t, &rows, weight, true, bias);
     m->t.name = own;

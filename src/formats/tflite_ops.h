@@ -17,6 +17,7 @@ void cvi_tflite_concatenation(tflite *m);
 void cvi_tflite_conv_2d(tflite *m);
 void cvi_tflite_depthwise(tflite *m);
 void cvi_tflite_expand_dims(tflite *m);
+void cvi_tflite_fill(tflite *m);
 void cvi_tflite_fully_connected(tflite *m);
 void cvi_tflite_gather(tflite *m);
 void cvi_tflite_gelu(tflite *m);

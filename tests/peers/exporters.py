@@ -109,9 +109,9 @@ def compare(network, form, exporter, version, opset, limit, path, x, wanted, *ar
             if a.size != b.size:
                 raise RuntimeError("output %s, wanted %s" % (a.shape, b.shape))
             if a.dtype.kind in "iu":
-                far = max(far, float(np.abs(a.astype(np.int64).reshape(b.shape) - b.astype(np.int64)).max()))
+                far = float(np.maximum(far, np.abs(a.astype(np.int64).reshape(b.shape) - b.astype(np.int64)).max()))
             else:
-                far = max(far, float(np.abs(a.reshape(b.shape) - b).max() / max(np.abs(b).max(), 1e-30)))
+                far = float(np.maximum(far, np.abs(a.reshape(b.shape) - b).max() / max(np.abs(b).max(), 1e-30)))  # NaN stays
         row.update(difference="%.1e" % far if got[0].dtype.kind == "f" else "%d steps" % far, result="ok" if far <= limit else "too far")
     except Exception as e:  # a row of its own: the others go on
         row["result"] = " ".join(str(e).replace(work + "/", "").split())[:200]
@@ -360,6 +360,7 @@ def keras_part():
                        ("ResNet50", lambda: apps.ResNet50(input_shape=(64, 64, 3), weights=None, classes=10)),
                        ("Xception", lambda: apps.Xception(input_shape=(96, 96, 3), weights=None, classes=10))):
         nets.append((name, make))
+    weights_alone(tf, keras, version)
     for name, make in nets:
         if not wanted(name):
             continue
@@ -447,6 +448,43 @@ def keras_part():
         written_by_us(name, net, x, y, version)
         del net
         gc.collect()
+
+
+def weights_alone(tf, keras, version):
+    """Files of weights of keras.applications, with and without the classifier: their names must tell the architecture."""
+    sides = {"Xception": 299, "InceptionV3": 299, "InceptionResNetV2": 299, "EfficientNetB1": 240, "EfficientNetB2": 260, "EfficientNetB3": 300,
+             "EfficientNetV2B1": 240, "EfficientNetV2S": 384}  # that the recognised architecture names; 224 else
+    for name, given in (("MobileNet", {"alpha": 0.25}), ("MobileNet", {"alpha": 0.5}), ("MobileNetV2", {"alpha": 0.35}), ("MobileNetV2", {"alpha": 1.4}),
+                        ("MobileNetV3Small", {}), ("MobileNetV3Small", {"minimalistic": True}), ("MobileNetV3Small", {"alpha": 0.75}),
+                        ("MobileNetV3Large", {}), ("EfficientNetB0", {}), ("EfficientNetB1", {}), ("EfficientNetB2", {}), ("EfficientNetB3", {}),
+                        ("EfficientNetV2B0", {}), ("EfficientNetV2B1", {}), ("EfficientNetV2S", {}), ("InceptionV3", {}), ("InceptionResNetV2", {}),
+                        ("Xception", {}), ("DenseNet121", {}), ("ResNet50", {}), ("ResNet50V2", {}), ("ConvNeXtTiny", {}), ("VGG16", {}),
+                        ("NASNetMobile", {})):
+        label = name + "".join("-" + str(v) for v in given.values())
+        if not wanted(label):
+            continue
+        side, more = sides.get(name, 224), dict(given)
+        if name.startswith(("MobileNetV3", "EfficientNetV2", "ConvNeXt")):
+            more["include_preprocessing"] = False
+        for top in (True, False):
+            keras.backend.clear_session()
+            keras.utils.set_random_seed(5)
+            net = getattr(keras.applications, name)(input_shape=(side, side, 3), weights=None, include_top=top, **({"classes": 7} if top else {}), **more)
+            rng = np.random.default_rng(3)
+            for layer in net.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    n = layer.moving_mean.shape[0]
+                    layer.moving_mean.assign(rng.uniform(-0.2, 0.2, n))
+                    layer.moving_variance.assign(rng.uniform(0.6, 1.4, n))
+            x = rng.uniform(0, 1, (1, side, side, 3)).astype("float32")
+            y = net(x * 255 if name.startswith("EfficientNetB") else x, training=False).numpy()  # which scales pixels itself
+            path = os.path.join(work, "m.weights.h5")
+            net.save_weights(path)
+            compare(label, "weights alone" + ("" if top else ", no top"), "keras", version, "", 1e-4, path, x.transpose(0, 3, 1, 2),
+                    [y if top else y.transpose(0, 3, 1, 2)])
+            os.remove(path)
+            del net
+            gc.collect()
 
 
 def written_by_us(name, net, x, y, version):
