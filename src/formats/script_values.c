@@ -276,6 +276,15 @@ int cvi_script_const_float(script *s, double v) {
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------- */
 
+/* relu, relu_1, relu_2: the k-th name of a kind of node in this place. */
+static const char *counted_name(const script *s, const char *kind, int k) {
+    char number[16] = "";
+    if (k > 0) {
+        snprintf(number, sizeof number, "_%d", k);
+    }
+    return cvi_arena_printf(s->arena, "%s%s%s%s", s->place, *s->place ? "/" : "", kind, number);
+}
+
 /* "layer1.0.conv1" for the first node of a module without submodules, "layer1.0/relu" elsewhere. */
 static const char *node_name(script *s, const char *op, bool hidden) {
     if (!hidden && s->leaf && !s->named && *s->place) {
@@ -289,18 +298,24 @@ static const char *node_name(script *s, const char *op, bool hidden) {
         small[n] = (char)(base[n] >= 'A' && base[n] <= 'Z' ? base[n] + 32 : base[n]);
     }
     small[n] = 0;
-    for (int k = 0; k < 100000; k++) { /* relu, relu_1, relu_2 */
-        char number[16] = "";
-        if (k > 0) {
-            snprintf(number, sizeof number, "_%d", k);
-        }
-        const char *name =
-            cvi_arena_printf(s->arena, "%s%s%s%s", s->place, *s->place ? "/" : "", small, number);
-        if (!name || cvi_graph_find(s->g, name) < 0) {
-            return name;
-        }
+    const char *name = counted_name(s, small, 0);
+    int taken = 0, open = 1;
+    if (!name || cvi_graph_find(s->g, name) < 0) {
+        return name;
     }
-    return cvi_arena_strn(s->arena, small, n);
+    /* One that is free behind one that is taken, in as many tries as the count has binary digits. */
+    for (; (name = counted_name(s, small, open)) && cvi_graph_find(s->g, name) >= 0; open *= 2) {
+        taken = open;
+    }
+    while (name && open - taken > 1) {
+        int k = taken + (open - taken) / 2;
+        const char *other = counted_name(s, small, k);
+        bool free_one = other && cvi_graph_find(s->g, other) < 0;
+        taken = free_one ? taken : k;
+        open = free_one ? k : open;
+        name = free_one || !other ? other : name;
+    }
+    return name;
 }
 
 script_node cvi_script_nodes(script *s, const char *op, int n_in, const int *in, int n_attr, int n_out,
