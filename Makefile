@@ -58,7 +58,7 @@ fmt:
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
 lint: test-deps
-	@python3 tools/check_layers.py && python3 tools/check_text.py && python3 tools/check_format.py
+	@python3 tools/check_layers.py && python3 tools/check_text.py && python3 tools/check_tree.py && python3 tools/check_format.py
 
 # Trains the built-in models again from their recipes (fixed seeds; about a quarter of an hour on two cores). MNIST is the folder
 # with the four idx files.

@@ -1,10 +1,6 @@
 #!/usr/bin/env python3
-<<<<<<< HEAD
-# usage: exporters.py CONVSCOPE FOLDER [torch|timm|yolo|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
-=======
-# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|timm|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into FOLDER/tf,
->>>>>>> 7197ea0 (Writes to a part of a tensor reach the whole, as in Swin's masks; weight_norm and spectral_norm are put together; AveragedModel and other wrappers; PyTorch 2 in the campaign)
-# timm into FOLDER/timm. The real
+# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|timm|yolo|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into
+# FOLDER/tf, timm into FOLDER/timm, what a PyTorch of 2.5 or newer needs beside it into FOLDER/torch2. The real
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
 # against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
 # number), or what went wrong. Rows stay until they are measured again; WORDs run only the cases whose name holds one of them.
@@ -525,11 +521,7 @@ def written_by_us(name, net, x, y, version):
 def main():
     os.makedirs(work, exist_ok=True)
     began = time.time()
-<<<<<<< HEAD
-    {"torch": torch_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
-=======
-    {"torch": torch_part, "torch2": torch2_part, "timm": timm_part, "keras": keras_part}[part]()
->>>>>>> 7197ea0 (Writes to a part of a tensor reach the whole, as in Swin's masks; weight_norm and spectral_norm are put together; AveragedModel and other wrappers; PyTorch 2 in the campaign)
+    {"torch": torch_part, "torch2": torch2_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
     print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
     shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if faults else 0)
