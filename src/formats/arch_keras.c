@@ -189,6 +189,18 @@ static void convnext_block(cvi_pen *p, const char *block) {
     cvi_pen_join(p, "add", 2, ends, "%s_add", block);
 }
 
+/* Without a classifier a last normalisation stands at the end, which Keras counts: "layer_normalization_3". */
+static bool last_norm(const cvi_state *s, char label[CVI_ARCH_LABEL]) {
+    for (int i = 0; i < s->n; i++) {
+        const char *name = s->item[i].name, *dot = strchr(name, '.');
+        if (strncmp(name, "layer_normalization", 19) == 0 && dot && strcmp(dot, ".weight") == 0) {
+            snprintf(label, CVI_ARCH_LABEL, "%.*s", (int)CVI_MIN(dot - name, 40), name);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void keras_convnext(const cvi_state *s, cvi_buf *b) {
     static const char *const sizes[] = {"tiny", "small", "base", "large", "xlarge"};
     char family[40] = "", name[40] = "", first[60], label[CVI_ARCH_LABEL];
@@ -222,6 +234,8 @@ static void keras_convnext(const cvi_state *s, cvi_buf *b) {
         snprintf(label, sizeof label, "%s_head_layernorm", family);
         cvi_arch_channel_norm(b, label, p.eps, &p.at);
         cvi_pen_layer(&p, "fc", "softmax", "%s_head_dense", family);
+    } else if (last_norm(s, label)) {
+        cvi_arch_channel_norm(b, label, p.eps, &p.at);
     }
     cvi_pen_end(&p);
 }

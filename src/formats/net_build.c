@@ -561,5 +561,8 @@ cvs_status cvi_net_build(cvs_model *model, const net_file *file, cvs_error *err)
     if (!is_output && !cvi_graph_add_output(b.g, b.current)) {
         return cvi_no_memory(err, 0);
     }
+    for (int i = 0; i < b.g->n_outputs; i++) {
+        b.g->values[b.g->outputs[i]].hidden = false; /* what the network answers is a layer of its own */
+    }
     return cvi_graph_finish(b.g, err);
 }
