@@ -395,6 +395,9 @@ int main(int argc, char **argv) {
         bench_movement(&movements[i], &set);
     }
     cvi_free(set.flush);
+    if (!set.csv) { /* at the start the threads may not have had a core each */
+        printf("FMA peak %.1f GFLOP/s at the end\n", measure_peak(set.pool));
+    }
     cvi_pool_free(set.pool);
     return 0;
 }
