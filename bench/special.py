@@ -4,6 +4,7 @@ machine's peak, convolution layers one by one; and the page that shows all resul
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -167,9 +168,10 @@ FIELDS = ("net", "channels", "side", "filters", "kernel", "stride", "groups", "c
 
 
 def kernels(env, net, algorithm):
-    """The layers of a net as bench_kernels measures them, and the FMA peak of the same process: the higher of those at its start and end."""
+    """The layers of a net as bench_kernels measures them, and the FMA peak of the same process: the higher of those at its start and end. At
+    ordinary priority: two threads at realtime priority now and then share one core from start to end while the other one is idle."""
     command = [os.path.join(env.build, "bench", "bench_kernels"), "--threads", "2", "--net", SHORT[net], "--algorithm", algorithm]
-    p = subprocess.run(command, capture_output=True, text=True, preexec_fn=drive.raised(), timeout=170)
+    p = subprocess.run(["chrt", "-o", "0", *command] if shutil.which("chrt") else command, capture_output=True, text=True, timeout=170)
     peak = max(map(float, re.findall(r"FMA peak ([\d.]+) GFLOP/s", p.stdout)), default=0)
     layers = [dict(zip(FIELDS, m.groups())) for m in map(LINE.match, p.stdout.split("\n")) if m]
     if p.returncode or not peak or not layers:
