@@ -88,10 +88,15 @@ static void evaluate(cvi_build *b, cvi_opctx *ctx) {
 
 static void infer_node(cvi_shapes *s, cvi_build *b, const cvi_node *node, cvi_arena *scratch) {
     const cvi_op *op = cvi_op_find(node->op);
-    const cvs_tensor *in[MAX_PORTS];
+    const cvs_tensor *in[MAX_PORTS] = {NULL};
     cvs_tensor out[MAX_PORTS] = {{0}};
     if (!op || !op->infer || node->n_in > MAX_PORTS || node->n_out > MAX_PORTS || node->n_in < 1) {
         return;
+    }
+    for (int i = 0; i < op->n_inputs; i++) { /* what an operator needs, its rule reads without asking */
+        if (!op->inputs[i].optional && (i >= node->n_in || node->in[i] < 0)) {
+            return;
+        }
     }
     for (int i = 0; i < node->n_in; i++) {
         in[i] = node->in[i] >= 0 ? &s->of[node->in[i]] : NULL;
