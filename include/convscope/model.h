@@ -62,7 +62,7 @@ typedef struct cvs_port {
 cvs_status cvs_model_input(const cvs_model *model, int i, cvs_port *out, cvs_error *err);
 cvs_status cvs_model_output(const cvs_model *model, int i, cvs_port *out, cvs_error *err);
 
-/* Finds a layer by name, index or "last-conv"; *layer counts as in run.h. An unknown one: the error lists near names. */
+/* Finds a layer by name, index, "last-conv", "first-conv" or "first-pool"; *layer counts as in run.h. An unknown one: the error lists near names. */
 cvs_status cvs_model_find_layer(const cvs_model *model, const char *text, int *layer, cvs_error *err);
 
 /* Writes the model in the format that the suffix of `path` names (.onnx, ...), atomically. */

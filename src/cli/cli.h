@@ -34,7 +34,7 @@ typedef struct cli_command {
     const cli_option *options;
     int n_options;
     int (*run)(struct cli *c); /* the exit code */
-    const char *usual_layer;   /* where --layer may be left out; NULL: figures of a layer need it */
+    const char *usual_layer;   /* of figures of a layer: where --layer is left out */
 } cli_command;
 
 typedef struct cli {

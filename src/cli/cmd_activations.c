@@ -4,7 +4,8 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"--layer", "L", "layer: name, number, last-conv", "层：名称、编号或 last-conv"},
+    {"--layer", "L", "layer: name, number, last-conv (first-conv)",
+     "层：名称、编号或 last-conv（first-conv）"},
     {"--own-scale", NULL, "every map by its own largest value (default: one scale for the layer)",
      "每张特征图用各自的最大值标度（默认整层共用一个标度）"},
 };
@@ -21,7 +22,8 @@ static int run(cli *c) {
 
 const cli_command cli_command_activations = {
     .name = "activations",
-    .args = "MODEL IMAGE --layer L -o FILE",
+    .args = "MODEL IMAGE [--layer L] -o FILE",
+    .usual_layer = "first-conv",
     .en = "every feature map of a layer, none dropped, dead ones marked",
     .zh = "某一层的全部特征图，标出失活的图",
     .min_args = 2,

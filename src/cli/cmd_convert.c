@@ -23,6 +23,11 @@ static int check(cli *c, const cvs_model *model, const char *to) {
                     : CLI_T(c, "there are no weights to compute with", "没有可供计算的权重"));
         return 0;
     }
+    if (worst == 0) {
+        cli_say(c, CLI_T(c, "outputs are equal: both were run, every number is the same",
+                         "输出相同：已运行两个模型，每个数值都一致"));
+        return 0;
+    }
     if (worst <= 1e-5) {
         cli_say(
             c,

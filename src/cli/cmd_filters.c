@@ -6,7 +6,8 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"--layer", "L", "layer: name, number, last-conv", "层：名称、编号或 last-conv"},
+    {"--layer", "L", "layer: name, number, last-conv (first-conv)",
+     "层：名称、编号或 last-conv（first-conv）"},
     {"--view", "auto|color|slices|norm", "how a kernel of many channels is shown (auto)",
      "多通道卷积核的显示方式（auto）"},
     {"--sort", NULL, "largest norm first", "按范数从大到小排列"},
@@ -60,7 +61,8 @@ static int run(cli *c) {
 
 const cli_command cli_command_filters = {
     .name = "filters",
-    .args = "MODEL --layer L -o FILE",
+    .args = "MODEL [--layer L] -o FILE",
+    .usual_layer = "first-conv",
     .en = "kernels of a layer as pictures, with bias, norm and rank",
     .zh = "某一层的卷积核图，含偏置、范数与秩",
     .min_args = 1,

@@ -6,7 +6,7 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"--layer", "L", "pooling layer: name or number", "池化层：名称或编号"},
+    {"--layer", "L", "pooling layer: name or number (first-pool)", "池化层：名称或编号（first-pool）"},
     {"--shift", "DX,DY", "also pool the input moved by this much, count the winners that move",
      "将输入平移后再池化，统计改变的最大值位置"},
 };
@@ -34,7 +34,8 @@ static int run(cli *c) {
 
 const cli_command cli_command_pooling = {
     .name = "pooling",
-    .args = "MODEL IMAGE --layer L -o FILE",
+    .args = "MODEL IMAGE [--layer L] -o FILE",
+    .usual_layer = "first-pool",
     .en = "input, windows, winners and output of a pooling layer",
     .zh = "池化层的输入、窗口、最大值位置与输出",
     .min_args = 2,

@@ -17,13 +17,6 @@ bool cli_figure_options(cli *c, cli_figure *out) {
         return false;
     }
     out->layer = out->layer ? out->layer : c->command->usual_layer;
-    if (!out->layer) {
-        cli_usage(c,
-                  CLI_T(c, "convscope %s needs --layer L (convscope info MODEL lists the layers)",
-                        "convscope %s 需要 --layer L（convscope info MODEL 可列出各层）"),
-                  c->command->name);
-        return false;
-    }
     return true;
 }
 

@@ -197,8 +197,8 @@ typedef enum cvi_op_flags {
     CVI_OP_POINTWISE = 1, /* y depends on x at the same position only (broadcast apart) */
     CVI_OP_RELU = 2,      /* a rectifier: the rules deconvnet and guided act here */
     CVI_OP_SQUASH = 4,    /* softmax or sigmoid: at the end of a graph its input is the logit */
-    CVI_OP_CONV = 8,      /* has kernels to show, "last-conv" finds it */
-    CVI_OP_POOL = 16,     /* has windows (and switches) to show */
+    CVI_OP_CONV = 8,      /* has kernels to show, "last-conv" and "first-conv" find it */
+    CVI_OP_POOL = 16,     /* has windows (and switches) to show, "first-pool" finds it */
     CVI_OP_IDENTITY = 32, /* passes its first input on at inference (Dropout, Identity) */
     CVI_OP_RANDOM = 64,
     CVI_OP_RESHAPE =
@@ -333,7 +333,8 @@ const cvi_op *cvi_op_find(const char *name); /* NULL: unknown */
 cvs_status cvi_op_bind(cvi_node *node, cvs_error *err);
 /* Sets node->def in a graph and its subgraphs, checks attributes and input counts of known operators. */
 cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err);
-/* cvi_graph_find_layer that also knows "last-conv": the value of the last node with kernels over positions. */
+/* cvi_graph_find_layer that also knows "last-conv" and "first-conv", the value of the last and first node with kernels over
+ * positions, and "first-pool". */
 cvs_status cvi_ops_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err);
 /* Fills weights that have no data: He normal for CVI_WEIGHT, 0 for bias, shift, mean, 1 for scale, variance; marks has_weights. */
 cvs_status cvi_ops_init_weights(cvs_model *model, uint64_t seed, cvs_error *err);

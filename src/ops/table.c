@@ -109,15 +109,26 @@ cvs_status cvi_ops_bind(cvi_graph *g, cvs_error *err) {
 }
 
 cvs_status cvi_ops_find_layer(const cvi_graph *g, const char *text, int *value, cvs_error *err) {
-    if (strcmp(text, "last-conv") != 0) {
+    static const struct {
+        const char *word;
+        uint32_t flag;
+        bool from_end;
+    } places[] = {{"last-conv", CVI_OP_CONV, true},
+                  {"first-conv", CVI_OP_CONV, false},
+                  {"first-pool", CVI_OP_POOL, false}};
+    int p = 0;
+    for (; p < (int)CVI_COUNT(places) && strcmp(text, places[p].word) != 0; p++) {}
+    if (p == (int)CVI_COUNT(places)) {
         return cvi_graph_find_layer(g, text, value, err);
     }
-    for (int n = g->n_nodes - 1; n >= 0; n--) {
-        const cvi_node *node = &g->nodes[n];
-        if (node->def && (node->def->flags & CVI_OP_CONV) && node->out[0] >= 0) {
+    for (int i = 0; i < g->n_nodes; i++) {
+        const cvi_node *node = &g->nodes[places[p].from_end ? g->n_nodes - 1 - i : i];
+        if (node->def && (node->def->flags & places[p].flag) && node->out[0] >= 0) {
             *value = node->out[0];
             return CVS_OK;
         }
     }
-    return cvi_fail(err, CVS_E_NOT_FOUND, "the model has no convolution, so there is no last-conv");
+    return places[p].flag == CVI_OP_POOL
+               ? cvi_fail(err, CVS_E_NOT_FOUND, "the model has no pooling layer, so there is no %s", text)
+               : cvi_fail(err, CVS_E_NOT_FOUND, "the model has no convolution, so there is no %s", text);
 }

@@ -80,6 +80,18 @@ class Program(Case):
     def test_unknown_layer_names_near_ones(self):
         self.said(run("activations", MODEL, DIGIT, "--layer", "conv_9", "-o", self.path("a.png")), 9, "conv_1")
 
+    def test_figures_of_a_layer_begin_with_the_first_of_its_kind(self):
+        for command, first in ((["filters", MODEL], "conv_1"), (["activations", MODEL, DIGIT], "conv_1"), (["pooling", MODEL, DIGIT], "pool_1")):
+            files = self.path("usual.svg"), self.path("named.svg")
+            self.assertEqual(run(*command, "-o", files[0]).returncode, 0)
+            self.assertEqual(run(*command, "--layer", first, "-o", files[1]).returncode, 0)
+            pictures = [[line for line in read(f).split(b"\n") if b"convscope " not in line] for f in files]
+            self.assertEqual(pictures[0], pictures[1])
+        net = self.path("dense.net")
+        write(net, "name dense\ninput 1x4x4\nfc 3\n")
+        self.said(run("pooling", net, DIGIT, "-o", self.path("p.svg")), 9, "first-pool")
+        self.said(run("filters", net, "-o", self.path("p.svg")), 9, "first-conv")
+
     def test_run_writes_every_layer_and_an_index(self):
         out = self.path("run")
         p = run("run", MODEL, DIGIT, "-o", out)
