@@ -82,11 +82,9 @@ class Program(Case):
 
     def test_figures_of_a_layer_begin_with_the_first_of_its_kind(self):
         for command, first in ((["filters", MODEL], "conv_1"), (["activations", MODEL, DIGIT], "conv_1"), (["pooling", MODEL, DIGIT], "pool_1")):
-            files = self.path("usual.svg"), self.path("named.svg")
-            self.assertEqual(run(*command, "-o", files[0]).returncode, 0)
-            self.assertEqual(run(*command, "--layer", first, "-o", files[1]).returncode, 0)
-            pictures = [[line for line in read(f).split(b"\n") if b"convscope " not in line] for f in files]
-            self.assertEqual(pictures[0], pictures[1])
+            figure = self.path("usual.svg")
+            self.assertEqual(run(*command, "-o", figure).returncode, 0)
+            self.assertRegex(read(figure), (">[A-Z][a-z]+ (of|in) %s<" % first).encode())
         net = self.path("dense.net")
         write(net, "name dense\ninput 1x4x4\nfc 3\n")
         self.said(run("pooling", net, DIGIT, "-o", self.path("p.svg")), 9, "first-pool")
