@@ -117,3 +117,37 @@ def more(t):
 graph = tf.function(more).get_concrete_function(tf.TensorSpec((None,) + SHAPE, tf.float32)).graph.as_graph_def()
 open(os.path.join(OUT, "more.pb"), "wb").write(graph.SerializeToString())
 np.save(os.path.join(OUT, "more.out.npy"), more(x).numpy())
+
+
+def heads(t):
+    """What stands behind detectors and in hand-written layers; t [1,12,10,3], every answer a piece of one row."""
+    raw, flat = tf.raw_ops, lambda *v: [tf.reshape(tf.cast(p, tf.float32), [-1]) for p in v]
+    c = t * 2 - 1
+    best, places = tf.math.top_k(c[0, :, :, 0], 3)
+    corner = tf.abs(c[0, :, 0, :2])
+    boxes = tf.concat([corner, corner + tf.abs(c[0, :, 1, :2]) + 0.5], 1)
+    kept, scores = tf.image.non_max_suppression_with_scores(boxes, t[0, :, 2, 2], 5, 0.4, 0.2)
+    plain = tf.image.non_max_suppression(boxes, t[0, :, 2, 2], 5, 0.4, 0.2)
+    some = tf.where(c[0, :, :, 1] > 0.4)
+    out = flat(best, places, tf.pad(kept, [[0, 12 - tf.size(kept)]]), tf.pad(scores, [[0, 12 - tf.size(scores)]]), tf.reduce_sum(plain),
+               tf.gather_nd(c, [[0, 1, 2], [0, 3, 4]]), tf.reduce_sum(some, 0), tf.range(tf.size(some))[:5], tf.fill([tf.size(kept)], 2)[:2])
+    out += flat(tf.one_hot(tf.argmax(c[0, :3], -1), 3, 2.0, -1.0), tf.scatter_nd([[1], [3], [1]], c[0, :3, 0], [5, 3]),
+                tf.tensor_scatter_nd_update(c[0, :3], [[1], [2]], c[0, :2]), tf.tensor_scatter_nd_add(c[0, :3], [[1], [1]], c[0, :2]),
+                raw.SparseToDense(sparse_indices=[[0, 1], [2, 0]], output_shape=[3, 2], sparse_values=c[0, 0, 0, :2], default_value=0.5))
+    out += flat(tf.broadcast_to(c[:, :1, :1], [2, 2, 1, 3]), tf.zeros_like(some)[:2] + tf.ones_like(some)[:2], tf.reduce_all(c > -0.9, [1, 2]),
+                tf.reduce_any(c > 0.9, -1), tf.cumsum(c, 2, exclusive=True, reverse=True), tf.reverse(c, [1, -1]), tf.roll(c, [-2, 1], [1, 2]))
+    out += flat(tf.atan2(c, tf.reverse(c, [1])), tf.math.floormod(c, 0.3), tf.math.floormod(tf.cast(c * 9, tf.int32), 4),
+                raw.Mod(x=tf.cast(c * 9, tf.int32), y=tf.constant(4)), tf.math.divide_no_nan(c, tf.nn.relu(c)),
+                tf.math.multiply_no_nan(c, tf.nn.relu(c)), tf.math.xlogy(tf.nn.relu(c), t))
+    out += flat(tf.quantization.fake_quant_with_min_max_vars(c, -0.7, 0.9),
+                tf.quantization.fake_quant_with_min_max_args(c, -0.7, 0.9, narrow_range=True), raw.AddN(inputs=[c]),
+                tf.image.extract_patches(c, [1, 3, 2, 1], [1, 2, 3, 1], [1, 2, 1, 1], "SAME"), tf.linalg.band_part(c[0, :, :, 0], 1, 2),
+                tf.math.reduce_euclidean_norm(c, -1), tf.pad(c, [[0, 0], [1, 2], [2, 0], [0, 0]], "SYMMETRIC"))
+    return tf.concat(out, 0)[tf.newaxis]
+
+
+call = tf.function(heads).get_concrete_function(tf.TensorSpec((1,) + SHAPE, tf.float32))
+graph = convert_variables_to_constants_v2(call).graph.as_graph_def()
+open(os.path.join(OUT, "heads.pb"), "wb").write(graph.SerializeToString())
+np.save(os.path.join(OUT, "heads.in.npy"), x[:1])
+np.save(os.path.join(OUT, "heads.out.npy"), heads(x[:1]).numpy())

@@ -62,7 +62,7 @@ static double number(const json_t *v) {
     return json_is_string(v) ? strtod(json_string_value(v), NULL) : json_number_value(v);
 }
 
-enum { FLOAT = 1, DOUBLE = 2 };
+enum { FLOAT = 1, DOUBLE = 2, INT32 = 3, INT64 = 9 };
 
 static int64_t type_number(const json_t *v) {
     static const char *const names[] = {
@@ -141,8 +141,9 @@ static cvs_status read_values(const reading *r, const json_t *json, cvs_tensor *
 }
 
 static cvs_status read_tensor(const reading *r, const json_t *json, tf_attr *a) {
-    cvs_tensor t = {.dtype = cvi_tf_type(type_number(json_object_get(json, "dtype")))};
     const json_t *content = json_object_get(json, "tensorContent");
+    int64_t type = type_number(json_object_get(json, "dtype"));
+    cvs_tensor t = {.dtype = cvi_tf_type(type == INT64 && !content ? INT32 : type)};
     int64_t need = 0;
     size_t have = 0;
     CVI_TRY(read_shape(r, json_object_get(json, "tensorShape"), &t.rank, t.dim));
@@ -222,7 +223,8 @@ static cvs_status read_attr(const reading *r, const char *name, const json_t *v,
         a->s = cvi_arena_strn(r->a, fn, strlen(fn));
     }
     int64_t t = type_number(type);
-    a->i = type ? (t == DOUBLE ? FLOAT : t) : whole(i ? i : b, 0); /* TensorFlow.js has no other floats */
+    t = t == DOUBLE ? FLOAT : t == INT64 ? INT32 : t; /* TensorFlow.js has no others */
+    a->i = type ? t : whole(i ? i : b, 0);
     a->f = f ? number(f) : (double)a->i;
     if (shape) {
         a->has_shape = true;

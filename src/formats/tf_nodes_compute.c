@@ -286,6 +286,28 @@ void cvi_tfn_map(tf_net *m) {
                {"Cos", "Cos"},
                {"Tan", "Tan"},
                {"Erf", "Erf"},
+               {"Acos", "Acos"},
+               {"Acosh", "Acosh"},
+               {"Asin", "Asin"},
+               {"Asinh", "Asinh"},
+               {"Atan", "Atan"},
+               {"Atanh", "Atanh"},
+               {"Cosh", "Cosh"},
+               {"Sinh", "Sinh"},
+               {"IsNan", "IsNaN"},
+               {"IsInf", "IsInf"},
+               {"LogicalXor", "Xor"},
+               {"Acos", "Acos"},
+               {"Acosh", "Acosh"},
+               {"Asin", "Asin"},
+               {"Asinh", "Asinh"},
+               {"Atan", "Atan"},
+               {"Atanh", "Atanh"},
+               {"Cosh", "Cosh"},
+               {"Sinh", "Sinh"},
+               {"IsNan", "IsNaN"},
+               {"IsInf", "IsInf"},
+               {"LogicalXor", "Xor"},
                {"Reciprocal", "Reciprocal"},
                {"Inv", "Reciprocal"},
                {"Less", "Less"},
@@ -298,7 +320,6 @@ void cvi_tfn_map(tf_net *m) {
                {"LogicalNot", "Not"},
                {"Select", "Where"},
                {"SelectV2", "Where"},
-               {"AddN", "Sum"},
                {"Prelu", "PRelu"},
                {"ClipByValue", "Clip"}};
     for (int i = 0; i < CVI_COUNT(ops) && m->n_in > 0; i++) {
@@ -416,11 +437,8 @@ void cvi_tfn_softmax(tf_net *m) {
 void cvi_tfn_reduce(tf_net *m) {
     static const struct {
         const char *tf, *op;
-    } ops[] = {{"Mean", "ReduceMean"},
-               {"Sum", "ReduceSum"},
-               {"Max", "ReduceMax"},
-               {"Min", "ReduceMin"},
-               {"Prod", "ReduceProd"}};
+    } ops[] = {{"Mean", "ReduceMean"}, {"Sum", "ReduceSum"},   {"Max", "ReduceMax"},
+               {"Min", "ReduceMin"},   {"Prod", "ReduceProd"}, {"EuclideanNorm", "ReduceL2"}};
     cvi_tf_tensor *x = cvi_tf_node_in(m, 0);
     int64_t axes[CVS_MAX_RANK];
     int n = cvi_tf_node_ints(m, 1, CVS_MAX_RANK, axes);
@@ -444,7 +462,7 @@ void cvi_tfn_reduce(tf_net *m) {
 void cvi_tfn_arg(tf_net *m) {
     cvi_tf_tensor *x = cvi_tf_node_in(m, 0);
     int64_t axis = 0;
-    cvs_dtype to = cvi_tf_type(cvi_tf_attr_int(m->node, "output_type", 9));
+    cvs_dtype to = cvi_tf_type(cvi_tf_attr_int(m->node, "output_type", m->apart ? 3 : 9));
     if (!x || cvi_tf_node_ints(m, 1, 1, &axis) != 1) {
         m->refused = "its axes are known only while running";
     } else {

@@ -164,7 +164,7 @@ void cvi_tfn_fill(tf_net *m) {
     int rank = cvi_tf_node_ints(m, 0, CVS_MAX_RANK, dim);
     const cvs_tensor *v = value ? cvi_tf_numbers(&m->t, value) : NULL;
     if (rank < 0 || !v || cvs_tensor_count(v) != 1) {
-        m->refused = late;
+        cvi_tfn_fill_late(m);
         return;
     }
     void *data;
@@ -175,13 +175,27 @@ void cvi_tfn_fill(tf_net *m) {
     cvi_tf_node_put(m, 0, out);
 }
 
+/* How many numbers there are follows from what the network computes, as behind a suppression of boxes. */
+static void range_while_running(tf_net *m) {
+    int in[3];
+    for (int k = 0; k < 3; k++) {
+        cvi_tf_tensor *x = cvi_tf_node_in(m, k);
+        if (!x || x->rank != 0) {
+            m->refused = late;
+            return;
+        }
+        in[k] = cvi_tf_form(&m->t, x, false);
+    }
+    cvi_tf_node_put(m, 0, cvi_tf_value(&m->t, cvi_tf_op(&m->t, "Range", NULL, 3, in), 1, false));
+}
+
 void cvi_tfn_range(tf_net *m) {
     cvi_tf_tensor *x = cvi_tf_node_in(m, 0);
     int64_t from = 0, to = 0, step = 0;
     if (!x || cvi_tf_node_ints(m, 0, 1, &from) != 1 || cvi_tf_node_ints(m, 1, 1, &to) != 1 ||
         cvi_tf_node_ints(m, 2, 1, &step) != 1 || step == 0 || from < INT32_MIN || from > INT32_MAX ||
         to < INT32_MIN || to > INT32_MAX || step < INT32_MIN || step > INT32_MAX) {
-        m->refused = late;
+        range_while_running(m);
         return;
     }
     int64_t n = CVI_MAX((to - from + step - (step > 0 ? 1 : -1)) / step, 0);
@@ -347,9 +361,9 @@ void cvi_tfn_pad(tf_net *m) {
     const cvs_tensor *value = given ? cvi_tf_numbers(&m->t, given) : NULL;
     if (!x || x->rank < 0 || cvi_tf_node_ints(m, 1, 2 * CVS_MAX_RANK, pads) != 2 * x->rank ||
         (given && (!value || cvs_tensor_count(value) != 1))) {
-        m->refused = late;
+        cvi_tfn_pad_late(m);
     } else if (mirror && strcmp(cvi_tf_attr_text(m->node, "mode", ""), "REFLECT") != 0) {
-        m->refused = "this form of the operator is not run";
+        cvi_tfn_mirror(m);
     } else {
         cvi_tf_node_put(
             m, 0, cvi_tf_pad(&m->t, x, pads, mirror ? "reflect" : "constant", value ? cvi_get(value, 0) : 0));

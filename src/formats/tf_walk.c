@@ -37,9 +37,16 @@ static int base_output(const char *op, const char *name, size_t n) {
     static const struct {
         const char *op, *name;
         int at;
-    } rows[] = {{"TopKV2", "indices", 1},    {"Switch", "output_true", 1},
-                {"Merge", "value_index", 1}, {"FusedBatchNormV3", "batch_mean", 1},
-                {"Unique", "idx", 1},        {"FusedBatchNorm", "batch_mean", 1}};
+    } rows[] = {{"TopKV2", "indices", 1},
+                {"Switch", "output_true", 1},
+                {"Merge", "value_index", 1},
+                {"FusedBatchNormV3", "batch_mean", 1},
+                {"Unique", "idx", 1},
+                {"FusedBatchNorm", "batch_mean", 1},
+                {"TopK", "indices", 1},
+                {"NonMaxSuppressionV4", "valid_outputs", 1},
+                {"NonMaxSuppressionV5", "selected_scores", 1},
+                {"NonMaxSuppressionV5", "valid_outputs", 2}};
     for (int i = 0; i < CVI_COUNT(rows); i++) {
         if (strcmp(rows[i].op, op) == 0 && strlen(rows[i].name) == n && strncmp(rows[i].name, name, n) == 0) {
             return rows[i].at;

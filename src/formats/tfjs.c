@@ -20,6 +20,7 @@ typedef struct entry {
 typedef struct manifest {
     cvi_open *open;
     char *folder;
+    const char *missing; /* the first shard that is not there */
     entry *entry;
     cvi_keras_source source;
     int64_t capacity;
@@ -105,8 +106,14 @@ static cvs_status read_shard(manifest *m, const json_t *path, cvi_file *out) {
     if (!json_is_string(path)) {
         return cvi_fail(err, CVS_E_FORMAT, "a path in weightsManifest is no text");
     }
-    cvs_status s = cvi_file_read_beneath(m->folder, json_string_value(path), &m->open->limits, out, err);
-    return s == CVS_OK ? s : cvi_at_file(err, s, json_string_value(path));
+    const char *name = json_string_value(path);
+    cvs_status s = cvi_file_read_beneath(m->folder, name, &m->open->limits, out, err);
+    if (s == CVS_E_IO) {
+        char *whole = cvi_path_join(m->folder, name);
+        m->missing = whole && !cvi_is_file(whole) ? name : NULL;
+        cvi_free(whole);
+    }
+    return s == CVS_OK ? s : cvi_at_file(err, s, name);
 }
 
 /* The bytes of all shards of a group in one piece: the mapped file itself when there is one, else joined in the arena. */
@@ -249,6 +256,17 @@ cvs_status cvi_tfjs_source(cvi_open *open, const json_t *root, cvi_keras_source 
     }
     cvi_free(folder);
     m->folder = NULL;
+    if (s == CVS_E_IO && m->missing) { /* what somebody saved of a page: the network can still be looked at */
+        cvi_error_clear(open->err);
+        *out = (cvi_keras_source){0};
+        return cvi_model_note(
+                   open->model,
+                   "the file \"%.100s\" with weights is not beside this one: only the architecture is "
+                   "shown",
+                   m->missing)
+                   ? CVS_OK
+                   : cvi_no_memory(open->err, 0);
+    }
     m->source.load = load;
     m->source.context = m;
     *out = m->source;
@@ -266,7 +284,8 @@ static cvs_status read_all(cvi_open *open, const json_t *root) {
         return cvi_keras_read_with_option(open, topology, NULL, NULL);
     }
     CVI_TRY(cvi_tfjs_source(open, root, &source));
-    return cvi_keras_read_topology(open, topology, &source, cvi_json_string(root, "generatedBy", NULL), NULL);
+    return cvi_keras_read_topology(open, topology, source.load ? &source : NULL,
+                                   cvi_json_string(root, "generatedBy", NULL), NULL);
 }
 
 static cvs_status read_model(cvi_open *open) {

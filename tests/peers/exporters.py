@@ -81,9 +81,10 @@ def put_alone(row):
 def outputs(model, x, *args):
     out = os.path.join(work, "out")
     shutil.rmtree(out, ignore_errors=True)
-    given = os.path.join(work, "input.npy")
-    np.save(given, x)
-    p = subprocess.run([exe, "run", model, given, "-o", out, "--threads", "1", *args], capture_output=True, text=True, timeout=900)
+    given = [os.path.join(work, "input%d.npy" % i) for i in range(len(x) if isinstance(x, list) else 1)]
+    for path, a in zip(given, x if isinstance(x, list) else [x]):
+        np.save(path, a)
+    p = subprocess.run([exe, "run", model, *given, "-o", out, "--threads", "1", *args], capture_output=True, text=True, timeout=900)
     if p.returncode:
         raise RuntimeError(p.stderr.strip()[-300:])
     with open(os.path.join(out, "index.json")) as f:
@@ -357,6 +358,9 @@ def keras_part():
                        ("Xception", lambda: apps.Xception(input_shape=(96, 96, 3), weights=None, classes=10))):
         nets.append((name, make))
     weights_alone(tf, keras, version)
+    import keras_cases
+    for name, form, path, x, y, more in keras_cases.cases(work, wanted):
+        compare(name, form, "tensorflow" if "operation" in form else "keras", version, "", 2e-3 if "Bicubic" in name else 1e-5, path, x, y, *more)
     for name, make in nets:
         if not wanted(name):
             continue

@@ -29,6 +29,11 @@ static void written_by_tensorflow(void **state) {
     fixture(model, sizeof model, "more.pb"); /* Einsum, transposed convolution in three dimensions */
     fixture(out, sizeof out, "more.out.npy");
     reader_matches(model, NULL, in, out, 2e-6);
+    fixture(model, sizeof model,
+            "heads.pb"); /* what stands behind detectors: indices, suppression, scattering */
+    fixture(in, sizeof in, "heads.in.npy");
+    fixture(out, sizeof out, "heads.out.npy");
+    reader_matches(model, NULL, in, out, 2e-6);
 }
 
 static void real_models(void **state) {
@@ -121,6 +126,44 @@ static void shards_that_are_copied(void **state) {
     cvs_model_free(m);
     remove(path);
     snprintf(path, sizeof path, "%s/w.bin", folder);
+    remove(path);
+    remove(folder);
+}
+
+/* A model.json whose weights nobody saved: its architecture, and a note that names the file. */
+static void shards_that_are_not_there(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{\"modelTopology\": {\"node\": [" INPUT
+        "{\"name\": \"w\", \"op\": \"Const\", \"attr\": {\"value\": {\"tensor\": {\"dtype\": \"DT_FLOAT\", "
+        "\"tensorShape\": {\"dim\": [{\"size\": \"3\"}]}}}}},"
+        "{\"name\": \"y\", \"op\": \"BiasAdd\", \"input\": [\"x\", \"w\"]}]}, \"weightsManifest\": "
+        "[{\"paths\": "
+        "[\"%s\"], \"weights\": [{\"name\": \"w\", \"shape\": [3], \"dtype\": \"float32\"}]}]}",
+        "{\"modelTopology\": {\"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": "
+        "[{\"class_name\": "
+        "\"Dense\", \"config\": {\"name\": \"d\", \"units\": 2, \"batch_input_shape\": [null, 3]}}]}}, "
+        "\"weightsManifest\": "
+        "[{\"paths\": [\"%s\"], \"weights\": [{\"name\": \"d/kernel\", \"shape\": [3, 2], \"dtype\": "
+        "\"float32\"}]}]}"};
+    char folder[256], path[400], text[1200];
+    test_folder(folder);
+    snprintf(path, sizeof path, "%s/model.json", folder);
+    for (int i = 0; i < 4; i++) {
+        cvs_model *m = NULL;
+        cvs_error err = {0};
+        snprintf(text, sizeof text, texts[i % 2], i < 2 ? "gone.bin" : "../gone.bin");
+        assert_int_equal(cvi_file_write(path, text, strlen(text), NULL), CVS_OK);
+        cvs_status s = cvs_model_open(path, NULL, &m, &err);
+        assert_int_equal(s, i < 2 ? CVS_OK : CVS_E_FORMAT); /* a path that leads outside stays refused */
+        if (s == CVS_OK) {
+            assert_false(m->has_weights);
+            assert_int_equal(m->n_notes, 1);
+            assert_non_null(strstr(m->notes[0], "gone.bin"));
+            assert_int_equal(m->graph->n_outputs, 1);
+        }
+        cvs_model_free(m);
+    }
     remove(path);
     remove(folder);
 }
@@ -311,6 +354,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
                                        cmocka_unit_test(real_models),
                                        cmocka_unit_test(shards_that_are_copied),
+                                       cmocka_unit_test(shards_that_are_not_there),
                                        cmocka_unit_test(loops_open),
                                        cmocka_unit_test(many_boxes),
                                        cmocka_unit_test(planes_and_doubles),
