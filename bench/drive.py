@@ -18,29 +18,23 @@ class Failed(Exception):
     """A driver could not do its work; the text says which and why."""
 
 
-def raised(quiet=True):
-    """For preexec_fn: first in line for the processor where that is allowed; a busy machine then disturbs less."""
-    def go():
-        try:  # a driver ends with its parent, whatever ends that
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        except (OSError, AttributeError):
-            pass
-        if quiet and os.geteuid() == 0:
-            try:
-                os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-            except OSError:
-                os.nice(-10)
-    return go
+def ends_with_parent():
+    """For preexec_fn: the child ends when its parent does, whatever ends that. Its priority stays the ordinary one: two threads of a process
+    at realtime priority now and then share one core from start to end while the other is idle, and nobody runs programs that way."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (OSError, AttributeError):
+        pass
 
 
 class Driver:
     """One side of a row: a command that answers requests."""
 
-    def __init__(self, name, command, env=None, raise_priority=True, timeout=170):
+    def __init__(self, name, command, env=None, timeout=170):
         self.name, self.timeout = name, timeout
         self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.stderr,
-                                        env={**os.environ, **(env or {})}, preexec_fn=raised(raise_priority))
+                                        env={**os.environ, **(env or {})}, preexec_fn=ends_with_parent)
         self.buffer = b""
         self.stopped = False
 

@@ -71,9 +71,9 @@ def compare(row, ours, driver, folder):
     return d
 
 
-def open_driver(env, kind, name, raise_priority=True):
+def open_driver(env, kind, name):
     command, more = env.command(kind)
-    return drive.Driver(name, command, more, raise_priority)
+    return drive.Driver(name, command, more)
 
 
 def warm_steps(row):

@@ -4,7 +4,6 @@ machine's peak, convolution layers one by one; and the page that shows all resul
 import os
 import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -66,7 +65,7 @@ def make_state(env):
 
 def whole(command, watch):
     begun = time.perf_counter()
-    p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=drive.raised())
+    p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=drive.ends_with_parent)
     out, err = p.communicate(timeout=120)
     ms = (time.perf_counter() - begun) * 1e3
     if p.returncode:
@@ -104,7 +103,7 @@ def cold(env, row, seconds, run):
 def busy_process():
     """In a scheduling session of its own, and gone after a while by itself."""
     code = "import time\nend = time.time() + 60\nwhile time.time() < end: pass"
-    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, preexec_fn=drive.raised(False))
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, preexec_fn=drive.ends_with_parent)
 
 
 def for_a_while(driver, n, seconds):
@@ -117,8 +116,8 @@ def for_a_while(driver, n, seconds):
 
 
 def beside(env, kind, settings, seconds, run):
-    """Medians of the same work quiet and beside one busy process, at ordinary priority."""
-    driver = run.open_driver(env, kind, kind, raise_priority=False)
+    """Medians of the same work quiet and beside one busy process."""
+    driver = run.open_driver(env, kind, kind)
     try:
         driver.prepare(**settings)
         quiet, loud = [], []
@@ -168,10 +167,9 @@ FIELDS = ("net", "channels", "side", "filters", "kernel", "stride", "groups", "c
 
 
 def kernels(env, net, algorithm):
-    """The layers of a net as bench_kernels measures them, and the FMA peak of the same process: the higher of those at its start and end. At
-    ordinary priority: two threads at realtime priority now and then share one core from start to end while the other one is idle."""
+    """The layers of a net as bench_kernels measures them, and the FMA peak of the same process: the higher of those at its start and end."""
     command = [os.path.join(env.build, "bench", "bench_kernels"), "--threads", "2", "--net", SHORT[net], "--algorithm", algorithm]
-    p = subprocess.run(["chrt", "-o", "0", *command] if shutil.which("chrt") else command, capture_output=True, text=True, timeout=170)
+    p = subprocess.run(command, capture_output=True, text=True, timeout=170)
     peak = max(map(float, re.findall(r"FMA peak ([\d.]+) GFLOP/s", p.stdout)), default=0)
     layers = [dict(zip(FIELDS, m.groups())) for m in map(LINE.match, p.stdout.split("\n")) if m]
     if p.returncode or not peak or not layers:
@@ -230,7 +228,7 @@ def dnnl(env, row, seconds, run):
         return 0 if row.extra["net"].startswith("Squeeze") and l["channels"] == "3" else int(l["kernel"]) // 2
     lines = "".join("%s %s %s %s %s %s %d\n" % (*(l[k] for k in ("channels", "side", "filters", "kernel", "stride", "groups")), pad(l))
                     for l in layers)
-    p = subprocess.run([env.at("peer_dnnl"), "2"], input=lines, capture_output=True, text=True, preexec_fn=drive.raised(), timeout=170)
+    p = subprocess.run([env.at("peer_dnnl"), "2"], input=lines, capture_output=True, text=True, preexec_fn=drive.ends_with_parent, timeout=170)
     if p.returncode:
         raise drive.Failed("oneDNN: " + p.stderr[-300:])
     answer = [l.split() for l in p.stdout.strip().split("\n")]
