@@ -28,7 +28,17 @@ typedef enum cvs_dtype {
     CVS_F64 = 11,
     CVS_U32 = 12,
     CVS_U64 = 13,
-    CVS_BF16 = 16
+    CVS_BF16 = 16,
+    CVS_F8E4M3FN = 17, /* the small ones take a byte each in memory, .npy files have them as float32, int8 or uint8 */
+    CVS_F8E4M3FNUZ = 18,
+    CVS_F8E5M2 = 19,
+    CVS_F8E5M2FNUZ = 20,
+    CVS_U4 = 21,
+    CVS_I4 = 22,
+    CVS_F4E2M1 = 23,
+    CVS_F8E8M0 = 24,
+    CVS_U2 = 25,
+    CVS_I2 = 26
 } cvs_dtype;
 
 /* How the elements lie in memory. Everything the public interface hands out is CVS_PLAIN. */
@@ -71,7 +81,7 @@ cvs_status cvs_npy_read(const char *path, const cvs_limits *limits, cvs_tensor *
 /* Reads one array of a .npz archive (numpy.savez), owned: the one of that name, or the only one. */
 cvs_status cvs_npz_read(const char *path, const char *name, const cvs_limits *limits, cvs_tensor *out,
                         cvs_error *err);
-/* Writes t (CVS_PLAIN; bf16 is widened to float32) as .npy 1.0, atomically (temporary file, then rename). */
+/* Writes t (CVS_PLAIN; bf16 and smaller floats are widened to float32, integers of less than 8 bits to int8 or uint8) as .npy 1.0, atomically (temporary file, then rename). */
 cvs_status cvs_npy_write(const char *path, const cvs_tensor *t, cvs_error *err);
 
 /* Reads a picture by content (JPEG of any colour space, PNG of any depth, WebP, BMP), upright after EXIF

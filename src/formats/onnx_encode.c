@@ -5,6 +5,7 @@
 
 #include "onnx.h"
 #include "ops/op.h"
+#include "tensor/small.h"
 
 void cvi_pbw_varint(cvi_buf *b, uint64_t v) {
     uint8_t bytes[10];
@@ -88,6 +89,24 @@ void cvi_onnx_put_tensor_head(cvi_buf *b, const cvs_tensor *t, const char *name)
     }
 }
 
+cvs_status cvi_onnx_packed(cvs_tensor *t, cvs_error *err) {
+    int bits = cvi_small_bits(t->dtype);
+    int64_t n = cvs_tensor_count(t);
+    if (bits == 0 || bits == 8 || n <= 0 || !t->data) {
+        return CVS_OK;
+    }
+    int64_t bytes = cvi_small_bytes(t->dtype, n);
+    uint8_t *packed = cvi_malloc((size_t)bytes);
+    if (!packed) {
+        return cvi_no_memory(err, (size_t)bytes);
+    }
+    cvi_small_pack(t->dtype, t->data, n, packed);
+    t->data = packed;
+    t->bytes = (size_t)bytes;
+    t->owned = true;
+    return CVS_OK;
+}
+
 /* A small tensor with its numbers. */
 static cvs_status put_tensor(cvi_buf *b, uint32_t field, const cvs_tensor *t, const char *name,
                              cvs_error *err) {
@@ -96,9 +115,13 @@ static cvs_status put_tensor(cvi_buf *b, uint32_t field, const cvs_tensor *t, co
         return cvi_fail(err, CVS_E_ARGUMENT,
                         "the model has no weights to write; --init SEED gives it random ones");
     }
+    cvs_tensor stored = *t;
+    stored.owned = false;
+    CVI_TRY(cvi_onnx_packed(&stored, err));
     cvi_onnx_put_tensor_head(&m, t, name);
-    cvi_pbw_bytes(&m, 9, t->data, t->bytes);
+    cvi_pbw_bytes(&m, 9, stored.data, stored.bytes);
     cvi_pbw_message(b, field, &m);
+    cvs_tensor_free(&stored);
     return CVS_OK;
 }
 

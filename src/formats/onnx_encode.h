@@ -22,6 +22,8 @@ void cvi_pbw_entry(cvi_buf *b, uint32_t field, const char *key,
 cvs_status cvi_onnx_put_node(cvi_buf *b, const cvi_graph *g, const cvi_node *node, cvs_error *err);
 /* ValueInfoProto; `known` (may be NULL) has a type and a shape when the value itself says none. */
 void cvi_onnx_put_value(cvi_buf *b, uint32_t field, const char *name, const cvs_tensor *known);
+/* Turns a borrowed tensor into what a file stores: elements of less than 8 bits packed, in memory of its own (cvs_tensor_free). */
+cvs_status cvi_onnx_packed(cvs_tensor *t, cvs_error *err);
 /* TensorProto without its numbers: dims, type, name. */
 void cvi_onnx_put_tensor_head(cvi_buf *b, const cvs_tensor *t, const char *name);
 /* Which constants of g somebody reads: nodes, outputs, subgraphs. used has g->n_values entries, filled. */

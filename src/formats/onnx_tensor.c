@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "tensor/half.h"
+#include "tensor/small.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "views of little-endian files need a little-endian machine"
@@ -32,7 +33,7 @@ typedef struct tensor_fields {
 } tensor_fields;
 
 cvs_dtype cvi_onnx_dtype(int64_t t) {
-    bool held = (t >= CVS_F32 && t <= CVS_U64 && t != 8) || t == CVS_BF16;
+    bool held = (t >= CVS_F32 && t <= CVS_U64 && t != 8) || (t >= CVS_BF16 && t <= CVS_I2);
     return held ? (cvs_dtype)t : CVS_NONE;
 }
 
@@ -324,6 +325,32 @@ static bool odd_bools(const cvs_tensor *t) {
     return false;
 }
 
+/* How many elements a file holds for count of ours: packed ones share a byte. */
+static int64_t stored_count(cvs_dtype dtype, int64_t count) {
+    return cvi_small_bits(dtype) > 0 ? cvi_small_bytes(dtype, count) : count;
+}
+
+/* Elements of less than 8 bits become a byte each. */
+static cvs_status take_packed(cvi_onnx *o, const cvi_pb *message, const tensor_fields *f, int64_t count,
+                              cvs_tensor *t) {
+    const uint8_t *packed = f->raw.data;
+    if (!f->has_raw) {
+        uint8_t *copy = cvi_onnx_alloc(o, stored_count(t->dtype, count), 1);
+        if (!copy) {
+            return CVS_E_MEMORY;
+        }
+        CVI_TRY(copy_typed(message, 5, 0, 1, copy));
+        packed = copy;
+    }
+    uint8_t *to = arena_bytes(o, count, 1);
+    if (!to) {
+        return CVS_E_MEMORY;
+    }
+    cvi_small_unpack(t->dtype, packed, count, to);
+    t->data = to;
+    return CVS_OK;
+}
+
 /* Sets t->data to the numbers, in place where they fit, else copied. */
 static cvs_status take_numbers(cvi_onnx *o, const cvi_pb *message, const tensor_fields *f, int64_t count,
                                cvs_tensor *t) {
@@ -362,19 +389,8 @@ static cvs_status take_numbers(cvi_onnx *o, const cvi_pb *message, const tensor_
 }
 
 static cvs_status check_type(cvi_onnx *o, const tensor_fields *f, cvs_tensor *t) {
-    static const char *const names[] = {[8] = "string",
-                                        [14] = "complex64",
-                                        [15] = "complex128",
-                                        [17] = "float8e4m3fn",
-                                        [18] = "float8e4m3fnuz",
-                                        [19] = "float8e5m2",
-                                        [20] = "float8e5m2fnuz",
-                                        [21] = "uint4",
-                                        [22] = "int4",
-                                        [23] = "float4e2m1",
-                                        [24] = "float8e8m0",
-                                        [25] = "uint2",
-                                        [26] = "int2"};
+    static const char *const names[] = {
+        [8] = "string", [14] = "complex64", [15] = "complex128", [27] = "float6e2m3", [28] = "float6e3m2"};
     t->dtype = cvi_onnx_dtype(f->data_type);
     if (t->dtype != CVS_NONE) {
         return CVS_OK;
@@ -402,12 +418,16 @@ static cvs_status build(cvi_onnx *o, const cvi_pb *message, tensor_fields *f, cv
         return cvi_fail(o->err, CVS_E_UNSUPPORTED, "tensor %.100s comes in segments, which is not supported",
                         f->name);
     }
+    int64_t stored = stored_count(t->dtype, count);
+    size_t stored_bytes = (size_t)stored * cvs_dtype_size(t->dtype);
     if (f->location == 1) {
-        CVI_TRY(side_bytes(o, f, t->bytes));
+        CVI_TRY(side_bytes(o, f, stored_bytes));
     }
     int width, field = typed_field(t->dtype, &width);
-    if (f->has_raw ? f->raw.size != t->bytes : f->n_typed[field] != count) {
+    if (f->has_raw ? f->raw.size != stored_bytes : f->n_typed[field] != stored) {
         int64_t has = f->has_raw ? (int64_t)(f->raw.size / cvs_dtype_size(t->dtype)) : f->n_typed[field];
+        int bits = cvi_small_bits(t->dtype);
+        has *= bits > 0 ? 8 / bits : 1;
         return cvi_fail(o->err, CVS_E_FORMAT, "tensor %.100s holds %lld numbers, its shape %s needs %lld",
                         f->name, (long long)has, cvs_shape_text(t->rank, t->dim, text, sizeof text),
                         (long long)count);
@@ -417,7 +437,9 @@ static cvs_status build(cvi_onnx *o, const cvi_pb *message, tensor_fields *f, cv
         t->bytes = 0;
         return CVS_OK;
     }
-    return take_numbers(o, message, f, count, t);
+    int bits = cvi_small_bits(t->dtype);
+    return bits > 0 && bits < 8 ? take_packed(o, message, f, count, t)
+                                : take_numbers(o, message, f, count, t);
 }
 
 cvs_status cvi_onnx_tensor(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message, const char **name,

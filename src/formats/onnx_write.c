@@ -20,6 +20,7 @@
 
 typedef struct weight {
     int value;
+    cvs_tensor t;   /* as it is stored: borrowed, but elements of less than 8 bits packed and owned */
     int64_t length; /* of the TensorProto */
     int64_t pad;    /* content of the fill field, -1 = no field */
     int64_t offset; /* in the side file; -1 = in the model file */
@@ -41,6 +42,11 @@ typedef struct writing {
 /* Opset and domains that the nodes need. */
 static int64_t newest_opset(const cvi_graph *g) {
     int64_t opset = CVI_OPSET;
+    for (int v = 0; v < g->n_values; v++) { /* the first one with the type */
+        cvs_dtype t = g->values[v].dtype;
+        int since = t == CVS_F4E2M1 ? 23 : t == CVS_F8E8M0 ? 24 : t == CVS_U2 || t == CVS_I2 ? 25 : 0;
+        opset = CVI_MAX(opset, since);
+    }
     for (int n = 0; n < g->n_nodes; n++) {
         const cvi_node *node = &g->nodes[n];
         if (node->def && !strstr(node->op, "::")) {
@@ -194,7 +200,9 @@ static cvs_status list_weights(writing *w) {
             s = cvi_fail(w->err, CVS_E_ARGUMENT,
                          "the model has no weights to write; --init SEED gives it random ones");
         } else if (t) {
-            w->weights[w->n_weights++] = (weight){.value = v, .pad = -1, .offset = -1};
+            w->weights[w->n_weights++] = (weight){.value = v, .t = *t, .pad = -1, .offset = -1};
+            w->weights[w->n_weights - 1].t.owned = false;
+            s = cvi_onnx_packed(&w->weights[w->n_weights - 1].t, w->err);
         }
     }
     cvi_free(used);
@@ -204,13 +212,13 @@ static cvs_status list_weights(writing *w) {
 /* Everything of a TensorProto before its numbers. */
 static void weight_head(const writing *w, const weight *x, cvi_buf *b) {
     const cvi_value *v = &w->g->values[x->value];
-    cvi_onnx_put_tensor_head(b, v->constant, v->name);
+    cvi_onnx_put_tensor_head(b, &x->t, v->name);
     if (x->offset >= 0) {
         char number[24];
         cvi_pbw_entry(b, 13, "location", w->side);
         snprintf(number, sizeof number, "%lld", (long long)x->offset);
         cvi_pbw_entry(b, 13, "offset", number);
-        snprintf(number, sizeof number, "%zu", v->constant->bytes);
+        snprintf(number, sizeof number, "%zu", x->t.bytes);
         cvi_pbw_entry(b, 13, "length", number);
         cvi_pbw_int(b, 14, 1);
     }
@@ -223,13 +231,13 @@ static void weight_head(const writing *w, const weight *x, cvi_buf *b) {
     }
     if (x->offset < 0) {
         cvi_pbw_varint(b, 9 << 3 | CVI_PB_BYTES);
-        cvi_pbw_varint(b, v->constant->bytes);
+        cvi_pbw_varint(b, x->t.bytes);
     }
 }
 
 /* Chooses the fill so that the numbers of a tensor whose field starts at `at` are aligned; returns where the next one starts. */
 static cvs_status place_weight(writing *w, weight *x, int64_t at, int64_t *next) {
-    const cvs_tensor *t = w->g->values[x->value].constant;
+    const cvs_tensor *t = &x->t;
     int64_t align = t->bytes >= SMALL ? 64 : 8, data = x->offset >= 0 ? 0 : (int64_t)t->bytes;
     cvi_buf b = {0};
     x->pad = -1;
@@ -290,7 +298,7 @@ static cvs_status place_all(writing *w) {
 static void use_side_file(writing *w) {
     int64_t at = 0;
     for (int i = 0; i < w->n_weights; i++) {
-        const cvs_tensor *t = w->g->values[w->weights[i].value].constant;
+        const cvs_tensor *t = &w->weights[i].t;
         if (t->bytes >= SMALL) {
             w->weights[i].offset = at;
             at = (at + (int64_t)t->bytes + 63) & ~(int64_t)63;
@@ -309,7 +317,7 @@ static cvs_status stream_model(writing *w, cvi_writer *out) {
     CVI_TRY(cvi_writer_add(out, w->small.data, w->small.size, w->err));
     for (int i = 0; i < w->n_weights; i++) {
         const weight *x = &w->weights[i];
-        const cvs_tensor *t = w->g->values[x->value].constant;
+        const cvs_tensor *t = &x->t;
         cvi_buf b = {0};
         cvi_pbw_varint(&b, 5 << 3 | CVI_PB_BYTES);
         cvi_pbw_varint(&b, (uint64_t)x->length);
@@ -327,7 +335,7 @@ static cvs_status stream_model(writing *w, cvi_writer *out) {
 static cvs_status stream_side(writing *w, cvi_writer *out) {
     static const uint8_t zeros[64];
     for (int i = 0; i < w->n_weights; i++) {
-        const cvs_tensor *t = w->g->values[w->weights[i].value].constant;
+        const cvs_tensor *t = &w->weights[i].t;
         if (w->weights[i].offset >= 0) {
             CVI_TRY(cvi_writer_add(out, t->data, t->bytes, w->err));
             CVI_TRY(cvi_writer_add(out, zeros, (64 - t->bytes % 64) % 64, w->err));
@@ -388,6 +396,9 @@ cvs_status cvi_onnx_write(const cvs_model *model, const char *path, int64_t max_
     cvi_buf_free(&side);
     cvi_buf_free(&w.head);
     cvi_buf_free(&w.small);
+    for (int i = 0; i < w.n_weights; i++) {
+        cvs_tensor_free(&w.weights[i].t);
+    }
     cvi_free(w.weights);
     return cvi_at_file(w.err, s, path);
 }

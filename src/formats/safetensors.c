@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * safetensors.c - reads and writes .safetensors; see safetensors.h. Element types that we have no use for (float8, complex) are
+ * safetensors.c - reads and writes .safetensors; see safetensors.h. Element types that we have no use for (complex) are
  * refused by name.
  */
 #include "formats/safetensors.h"
@@ -11,9 +11,14 @@
 static const struct {
     const char *name;
     cvs_dtype dtype;
-} types[] = {{"BOOL", CVS_BOOL}, {"U8", CVS_U8},     {"I8", CVS_I8},   {"I16", CVS_I16}, {"U16", CVS_U16},
-             {"F16", CVS_F16},   {"BF16", CVS_BF16}, {"I32", CVS_I32}, {"U32", CVS_U32}, {"F32", CVS_F32},
-             {"F64", CVS_F64},   {"I64", CVS_I64},   {"U64", CVS_U64}};
+} types[] = {{"BOOL", CVS_BOOL},     {"U8", CVS_U8},
+             {"I8", CVS_I8},         {"I16", CVS_I16},
+             {"U16", CVS_U16},       {"F16", CVS_F16},
+             {"BF16", CVS_BF16},     {"I32", CVS_I32},
+             {"U32", CVS_U32},       {"F32", CVS_F32},
+             {"F64", CVS_F64},       {"I64", CVS_I64},
+             {"U64", CVS_U64},       {"F8_E4M3", CVS_F8E4M3FN},
+             {"F8_E5M2", CVS_F8E5M2}};
 
 static const char *type_name(cvs_dtype dtype) {
     for (int i = 0; i < CVI_COUNT(types); i++) {

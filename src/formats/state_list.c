@@ -3,6 +3,8 @@
  */
 #include "formats/state.h"
 
+#include "tensor/small.h"
+
 #include <stdlib.h>
 
 cvs_status cvi_state_add(cvi_state *s, const char *name, const cvs_tensor *t, cvs_error *err) {
@@ -24,7 +26,8 @@ cvs_status cvi_state_add(cvi_state *s, const char *name, const cvs_tensor *t, cv
     if (!item->name) {
         return cvi_no_memory(err, strlen(name));
     }
-    bool half = t->dtype == CVS_F16 || t->dtype == CVS_BF16, wide = t->dtype == CVS_F64;
+    bool half = t->dtype == CVS_F16 || t->dtype == CVS_BF16 || cvi_is_small_float(t->dtype),
+         wide = t->dtype == CVS_F64;
     if ((!half && !wide) || s->keep_types) {
         return CVS_OK;
     }

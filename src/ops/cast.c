@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * cast.c - Cast and CastLike: the same numbers in another element type. Floats are cut towards zero when they become integers,
- * rounded to nearest even when they become narrower floats; a bool is "not zero".
+ * rounded to nearest even when they become narrower floats; a bool is "not zero";
+ * floats of 8 bits and less saturate where the attribute says so.
  */
 #include "ops/walk.h"
 
@@ -25,11 +26,17 @@ static cvs_status forward_cast(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0];
     cvs_tensor *y = &ctx->out[0];
     int64_t n = cvs_tensor_count(y);
-    if (x->dtype == y->dtype) {
+    if (cvi_is_small_float(y->dtype) && x->dtype != y->dtype) {
+        const cvi_small_how how = {.saturate = cvi_op_int(ctx, "saturate") != 0,
+                                   .round = cvi_op_string(ctx, "round_mode")[0]};
+        for (int64_t i = 0; i < n; i++) {
+            ((uint8_t *)y->data)[i] = cvi_small_put(y->dtype, cvi_get(x, i), how);
+        }
+    } else if (x->dtype == y->dtype) {
         if (y->bytes > 0) {
             memcpy(y->data, x->data, y->bytes);
         }
-    } else if (cvi_is_float(x->dtype) || cvi_is_float(y->dtype)) {
+    } else if (cvi_is_small_float(x->dtype) || cvi_is_float(x->dtype) || cvi_is_float(y->dtype)) {
         for (int64_t i = 0; i < n; i++) {
             cvi_put(y, i, cvi_get(x, i));
         }
@@ -62,6 +69,8 @@ static const cvi_op_attr cast_attrs[] = {
     {"to", CVI_ATTR_INT, NULL, "an ONNX element type", "type of the output", "输出的元素类型"},
     {"saturate", CVI_ATTR_INT, "1", "0|1", "for 8-bit floats only: clamp instead of overflowing",
      "仅用于 8 位浮点：溢出时截到最大值"},
+    {"round_mode", CVI_ATTR_STRING, "up", "up|down|nearest",
+     "for float8e8m0 only: which power of two is taken", "仅用于 float8e8m0：取哪一个 2 的幂"},
 };
 
 const cvi_op cvi_op_cast = {
@@ -74,7 +83,7 @@ const cvi_op cvi_op_cast = {
     .outputs = cast_out,
     .n_outputs = 1,
     .attrs = cast_attrs,
-    .n_attrs = 2,
+    .n_attrs = 3,
     .flags = CVI_OP_POINTWISE,
     .glyph = CVI_GLYPH_SHAPE,
     .infer = infer_cast,
@@ -92,6 +101,8 @@ static const cvi_op_io cast_like_in[] = {{"input", CVI_DATA, false, false},
 static const cvi_op_attr cast_like_attrs[] = {
     {"saturate", CVI_ATTR_INT, "1", "0|1", "for 8-bit floats only: clamp instead of overflowing",
      "仅用于 8 位浮点：溢出时截到最大值"},
+    {"round_mode", CVI_ATTR_STRING, "up", "up|down|nearest",
+     "for float8e8m0 only: which power of two is taken", "仅用于 float8e8m0：取哪一个 2 的幂"},
 };
 
 const cvi_op cvi_op_cast_like = {
@@ -102,7 +113,7 @@ const cvi_op cvi_op_cast_like = {
     .outputs = cast_out,
     .n_outputs = 1,
     .attrs = cast_like_attrs,
-    .n_attrs = 1,
+    .n_attrs = 2,
     .flags = CVI_OP_POINTWISE,
     .glyph = CVI_GLYPH_SHAPE,
     .infer = infer_cast_like,

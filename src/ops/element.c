@@ -4,6 +4,7 @@
  */
 #include "ops/op.h"
 #include "tensor/half.h"
+#include "tensor/small.h"
 
 double cvi_get(const cvs_tensor *t, int64_t i) {
     switch (t->dtype) {
@@ -17,6 +18,13 @@ double cvi_get(const cvs_tensor *t, int64_t i) {
         return (double)cvi_bfloat_to_float(((const uint16_t *)t->data)[i]);
     case CVS_U64:
         return (double)((const uint64_t *)t->data)[i];
+    case CVS_F8E4M3FN:
+    case CVS_F8E4M3FNUZ:
+    case CVS_F8E5M2:
+    case CVS_F8E5M2FNUZ:
+    case CVS_F4E2M1:
+    case CVS_F8E8M0:
+        return cvi_small_get(t->dtype, ((const uint8_t *)t->data)[i]);
     default:
         return (double)cvi_get_int(t, i);
     }
@@ -36,15 +44,25 @@ int64_t cvi_get_int(const cvs_tensor *t, int64_t i) {
     case CVS_U16:
         return ((const uint16_t *)t->data)[i];
     case CVS_I8:
+    case CVS_I4:
+    case CVS_I2:
         return ((const int8_t *)t->data)[i];
     case CVS_U8:
+    case CVS_U4:
+    case CVS_U2:
         return ((const uint8_t *)t->data)[i];
     case CVS_BOOL:
         return ((const uint8_t *)t->data)[i] != 0;
     case CVS_F32:
     case CVS_F64:
     case CVS_F16:
-    case CVS_BF16: { /* towards zero; what int64 cannot hold is clamped rather than undefined */
+    case CVS_BF16:
+    case CVS_F8E4M3FN:
+    case CVS_F8E4M3FNUZ:
+    case CVS_F8E5M2:
+    case CVS_F8E5M2FNUZ:
+    case CVS_F4E2M1:
+    case CVS_F8E8M0: { /* towards zero; what int64 cannot hold is clamped rather than undefined */
         double v = cvi_get(t, i);
         return v != v ? 0 : v >= 9.2e18 ? INT64_MAX : v <= -9.2e18 ? INT64_MIN : (int64_t)v;
     }
@@ -88,6 +106,20 @@ void cvi_put(const cvs_tensor *t, int64_t i, double v) {
         break;
     case CVS_BOOL:
         ((uint8_t *)t->data)[i] = v != 0.0;
+        break;
+    case CVS_U4:
+    case CVS_I4:
+    case CVS_U2:
+    case CVS_I2:
+        ((uint8_t *)t->data)[i] = cvi_small_wrap(t->dtype, whole);
+        break;
+    case CVS_F8E4M3FN:
+    case CVS_F8E4M3FNUZ:
+    case CVS_F8E5M2:
+    case CVS_F8E5M2FNUZ:
+    case CVS_F4E2M1:
+    case CVS_F8E8M0:
+        ((uint8_t *)t->data)[i] = cvi_small_put(t->dtype, v, (cvi_small_how){.saturate = true, .round = 'u'});
         break;
     default:
         break;

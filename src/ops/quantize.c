@@ -7,11 +7,13 @@
 #include "ops/quantize.h"
 
 bool cvi_is_small_integer(cvs_dtype dtype) {
-    return dtype == CVS_U8 || dtype == CVS_I8 || dtype == CVS_U16 || dtype == CVS_I16;
+    return dtype == CVS_U8 || dtype == CVS_I8 || dtype == CVS_U16 || dtype == CVS_I16 || dtype == CVS_U4 ||
+           dtype == CVS_I4 || dtype == CVS_U2 || dtype == CVS_I2;
 }
 
 void cvi_integer_range(cvs_dtype dtype, double *lo, double *hi) {
-    double half = ldexp(1, (int)cvs_dtype_size(dtype) * 8 - 1);
+    int bits = cvi_small_bits(dtype);
+    double half = ldexp(1, (bits > 0 ? bits : (int)cvs_dtype_size(dtype) * 8) - 1);
     bool below = cvi_is_signed(dtype);
     *lo = below ? -half : 0;
     *hi = below ? half - 1 : 2 * half - 1;
@@ -80,7 +82,7 @@ static cvs_status quantized_type(const cvi_opctx *ctx, cvs_dtype *type) {
     const cvs_tensor *zero = cvi_in(ctx, 2);
     int64_t asked = cvi_op_int(ctx, "output_dtype");
     *type = zero != NULL ? zero->dtype : asked != 0 ? (cvs_dtype)asked : CVS_U8;
-    if (!cvi_is_small_integer(*type)) {
+    if (!cvi_is_small_integer(*type) && !(cvi_is_small_float(*type) && *type != CVS_F8E8M0)) {
         return cvi_fail(ctx->err, CVS_E_UNSUPPORTED, "quantised numbers of type %s are not supported",
                         cvs_dtype_name(*type));
     }
@@ -99,6 +101,7 @@ static cvs_status infer_quantize(cvi_opctx *ctx) {
 static cvs_status forward_quantize(cvi_opctx *ctx) {
     const cvs_tensor *x = ctx->in[0], *scale = ctx->in[1], *zero = cvi_in(ctx, 2);
     cvs_tensor *y = &ctx->out[0];
+    const cvi_small_how how = {.saturate = cvi_op_int(ctx, "saturate") != 0};
     grain g;
     int64_t n = cvs_tensor_count(y);
     CVI_TRY(make_grain(ctx, &g));
@@ -106,15 +109,23 @@ static cvs_status forward_quantize(cvi_opctx *ctx) {
         int64_t k = scale_of(&g, i);
         double v = x->dtype == CVS_F64 ? cvi_get(x, i) / cvi_get(scale, k)
                                        : (double)((float)cvi_get(x, i) / (float)cvi_get(scale, k));
+        if (cvi_is_small_float(y->dtype)) { /* its zero point is 0 */
+            ((uint8_t *)y->data)[i] = cvi_small_put(y->dtype, v + (zero != NULL ? cvi_get(zero, k) : 0), how);
+            continue;
+        }
         cvi_put(y, i, cvi_saturate(nearbyint(v) + (zero != NULL ? cvi_get(zero, k) : 0), y->dtype));
     }
     return CVS_OK;
 }
 
 /* ---- DequantizeLinear -------------------------------------------------------------------------------- */
+static bool is_quantized(cvs_dtype dtype) {
+    return cvi_is_integer(dtype) || cvi_is_small_float(dtype);
+}
+
 static cvs_status infer_dequantize(cvi_opctx *ctx) {
     grain g;
-    CVI_TRY(cvi_type_is(ctx, 0, cvi_is_integer, "of an integer type"));
+    CVI_TRY(cvi_type_is(ctx, 0, is_quantized, "of an integer type or a small float"));
     CVI_TRY(cvi_type_is(ctx, 1, cvi_is_float, "of a floating-point type"));
     if (cvi_in(ctx, 2) != NULL) {
         CVI_TRY(cvi_one_type(ctx, 0, 2));

@@ -6,7 +6,7 @@
 
 #include "ops/walk.h"
 
-/* 8- and 16-bit integers. */
+/* Integers of 16 bits and less. */
 bool cvi_is_small_integer(cvs_dtype dtype);
 /* Smallest and largest number of such a type. */
 void cvi_integer_range(cvs_dtype dtype, double *lo, double *hi);

@@ -7,6 +7,7 @@
 #define CVI_OPS_TYPED_H
 
 #include "ops/op.h"
+#include "tensor/small.h"
 
 #if defined(__GNUC__)
 #define CVI_INLINE static inline __attribute__((always_inline))
@@ -58,7 +59,7 @@ static inline bool cvi_is_float(cvs_dtype type) {
     return type == CVS_F32 || type == CVS_F64 || type == CVS_F16 || type == CVS_BF16;
 }
 static inline bool cvi_is_integer(cvs_dtype type) {
-    return type != CVS_NONE && type != CVS_BOOL && !cvi_is_float(type);
+    return type != CVS_NONE && type != CVS_BOOL && !cvi_is_float(type) && !cvi_is_small_float(type);
 }
 
 /* A sentence unless in[k] has a floating-point type. */

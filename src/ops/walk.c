@@ -3,6 +3,7 @@
  * operators share (walk.h). Pieces of work depend on shapes only, so any thread count gives the same bits.
  */
 #include "ops/walk.h"
+#include "tensor/small.h"
 
 #define PIECE 32768 /* elements that are worth a thread's while */
 
@@ -36,7 +37,8 @@ bool cvi_same_shape(const cvs_tensor *a, const cvs_tensor *b) {
 }
 
 bool cvi_is_signed(cvs_dtype dtype) {
-    return cvi_is_float(dtype) || dtype == CVS_I8 || dtype == CVS_I16 || dtype == CVS_I32 || dtype == CVS_I64;
+    return cvi_is_float(dtype) || dtype == CVS_I8 || dtype == CVS_I16 || dtype == CVS_I32 || dtype == CVS_I64 ||
+           dtype == CVS_I4 || dtype == CVS_I2 || cvi_is_small_float(dtype);
 }
 
 void cvi_put_int(const cvs_tensor *t, int64_t i, int64_t v) {
@@ -59,6 +61,12 @@ void cvi_put_int(const cvs_tensor *t, int64_t i, int64_t v) {
     case CVS_U64:
     case CVS_I64:
         ((int64_t *)t->data)[i] = v;
+        break;
+    case CVS_U4:
+    case CVS_I4:
+    case CVS_U2:
+    case CVS_I2:
+        ((uint8_t *)t->data)[i] = cvi_small_wrap(t->dtype, v);
         break;
     default:
         cvi_put(t, i, (double)v);

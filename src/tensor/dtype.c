@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * dtype.c - sizes, names and conversion of element types.
  * Conversion goes through a block of doubles (from floats) or of 64-bit integers (from integers), so that each of the
- * 13 types needs one loader and two storers instead of 169 pairs; the pairs that readers use most are direct.
+ * types needs one loader and two storers instead of 169 pairs; the pairs that readers use most are direct.
  */
 #include <math.h>
 
 #include "base/base.h"
 #include "tensor/dtype.h"
 #include "tensor/half.h"
+#include "tensor/small.h"
 
 enum { BLOCK = 256 };
 
@@ -16,6 +17,16 @@ size_t cvs_dtype_size(cvs_dtype dtype) {
     case CVS_U8:
     case CVS_I8:
     case CVS_BOOL:
+    case CVS_F8E4M3FN:
+    case CVS_F8E4M3FNUZ:
+    case CVS_F8E5M2:
+    case CVS_F8E5M2FNUZ:
+    case CVS_U4:
+    case CVS_I4:
+    case CVS_F4E2M1:
+    case CVS_F8E8M0:
+    case CVS_U2:
+    case CVS_I2:
         return 1;
     case CVS_U16:
     case CVS_I16:
@@ -64,6 +75,26 @@ const char *cvs_dtype_name(cvs_dtype dtype) {
         return "uint64";
     case CVS_BF16:
         return "bfloat16";
+    case CVS_F8E4M3FN:
+        return "float8e4m3fn";
+    case CVS_F8E4M3FNUZ:
+        return "float8e4m3fnuz";
+    case CVS_F8E5M2:
+        return "float8e5m2";
+    case CVS_F8E5M2FNUZ:
+        return "float8e5m2fnuz";
+    case CVS_U4:
+        return "uint4";
+    case CVS_I4:
+        return "int4";
+    case CVS_F4E2M1:
+        return "float4e2m1";
+    case CVS_F8E8M0:
+        return "float8e8m0";
+    case CVS_U2:
+        return "uint2";
+    case CVS_I2:
+        return "int2";
     case CVS_NONE:
         break;
     }
@@ -88,7 +119,7 @@ static float narrow_to_odd(double x) {
 }
 
 static bool is_float(cvs_dtype t) {
-    return t == CVS_F16 || t == CVS_BF16 || t == CVS_F32 || t == CVS_F64;
+    return t == CVS_F16 || t == CVS_BF16 || t == CVS_F32 || t == CVS_F64 || cvi_is_small_float(t);
 }
 
 /* for each i: T v = element i of src; statement */
@@ -108,8 +139,10 @@ static void load_floats(double *out, const void *src, cvs_dtype type, int n) {
         EACH(uint16_t, out[i] = (double)cvi_bfloat_to_float(v));
     case CVS_F32:
         EACH(float, out[i] = (double)v);
-    default:
+    case CVS_F64:
         EACH(double, out[i] = v);
+    default:
+        EACH(uint8_t, out[i] = cvi_small_get(type, v));
     }
 }
 
@@ -117,8 +150,12 @@ static void load_floats(double *out, const void *src, cvs_dtype type, int n) {
 static void load_integers(uint64_t *out, const void *src, cvs_dtype type, int n) {
     switch (type) {
     case CVS_U8:
+    case CVS_U4:
+    case CVS_U2:
         EACH(uint8_t, out[i] = v);
     case CVS_I8:
+    case CVS_I4:
+    case CVS_I2:
         EACH(int8_t, out[i] = (uint64_t)(int64_t)v);
     case CVS_BOOL:
         EACH(uint8_t, out[i] = v != 0);
@@ -164,8 +201,10 @@ static void store_floats(void *dst, cvs_dtype type, const double *in, int n) {
         STORE(uint16_t, cvi_float_to_bfloat(narrow_to_odd(in[i])));
     case CVS_F32:
         STORE(float, in[i]);
-    default:
+    case CVS_F64:
         STORE(double, in[i]);
+    default:
+        STORE(uint8_t, cvi_small_put(type, in[i], (cvi_small_how){.saturate = true, .round = 'u'}));
     }
 }
 
@@ -176,6 +215,11 @@ static void store_integers(void *dst, cvs_dtype type, const uint64_t *in, int n)
     case CVS_U8:
     case CVS_I8:
         STORE(uint8_t, in[i]);
+    case CVS_U4:
+    case CVS_I4:
+    case CVS_U2:
+    case CVS_I2:
+        STORE(uint8_t, cvi_small_wrap(type, (int64_t)in[i]));
     case CVS_U16:
     case CVS_I16:
         STORE(uint16_t, in[i]);

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "tensor/dtype.h"
 #include "tensor/npy.h"
+#include "tensor/small.h"
 
 enum { MAX_HEADER = 65535 };
 
@@ -313,10 +314,22 @@ static size_t write_header(char *out, size_t room, const cvs_tensor *t) {
     return total;
 }
 
+/* The type that stands in for one that NumPy does not have. */
+static cvs_dtype npy_type(cvs_dtype t) {
+    if (t == CVS_I4 || t == CVS_I2) {
+        return CVS_I8;
+    }
+    if (t == CVS_U4 || t == CVS_U2) {
+        return CVS_U8;
+    }
+    return t == CVS_BF16 || cvi_is_small_float(t) ? CVS_F32 : t;
+}
+
 cvs_status cvs_npy_write(const char *path, const cvs_tensor *t, cvs_error *err) {
     cvs_tensor wide = {0};
-    if (t->dtype == CVS_BF16) {
-        CVI_TRY(cvs_tensor_convert(t, CVS_F32, &wide, err));
+    cvs_dtype as = npy_type(t->dtype);
+    if (as != t->dtype) {
+        CVI_TRY(cvs_tensor_convert(t, as, &wide, err));
         t = &wide;
     }
     int64_t count = cvs_tensor_count(t), bytes = 0;

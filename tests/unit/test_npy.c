@@ -257,6 +257,21 @@ static void writes_as_numpy(void **state) {
     assert_memory_equal(back.data, numbers, sizeof numbers);
     cvs_tensor_free(&half);
     cvs_tensor_free(&back);
+    assert_int_equal(cvs_tensor_convert(&t, CVS_I4, &half, NULL),
+                     CVS_OK); /* types that NumPy does not have */
+    assert_int_equal(cvs_npy_write(out, &half, NULL), CVS_OK);
+    test_ok(cvs_npy_read, out, NULL, &back);
+    assert_int_equal(back.dtype, CVS_I8);
+    assert_int_equal(((const int8_t *)back.data)[1], -2);
+    cvs_tensor_free(&half);
+    cvs_tensor_free(&back);
+    assert_int_equal(cvs_tensor_convert(&t, CVS_F8E5M2, &half, NULL), CVS_OK);
+    assert_int_equal(cvs_npy_write(out, &half, NULL), CVS_OK);
+    test_ok(cvs_npy_read, out, NULL, &back);
+    assert_int_equal(back.dtype, CVS_F32);
+    assert_memory_equal(back.data, numbers, sizeof numbers);
+    cvs_tensor_free(&half);
+    cvs_tensor_free(&back);
     t.dim[0] = 3; /* more than there is */
     assert_int_equal(cvs_npy_write(out, &t, NULL), CVS_E_ARGUMENT);
     unlink(out);

@@ -18,8 +18,8 @@
 
 #include "../fuzz/fuzz_onnx.c"
 
-static const char *const fixtures[] = {"functions",       "if_captures",   "attributes_9",
-                                       "graph_in_pieces", "unpacked_data", "small_types"};
+static const char *const fixtures[] = {"functions",     "if_captures", "attributes_9",   "graph_in_pieces",
+                                       "unpacked_data", "small_types", "quantised_small"};
 
 static void fixture_path(char *path, size_t size, const char *name) {
     char relative[200];

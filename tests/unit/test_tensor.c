@@ -12,6 +12,7 @@
 #include "convscope/tensor.h"
 #include "tensor/dtype.h"
 #include "tensor/half.h"
+#include "tensor/small.h"
 #include "test_helpers.h"
 
 static const double infinity = (double)INFINITY, not_a_number = (double)NAN;
@@ -145,6 +146,71 @@ static void halves_round_to_even_once(void **state) {
     assert_true(isnan((double)cvi_half_to_float(0x7E00)) && isinf((double)cvi_half_to_float(0xFC00)));
 }
 
+/* Every pattern of every small float is what it decodes to; half way between neighbours the even one wins; limits of the types. */
+static void small_floats_round_and_saturate(void **state) {
+    (void)state;
+    static const struct {
+        cvs_dtype type;
+        double most, least; /* positive */
+        uint8_t largest;    /* pattern of `most` */
+        uint8_t over;       /* of 1e6, not saturated */
+    } rows[] = {{CVS_F8E4M3FN, 448, 0x1p-9, 0x7e, 0x7f},
+                {CVS_F8E4M3FNUZ, 240, 0x1p-10, 0x7f, 0x80},
+                {CVS_F8E5M2, 57344, 0x1p-16, 0x7b, 0x7c},
+                {CVS_F8E5M2FNUZ, 57344, 0x1p-17, 0x7f, 0x80},
+                {CVS_F4E2M1, 6, 0.5, 0x07, 0x07}};
+    const cvi_small_how clamp = {.saturate = true}, open = {.saturate = false};
+    for (int i = 0; i < CVI_COUNT(rows); i++) {
+        cvs_dtype t = rows[i].type;
+        assert_true(cvi_small_get(t, rows[i].largest) == rows[i].most &&
+                    cvi_small_get(t, 1) == rows[i].least);
+        assert_int_equal(cvi_small_put(t, 1e6, clamp), rows[i].largest);
+        assert_int_equal(cvi_small_put(t, infinity, clamp), rows[i].largest);
+        assert_int_equal(cvi_small_put(t, 1e6, open), rows[i].over);
+        for (uint8_t b = 0; b < rows[i].largest; b++) {
+            double low = cvi_small_get(t, b), high = cvi_small_get(t, (uint8_t)(b + 1));
+            double middle = (low + high) / 2;
+            assert_true(high > low);
+            assert_int_equal(cvi_small_put(t, low, open), b);
+            assert_true(cvi_small_get(t, cvi_small_put(t, -low, open)) == -low);
+            assert_int_equal(cvi_small_put(t, middle, open), b % 2 == 0 ? b : b + 1);
+            assert_int_equal(cvi_small_put(t, nextafter(middle, 0), open), b);
+            assert_int_equal(cvi_small_put(t, nextafter(middle, infinity), open), b + 1);
+        }
+        if (t != CVS_F4E2M1) {
+            assert_true(isnan(cvi_small_get(t, cvi_small_put(t, not_a_number, clamp))));
+        }
+    }
+    assert_true(cvi_small_get(CVS_F8E8M0, 127) == 1 && isnan(cvi_small_get(CVS_F8E8M0, 255)));
+    assert_int_equal(cvi_small_put(CVS_F8E8M0, 1.1, (cvi_small_how){.saturate = true, .round = 'u'}), 128);
+    assert_int_equal(cvi_small_put(CVS_F8E8M0, 1.1, (cvi_small_how){.saturate = true, .round = 'd'}), 127);
+    assert_int_equal(cvi_small_put(CVS_F8E8M0, 1.5, (cvi_small_how){.saturate = true, .round = 'n'}), 128);
+}
+
+static void small_elements_are_packed_in_files(void **state) {
+    (void)state;
+    static const cvs_dtype kinds[] = {CVS_U4, CVS_I4, CVS_F4E2M1, CVS_U2, CVS_I2, CVS_F8E5M2};
+    const uint8_t packed[5] = {0x1b, 0xe4, 0x80, 0x7f, 0x03};
+    for (int i = 0; i < CVI_COUNT(kinds); i++) {
+        int64_t n = kinds[i] == CVS_F8E5M2 ? 5 : cvi_small_bits(kinds[i]) == 4 ? 9 : 17;
+        uint8_t each[17], again[5];
+        assert_int_equal(cvi_small_bytes(kinds[i], n), 5);
+        cvi_small_unpack(kinds[i], packed, n, each);
+        cvi_small_pack(kinds[i], each, n, again);
+        assert_memory_equal(again, packed, 5);
+    }
+    uint8_t each[4];
+    cvi_small_unpack(CVS_I4, packed, 4, each);
+    assert_int_equal((int8_t)each[0], -5); /* 0xb, the low half first */
+    assert_int_equal((int8_t)each[1], 1);
+    cvi_small_unpack(CVS_I2, packed, 4, each);
+    assert_int_equal((int8_t)each[0], -1);
+    assert_int_equal((int8_t)each[3], 0);
+    assert_int_equal((int8_t)converted(9, CVS_I4), -7); /* wraps as wider integers do */
+    assert_int_equal((int8_t)converted(-3, CVS_I2), 1);
+    assert_int_equal(converted(449, CVS_F8E4M3FN), 0x7e);
+}
+
 static void permuting(void **state) {
     (void)state;
     int32_t numbers[2 * 3 * 4 * 5];
@@ -209,6 +275,8 @@ int main(void) {
         cmocka_unit_test(every_pair_of_types),
         cmocka_unit_test(integers_wrap_and_truncate),
         cmocka_unit_test(halves_round_to_even_once),
+        cmocka_unit_test(small_floats_round_and_saturate),
+        cmocka_unit_test(small_elements_are_packed_in_files),
         cmocka_unit_test(permuting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

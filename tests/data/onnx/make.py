@@ -17,7 +17,7 @@ def f32(*shape):
     return (rng.standard_normal(shape) * 2).astype(np.float32)
 
 
-def case(name, nodes, inputs, outputs, constants=(), opset=13, functions=(), change=None, opsets=(), feed=None, info=()):
+def case(name, nodes, inputs, outputs, constants=(), opset=13, functions=(), change=None, opsets=(), feed=None, info=(), ir=8):
     """inputs: {name: array}; outputs: names; constants: {name: array}; change(model): edits after the outputs are known."""
     graph = h.make_graph(
         nodes, name,
@@ -25,7 +25,7 @@ def case(name, nodes, inputs, outputs, constants=(), opset=13, functions=(), cha
         [h.make_tensor_value_info(k, t, None) for k, t in outputs.items()],
         [nh.from_array(v, k) for k, v in dict(constants).items()], value_info=list(info))
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset), *opsets], functions=list(functions),
-                         producer_name="make.py", ir_version=8)
+                         producer_name="make.py", ir_version=ir)
     options = ort.SessionOptions()
     options.log_severity_level = 4
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -245,6 +245,35 @@ case("scan_axes", [n("Scan", ["s0", "A", "B"], ["last", "Y", "Z"], body=axes, nu
 case("image_scaler", [n("ImageScaler", ["x"], ["y"], scale=0.5, bias=[1.0, -2.0, 0.25])], {"x": f32(1, 3, 2, 4)}, {"y": F}, opset=8)
 case("crop_border", [n("Crop", ["x"], ["y"], border=[1, 0, 2, 1])], {"x": f32(1, 2, 4, 6)}, {"y": F}, opset=8)
 case("crop_size", [n("Crop", ["x"], ["y"], border=[1, 2, 0, 0], scale=[2, 3])], {"x": f32(1, 2, 4, 6)}, {"y": F}, opset=8)
+
+# ---- elements of 8 bits and less: packed raw bytes, packed numbers of int32_data, one number a byte ----
+import ml_dtypes as ml  # noqa: E402
+
+
+def small(name, kind, shape, numbers):
+    return h.make_tensor(name, kind, shape, numbers)
+
+
+def quantised(model):
+    for t in model.graph.initializer:
+        for s in SMALL:
+            if t.name == s.name:
+                t.CopyFrom(s)
+    return model
+
+
+own = np.random.default_rng(12)
+SMALL = [small("w4", T.INT4, [3, 5], own.integers(-8, 8, 15).tolist()), small("u4", T.UINT4, [3, 5], own.integers(0, 16, 15).tolist())]
+codes = {"w4": own.integers(-8, 8, (3, 5)).astype(ml.int4), "u4": own.integers(0, 16, (3, 5)).astype(ml.uint4),
+         "f8": (own.standard_normal((3, 5)) * 9).astype(ml.float8_e4m3fn), "z5": np.zeros((), ml.float8_e5m2), "zi": np.array([1, -2, 3], ml.int4)}
+for t in SMALL:  # the same numbers in int32_data, two a number
+    t.CopyFrom(h.make_tensor(t.name, t.data_type, t.dims, codes[t.name].astype(np.int8).ravel().tolist()))
+case("quantised_small", [
+    n("DequantizeLinear", ["w4", "s3", "zi"], ["a"], axis=0), n("DequantizeLinear", ["u4", "s1"], ["b"]), n("DequantizeLinear", ["f8", "s1"], ["c"]),
+    n("Add", ["a", "b"], ["ab"]), n("Add", ["ab", "c"], ["w"]), n("MatMul", ["x", "w"], ["y"]), n("QuantizeLinear", ["y", "s1", "z5"], ["q"]),
+    n("DequantizeLinear", ["q", "s1"], ["r"])],
+     {"x": own.standard_normal((2, 3)).astype(np.float32)}, {"y": F, "r": F},
+     {**codes, "s3": np.array([0.5, 0.25, 2], np.float32), "s1": np.float32(0.125)}, opset=21, ir=10, change=quantised)
 
 # ---- pictures with channels last, beside this folder: the input is given as a file of numbers, not as the graph's tensor ----
 last = "../onnx_last"
