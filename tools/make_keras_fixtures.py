@@ -150,6 +150,37 @@ def opaque():
     return keras.Model(x, L.Dense(2)(L.Flatten()(y)))
 
 
+def functions():
+    """Functions that are applied without a layer (keras.ops), one of each kind."""
+    from keras import ops as K
+    x = keras.Input((6, 5, 4), name="picture")
+    top, places = K.top_k(x, 2)
+    parts = [K.where(x > 0, x, x * 0.1), K.concatenate([K.split(x, 2, -1)[1], top], -1), K.flip(K.roll(x, 2, 1), 2), K.tile(x, (1, 2, 1, 1)), K.repeat(x, 2, 1), K.take(x, [0, -1], -1),
+             x[:, 1:-1, ::2, -1], x[:, None, ..., 0], K.transpose(x, (0, 3, 1, 2)), K.moveaxis(x, 3, 1), K.swapaxes(x, 1, 2), K.mean(x, (1, 2)), K.max(x, -1, keepdims=True), K.std(x, -1), K.var(x, 1),
+             K.logsumexp(x, -1), K.normalize(x, -1), K.matmul(x, np.ones((4, 3), "float32") * 0.3), K.einsum("bhwc,bhvc->bhwv", x, x), K.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0))), K.clip(x, -0.2, 0.3),
+             K.image.resize(x, (9, 3)), K.average_pool(x, 2, 2), K.conv(x, np.ones((3, 3, 4, 2), "float32") * 0.1, padding="same"), K.cumsum(x, 1),
+             K.one_hot(K.argmax(x, -1), 4), K.cast(places, "float32"), K.leaky_relu(x, 0.3), K.stack([x, 1 - x], 2), K.squeeze(K.expand_dims(x, 1), 1), K.rsqrt(x * x + 1), K.maximum(x, 0.1), K.unstack(x, 4, -1)[2]]
+    return keras.Model(x, L.Concatenate()([L.Flatten()(p) for p in parts]), name="functions")
+
+
+def seldom():
+    """Layers that are seldom in networks of pictures."""
+    x = keras.Input((6, 8), name="steps")
+    y = L.EinsumDense("abc,cde->abde", (6, 2, 4), bias_axes="de", activation="relu")
+    a, h, c = L.LSTM(4, return_sequences=True, return_state=True)(x)
+    b = L.LSTM(4)(a, initial_state=[h, c])
+    d, e = L.GRU(3, return_state=True)(x)
+    f = L.RNN(L.GRUCell(3), return_sequences=True)(x)
+    g = L.RepeatVector(3)(b)
+    att = [L.Attention(use_scale=True)([a, a]), L.Attention(score_mode="concat")([a, a]), L.AdditiveAttention()([a, a]), L.Attention()([a, a], use_causal_mask=True)]
+    m = L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
+    n, scores = L.MultiHeadAttention(2, 3)(x, a, return_attention_scores=True)
+    p = L.Reshape((6, 4, 2))(x)
+    q = [L.CenterCrop(3, 2)(p), L.CenterCrop(9, 4)(p), L.Resizing(3, 5, crop_to_aspect_ratio=True)(p), L.Resizing(3, 5, pad_to_aspect_ratio=True, fill_value=0.5)(p), L.UnitNormalization()(p), L.UnitNormalization(axis=(1, 2))(p),
+         L.RMSNormalization()(p), y(x)]
+    return keras.Model(x, L.Concatenate()([L.Flatten()(v) for v in [a, h, c, b, d, e, f, g, m, n, scores, *att, *q]]), name="seldom")
+
+
 def channels_first():
     x = keras.Input((3, 8, 6))
     f = dict(data_format="channels_first")
@@ -182,7 +213,7 @@ def recurrent():
 
 MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque, recurrent, attention]
 COMMITTED = {"k2": ["sequential", "shared", "branches", "sequence", "attention"],
-             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent", "attention"]}[TAG]
+             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent", "attention", "functions", "seldom"]}[TAG]
 
 
 def randomise(model):
@@ -399,7 +430,7 @@ def main():
     a = p.parse_args()
     folder = a.all or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "keras")
     os.makedirs(folder, exist_ok=True)
-    models = MODELS + ([channels_first] if THREE else [])
+    models = MODELS + ([channels_first, functions, seldom] if THREE else [])
     for make in models:
         if a.all or make.__name__ in COMMITTED:
             write(make, folder, bool(a.all))

@@ -94,6 +94,8 @@ struct cvi_keras {
     const char *name;       /* of its value */
     int slot;               /* next weight of the layer */
     int calls;
+    cvi_keras_tensor *more; /* what a layer gives besides its first output: set by its maker, or NULL */
+    int n_more;
     cvi_shapes shapes; /* for weights that are not stored */
 };
 
@@ -152,7 +154,9 @@ const char *cvi_keras_get_string(const cvi_keras *k, const char *key, const char
 /* n numbers >= 1, given as one number or a list. Fails otherwise. */
 void cvi_keras_get_sizes(cvi_keras *k, const json_t *v, const char *key, int n, int64_t otherwise,
                          int64_t *out);
-void cvi_keras_bad(cvi_keras *k, const char *key); /* "setting ... is not understood" */
+/* "setting ... is not understood": a form that is not run (the layer opens and is drawn), or one that no Keras writes (the file is refused). */
+void cvi_keras_bad(cvi_keras *k, const char *key);
+void cvi_keras_wrong(cvi_keras *k, const char *key);
 
 /* ---- layers ---- */
 const cvi_keras_class *cvi_keras_find_class(const char *name);
@@ -187,11 +191,23 @@ void cvi_keras_zero_pad(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
 void cvi_keras_crop(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_upsample(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_repeat_vector(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_embedding(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_center_crop(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_unit_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_rms_norm(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_einsum_dense(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_rnn(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_merge(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_recurrent(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_bidirectional(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 /* An arithmetic operation that was applied to tensors without a layer (x + 3, tf.nn.relu); others become opaque. */
 void cvi_keras_operation(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+/* The same for a function that is one of TensorFlow's operations (keras_lambda.c); false: it is none, nothing was made. */
+bool cvi_keras_lambda(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+/* An input times a kernel (a value with that rank, in its own axes) as TensorFlow's Einsum has it; false: not in this form. */
+bool cvi_keras_einsum(cvi_keras *k, const char *equation, cvi_keras_tensor *x, int kernel, int rank,
+                      cvi_keras_tensor *out);
 /* Whether the call has the form of an operation, add(x, y), and not of a layer, Add([x, y]). */
 bool cvi_keras_is_operation(const cvi_keras *k);
 /* Applies the activation of that name (any spelling); false: there is none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * keras_attention.c - Keras layers that attend over a sequence x [N,T,D]: MultiHeadAttention and Attention (dot product). The rows of
- * softmax are a layer of their own, "<name>/scores" [N,heads,T,S], to be looked at. Other forms (masks, several attention axes) are
- * drawn and not run.
+ * keras_attention.c - Keras layers that attend over a sequence x [N,T,D]: MultiHeadAttention, Attention, AdditiveAttention. The rows of
+ * softmax are a layer of their own, "<name>/scores" [N,heads,T,S], to be looked at. Other forms (masks that are inputs, several
+ * attention axes) are drawn and not run.
  */
 #include <math.h>
 
@@ -79,16 +79,47 @@ static int project(cvi_keras *k, cvi_keras_tensor *t, const heads *h, int which)
                   4, which == 1 ? across : forward);
 }
 
-/* softmax(q k / sqrt(size)) v; keys come turned. */
-static int attend(cvi_keras *k, int q, int keys, int v, double factor) {
+/* What is added to scores [T,S] so that nothing looks ahead: 0, and -1e9 right of the diagonal. -1 where the lengths are not known. */
+static int no_look_ahead(cvi_keras *k, cvi_keras_tensor *q, cvi_keras_tensor *keys) {
+    int64_t t = cvi_keras_dim(k, q, 1), s = cvi_keras_dim(k, keys, 1), n = 0;
+    const int64_t dim[2] = {t, s};
+    float *m = t > 0 && s > 0 && cvi_mul(t, s, &n) ? cvi_build_filled(&k->b, n, 0) : NULL;
+    for (int64_t i = 0; m && i < n; i++) {
+        m[i] = i % s > i / s ? -1e9f : 0;
+    }
+    return m ? cvi_keras_const_floats(k, "ahead", 2, dim, m) : -1;
+}
+
+/* softmax(scores + mask) v; *seen: the rows of softmax. mask -1: none. */
+static int mix(cvi_keras *k, int scores, int mask, int v, int *seen) {
+    if (mask >= 0) {
+        scores = cvi_keras_op(k, "Add", cvi_keras_part(k, "masked"), true, 2, (int[]){scores, mask});
+    }
+    scores = cvi_keras_op(k, "Softmax", cvi_keras_part(k, "scores"), false, 1, &scores);
+    cvi_build_int(&k->b, "axis", -1);
+    *seen = scores;
+    return cvi_keras_op(k, "MatMul", cvi_keras_part(k, "attended"), true, 2, (int[]){scores, v});
+}
+
+/* Scores q k times a number; keys come turned. */
+static int products(cvi_keras *k, int q, int keys, double factor) {
     int scores = cvi_keras_op(k, "MatMul", cvi_keras_part(k, "product"), true, 2, (int[]){q, keys});
     if (factor != 1) {
         scores = cvi_keras_op(k, "Mul", cvi_keras_part(k, "scaled"), true, 2,
                               (int[]){scores, cvi_keras_const_float(k, "factor", factor)});
     }
-    scores = cvi_keras_op(k, "Softmax", cvi_keras_part(k, "scores"), false, 1, &scores);
-    cvi_build_int(&k->b, "axis", -1);
-    return cvi_keras_op(k, "MatMul", cvi_keras_part(k, "attended"), true, 2, (int[]){scores, v});
+    return scores;
+}
+
+/* The second output where it is asked for. */
+static void give_scores(cvi_keras *k, int scores, int rank) {
+    k->more = cvi_build_ok(&k->b) ? cvi_arena_alloc(k->b.model->arena, 1, sizeof *k->more) : NULL;
+    if (!k->more) {
+        cvi_build_no_memory(&k->b, sizeof *k->more);
+        return;
+    }
+    k->more[0] = cvi_keras_out(k, scores, rank, false);
+    k->n_more = 1;
 }
 
 void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
@@ -96,9 +127,9 @@ void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
                .bias = cvi_keras_get_bool(k, "use_bias", NULL, true)};
     int at[3] = {place_of(k, "query", n, 0), place_of(k, "value", n, 1), -1};
     at[2] = place_of(k, "key", n, n > 2 ? 2 : at[1]);
-    bool runs = n <= 3 && at[0] >= 0 && at[1] >= 0 && at[2] >= 0 && !says(k, "use_causal_mask") &&
-                !says(k, "attention_mask") && !says(k, "return_attention_scores") &&
+    bool runs = n <= 3 && at[0] >= 0 && at[1] >= 0 && at[2] >= 0 && !says(k, "attention_mask") &&
                 !json_is_true(cvi_keras_get(k, "use_gate", NULL));
+    int mask = -1, seen = -1;
     for (int i = 0; i < n; i++) {
         runs = runs && in[i]->rank == 3;
     }
@@ -106,6 +137,13 @@ void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     if (!runs || h.n < 1 || (json_is_array(shape) && json_array_size(shape) > 1)) {
         cvi_keras_opaque(k, in, n, out);
         return;
+    }
+    if (says(k, "use_causal_mask")) {
+        mask = no_look_ahead(k, in[at[0]], in[at[1]]);
+        if (mask < 0) {
+            cvi_keras_opaque(k, in, n, out);
+            return;
+        }
     }
     h.size[0] = h.size[1] = cvi_keras_get_int(k, "key_dim", NULL, 0);
     h.size[2] = cvi_keras_get_int(k, "value_dim", NULL, h.size[0]);
@@ -118,7 +156,7 @@ void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
     int64_t width = h.n * h.size[2], wide = said > 0 ? said : cvi_keras_dim(k, in[at[0]], -1);
     int q = project(k, in[at[0]], &h, 0), keys = project(k, in[at[2]], &h, 1),
         v = project(k, in[at[1]], &h, 2);
-    v = attend(k, q, keys, v, 1 / sqrt((double)h.size[0]));
+    v = mix(k, products(k, q, keys, 1 / sqrt((double)h.size[0])), mask, v, &seen);
     v = turned(k, v, "turned", 4, (const int64_t[]){0, 2, 1, 3});
     v = cvi_keras_op(k, "Reshape", cvi_keras_part(k, "joined"), true, 2,
                      (int[]){v, cvi_keras_const_ints(k, "width", 3, (const int64_t[]){0, -1, width})});
@@ -136,22 +174,72 @@ void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
         v = cvi_keras_op(k, "Add", k->name, false, 2, (int[]){v, b});
     }
     *out = cvi_keras_settle(k, v, 3);
+    if (says(k, "return_attention_scores")) {
+        give_scores(k, seen, 4);
+    }
 }
 
-/* Attention()([query, value, key]) */
+/* ---- Attention, AdditiveAttention ---- */
+
+/* q [N,T,D] and keys [N,S,D]: scores [N,T,S], the sum of tanh(q + key), weighted. */
+static int sums(cvi_keras *k, int q, int keys, int scale, int each, int weight) {
+    const int64_t two = 2, one = 1, last = -1;
+    q = cvi_keras_op(k, "Unsqueeze", cvi_keras_part(k, "rows"), true, 2,
+                     (int[]){q, cvi_keras_const_ints(k, "axis", 1, &two)});
+    keys = cvi_keras_op(k, "Unsqueeze", cvi_keras_part(k, "columns"), true, 2,
+                        (int[]){keys, cvi_keras_const_ints(k, "axis", 1, &one)});
+    int v = cvi_keras_op(k, "Add", cvi_keras_part(k, "sums"), true, 2, (int[]){q, keys});
+    if (scale >= 0) {
+        v = cvi_keras_op(k, "Mul", cvi_keras_part(k, "scaled"), true, 2, (int[]){v, scale});
+    }
+    v = cvi_keras_op(k, "Tanh", cvi_keras_part(k, "bounded"), true, 1, &v);
+    if (each >= 0) {
+        v = cvi_keras_op(k, "Mul", cvi_keras_part(k, "weighted"), true, 2, (int[]){v, each});
+    }
+    v = cvi_keras_op(k, "ReduceSum", cvi_keras_part(k, "summed"), true, 2,
+                     (int[]){v, cvi_keras_const_ints(k, "axis", 1, &last)});
+    cvi_build_int(&k->b, "keepdims", 0);
+    return weight < 0 ? v : cvi_keras_op(k, "Mul", cvi_keras_part(k, "times"), true, 2, (int[]){v, weight});
+}
+
+/* Attention()([query, value, key]), AdditiveAttention the same. */
 void cvi_keras_attention(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
-    bool runs = n >= 2 && n <= 3 && !says(k, "use_causal_mask") && !says(k, "return_attention_scores") &&
-                strcmp(cvi_keras_get_string(k, "score_mode", NULL, "dot"), "dot") == 0 &&
-                !cvi_keras_get_bool(k, "use_scale", NULL, false);
+    bool additive = strcmp(k->layer->class_name, "AdditiveAttention") == 0, runs = n >= 2 && n <= 3;
+    bool concat = strcmp(cvi_keras_get_string(k, "score_mode", NULL, "dot"), "concat") == 0;
+    bool scaled = cvi_keras_get_bool(k, "use_scale", NULL, additive);
+    int mask = -1, seen = -1, scale = -1, weight = -1, scores;
     for (int i = 0; i < n; i++) {
         runs = runs && in[i]->rank == 3;
+    }
+    if (runs && says(k, "use_causal_mask")) {
+        mask = no_look_ahead(k, in[0], in[n > 2 ? 2 : 1]);
+        runs = mask >= 0;
     }
     if (!runs) {
         cvi_keras_opaque(k, in, n, out);
         return;
     }
-    int keys = turned(k, cvi_keras_form(k, in[n > 2 ? 2 : 1], false), "keys", 3, (const int64_t[]){0, 2, 1});
-    int v = attend(k, cvi_keras_form(k, in[0], false), keys, cvi_keras_form(k, in[1], false), 1);
+    if (scaled) {
+        int64_t width = k->source ? -1 : cvi_keras_dim(k, in[0], -1);
+        scale = cvi_keras_take(k, &(cvi_keras_want){.name = "scale", .rank = additive, .dim = {width}});
+    }
+    if (concat) {
+        weight = cvi_keras_take(k, &(cvi_keras_want){.name = "concat_score_weight", .rank = 0});
+    }
+    int q = cvi_keras_form(k, in[0], false), keys = cvi_keras_form(k, in[n > 2 ? 2 : 1], false);
+    if (additive || concat) {
+        scores = sums(k, q, keys, additive ? -1 : scale, additive ? scale : -1, weight);
+    } else {
+        keys = turned(k, keys, "keys", 3, (const int64_t[]){0, 2, 1});
+        scores = products(k, q, keys, 1);
+        if (scale >= 0) {
+            scores = cvi_keras_op(k, "Mul", cvi_keras_part(k, "scaled"), true, 2, (int[]){scores, scale});
+        }
+    }
+    int v = mix(k, scores, mask, cvi_keras_form(k, in[1], false), &seen);
     v = cvi_keras_op(k, "Identity", k->name, false, 1, &v);
     *out = cvi_keras_settle(k, v, 3);
+    if (says(k, "return_attention_scores")) {
+        give_scores(k, seen, 3);
+    }
 }

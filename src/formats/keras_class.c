@@ -56,6 +56,9 @@ void cvi_keras_opaque(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_kera
         int rank = guess_rank(k, in[0]->rank);
         *out = cvi_keras_out(k, v, rank, rank == in[0]->rank && in[0]->moved);
     }
+    if (k->layer->kind && k->layer->kind->weighted) { /* of a known class, in a form that is not run */
+        cvi_keras_skip_rest(k);
+    }
 }
 
 /* [N,T,...] as [N*T,...], the layer of one step, and back. False: sizes are not known. */

@@ -12,12 +12,19 @@ const json_t *cvi_keras_get(const cvi_keras *k, const char *key, const char *old
     return v && !json_is_null(v) ? v : NULL;
 }
 
-void cvi_keras_bad(cvi_keras *k, const char *key) {
+static void complain(cvi_keras *k, cvs_status code, const char *key) {
     if (cvi_build_ok(&k->b)) {
-        cvs_status s = cvi_fail(k->b.err, CVS_E_UNSUPPORTED,
-                                "the setting \"%.60s\" of this layer is not understood", key);
+        cvs_status s = cvi_fail(k->b.err, code, "the setting \"%.60s\" of this layer is not understood", key);
         cvi_build_set(&k->b, cvi_at_attr(k->b.err, s, key));
     }
+}
+
+void cvi_keras_bad(cvi_keras *k, const char *key) {
+    complain(k, CVS_E_UNSUPPORTED, key);
+}
+
+void cvi_keras_wrong(cvi_keras *k, const char *key) {
+    complain(k, CVS_E_FORMAT, key);
 }
 
 int64_t cvi_keras_get_int(const cvi_keras *k, const char *key, const char *old_key, int64_t otherwise) {
@@ -57,7 +64,7 @@ void cvi_keras_get_sizes(cvi_keras *k, const json_t *v, const char *key, int n, 
             out[i] = json_integer_value(e);
         } else {
             out[i] = 1;
-            cvi_keras_bad(k, key);
+            cvi_keras_wrong(k, key);
         }
     }
 }

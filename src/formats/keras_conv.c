@@ -61,7 +61,7 @@ static void set_padding(cvi_keras *k, const window *w) {
 static int64_t filters_of(cvi_keras *k) {
     int64_t n = cvi_keras_get_int(k, "filters", "nb_filter", 0);
     if (n < 1) {
-        cvi_keras_bad(k, "filters");
+        cvi_keras_wrong(k, "filters");
     }
     return n;
 }
@@ -245,7 +245,7 @@ void cvi_keras_dense(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras
     int64_t units = cvi_keras_get_int(k, "units", "output_dim", 0);
     int rank = in[0]->rank;
     if (units < 1 || rank < 2) {
-        cvi_keras_bad(k, "units");
+        cvi_keras_wrong(k, "units");
         return;
     }
     bool bias = cvi_keras_get_bool(k, "use_bias", "bias", true);

@@ -58,6 +58,64 @@ static cvi_keras_tensor make_input(cvi_keras *k, const char *name, const json_t 
 
 /* ---- one call ---- */
 
+/* A layer in a form that is not run opens and draws, like one of an unknown class; its note says what it is that is not run. What was
+ * made of it so far is forgotten, and with it the forms of its inputs that were made on the way. */
+static void close_layer(cvi_keras *k, int nodes, const cvi_keras_tensor *before, cvi_keras_tensor **in, int n,
+                        cvi_keras_tensor *out) {
+    const char *why = k->b.err ? cvi_arena_printf(k->b.model->arena, "%.200s", k->b.err->message) : NULL;
+    k->b.status = CVS_OK;
+    cvi_error_clear(k->b.err);
+    k->b.g->n_nodes = nodes;
+    k->shapes.inferred = CVI_MIN(k->shapes.inferred, nodes);
+    k->n_more = 0;
+    for (int i = 0; i < n; i++) {
+        *in[i] = before[i];
+    }
+    *out = (cvi_keras_tensor){.form = {-1, -1}, .rank = 1};
+    cvi_keras_opaque(k, (cvi_keras_tensor *const *)in, n, out);
+    cvi_keras_skip_rest(k);
+    if (why && cvi_build_ok(&k->b)) {
+        k->b.g->nodes[k->b.node].note = why;
+    }
+}
+
+static void make_layer(cvi_keras *k, cvi_keras_layer *l, cvi_keras_tensor **in, int n,
+                       cvi_keras_tensor *out) {
+    int nodes = k->b.g->n_nodes;
+    cvi_keras_tensor *before = cvi_arena_alloc(k->b.model->arena, n, sizeof *before);
+    if (!before) {
+        cvi_build_no_memory(&k->b, (size_t)n * sizeof *before);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        before[i] = *in[i];
+    }
+    if (l->kind && !cvi_keras_is_operation(k)) {
+        l->kind->make(k, (cvi_keras_tensor *const *)in, n, out);
+        if (k->b.status == CVS_E_UNSUPPORTED) {
+            close_layer(k, nodes, before, in, n, out);
+        }
+        cvi_keras_all_taken(k);
+    } else {
+        cvi_keras_operation(k, in, n, out);
+    }
+}
+
+/* The first output and those that the maker put into k->more. */
+static void all_outputs(cvi_keras *k, result *out) {
+    if (k->n_more == 0 || !cvi_build_ok(&k->b)) {
+        return;
+    }
+    cvi_keras_tensor *all = cvi_arena_alloc(k->b.model->arena, 1 + k->n_more, sizeof *all);
+    if (!all) {
+        cvi_build_no_memory(&k->b, sizeof *all);
+        return;
+    }
+    all[0] = *out->tensor;
+    memcpy(all + 1, k->more, (size_t)k->n_more * sizeof *all);
+    *out = (result){.n = 1 + k->n_more, .tensor = all};
+}
+
 static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi_keras_tensor **in, int n,
                        result *out) {
     if (!cvi_build_ok(&k->b)) {
@@ -85,13 +143,12 @@ static void call_layer(cvi_keras *k, cvi_keras_layer *l, const json_t *call, cvi
     k->layer = l;
     k->call = call;
     k->slot = 0;
+    k->n_more = 0;
     if (n < 1) {
         cvi_build_set(&k->b, cvi_fail(k->b.err, CVS_E_FORMAT, "this layer has no input"));
-    } else if (l->kind && !cvi_keras_is_operation(k)) {
-        l->kind->make(k, (cvi_keras_tensor *const *)in, n, out->tensor);
-        cvi_keras_all_taken(k);
     } else {
-        cvi_keras_operation(k, in, n, out->tensor);
+        make_layer(k, l, in, n, out->tensor);
+        all_outputs(k, out);
     }
     k->layer = NULL;
 }
@@ -190,7 +247,7 @@ static cvi_keras_tensor *tensor_of(cvi_keras *k, const program *p, const cvi_ker
     if (call < 0 || !p->done[call]) {
         return NULL;
     }
-    if (r->tensor > 0 && p->results[call].n == 1 && !p->net->layer[r->layer].kind) {
+    if (r->tensor > 0 && p->results[call].n == 1 && !p->net->layer[r->layer].net) {
         return &p->results[call]
                     .tensor[0]; /* nobody knows what an unknown layer gives out: it is only drawn */
     }

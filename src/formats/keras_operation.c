@@ -11,7 +11,38 @@ static const char *const binary[][2] = {{"add", "Add"},      {"subtract", "Sub"}
                                         {"divide", "Div"},   {"truedivide", "Div"}, {"maximum", "Max"},
                                         {"minimum", "Min"},  {"pow", "Pow"},        {"power", "Pow"}};
 
+/* Keras 3 says where a class comes from: "keras.src.ops.numpy"; in .h5 files it leaves that out, but only layers can be "trainable". */
+static bool from_ops(const cvi_keras *k) {
+    const char *module = cvi_json_string(k->layer->json, "module", "");
+    const json_t *config = k->layer->config;
+    bool none = module[0] == 0 && k->version >= 3 && json_is_object(config) &&
+                json_array_size(json_object_get(k->call, "args")) > 0 &&
+                !json_object_get(config, "trainable") && !json_object_get(config, "dtype");
+    return none || (strncmp(module, "keras.", 6) == 0 && strstr(module, ".ops"));
+}
+
+/* The settings of a function that is an activation: Keras 3 keeps them as the layer's, Keras 2 as keywords of the call. */
+static const json_t *settings_of(const cvi_keras *k) {
+    static const char *const known[] = {"alpha", "axis", "approximate", "max_value", "negative_slope"};
+    const json_t *call = k->call;
+    if (from_ops(k)) {
+        return k->layer->config;
+    }
+    while (json_is_array(call) && json_is_array(json_array_get(call, 0))) {
+        call = json_array_get(call, 0);
+    }
+    for (int i = 0; i < CVI_COUNT(known); i++) {
+        if (json_object_get(json_array_get(call, 3), known[i])) {
+            return json_array_get(call, 3);
+        }
+    }
+    return NULL;
+}
+
 bool cvi_keras_is_operation(const cvi_keras *k) {
+    if (from_ops(k)) {
+        return true;
+    }
     const json_t *args = json_object_get(k->call, "args");
     bool layer =
         json_object_get(k->layer->config, "trainable") != NULL; /* MultiHeadAttention()(query, value) */
@@ -87,7 +118,10 @@ void cvi_keras_operation(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_k
             return;
         }
     }
-    if (n != 1 || operands != 1 || !cvi_keras_activate_named(k, in[0], name, NULL, out)) {
+    if (cvi_keras_lambda(k, in, n, out) || !cvi_build_ok(&k->b)) {
+        return;
+    }
+    if (n != 1 || operands != 1 || !cvi_keras_activate_named(k, in[0], name, settings_of(k), out)) {
         cvi_keras_opaque(k, in, n, out);
     }
 }

@@ -93,7 +93,7 @@ static bool flag(const cvi_keras *k, const char *key) {
 /* What the layer at hand asks for that one node cannot give. */
 static bool beyond(const cvi_keras *k, const cell *c) {
     functions f;
-    return flag(k, "return_state") || flag(k, "time_major") || !read_functions(k, c, &f);
+    return flag(k, "time_major") || !read_functions(k, c, &f);
 }
 
 /* ---- weights ---------------------------------------------------------------------------------------------------------- */
@@ -153,6 +153,10 @@ static void take_kernels(cvi_keras *k, const cell *c, int64_t H, int64_t I, bool
 
 /* ---- one direction ------------------------------------------------------------------------------------------------------ */
 
+static int one_int(cvi_keras *k, const char *part, int64_t v) {
+    return cvi_keras_const_ints(k, part, 1, &v);
+}
+
 /* Along axis 1 from the last to the first. */
 static int flipped(cvi_keras *k, int v, const char *name) {
     int in[5] = {v, cvi_keras_const_ints(k, "begin", 1, (int64_t[]){-1}),
@@ -163,23 +167,38 @@ static int flipped(cvi_keras *k, int v, const char *name) {
 }
 
 /* The layer at hand on x [N,T,I]: [N,T,H], or the last [N,H]; against: the other way round, given in the order of x. Bears `name`. */
+typedef struct states {
+    cvi_keras_tensor *const *first; /* [N,H] of the state, and of the cell of an LSTM; NULL: zeros */
+    int *last;                      /* the last ones are wanted: the values of them; NULL: they are not */
+} states;
+
 static int one_direction(cvi_keras *k, const cell *c, cvi_keras_tensor *t, bool against, const char *name,
-                         bool hidden) {
+                         bool hidden, const states *s) {
     bool all = flag(k, "return_sequences"), backwards = flag(k, "go_backwards");
     bool after =
         cvi_keras_get_bool(k, "reset_after", NULL, k->version >= 3) || strstr(k->layer->class_name, "CuDNN");
     int64_t H = cvi_keras_get_int(k, "units", "output_dim", 0);
     functions f;
     if (H < 1 || H > INT32_MAX) {
-        cvi_keras_bad(k, "units");
+        cvi_keras_wrong(k, "units");
         return -1;
     }
-    int in[4] = {cvi_keras_form(k, t, false), -1, -1, -1};
+    int in[7] = {cvi_keras_form(k, t, false), -1, -1, -1, -1, -1, -1}, n_in, kept = c->gates == 4 ? 2 : 1;
     int64_t I = k->source ? -1 : cvi_keras_dim(k, t, -1);
     take_kernels(k, c, H, I, after, in);
     in[0] = cvi_keras_op(k, "Transpose", cvi_build_name(&k->b, "%s/steps", name), true, 1, in);
     cvi_build_ints(&k->b, "perm", 3, (int64_t[]){1, 0, 2});
-    cvi_build_node(&k->b, c->op, cvi_build_name(&k->b, "%s/cell", name), in[3] >= 0 ? 4 : 3, in, all ? 1 : 2);
+    n_in = in[3] >= 0 ? 4 : 3;
+    for (int i = 0; s && s->first && i < kept; i++) {
+        in[5 + i] = cvi_keras_op(k, "Unsqueeze", cvi_keras_part(k, i ? "first_cell" : "first_state"), true, 2,
+                                 (int[]){cvi_keras_form(k, s->first[i], false), one_int(k, "direction", 0)});
+        n_in = 6 + i;
+    }
+    bool give = s && s->last;
+    cvi_build_node(&k->b, c->op, cvi_build_name(&k->b, "%s/cell", name), n_in, in,
+                   give  ? 1 + kept
+                   : all ? 1
+                         : 2);
     cvi_build_int(&k->b, "hidden_size", H);
     cvi_build_string(&k->b, "direction", backwards ? "reverse" : "forward");
     if (c->gates == 3) {
@@ -191,6 +210,15 @@ static int one_direction(cvi_keras *k, const cell *c, cvi_keras_tensor *t, bool 
         cvi_build_floats(&k->b, "activation_beta", f.betas, f.beta);
     }
     int v = cvi_build_out(&k->b, all ? 0 : 1, cvi_build_name(&k->b, "%s/cell", name), false);
+    for (int i = 0; give && i < kept; i++) {
+        s->last[i] = i == 0 && !all ? v
+                                    : cvi_build_out(&k->b, 1 + i,
+                                                    cvi_keras_part(k, i ? "last_cell" : "last_state"), true);
+    }
+    for (int i = 0; give && i < kept; i++) {
+        s->last[i] = cvi_keras_op(k, "Squeeze", cvi_build_name(&k->b, "%s:%d", name, 1 + i), false, 2,
+                                  (int[]){s->last[i], one_int(k, "direction", 0)});
+    }
     int squeeze[2] = {v, cvi_keras_const_ints(k, "direction", 1, (int64_t[]){all ? 1 : 0})};
     if (!all) {
         return cvi_keras_op(k, "Squeeze", name, hidden, 2, squeeze);
@@ -210,13 +238,29 @@ static void stay_opaque(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
 
 void cvi_keras_recurrent(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     const cell *c = cell_of(k->layer->class_name);
-    if (!c || n != 1 || in[0]->rank != 3 || beyond(k, c)) {
+    int kept = c && c->gates == 4 ? 2 : 1, last[2] = {-1, -1};
+    if (!c || (n != 1 && n != 1 + kept) || in[0]->rank != 3 || beyond(k, c)) {
         stay_opaque(k, in, n, out);
         return;
     }
-    bool all = flag(k, "return_sequences");
-    int v = one_direction(k, c, in[0], false, k->name, false);
+    bool all = flag(k, "return_sequences"), give = flag(k, "return_state");
+    const states s = {.first = n > 1 ? in + 1 : NULL, .last = give ? last : NULL};
+    for (int i = 1; i < n; i++) {
+        if (in[i]->rank != 2) {
+            stay_opaque(k, in, n, out);
+            return;
+        }
+    }
+    int v = one_direction(k, c, in[0], false, k->name, false, &s);
     *out = cvi_keras_out(k, v, all ? 3 : 2, false);
+    k->more = give ? cvi_arena_alloc(k->b.model->arena, kept, sizeof *k->more) : NULL;
+    for (int i = 0; i < kept && k->more; i++) {
+        k->more[i] = cvi_keras_out(k, last[i], 2, false);
+        k->n_more = kept;
+    }
+    if (give && !k->more) {
+        cvi_build_no_memory(&k->b, sizeof *k->more);
+    }
 }
 
 /* ---- Bidirectional ------------------------------------------------------------------------------------------------------- */
@@ -262,7 +306,8 @@ void cvi_keras_bidirectional(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     }
     cvi_keras_layer was = enter(k, inner, config);
     const cell *c = cell_of(k->layer->class_name);
-    bool all = c && flag(k, "return_sequences"), fits = c && back && !beyond(k, c);
+    bool all = c && flag(k, "return_sequences"),
+         fits = c && back && !beyond(k, c) && !flag(k, "return_state");
     enter(k, other, back);
     const cell *d = cell_of(k->layer->class_name);
     fits = fits && d && all == flag(k, "return_sequences") && !beyond(k, d);
@@ -274,9 +319,9 @@ void cvi_keras_bidirectional(cvi_keras *k, cvi_keras_tensor *const *in, int n, c
     }
     int pair[2];
     enter(k, inner, config);
-    pair[0] = one_direction(k, c, in[0], false, cvi_keras_part(k, "forward"), true);
+    pair[0] = one_direction(k, c, in[0], false, cvi_keras_part(k, "forward"), true, NULL);
     enter(k, other, back);
-    pair[1] = one_direction(k, d, in[0], true, cvi_keras_part(k, "backward"), true);
+    pair[1] = one_direction(k, d, in[0], true, cvi_keras_part(k, "backward"), true, NULL);
     leave(k, &was);
     json_decref(derived);
     const char *sum = factor != 1 ? cvi_keras_part(k, "sum") : k->name;

@@ -149,6 +149,11 @@ static void set_interpolation(cvi_keras *k, const char *how) {
     } else if (strcmp(how, "bilinear") == 0) {
         cvi_build_string(&k->b, "mode", "linear");
         cvi_build_string(&k->b, "coordinate_transformation_mode", "half_pixel");
+    } else if (strcmp(how, "bicubic") == 0) {
+        cvi_build_string(&k->b, "mode", "cubic");
+        cvi_build_string(&k->b, "coordinate_transformation_mode", "half_pixel");
+        cvi_build_float(&k->b, "cubic_coeff_a", -0.5);
+        cvi_build_int(&k->b, "exclude_outside", 1);
     } else {
         cvi_keras_bad(k, "interpolation");
     }
@@ -173,6 +178,39 @@ void cvi_keras_upsample(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
     *out = cvi_keras_out(k, v, rank, last);
 }
 
+/* Before resizing the largest middle part of the wanted proportions is cut out, or the picture is put into the middle of one of them;
+ * both round down as Keras does. Answers the graph value in the form of the layer's data format. */
+static int fit(cvi_keras *k, cvi_keras_tensor *t, bool last, bool crop, const int64_t want[2]) {
+    int64_t side[2], part[2], begin[2], end[2], pads[8] = {0};
+    static const int64_t axes[2] = {2, 3};
+    int x = cvi_keras_form(k, t, last);
+    for (int i = 0; i < 2; i++) {
+        side[i] = cvi_keras_dim(k, t, last ? 1 + i : 2 + i);
+        if (side[i] < 1 || side[i] > INT32_MAX || want[i] > INT32_MAX) {
+            cvi_keras_bad(k, "height");
+            return -1;
+        }
+    }
+    part[0] = (int64_t)((double)(side[1] * want[0]) / (double)want[1]);
+    part[1] = (int64_t)((double)(side[0] * want[1]) / (double)want[0]);
+    for (int i = 0; i < 2; i++) {
+        part[i] = crop ? CVI_MAX(CVI_MIN(side[i], part[i]), 1) : CVI_MAX(side[i], part[i]);
+        begin[i] = (crop ? side[i] - part[i] : part[i] - side[i]) / 2;
+        end[i] = begin[i] + part[i];
+        pads[2 + i] = pads[6 + i] = begin[i];
+    }
+    if (crop) {
+        return cvi_keras_op(k, "Slice", cvi_keras_part(k, "middle"), true, 4,
+                            (int[]){x, cvi_keras_const_ints(k, "begin", 2, begin),
+                                    cvi_keras_const_ints(k, "end", 2, end),
+                                    cvi_keras_const_ints(k, "axes", 2, axes)});
+    }
+    double value = cvi_keras_get_number(k, "fill_value", NULL, 0);
+    return cvi_keras_op(
+        k, "Pad", cvi_keras_part(k, "framed"), true, 3,
+        (int[]){x, cvi_keras_const_ints(k, "pads", 8, pads), cvi_keras_const_float(k, "filling", value)});
+}
+
 void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     (void)n;
     bool last = cvi_keras_last(k);
@@ -180,13 +218,15 @@ void cvi_keras_resizing(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_ke
     if (!cvi_keras_check_rank(k, in[0], 4)) {
         return;
     }
-    if (size[0] < 1 || size[1] < 1 || cvi_keras_get_bool(k, "crop_to_aspect_ratio", NULL, false) ||
-        cvi_keras_get_bool(k, "pad_to_aspect_ratio", NULL, false) ||
-        cvi_keras_get_bool(k, "antialias", NULL, false)) {
+    bool crop = cvi_keras_get_bool(k, "crop_to_aspect_ratio", NULL,
+                                   strcmp(k->layer->class_name, "CenterCrop") == 0),
+         pad = cvi_keras_get_bool(k, "pad_to_aspect_ratio", NULL, false);
+    if (size[0] < 1 || size[1] < 1 || cvi_keras_get_bool(k, "antialias", NULL, false)) {
         cvi_keras_bad(k, "height");
         return;
     }
-    int x[4] = {cvi_keras_form(k, in[0], last), -1, -1, cvi_keras_const_ints(k, "sizes", 2, size)};
+    int x[4] = {crop || pad ? fit(k, in[0], last, crop, size) : cvi_keras_form(k, in[0], last), -1, -1,
+                cvi_keras_const_ints(k, "sizes", 2, size)};
     int v = cvi_keras_op(k, "Resize", k->name, false, 4, x);
     cvi_build_ints(&k->b, "axes", 2, (int64_t[]){2, 3});
     set_interpolation(k, cvi_keras_get_string(k, "interpolation", NULL, "bilinear"));
