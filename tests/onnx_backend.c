@@ -13,6 +13,7 @@
 #include "convscope/run.h"
 #include "formats/onnx.h"
 #include "ops/op.h"
+#include "tensor/list.h"
 
 #define MAX_PORTS 64
 
@@ -81,6 +82,78 @@ static bool load_tensor(cvs_model *model, const char *path, cvs_tensor *out, cvs
     return cvi_model_keep_file(model, &file, err) == CVS_OK && ok;
 }
 
+/* SequenceProto or OptionalProto: tensors, or sequences of them, as a packed list in `model`'s memory. */
+static bool parse_list(cvi_onnx *o, const cvi_pb *r, int kind, cvs_tensor *out) {
+    cvs_tensor element[MAX_PORTS];
+    int64_t n = 0;
+    for (cvi_pb walk = *r;;) {
+        cvi_pb_field f;
+        cvi_pb inner;
+        if (cvi_pb_next(&walk, &f) != CVS_OK || n == MAX_PORTS) {
+            return false;
+        }
+        if (f.number == 0) {
+            break;
+        }
+        if (f.number == 3 && cvi_onnx_tensor(o, &walk, &f.bytes, NULL, &element[n++]) != CVS_OK) {
+            return false;
+        }
+        if (f.number == 5 && (cvi_pb_enter(&walk, &f.bytes, &inner) != CVS_OK ||
+                              !parse_list(o, &inner, CVI_LIST_SEQUENCE, &element[n++]))) {
+            return false;
+        }
+    }
+    int64_t words = cvi_list_words(n, element);
+    *out = (cvs_tensor){.dtype = CVI_LIST, .rank = 1, .dim = {words}, .bytes = (size_t)words * sizeof words};
+    out->data = words > 0 ? cvi_arena_alloc(o->work, words, sizeof words) : NULL;
+    if (out->data != NULL) {
+        cvi_list_fill(kind, n, element, out->data);
+    }
+    return out->data != NULL;
+}
+
+/* What model.onnx declares input (field 11) or output (12) k to be: 1 a tensor, 4 a sequence, 9 an optional value. */
+static int declared_kind(const char *dir, uint32_t field, int k, cvs_error *err) {
+    char path[4200];
+    cvi_file file = {0};
+    static const uint32_t way[] = {7, 0, 2};
+    int found = 1;
+    snprintf(path, sizeof path, "%s/../model.onnx", dir);
+    if (cvi_file_read(path, NULL, &file, err) != CVS_OK) {
+        return 1;
+    }
+    cvi_pb r = cvi_pb_begin(file.data, file.size, 64, err);
+    cvi_pb_field f = {0};
+    for (int level = 0; level < 4; level++) {
+        uint32_t wanted = level == 1 ? field : level < 3 ? way[level] : 0;
+        bool ok = cvi_pb_next(&r, &f) == CVS_OK;
+        while (ok && f.number != 0 && level < 3 && (f.number != wanted || (level == 1 && k-- > 0))) {
+            ok = cvi_pb_next(&r, &f) == CVS_OK;
+        }
+        if (!ok || f.number == 0) {
+            break;
+        }
+        cvi_pb inner;
+        found = level == 3 ? (int)f.number : found;
+        if (level < 3 && cvi_pb_enter(&r, &f.bytes, &inner) == CVS_OK) {
+            r = inner;
+        }
+    }
+    cvi_file_close(&file);
+    return found;
+}
+
+static bool load_list(cvs_model *model, const char *path, int kind, cvs_tensor *out, cvs_error *err) {
+    cvi_file file = {0};
+    if (cvi_file_read(path, NULL, &file, err) != CVS_OK) {
+        return false;
+    }
+    cvi_onnx o = {.model = model, .work = model->arena, .keep_types = true, .err = err};
+    o.root = cvi_pb_begin(file.data, file.size, 64, err);
+    bool ok = parse_list(&o, &o.root, kind == 9 ? CVI_LIST_OPTIONAL : CVI_LIST_SEQUENCE, out);
+    return cvi_model_keep_file(model, &file, err) == CVS_OK && ok;
+}
+
 static bool close_enough(double a, double e) {
     if (isnan(a) || isnan(e)) {
         return isnan(a) && isnan(e);
@@ -91,8 +164,33 @@ static bool close_enough(double a, double e) {
     return fabs(a - e) <= 1e-7 + 1e-3 * fabs(e);
 }
 
+static bool same(runner *r, const cvs_tensor *got, const cvs_tensor *want, int output);
+
+static bool same_lists(runner *r, const cvs_tensor *got, const cvs_tensor *want, int output) {
+    cvs_tensor a[MAX_PORTS], b[MAX_PORTS];
+    int64_t n = -1, m = -2;
+    int kind;
+    cvs_error err = {0};
+    bool ok = cvi_list_open(got, &kind, &n, NULL, &err) == CVS_OK &&
+              cvi_list_open(want, &kind, &m, NULL, &err) == CVS_OK && n == m && n <= MAX_PORTS;
+    if (!ok) {
+        snprintf(r->why, sizeof r->why, "output %d is a list of %lld, wanted %lld", output, (long long)n,
+                 (long long)m);
+        return false;
+    }
+    (void)cvi_list_open(got, &kind, &n, a, &err);
+    (void)cvi_list_open(want, &kind, &m, b, &err);
+    for (int64_t i = 0; i < n && ok; i++) {
+        ok = same(r, &a[i], &b[i], output);
+    }
+    return ok;
+}
+
 static bool same(runner *r, const cvs_tensor *got, const cvs_tensor *want, int output) {
     char a[200], b[200];
+    if (got->dtype == CVI_LIST && want->dtype == CVI_LIST) {
+        return same_lists(r, got, want, output);
+    }
     bool shape = got->rank == want->rank;
     for (int i = 0; shape && i < want->rank; i++) {
         shape = got->dim[i] == want->dim[i];
@@ -129,7 +227,9 @@ static int load_set(cvs_model *store, const char *dir, const char *kind, cvs_ten
         if (!cvi_is_file(path)) {
             break;
         }
-        if (!load_tensor(store, path, &out[n], err)) {
+        int declared = declared_kind(dir, kind[0] == 'i' ? 11 : 12, n, err);
+        if (declared == 1 ? !load_tensor(store, path, &out[n], err)
+                          : !load_list(store, path, declared, &out[n], err)) {
             cvs_error_text(err, r->why, sizeof r->why);
             return -1;
         }

@@ -58,6 +58,10 @@ static cvs_status write_layer(cli *c, cvs_run *run, const cvs_layer *l, const ch
     if (s != CVS_OK) {
         return s;
     }
+    if (strcmp(cvs_dtype_name(t.dtype), "sequence") == 0) { /* its elements are written behind it */
+        cvs_tensor_free(&t);
+        return CVS_OK;
+    }
     char file[96];
     safe_file(l->index, l->name, file, sizeof file);
     size_t n = strlen(folder) + strlen(file) + 2;

@@ -5,6 +5,7 @@
 
 #include "onnx.h"
 #include "ops/op.h"
+#include "tensor/list.h"
 #include "tensor/small.h"
 
 void cvi_pbw_varint(cvi_buf *b, uint64_t v) {
@@ -151,7 +152,7 @@ void cvi_onnx_mark_used(const cvi_graph *g, bool *used) {
 void cvi_onnx_put_value(cvi_buf *b, uint32_t field, const char *name, const cvs_tensor *t) {
     cvi_buf info = {0}, type = {0}, tensor = {0}, shape = {0};
     cvi_pbw_text(&info, 1, name);
-    if (t->dtype != CVS_NONE) {
+    if (t->dtype != CVS_NONE && t->dtype != CVI_LIST) {
         cvi_pbw_int(&tensor, 1, t->dtype);
         for (int i = 0; i < t->rank; i++) {
             cvi_buf dim = {0};

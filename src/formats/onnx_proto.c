@@ -4,6 +4,8 @@
  */
 #include "onnx.h"
 
+#include "tensor/list.h"
+
 void *cvi_onnx_alloc(cvi_onnx *o, int64_t count, size_t size) {
     void *p = cvi_arena_alloc(o->work, CVI_MAX(count, 1), size);
     if (!p) {
@@ -397,6 +399,9 @@ static cvs_status parse_type(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_pie
         if (f.number == 1) {
             CVI_TRY(cvi_pb_collect(&r, o->work, &tensor, &f, "TypeProto.tensor_type"));
             out->is_tensor = true;
+        } else if (f.number == 4 || f.number == 9) { /* a sequence, an optional value */
+            out->is_tensor = true;
+            out->dtype = CVI_LIST;
         }
     }
     cvi_pb t;

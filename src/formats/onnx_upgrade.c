@@ -424,10 +424,17 @@ static cvs_status constant_forms(cvi_onnx_draft *d) {
     return CVS_OK;
 }
 
+/* The axis of a DFT became an input; before, it was 1 where nothing was said. */
+static cvs_status dft_20(cvi_onnx_draft *d) {
+    cvi_attr a;
+    int64_t axis = cvi_up_take(d, "axis", &a) ? a.i : 1;
+    return ints_input(d, 2, "axis", 1, &axis);
+}
+
 /* A widened model makes no 16-bit floats either. */
 static cvs_status widen_types(cvi_onnx_draft *d) {
-    static const char *const names[] = {"to", "dtype"};
-    for (int k = 0; k < 2; k++) {
+    static const char *const names[] = {"to", "dtype", "output_datatype", "softmax_precision"};
+    for (int k = 0; k < CVI_COUNT(names); k++) {
         cvi_attr *a = find_attr(d, names[k]);
         if (a && a->kind == CVI_ATTR_INT) {
             a->i = cvi_onnx_widened(d->o, cvi_onnx_dtype(a->i)) == CVS_F32 ? CVS_F32 : a->i;
@@ -453,6 +460,10 @@ static const upgrade_rule rules[] = {
     {"RandomUniform", 0, widen_types},
     {"RandomUniformLike", 0, widen_types},
     {"HannWindow", 0, widen_types},
+    {"HammingWindow", 0, widen_types},
+    {"BlackmanWindow", 0, widen_types},
+    {"MelWeightMatrix", 0, widen_types},
+    {"Attention", 0, widen_types},
     {"Pad", 2, pad_2},
     {"Concat", 4, concat_4},
     {"Reshape", 5, reshape_5},
@@ -502,6 +513,7 @@ static const upgrade_rule rules[] = {
     {"ReduceSumSquare", 18, axes_to_input},
     {"Split", 18, split_18},
     {"GridSample", 20, gridsample_20},
+    {"DFT", 20, dft_20},
     {"GroupNormalization", 21, groupnorm_21},
 };
 

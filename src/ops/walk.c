@@ -37,8 +37,8 @@ bool cvi_same_shape(const cvs_tensor *a, const cvs_tensor *b) {
 }
 
 bool cvi_is_signed(cvs_dtype dtype) {
-    return cvi_is_float(dtype) || dtype == CVS_I8 || dtype == CVS_I16 || dtype == CVS_I32 || dtype == CVS_I64 ||
-           dtype == CVS_I4 || dtype == CVS_I2 || cvi_is_small_float(dtype);
+    return cvi_is_float(dtype) || dtype == CVS_I8 || dtype == CVS_I16 || dtype == CVS_I32 ||
+           dtype == CVS_I64 || dtype == CVS_I4 || dtype == CVS_I2 || cvi_is_small_float(dtype);
 }
 
 void cvi_put_int(const cvs_tensor *t, int64_t i, int64_t v) {

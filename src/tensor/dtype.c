@@ -8,11 +8,15 @@
 #include "base/base.h"
 #include "tensor/dtype.h"
 #include "tensor/half.h"
+#include "tensor/list.h"
 #include "tensor/small.h"
 
 enum { BLOCK = 256 };
 
 size_t cvs_dtype_size(cvs_dtype dtype) {
+    if (dtype == CVI_LIST) {
+        return sizeof(int64_t);
+    }
     switch (dtype) {
     case CVS_U8:
     case CVS_I8:
@@ -48,6 +52,9 @@ size_t cvs_dtype_size(cvs_dtype dtype) {
 }
 
 const char *cvs_dtype_name(cvs_dtype dtype) {
+    if (dtype == CVI_LIST) {
+        return "sequence";
+    }
     switch (dtype) {
     case CVS_F32:
         return "float32";

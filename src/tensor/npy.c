@@ -5,6 +5,7 @@
  */
 #include "base/base.h"
 #include "tensor/dtype.h"
+#include "tensor/list.h"
 #include "tensor/npy.h"
 #include "tensor/small.h"
 
@@ -334,7 +335,9 @@ cvs_status cvs_npy_write(const char *path, const cvs_tensor *t, cvs_error *err) 
     }
     int64_t count = cvs_tensor_count(t), bytes = 0;
     cvs_status s = CVS_OK;
-    if (t->layout != CVS_PLAIN) {
+    if (t->dtype == CVI_LIST) {
+        s = cvi_fail(err, CVS_E_UNSUPPORTED, "a sequence of tensors has no .npy form");
+    } else if (t->layout != CVS_PLAIN) {
         s = cvi_fail(err, CVS_E_ARGUMENT, "the tensor must be in plain layout");
     } else if (count < 0 || cvs_dtype_size(t->dtype) == 0 ||
                !cvi_mul(count, (int64_t)cvs_dtype_size(t->dtype), &bytes) || (uint64_t)bytes > t->bytes ||

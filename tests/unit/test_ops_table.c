@@ -53,7 +53,7 @@ static void test_inputs_and_attributes(void **state) {
     (void)state;
     for (int i = 0; i < cvi_n_ops; i++) {
         const cvi_op *op = cvi_ops[i];
-        assert_true(op->since >= 1 && op->since <= 26);
+        assert_true(op->since >= 1 && op->since <= 28);
         assert_true(op->n_outputs > 0 && op->outputs != NULL);
         assert_true(op->n_inputs == 0 || op->inputs != NULL);
         for (int k = 0; k < op->n_inputs; k++) {
