@@ -338,7 +338,7 @@ static cvs_status sample_norm(net_builder *b, const net_word *w, const net_args 
     int64_t dim[CVS_MAX_RANK];
     memcpy(dim, x->dim + 1, sizeof *dim * (size_t)rank);
     CVI_TRY(cvi_net_number(b, a, 0, &groups, &there));
-    if (!layer && (groups < 1 || groups != floor(groups) || dim[0] % (int64_t)groups != 0)) {
+    if (!layer && (!whole(groups, 1, (double)dim[0]) || dim[0] % (int64_t)groups != 0)) {
         return refuse(b, a,
                       cvi_fail(b->err, CVS_E_FORMAT,
                                "gn takes a number of groups that divides the %lld channels: gn 8",

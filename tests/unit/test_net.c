@@ -58,6 +58,8 @@ static void mistakes_are_located(void **state) {
     (void)state;
     check_error("input 3x8x8\nconv 4 k3\nconv4 k3\n", 3, 1, "conv4");
     check_error("input 3x8x8\nconv k3\n", 2, 1, "filters");
+    check_error("input 8x4x4\ngn 3\n", 2, 1, "divides the 8 channels");
+    check_error("input 8x4x4\ngn 1e84\n", 2, 1, "divides the 8 channels");
     check_error("conv 4 k3\n", 1, 1, "input");
     check_error("input 3x8\n  conv 4 k3\n", 2, 3, "rank 3");
     check_error("input 3x8x8\nresidual { conv 4 k3 }\n", 2, 1, "broadcast");
