@@ -6,6 +6,9 @@
 #include "ops/walk.h"
 #include "tensor/list.h"
 
+/* Insertions copy the list, so a hostile loop's cost grows with the square of its turns. */
+enum { MOST_ELEMENTS = 1 << 16 };
+
 typedef struct list {
     int kind;
     int64_t n;
@@ -13,6 +16,10 @@ typedef struct list {
 } list;
 
 static cvs_status new_list(const cvi_opctx *ctx, int kind, int64_t n, list *l) {
+    if (n > MOST_ELEMENTS) {
+        return cvi_fail(ctx->err, CVS_E_LIMIT, "a sequence has more than %d tensors, the limit",
+                        MOST_ELEMENTS);
+    }
     *l = (list){
         .kind = kind, .n = n, .element = cvi_arena_alloc(ctx->scratch, CVI_MAX(n, 1), sizeof *l->element)};
     return l->element != NULL ? CVS_OK : cvi_no_memory(ctx->err, (size_t)n * sizeof *l->element);

@@ -356,6 +356,10 @@ static void sequences(void **state) {
     ((int64_t *)h.input[0].data)[1] = 3; /* a packing that somebody spoiled */
     oph_expect_error(&h, CVS_E_FORMAT, "not a sequence of tensors");
     oph_end(&h);
+    oph_begin(&h, "SplitToSequence");
+    oph_random(&h, 0, CVS_U8, 1, D(70000));
+    oph_expect_error(&h, CVS_E_LIMIT, "more than 65536 tensors");
+    oph_end(&h);
     oph_begin(&h, "SequenceEmpty");
     oph_run(&h);
     pass_on(&h, "ConcatFromSequence");
