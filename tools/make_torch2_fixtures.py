@@ -81,6 +81,42 @@ class Phone(nn.Module):
         return self.d((x * self.e).amax((2, 3)) + F.adaptive_max_pool2d(x, (5, 1)).mean((2, 3)))
 
 
+class Tokens(nn.Module):
+    """Outside of training PyTorch makes one call of each of these layers; positions tie the picture to 40 x 40."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.place = nn.Conv2d(3, 12, 8, 8), nn.Parameter(torch.randn(1, 25, 12))
+        self.multi = nn.MultiheadAttention(12, 3, batch_first=True)
+        self.before = nn.TransformerEncoderLayer(12, 2, 20, batch_first=True, norm_first=True, activation="gelu")
+        self.behind = nn.TransformerEncoderLayer(12, 4, 20, batch_first=True)
+        self.register_buffer("mask", torch.triu(torch.ones(25, 25), 1) > 0)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2) + self.place
+        y = self.multi(x, x, x, need_weights=False)[0]
+        z, weights = self.multi(x, x, x)
+        x = self.behind(self.before(x + y + z), src_mask=self.mask)
+        return torch.cat([x.mean(1), weights.amax(1)], 1)
+
+
+class Sized(nn.Module):
+    """Fits many sizes of picture: what it does follows the size, and nothing in the file says it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 6, 3, 2, 1), nn.Linear(24, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        shift = [1, 1]
+        if 7 >= x.size(2):
+            shift[0] = 0
+        if sum(shift) > 1:
+            x = torch.roll(x, shift, [2, 3])
+        return self.head(F.adaptive_avg_pool2d(x, (2, 2)).flatten(1))
+
+
 def save(name, x, y):
     np.save(os.path.join(OUT, name + ".in.npy"), x.numpy())
     np.save(os.path.join(OUT, name + ".out.npy"), y.numpy())
@@ -106,6 +142,12 @@ def main():
         core = Core().eval()
         save("core", x[:1], core(x[:1]))
         export(torch.export.export(core, (x[:1],)).run_decompositions(), "core.pt2")
+        tokens, x40 = Tokens().eval(), torch.randn(2, 3, 40, 40)
+        save("tokens", x40, tokens(x40))
+        torch.jit.trace(tokens, x40).save(os.path.join(OUT, "tokens_traced.pt"))
+        sized = Sized().eval()
+        save("sized", x[:1], sized(x[:1]))
+        torch.jit.script(sized).save(os.path.join(OUT, "sized_scripted.pt"))
         from torch.utils.mobile_optimizer import optimize_for_mobile
         phone = Phone().eval()
         save("phone", x[:1], phone(x[:1]))

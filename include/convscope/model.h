@@ -24,6 +24,8 @@ typedef struct cvs_open_options {
     bool init;                        /* a model without weights gets random ones, from init_seed */
     uint64_t init_seed;
     bool keep_types; /* do not widen 16-bit floats to float32 (for conformance tests) */
+    int64_t height,
+        width; /* pictures of this size where the file does not say one (TorchScript); 0: usual ones are tried */
 } cvs_open_options;
 
 /* Opens a model by content: a file, or a folder that holds one. *out is owned, cvs_model_free. options may be NULL. */
@@ -38,6 +40,8 @@ typedef struct cvs_model_info {
     const char *path, *name, *format, *producer;
     bool has_weights, widened, channels_last;
     bool random_weights; /* the file has none, options asked for random ones */
+    bool
+        size_guessed; /* it takes one size of picture, which the file does not say; another may do (options: height, width) */
     int n_inputs, n_outputs, n_nodes, n_layers, n_classes, n_notes;
     const char *const *classes;
     const char *classes_from; /* NULL: no names known */

@@ -46,6 +46,49 @@ void cli_say(const cli *c, const char *fmt, ...) {
     fprintf(stderr, "%s\n", cli_safe(text, safe, sizeof safe));
 }
 
+/* --size HxW. false: it is something else, and told so */
+static bool size_option(cli *c, int64_t *height, int64_t *width) {
+    const char *size = cli_value(c, "--size");
+    long long h = 0, w = 0;
+    int end = 0;
+    if (size && (sscanf(size, "%lldx%lld%n", &h, &w, &end) != 2 || size[end] || h < 1 || w < 1 || h > 65536 ||
+                 w > 65536)) {
+        cli_usage(
+            c, CLI_T(c, "--size is HxW in pixels, such as 224x224", "--size 应为 高x宽（像素），如 224x224"));
+        return false;
+    }
+    *height = h;
+    *width = w;
+    return true;
+}
+
+/* A model that takes one size, which its file does not say, and a .npy of another: opened again for that one, where it fits too. */
+static void open_for_array(cli *c, const char *path, cvs_open_options *options, cvs_model **model) {
+    const char *array = c->n_args > 1 && c->args[0] == path ? c->args[1] : "";
+    size_t n = strlen(array);
+    cvs_model_info info;
+    cvs_port in;
+    cvs_tensor t = {0};
+    cvs_model *other = NULL;
+    cvs_error quiet = {.lang = c->lang};
+    char room[PATH_MAX];
+    cvs_model_describe(*model, &info);
+    if (n < 5 || strcmp(array + n - 4, ".npy") != 0 || !info.size_guessed || options->height > 0 ||
+        cvs_model_input(*model, 0, &in, &quiet) != CVS_OK || in.rank != 4 ||
+        cvs_npy_read(cli_named(array, room, sizeof room), NULL, &t, &quiet) != CVS_OK) {
+        return;
+    }
+    bool differs = t.rank == 4 && (t.dim[2] != in.dim[2] || t.dim[3] != in.dim[3]) && t.dim[2] <= 65536 &&
+                   t.dim[3] <= 65536;
+    options->height = differs ? t.dim[2] : 0;
+    options->width = differs ? t.dim[3] : 0;
+    cvs_tensor_free(&t);
+    if (differs && cvs_model_open(cli_named(path, room, sizeof room), options, &other, &quiet) == CVS_OK) {
+        cvs_model_free(*model);
+        *model = other;
+    }
+}
+
 cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {
     cvs_open_options options = {.lang = c->lang,
                                 .weights = cli_value(c, "--weights"),
@@ -54,7 +97,8 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {
     int64_t seed, mib;
     c->err.code = CVS_E_ARGUMENT;
     if (!cli_int(c, "--init", 0, INT64_MAX, 0, &seed) ||
-        !cli_int(c, "--max-memory", 1, INT64_MAX >> 20, 8192, &mib)) {
+        !cli_int(c, "--max-memory", 1, INT64_MAX >> 20, 8192, &mib) ||
+        !size_option(c, &options.height, &options.width)) {
         exit(cvs_status_exit(CVS_E_ARGUMENT));
     }
     c->err.code = CVS_OK;
@@ -70,6 +114,9 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {
     }
     char room[PATH_MAX];
     cvs_status s = cvs_model_open(cli_named(path, room, sizeof room), &options, out, &c->err);
+    if (s == CVS_OK) {
+        open_for_array(c, path, &options, out);
+    }
     if (s == CVS_OK && !quiet) {
         cvs_model_info info;
         cvs_model_describe(*out, &info);
@@ -91,18 +138,8 @@ bool cli_run_options(cli *c, cvs_run_options *out) {
     out->threads = (int)threads;
     out->batch = batch;
     out->limits.max_memory_bytes = mib << 20;
-    const char *size = cli_value(c, "--size");
-    if (size) {
-        long long h = 0, w = 0;
-        int end = 0;
-        if (sscanf(size, "%lldx%lld%n", &h, &w, &end) != 2 || size[end] || h < 1 || w < 1 || h > 65536 ||
-            w > 65536) {
-            cli_usage(c, CLI_T(c, "--size is HxW in pixels, such as 224x224",
-                               "--size 应为 高x宽（像素），如 224x224"));
-            return false;
-        }
-        out->height = h;
-        out->width = w;
+    if (!size_option(c, &out->height, &out->width)) {
+        return false;
     }
     out->progress = cli_progress;
     out->progress_context = c;

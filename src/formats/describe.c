@@ -14,6 +14,7 @@ void cvs_model_describe(const cvs_model *m, cvs_model_info *out) {
                             .producer = m->producer,
                             .has_weights = m->has_weights,
                             .random_weights = m->random_weights,
+                            .size_guessed = m->size_guessed,
                             .widened = m->widened,
                             .channels_last = m->file_layout == CVI_FILE_LAST,
                             .n_inputs = m->graph->n_inputs,

@@ -576,7 +576,7 @@ static cvs_status try_build(pt2 *p, const json_t *json) {
     p->n_values = 0;
     p->last = NULL;
     s->status = CVS_OK;
-    s->fixed = s->windows = s->leaf = s->named = false;
+    s->fixed = s->leaf = s->named = false;
     s->n_shapes = s->n_opaque = 0;
     s->shape[0] = s->shape[1] = NULL;
     s->now = NULL;

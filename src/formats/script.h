@@ -152,11 +152,12 @@ typedef struct script {
     int64_t steps;
     int depth, nesting; /* of calls; of everything */
     /* The input that is tried. */
-    int64_t channels, side[2];
+    int64_t channels, side;
+    bool one_size;       /* it is the only size that is tried, or known */
     bool wants_channels; /* set when the first convolution asks for another number */
     int64_t asked_channels;
-    bool fixed;   /* set when the second size does not fit: the model takes one size only */
-    bool windows; /* set when adaptive pooling made it so, whose windows any fitting size could have */
+    bool fixed;              /* set when the second size does not fit: the model takes one size only */
+    bool guess;              /* the model takes one size only because settings follow it: another may do */
     bool uneven, was_uneven; /* windows of different lengths may be; some would have been */
     const char *place;       /* of the module being run, for names */
     bool leaf;               /* it has no submodules: its first node bears its name */
@@ -269,7 +270,7 @@ typedef struct script_calls {
     int n;
 } script_calls;
 extern const script_calls cvi_script_layers, cvi_script_maths, cvi_script_recurrent, cvi_script_compose,
-    cvi_script_shapes, cvi_script_select, cvi_script_make, cvi_script_words;
+    cvi_script_shapes, cvi_script_select, cvi_script_make, cvi_script_words, cvi_script_transformer;
 /* ---- script_select.c ---- */
 /* What an in-place operator made of a part: the whole that it is a part of has it from now on. */
 void cvi_script_write_back(script *s, int part, int value);

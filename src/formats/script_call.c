@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * script_call.c - which function makes what of a call: the rows of script_layers.c, script_maths.c, script_compose.c, script_shapes.c,
- * script_select.c, script_make.c and script_words.c by name. An unknown call with tensors becomes a node that opens, draws, and stops a run at its name.
+ * script_select.c, script_make.c, script_words.c and script_transformer.c by name. An unknown call with tensors becomes a node that opens, draws, and stops a run at its name.
  */
 #include "formats/script.h"
 
@@ -17,9 +17,9 @@ script_value cvi_script_arg(const script_args *a, int k, const char *name) {
 }
 
 static const script_call *find(const char *name) {
-    const script_calls *const lists[] = {&cvi_script_layers,  &cvi_script_maths,    &cvi_script_shapes,
-                                         &cvi_script_words,   &cvi_script_make,     &cvi_script_select,
-                                         &cvi_script_compose, &cvi_script_recurrent};
+    const script_calls *const lists[] = {&cvi_script_layers,  &cvi_script_maths,     &cvi_script_shapes,
+                                         &cvi_script_words,   &cvi_script_make,      &cvi_script_select,
+                                         &cvi_script_compose, &cvi_script_recurrent, &cvi_script_transformer};
     for (int l = 0; l < CVI_COUNT(lists); l++) {
         for (int i = 0; i < lists[l]->n; i++) {
             if (strcmp(lists[l]->list[i].name, name) == 0) {

@@ -444,7 +444,7 @@ static script_value adaptive(script *s, const script_call *row, const script_arg
         int64_t have = shape[0]->dim[axis];
         size[i] = size[i] <= 0 ? have : size[i];
         s->fixed |= shape[1]->rank < 0 || have != shape[1]->dim[axis];
-        s->windows = true;
+        s->guess = true; /* whose windows any fitting size could have */
         if (have % size[i] != 0 && s->channels > 0 && !s->uneven) { /* another size of the picture may do */
             s->was_uneven = true;
             cvi_script_set(s, cvi_fail(s->err, CVS_E_SHAPE,

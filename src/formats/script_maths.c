@@ -257,6 +257,10 @@ static script_value compare(script *s, const script_call *row, const script_args
         }
         return cvi_script_bool(same == (row->name[0] == 'e'));
     }
+    if (a->n == 2 && x->kind == SCRIPT_V_NONE &&
+        y->kind == SCRIPT_V_NONE) { /* element types, devices: all one */
+        return cvi_script_bool(row->name[0] != 'n');
+    }
     if (!all_numbers(a, 2)) {
         int in[2];
         script_value p = cvi_script_arg(a, 0, "self"), q = cvi_script_arg(a, 1, "other");
@@ -309,7 +313,15 @@ static script_value extreme(script *s, const script_call *row, const script_args
 /* mean(x, dims, keepdim), sum, amax, ... */
 static script_value reduce(script *s, const script_call *row, const script_args *a) {
     int64_t axes[CVS_MAX_RANK];
-    script_value dims = cvi_script_arg(a, 1, "dim");
+    script_value dims = cvi_script_arg(a, 1, "dim"), list = cvi_script_arg(a, 0, "input");
+    if (list.kind == SCRIPT_V_LIST && strcmp(row->name, "sum") == 0) { /* of a list of numbers */
+        script_value sum = cvi_script_int(0);
+        for (int i = 0; i < *list.shared_n && cvi_script_ok(s); i++) {
+            sum = cvi_script_is_number(&(*list.shared)[i]) ? cvi_script_arith(s, '+', sum, (*list.shared)[i])
+                                                           : cvi_script_refuse(s, a->name);
+        }
+        return sum;
+    }
     int in[2] = {graph_arg(s, a, 0, "input"), -1}, n = 0;
     if (dims.kind == SCRIPT_V_LIST) {
         n = CVI_MIN(cvi_script_wholes(s, &dims, axes, CVS_MAX_RANK), CVS_MAX_RANK);
@@ -330,6 +342,14 @@ static script_value reduce(script *s, const script_call *row, const script_args 
 static script_value truths(script *s, const script_call *row, const script_args *a) {
     script_value x = cvi_script_arg(a, 0, "self"), dim = cvi_script_arg(a, 1, "dim");
     int64_t axis = cvi_script_whole(&dim, 0);
+    if (x.kind == SCRIPT_V_LIST) { /* of a list of truth values */
+        bool all = row->name[1] == 'l', answer = all;
+        for (int i = 0; i < *x.shared_n && cvi_script_ok(s); i++) {
+            bool one = cvi_script_true(s, &(*x.shared)[i]);
+            answer = all ? answer && one : answer || one;
+        }
+        return cvi_script_bool(answer);
+    }
     int in[2] = {cvi_script_graph(s, &x), dim.kind == SCRIPT_V_INT ? cvi_script_const_ints(s, 1, &axis) : -1};
     in[0] = cvi_script_cast(s, in[0], CVS_F32);
     script_node node = cvi_script_node(s, row->op, in[1] >= 0 ? 2 : 1, in, 1, true);

@@ -310,6 +310,9 @@ static script_value where(script *s, const script_call *row, const script_args *
 
 /* expand_as(x, other), view_as(x, other), copy(other, x) */
 static script_value shaped_as(script *s, const script_call *row, const script_args *a) {
+    if (row->f != 0 && a->n == 1 && a->arg[0].kind == SCRIPT_V_LIST) { /* of a list of numbers */
+        return cvi_script_list(s, *a->arg[0].shared_n, *a->arg[0].shared);
+    }
     int in[2] = {graph_arg(s, a, row->f != 0, "self"), graph_arg(s, a, row->f == 0, "other")},
         rank = cvi_script_rank(s, in[1]);
     script_value all[CVS_MAX_RANK];

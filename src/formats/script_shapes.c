@@ -58,6 +58,30 @@ static script_value view(script *s, const script_call *row, const script_args *a
                                       : cvi_script_refuse(s, a->name);
 }
 
+/* as_strided(x, size, stride, offset) where it only names other sizes for the numbers as they lie: axes of 1 place may have any stride. */
+static script_value as_strided(script *s, const script_call *row, const script_args *a) {
+    (void)row;
+    int x = graph_arg(s, a, 0, "self");
+    script_value size = cvi_script_arg(a, 1, "size"), stride = cvi_script_arg(a, 2, "stride");
+    const cvs_tensor *t = cvi_script_shape(s, x, 0);
+    int n = size.kind == SCRIPT_V_LIST ? *size.shared_n : 0;
+    if (n < 1 || n > CVS_MAX_RANK || stride.kind != SCRIPT_V_LIST || *stride.shared_n != n || t->rank < 0 ||
+        whole_arg(a, 3, "storage_offset", 0) != 0) {
+        return cvi_script_refuse(s, a->name);
+    }
+    int64_t dense = 1;
+    bool ok = true;
+    for (int i = n - 1; i >= 0; i--) {
+        const script_value *dim = &(*size.shared)[i], *step = &(*stride.shared)[i];
+        bool one = !dim->size && dim->i[0] == 1;
+        ok &= one || i == 0 || !dim->size; /* only the first may follow the input: strides are numbers then */
+        ok &= one || (!step->size && step->i[0] == dense);
+        ok &= cvi_mul(dense, dim->i[0], &dense);
+    }
+    return ok && dense == cvs_tensor_count(t) ? cvi_script_reshape(s, x, *size.shared, n)
+                                              : cvi_script_refuse(s, a->name);
+}
+
 static script_value flatten(script *s, const script_call *row, const script_args *a) {
     (void)row;
     int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
@@ -387,6 +411,7 @@ static const script_call rows[] = {
     {"reshape", view, NULL, 0},
     {"_reshape_alias", view, NULL, 0},
     {"_unsafe_view", view, NULL, 0},
+    {"as_strided", as_strided, NULL, 0},
     {"flatten", flatten, NULL, 0},
     {"squeeze", squeeze, "Squeeze", 0},
     {"unsqueeze", squeeze, "Unsqueeze", 0},

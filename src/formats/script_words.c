@@ -30,6 +30,9 @@ static script_value length(script *s, const script_call *row, const script_args 
     if (v.kind == SCRIPT_V_LIST) {
         return cvi_script_int(*v.shared_n);
     }
+    if (v.kind == SCRIPT_V_DICT || v.kind == SCRIPT_V_STRING) {
+        return cvi_script_int(v.kind == SCRIPT_V_DICT ? *v.shared_n / 2 : (int64_t)strlen(v.s));
+    }
     if (v.kind == SCRIPT_V_TENSOR && cvi_script_rank(s, v.v) > 0) {
         return cvi_script_int(cvi_script_shape(s, v.v, 0)->dim[0]);
     }
@@ -73,12 +76,12 @@ static script_value range_part(script *s, const script_call *row, const script_a
     return cvi_script_int(CVI_MAX(steps, 0));
 }
 
-/* x is None and its opposite: None, or anything else */
+/* x is y and its opposite: None, a truth value, or the same tensor */
 static script_value is_none(script *s, const script_call *row, const script_args *a) {
-    (void)s;
     script_value x = first(a), y = cvi_script_arg(a, 1, "");
-    bool same =
-        x.kind == y.kind && (x.kind == SCRIPT_V_NONE || (x.kind == SCRIPT_V_BOOL && x.i[0] == y.i[0]));
+    bool same = x.kind == y.kind &&
+                (x.kind == SCRIPT_V_NONE || (x.kind == SCRIPT_V_BOOL && x.i[0] == y.i[0]) ||
+                 (x.kind == SCRIPT_V_TENSOR && cvi_script_graph(s, &x) == cvi_script_graph(s, &y)));
     return cvi_script_bool(same == (row->f == 0));
 }
 
@@ -208,6 +211,14 @@ static script_value raise(script *s, const script_call *row, const script_args *
     return cvi_script_refuse(s, what.kind == SCRIPT_V_STRING ? what.s : "an exception");
 }
 
+/* The kind of a device: all that flows here is on the processor. */
+static script_value device_kind(script *s, const script_call *row, const script_args *a) {
+    (void)s;
+    (void)row;
+    (void)a;
+    return (script_value){.kind = SCRIPT_V_STRING, .s = "cpu", .v = -1};
+}
+
 /* Whether a tensor holds floating-point numbers: all that flow here do. */
 static script_value yes(script *s, const script_call *row, const script_args *a) {
     (void)s;
@@ -257,6 +268,11 @@ static const script_call rows[] = {
     {"is_floating_point", yes, NULL, 1},
     {"is_scripting", yes, NULL, 1},
     {"is_grad_enabled", yes, NULL, 0},
+    {"is_autocast_enabled", yes, NULL, 0},
+    {"is_nested", yes, NULL, 0},
+    {"is_tracing", yes, NULL, 0},
+    {"is_cuda", yes, NULL, 0},
+    {"type", device_kind, NULL, 0},
     {"requires_grad", yes, NULL, 0},
     {"__contains__", contains, NULL, 0},
 };

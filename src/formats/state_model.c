@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * state_model.c - a model out of named tensors alone: an architecture of archs.def whose every weight is there; else a chain that fits
- * the shapes, said to be a guess; else the parameters one by one, unconnected.
+ * state_model.c - a model out of named tensors alone: an architecture of archs.def whose every weight is there; else one in a module beside
+ * others; else a chain that fits the shapes, said to be a guess; else the parameters one by one, unconnected.
  */
 #include "formats/net.h"
 #include "formats/state.h"
@@ -56,17 +56,16 @@ static cvs_status noted(cvi_open *open, bool ok) {
     return ok ? CVS_OK : cvi_no_memory(open->err, 0);
 }
 
-cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
-    bool fits = false;
-    const char *slash = strrchr(open->path ? open->path : "", '/');
-    s->file = slash ? slash + 1 : open->path;
-    for (int i = 0; i < CVI_COUNT(archs); i++) {
+/* The first architecture that takes all of the tensors; notes say which. */
+static cvs_status recognise(cvi_open *open, cvi_state *s, bool *fits) {
+    *fits = false;
+    for (int i = 0; i < CVI_COUNT(archs) && !*fits; i++) {
         cvi_buf text = {0};
         archs[i]->write(s, &text);
-        cvs_status e = try_text(open, s, &text, archs[i]->extra, &fits);
+        cvs_status e = try_text(open, s, &text, archs[i]->extra, fits);
         cvi_buf_free(&text);
         CVI_TRY(e);
-        if (fits) {
+        if (*fits) {
             bool told = cvi_model_note(open->model,
                                        "the file holds weights only: %s recognised by their names and shapes",
                                        open->model->name ? open->model->name : archs[i]->name);
@@ -74,6 +73,92 @@ cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
                 open, told && (!archs[i]->note ||
                                cvi_model_note(open->model, "%s", cvi_tr(open->model->lang, archs[i]->note))));
         }
+    }
+    return CVS_OK;
+}
+
+/* ---- one module among others ---------------------------------------------------------------------------------- */
+
+/* A part of a training program (Lightning and its like): the tensors whose names begin so, up to the first dot. */
+typedef struct module {
+    const char *name;
+    int length, n;
+} module;
+
+/* The modules that the names begin with, the one with the most tensors first; at most max of them, and those of few tensors are none. */
+static int modules_of(const cvi_state *s, module *out, int max) {
+    enum { FEWEST = 4 };
+    int n = 0;
+    for (int i = 0; i < s->n; i++) {
+        const char *dot = strchr(s->item[i].name, '.');
+        int length = dot ? (int)CVI_MIN(dot - s->item[i].name, 200) : 0, at = 0;
+        while (at < n &&
+               (out[at].length != length || memcmp(out[at].name, s->item[i].name, (size_t)length) != 0)) {
+            at++;
+        }
+        if (length > 0 && at == n && n < max) {
+            out[n++] = (module){.name = s->item[i].name, .length = length};
+        }
+        if (length > 0 && at < n) {
+            out[at].n++;
+        }
+    }
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        module m = out[i];
+        int at = kept;
+        if (m.n < FEWEST) {
+            continue;
+        }
+        for (; at > 0 && out[at - 1].n < m.n; at--) {
+            out[at] = out[at - 1];
+        }
+        out[at] = m;
+        kept++;
+    }
+    return kept;
+}
+
+/* Checkpoints of training programs hold more than the network: losses, metrics, a teacher, a second network. One module of them that is
+ * a known architecture is taken, the others are named in a note. */
+static cvs_status recognise_module(cvi_open *open, const cvi_state *s, bool *fits) {
+    module list[24];
+    int n = modules_of(s, list, CVI_COUNT(list));
+    for (int k = 0; k < n && !*fits && list[k].n >= s->n / 4; k++) {
+        cvi_state part = {.model = s->model, .file = s->file, .foreign = s->foreign, .ordered = s->ordered};
+        cvs_error quiet = {0};
+        for (int i = 0; i < s->n; i++) {
+            const char *name = s->item[i].name;
+            if (strncmp(name, list[k].name, (size_t)list[k].length) == 0 && name[list[k].length] == '.' &&
+                name[list[k].length + 1]) {
+                CVI_TRY(cvi_state_add(&part, name + list[k].length + 1, &s->item[i].t, open->err));
+            }
+        }
+        cvs_status e = cvi_state_done(&part, &quiet);
+        if (e == CVS_E_MEMORY) {
+            return cvi_no_memory(open->err, 0);
+        }
+        CVI_TRY(e == CVS_OK ? recognise(open, &part, fits) : CVS_OK);
+        if (*fits && part.n < s->n) {
+            return noted(open, cvi_model_note(open->model,
+                                              "this is the module \"%.*s\" of the file; %d tensors beside it "
+                                              "belong to none of its layers",
+                                              list[k].length, list[k].name, s->n - part.n));
+        }
+    }
+    return CVS_OK;
+}
+
+cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
+    bool fits = false;
+    const char *slash = strrchr(open->path ? open->path : "", '/');
+    s->file = slash ? slash + 1 : open->path;
+    CVI_TRY(recognise(open, s, &fits));
+    if (!fits && !s->foreign) {
+        CVI_TRY(recognise_module(open, s, &fits));
+    }
+    if (fits) {
+        return CVS_OK;
     }
     cvi_buf text = {0};
     if (!s->foreign) {

@@ -5,17 +5,17 @@
  */
 #include "formats/script.h"
 
-enum { MAX_TRIES = 90, MAX_INPUTS = 16, MAX_OUTPUTS = 64 };
+enum { MAX_TRIES = 300, MAX_SIZES = 200, MAX_INPUTS = 16, MAX_OUTPUTS = 64, MAX_ALL_STEPS = 6000000 };
 
 typedef struct attempt {
-    int64_t channels, side;
+    int64_t channels, side, wide;
     bool fixed, line, flat; /* line: only the width is free; flat: the input is a row of numbers */
 } attempt;
 
 static cvs_status add_inputs(script *s, const attempt *t, const char *const *names, int n,
                              script_value *out) {
     for (int i = 0; i < n; i++) {
-        const int64_t dim[4] = {-1, t->channels, t->fixed || t->line ? t->side : -1, t->fixed ? t->side : -1};
+        const int64_t dim[4] = {-1, t->channels, t->fixed || t->line ? t->side : -1, t->fixed ? t->wide : -1};
         int rank = t->flat ? 2 : 4;
         int v = cvi_graph_value(s->g, names[i], CVS_F32, rank, dim, s->err);
         if (v < 0 || !cvi_graph_add_input(s->g, v)) {
@@ -23,12 +23,14 @@ static cvs_status add_inputs(script *s, const attempt *t, const char *const *nam
         }
         CVI_TRY(cvi_script_grow(s));
         for (int k = 0; k < 2; k++) {
-            s->shape[k][v] = (cvs_tensor){.dtype = CVS_F32,
-                                          .rank = rank,
-                                          .dim = {k + 1, t->channels, s->side[t->line ? 0 : k], s->side[k]}};
+            int64_t more = k == 1 && !t->fixed ? 64 : 0; /* the larger of the two sizes */
+            s->shape[k][v] =
+                (cvs_tensor){.dtype = CVS_F32,
+                             .rank = rank,
+                             .dim = {k + 1, t->channels, t->side + (t->line ? 0 : more), t->wide + more}};
         }
         for (int k = t->line ? 3 : 2; k < rank && !t->fixed; k++) {
-            s->g->values[v].usual[k] = t->side;
+            s->g->values[v].usual[k] = k == 2 ? t->side : t->wide;
         }
         out[i] = cvi_script_tensor(v);
     }
@@ -70,9 +72,10 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     script_value in[MAX_INPUTS], self = {.kind = SCRIPT_V_MODULE, .s = "", .object = root, .v = -1};
     s->status = CVS_OK;
     s->channels = t->channels;
-    s->side[0] = t->side;
-    s->side[1] = t->fixed ? t->side : t->side + 64;
-    s->wants_channels = s->fixed = s->windows = s->leaf = s->named = false;
+    s->side = t->side;
+    s->one_size = t->fixed;
+    s->guess &= t->line || t->fixed; /* what the attempt before found about this size */
+    s->wants_channels = s->fixed = s->leaf = s->named = false;
     s->n_shapes = s->n_opaque = s->depth = s->nesting = 0;
     s->shape[0] = s->shape[1] = NULL;
     s->now = NULL;
@@ -94,7 +97,8 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     script_value out = !cvi_script_ok(s) ? cvi_script_none()
                        : code            ? cvi_script_forward(s, self, in, n)
                                          : s->tree(s, root, in[0]);
-    if (cvi_script_ok(s) && s->fixed && !t->fixed) {
+    if (cvi_script_ok(s) && s->fixed && !t->fixed) { /* every shape fits, but settings follow the size */
+        s->guess = true;
         return CVS_E_SHAPE;
     }
     if (cvi_script_ok(s) && add_outputs(s, &out, 0) == 0) {
@@ -114,12 +118,15 @@ static int sizes(int64_t channels, int64_t *out) {
     for (; list[n]; n++) {
         out[n] = list[n];
     }
+    for (int side = 8; side <= 1024; side += 8) { /* then whatever patches and poolings may divide */
+        out[n++] = side;
+    }
     return n;
 }
 
 /* The file says the size; how many channels, the first convolution does. */
 static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
-    attempt t = {.channels = 3, .side = side, .fixed = true};
+    attempt t = {.channels = 3, .side = side, .wide = side, .fixed = true};
     cvs_status status = try_size(s, &t, root);
     if (status == CVS_E_SHAPE && s->wants_channels && s->asked_channels != t.channels) {
         t.channels = s->asked_channels;
@@ -129,27 +136,32 @@ static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
     return status;
 }
 
-/* Goes through the sizes; the first error is the one to tell when none fits. */
+/* Goes through the sizes, those that were asked for first; the first error is the one to tell when none fits. */
 static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     cvs_error first = {0};
+    const cvs_open_options *o = s->open->options;
     attempt t = {.channels = 3};
-    int64_t list[40];
+    int64_t list[MAX_SIZES], all = 0;
+    bool asked = o && o->height > 0 && o->width > 0 && o->height <= 65536 && o->width <= 65536;
     int n = sizes(3, list), tries = 0;
     cvs_status status = CVS_E_SHAPE;
-    for (int i = 0; i < n && tries < MAX_TRIES; i++) {
-        t.side = list[i];
+    for (int i = asked ? -1 : 0; i < n && tries < MAX_TRIES && all < MAX_ALL_STEPS; i++) {
+        t.side = i < 0 ? o->height : list[i];
+        t.wide = i < 0 ? o->width : list[i];
         t.fixed = t.line = t.flat = false;
         for (int again = 0; again < 5; again++, tries++) {
             s->steps = 0;
             status = try_size(s, &t, root);
+            all += s->steps;
             if (status == CVS_OK || status == CVS_E_MEMORY || status == CVS_E_LIMIT) {
                 return status;
             }
             if (s->wants_channels && s->asked_channels != t.channels) {
                 t.channels = s->asked_channels;
                 n = sizes(t.channels, list);
-                i = 0;
-                t.side = list[0];
+                i = CVI_MIN(i, 0);
+                t.side = i < 0 ? o->height : list[0];
+                t.wide = i < 0 ? o->width : list[0];
                 t.fixed = t.line = false;
             } else if (s->fixed && !t.fixed) {
                 t.fixed = t.line;
@@ -158,7 +170,7 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
                 break;
             }
         }
-        if (i == 0 && s->err) {
+        if (s->err && first.code == CVS_OK) {
             first = *s->err;
         }
         if (status != CVS_E_SHAPE) { /* no other size will help */
@@ -210,11 +222,15 @@ static cvs_status build(script *s, const cvi_pickle *root, int64_t side, const c
     s->model->has_weights = true;
     s->model->producer = producer;
     CVI_TRY(cvi_script_notes(s));
-    if (s->windows && s->side[0] == s->side[1] &&
-        !cvi_model_note(
-            s->model,
-            "the file does not say how large its input is; adaptive pooling fits %lldx%lld, a guess",
-            (long long)s->side[0], (long long)s->side[0])) {
+    const cvs_tensor *in = cvi_script_shape(s, s->g->inputs[0], 0);
+    s->model->size_guessed = side == 0 && s->one_size && in->rank == 4;
+    const cvs_open_options *o = s->open->options;
+    bool asked = o && o->height == in->dim[2] && o->width == in->dim[3];
+    if (s->guess && s->model->size_guessed && !asked &&
+        !cvi_model_note(s->model,
+                        "the file does not say how large its input is; %lldx%lld fits, a guess: --size HxW "
+                        "names another",
+                        (long long)in->dim[2], (long long)in->dim[3])) {
         return cvi_no_memory(s->err, 0);
     }
     cvi_script_drop_states(s);

@@ -57,7 +57,7 @@ typedef struct cells {
 } cells;
 
 static cells make_cells(const cvi_yolo *m, const int *x, int n) {
-    int64_t count = 0, at = 0, side = m->s->side[0];
+    int64_t count = 0, at = 0, side = m->s->side;
     for (int i = 0; i < n; i++) {
         count += cvi_yolo_dim(m, x[i], 2) * cvi_yolo_dim(m, x[i], 3);
     }
@@ -218,7 +218,7 @@ static bool numbers(const cvi_yolo *m, const char *name, int64_t want, double *o
 static int anchored(const cvi_yolo *m, int x, int64_t anchors, int64_t masks, const double *sizes) {
     int64_t h = cvi_yolo_dim(m, x, 2), w = cvi_yolo_dim(m, x, 3),
             each = cvi_yolo_dim(m, x, 1) / CVI_MAX(anchors, 1);
-    double stride = h > 0 ? (double)m->s->side[0] / (double)h : 0;
+    double stride = h > 0 ? (double)m->s->side / (double)h : 0;
     const int64_t apart[5] = {0, anchors, each, h, w}, rows[3] = {0, anchors * h * w, each},
                   parts[4] = {2, 2, each - 4 - masks, masks}, cell[5] = {1, 1, h, w, 2},
                   box[5] = {1, anchors, 1, 1, 2};

@@ -114,6 +114,7 @@ struct cvs_model {
     const char *format;          /* "ONNX", "Keras HDF5", ... of the reader's title */
     const char *producer;        /* program and version that wrote the file, or "" */
     bool has_weights;            /* false: some constant has no data */
+    bool size_guessed;           /* the input's size is one of several that fit */
     bool random_weights;         /* those without data were drawn by chance (options->init) */
     bool widened;                /* 16-bit floats were widened to float32 at reading */
     cvi_file_layout file_layout; /* of image-like values made later (inputs) */

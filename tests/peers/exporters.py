@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|timm|yolo|keras] [WORD...]. Not part of make test: long, and it installs TensorFlow into
+# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|files|timm|yolo|keras] [WORD...]. `files`: those that torch2_cases.py left in FOLDER, perhaps
+# on a machine with another PyTorch. Not part of make test: long, and it installs TensorFlow into
 # FOLDER/tf, timm into FOLDER/timm, what a PyTorch of 2.5 or newer needs beside it into FOLDER/torch2. The real
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
 # against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
@@ -181,6 +182,21 @@ def torch2_part():
         compare(name, form, "torch", torch2_cases.version, opset, 1e-4, path, x, y)
         shutil.rmtree(work)
         os.makedirs(work)
+
+
+def files_part():
+    with open(os.path.join(place, "cases.json")) as f:
+        list_ = json.load(f)
+    for row in list_:
+        name, form, opset, path = row["network"], row["format"], row["opset"], row["path"] and os.path.join(place, row["path"])
+        if not wanted(name + " " + form):
+            continue
+        if path is None:
+            put(dict(zip(fields, [name, form, "torch", row["version"], opset, "", 1e-4, "torch does not write it: " + row["error"][:120]])))
+            continue
+        with np.load(path + ".npz") as f:
+            x, y = f["x"], [f["y%d" % i] for i in range(len(f.files) - 1)]
+        compare(name, form, "torch", row["version"], opset, 1e-4, path, x, y)
 
 
 def as_trained(torch, net, least=0.6, most=1.4):
@@ -525,7 +541,7 @@ def written_by_us(name, net, x, y, version):
 def main():
     os.makedirs(work, exist_ok=True)
     began = time.time()
-    {"torch": torch_part, "torch2": torch2_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
+    {"torch": torch_part, "torch2": torch2_part, "files": files_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
     print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
     shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if faults else 0)

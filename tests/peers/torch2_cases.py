@@ -184,7 +184,28 @@ ours = {"small": (Small, 28), "acts": (Acts, 12), "norms": (Norms, 32), "shapes"
 families = {"alexnet": 64, "vgg11": 32, "vgg11_bn": 32, "resnet18": 64, "resnext50_32x4d": 64, "wide_resnet50_2": 64, "squeezenet1_1": 64, "densenet121": 64,
             "googlenet": 64, "inception_v3": 96, "mobilenet_v2": 64, "mobilenet_v3_small": 64, "mobilenet_v3_large": 64, "mnasnet0_5": 64,
             "shufflenet_v2_x0_5": 64, "efficientnet_b0": 64, "efficientnet_v2_s": 64, "regnet_x_400mf": 64, "regnet_y_400mf": 64, "convnext_tiny": 64,
-            "vit_b_32": 224, "swin_t": 64, "swin_v2_t": 64, "maxvit_t": 224}
+            "vit_b_32": 224, "swin_t": 64, "swin_v2_t": 64, "maxvit_t": 224,
+            "segmentation.deeplabv3_resnet50": 64, "segmentation.deeplabv3_mobilenet_v3_large": 64, "segmentation.fcn_resnet50": 64,
+            "segmentation.lraspp_mobilenet_v3_large": 64, "detection.ssd300_vgg16": 300, "detection.ssdlite320_mobilenet_v3_large": 320,
+            "detection.retinanet_resnet50_fpn": 64, "detection.fcos_resnet50_fpn": 64, "detection.fasterrcnn_resnet50_fpn": 64,
+            "video.r3d_18": 32, "video.mc3_18": 32, "video.r2plus1d_18": 32, "video.s3d": 64, "video.swin3d_t": 32, "video.mvit_v1_b": 224}
+
+
+class Raw(nn.Module):
+    """A detector's network: a batch in, what its head says for each anchor out; no resizing and no suppression, whose shapes follow the numbers."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.backbone, self.head = net.backbone, getattr(net, "head", None)
+        self.rpn = net.rpn.head if hasattr(net, "rpn") else None
+
+    def forward(self, x):
+        maps = list(self.backbone(x).values())
+        if self.head is not None:
+            y = self.head(maps)
+            return tuple(y[k] for k in sorted(y))
+        scores, boxes = self.rpn(maps)
+        return tuple(scores) + tuple(boxes)
 
 
 def as_trained(net):
@@ -199,6 +220,8 @@ def as_trained(net):
     for name, p in net.named_parameters():
         if "gamma" in name or "layer_scale" in name:
             nn.init.uniform_(p.data, 0.5, 1.0)
+        elif p.dim() > 1 and not p.any():  # the heads of transformers begin at 0
+            nn.init.normal_(p.data, 0, 0.1)
 
 
 def make(name):
@@ -206,11 +229,15 @@ def make(name):
     if name in ours:
         net, size = ours[name][0](), ours[name][1]
     else:
+        kind, _, short = name.rpartition(".")
         extra = {"init_weights": False, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
-        net, size = getattr(torchvision.models, name)(weights=None, num_classes=10, **extra), families[name]
+        extra = {"weights_backbone": None} if kind in ("segmentation", "detection") else extra
+        net = getattr(getattr(torchvision.models, kind) if kind else torchvision.models, short)(weights=None, num_classes=10, **extra)
+        net, size = Raw(net) if kind == "detection" else net, families[name]
     net.eval()
     as_trained(net)
-    return net, torch.randn(1, 3, size, size), torch.randn(3, 3, size, size)
+    more = (16 if "mvit" in name or "s3d" in name else 4,) if name.startswith("video.") else ()
+    return net, torch.randn(1, 3, *more, size, size), torch.randn(3, 3, *more, size, size)
 
 
 def numbers(y):
@@ -280,7 +307,7 @@ def main():
     list_ = json.load(open(index)) if os.path.exists(index) else []
     for name, form, opset, path, x, y in cases(folder, lambda n, f: not words or any(w in n + " " + f for w in words)):
         key = "%s %s %s" % (name, form, opset)
-        row = {"key": key, "path": path and os.path.basename(path)}
+        row = {"key": key, "network": name, "format": form, "opset": opset, "version": version, "path": path and os.path.basename(path)}
         if path:
             np.savez(path + ".npz", x=x, **{"y%d" % i: a for i, a in enumerate(y)})
             print(key, os.path.getsize(path), flush=True)

@@ -162,7 +162,7 @@ static void modules_and_views(void **state) {
 
 /* ---- architectures by names ------------------------------------------------------------------------------- */
 
-static void read_names(cvi_state *s, const char *file) {
+static void read_names_as(cvi_state *s, const char *file, const char *prefix) {
     static float some;
     char path[600];
     cvi_file f = {0};
@@ -178,9 +178,50 @@ static void read_names(cvi_state *s, const char *file) {
             t.dim[t.rank++] = strtoll(d, &d, 10);
         }
         t.bytes = 4 * (size_t)cvs_tensor_count(&t);
-        assert_int_equal(cvi_state_add(s, line, &t, NULL), CVS_OK);
+        char name[300];
+        snprintf(name, sizeof name, "%s%s", prefix, line);
+        assert_int_equal(cvi_state_add(s, name, &t, NULL), CVS_OK);
     }
+}
+
+static void read_names(cvi_state *s, const char *file) {
+    read_names_as(s, file, "");
     assert_int_equal(cvi_state_done(s, NULL), CVS_OK);
+}
+
+/* As Lightning saves a module that holds a network, a loss with weights, a metric's counts, and an average of the network. */
+static void one_network_among_other_modules(void **state) {
+    (void)state;
+    static float some;
+    static const struct {
+        const char *network, *other, *model;
+    } cases[] = {
+        {"model.", NULL, "ResNet-18"}, {"net.module.", "teacher.", "ResNet-18"}, {"model.", "x", NULL}};
+    for (int i = 0; i < CVI_COUNT(cases); i++) {
+        cvs_error err = {0};
+        cvs_model *m = cvi_model_new(NULL, &err);
+        cvi_state s = {.model = m, .ordered = true};
+        cvi_open open = {.path = "x.ckpt", .from_memory = true, .limits = m->limits, .model = m, .err = &err};
+        cvs_tensor row = {.dtype = CVS_F32, .rank = 1, .dim = {10}, .data = &some, .bytes = 40},
+                   table = {.dtype = CVS_F32, .rank = 2, .dim = {2, 2}, .data = &some, .bytes = 16};
+        assert_int_equal(cvi_state_add(&s, "criterion.weight", &row, NULL), CVS_OK);
+        assert_int_equal(cvi_state_add(&s, "train_acc.confmat", &table, NULL), CVS_OK);
+        read_names_as(&s, "names_resnet18.txt", cases[i].network);
+        if (cases[i].other && cases[i].model) {
+            read_names_as(&s, "names_resnet18.txt", cases[i].other);
+        } else if (!cases[i].model) { /* a layer of its own that no architecture has */
+            assert_int_equal(cvi_state_add(&s, "model.extra.weight", &table, NULL), CVS_OK);
+        }
+        assert_int_equal(cvi_state_done(&s, NULL), CVS_OK);
+        assert_int_equal(cvi_state_model(&open, &s), CVS_OK);
+        assert_true(has_note(m, "of the file") == (cases[i].model != NULL));
+        if (cases[i].model) {
+            assert_string_equal(m->name, cases[i].model);
+            assert_true(m->has_weights && has_note(m, "beside it"));
+            assert_true(cvi_graph_find(m->graph, "layer1.0.conv1") >= 0);
+        }
+        cvs_model_free(m);
+    }
 }
 
 static void known_by_names(void **state) {
@@ -532,6 +573,7 @@ int main(void) {
                                        cmocka_unit_test(never_runs_code),
                                        cmocka_unit_test(modules_and_views),
                                        cmocka_unit_test(known_by_names),
+                                       cmocka_unit_test(one_network_among_other_modules),
                                        cmocka_unit_test(hostile_pickles),
                                        cmocka_unit_test(loops),
                                        cmocka_unit_test(hostile_tensors),

@@ -21,8 +21,8 @@
 #include "test_helpers.h"
 #include "zip_builder.h"
 
-/* Largest difference between the model's first output and NAME.out.npy for NAME.in.npy. */
-static double difference(const char *model, const char *name) {
+/* Opened for pictures of side x side, or 0: largest difference between the model's first output and NAME.out.npy for NAME.in.npy. */
+static double difference(const char *model, const char *name, int64_t side) {
     char path[3][600], text[900];
     cvs_error err = {0};
     cvs_model *m = NULL;
@@ -39,13 +39,15 @@ static double difference(const char *model, const char *name) {
     }
     const char *input = path[1];
     test_ok(cvs_npy_read, path[2], NULL, &want);
-    if (cvs_model_open(path[0], NULL, &m, &err) != CVS_OK || cvs_run_new(m, NULL, &run, &err) != CVS_OK ||
+    const cvs_open_options options = {.height = side, .width = side};
+    if (cvs_model_open(path[0], &options, &m, &err) != CVS_OK || cvs_run_new(m, NULL, &run, &err) != CVS_OK ||
         cvs_run_npy(run, &input, 1, NULL, &err) != CVS_OK || cvs_run_output(run, 0, &got, &err) != CVS_OK) {
         fail_msg("%s: %s", model, cvs_error_text(&err, text, sizeof text));
     }
     bool guessed =
-        strncmp(model, "phone", 5) == 0; /* uneven windows of adaptive pooling fit many sizes: that is told */
+        strncmp(model, "phone", 5) == 0; /* windows of adaptive pooling fit many sizes: that is told */
     assert_true(m->has_weights && m->n_notes == guessed);
+    assert_true(side == 0 || (m->size_guessed && m->graph->values[m->graph->inputs[0]].dim[2] == side));
     assert_int_equal(cvs_tensor_count(&got), cvs_tensor_count(&want));
     double worst = 0;
     for (int64_t i = 0; i < cvs_tensor_count(&got); i++) {
@@ -66,9 +68,10 @@ static void as_torch(void **state) {
                                            {"odd_scripted.pt", "odd_wide"}, {"mixed.pt2", "mixed"},
                                            {"mixed.pt2", "mixed_one"},      {"core.pt2", "core"},
                                            {"phone_traced.pt", "phone"},    {"phone.ptl", "phone"},
-                                           {"lines_traced.pt", "lines"},    {"lines_scripted.pt", "lines"}};
+                                           {"lines_traced.pt", "lines"},    {"lines_scripted.pt", "lines"},
+                                           {"tokens_traced.pt", "tokens"},  {"sized_scripted.pt", "sized"}};
     for (int i = 0; i < CVI_COUNT(cases); i++) {
-        double d = difference(cases[i][0], cases[i][1]);
+        double d = difference(cases[i][0], cases[i][1], strcmp(cases[i][1], "sized") == 0 ? 24 : 0);
         if (!(d < 1e-5)) {
             fail_msg("%s on %s is off by %g", cases[i][0], cases[i][1], d);
         }
@@ -337,7 +340,7 @@ static void exported(void **state) {
     test_folder(folder);
     snprintf(file, sizeof file, "%s/small.pt2", folder);
     assert_int_equal(cvi_file_write(file, z.out.data, z.out.size, &err), CVS_OK);
-    double d = difference(file, "small");
+    double d = difference(file, "small", 0);
     if (!(d < 1e-5)) {
         fail_msg("off by %g", d);
     }
