@@ -47,7 +47,7 @@ static void efficientnet(const cvi_state *s, cvi_buf *b) {
         return;
     }
     const cvi_arch_family f = is_lite ? (cvi_arch_family){.act = "relu6", .eps = "0.001", .same = true}
-                                      : (cvi_arch_family){"silu", "silu", "sigmoid", "0.001", true};
+                                      : (cvi_arch_family){"silu", "silu", "sigmoid", "0.001", true, 0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     const cvi_arch_part first = cvi_arch_part_of("", "_conv_stem", "_bn0", false),
                         head = cvi_arch_part_of("", "_conv_head", "_bn1", false);
@@ -136,7 +136,7 @@ static void efficientnet_tv(const cvi_state *s, cvi_buf *b) {
         return;
     }
     const cvi_arch_family f = {"silu", "silu", "sigmoid", fused || which->size >= 456 ? "0.001" : "1e-5",
-                               false};
+                               false, 0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     cvi_arch_part end = cvi_arch_part_of("features.0.", "0", "1", false);
     cvi_arch_head(b, which->name, cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1), which->size);
@@ -178,7 +178,7 @@ static void mobilenet_v3(const cvi_state *s, cvi_buf *b) {
         return;
     }
     const int which = blocks == 11;
-    cvi_arch_family f = {"hswish", "relu", "hsigmoid", "0.001", false};
+    cvi_arch_family f = {"hswish", "relu", "hsigmoid", "0.001", false, 0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     cvi_arch_part parts[CVI_ARCH_PARTS], end = cvi_arch_part_of("features.0.", "0", "1", false);
     char name[60];

@@ -28,10 +28,14 @@ void cvi_arch_conv(const cvi_state *s, cvi_buf *b, const cvi_arch_part *p, const
                    int64_t stride, cvi_arch_place *at, const char *act) {
     const cvs_tensor *w = cvi_arch_weight(s, p->first);
     int64_t per = CVI_MAX(cvi_arch_dim(w, 1), 1);
-    cvi_buf_printf(b, "%s: %s%s%sconv %lld k%lld s%lld g%lld%s %s\n", p->first, *at->label ? "from " : "",
+    char dilation[16] = "";
+    if (f->dilation > 1 && cvi_arch_dim(w, 2) > 1) {
+        snprintf(dilation, sizeof dilation, " d%d", f->dilation);
+    }
+    cvi_buf_printf(b, "%s: %s%s%sconv %lld k%lld s%lld g%lld%s%s %s\n", p->first, *at->label ? "from " : "",
                    at->label, *at->label ? " " : "", (long long)cvi_arch_dim(w, 0),
                    (long long)cvi_arch_dim(w, 2), (long long)stride,
-                   (long long)CVI_MAX(at->channels / per, 1), f->same ? " same" : "",
+                   (long long)CVI_MAX(at->channels / per, 1), dilation, f->same ? " same" : "",
                    cvi_state_find(s, "%s.bias", p->first) ? "bias" : "nobias");
     cvi_buf_printf(b, "%s: bn eps=%s\n", p->second, f->eps);
     snprintf(at->label, sizeof at->label, "%s", p->second);

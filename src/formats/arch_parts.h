@@ -19,7 +19,8 @@ typedef struct cvi_arch_part {
 /* What leaves no trace in weights. */
 typedef struct cvi_arch_family {
     const char *act, *squeeze_act, *gate, *eps;
-    bool same; /* padding as TensorFlow's, at the far side first */
+    bool same;    /* padding as TensorFlow's, at the far side first */
+    int dilation; /* of what is wider than a point; 0 counts as 1 */
 } cvi_arch_family;
 
 /* The label that was written last, and its channels. */

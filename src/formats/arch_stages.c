@@ -40,7 +40,7 @@ static void regnet_block_name(char name[LABEL], bool timm, int stage, int block)
 
 static void regnet_block(const cvi_state *s, cvi_buf *b, const regnet_names *r, const char *p, int64_t stride,
                          cvi_arch_place *at) {
-    static const cvi_arch_family f = {"relu", "relu", "sigmoid", "1e-5", false};
+    static const cvi_arch_family f = {"relu", "relu", "sigmoid", "1e-5", false, 0};
     cvi_arch_place in = *at;
     for (int i = 0; i < 3; i++) {
         cvi_arch_part part = cvi_arch_part_of(p, r->part[i][0], r->part[i][1], false);

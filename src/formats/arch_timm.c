@@ -170,7 +170,7 @@ static void timm_mobile(const cvi_state *s, cvi_buf *b) {
     /* EfficientNetV2 of at most 32 blocks (B0 to B3) comes from TensorFlow only. */
     bool tf = a->only_tf || (s->file && strstr(s->file, "tf_")) ||
               (strcmp(a->name, "EfficientNetV2") == 0 && blocks <= 32);
-    cvi_arch_family f = {a->act, a->squeeze_act, a->gate, tf ? "0.001" : "1e-5", tf};
+    cvi_arch_family f = {a->act, a->squeeze_act, a->gate, tf ? "0.001" : "1e-5", tf, 0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     cvi_arch_part end = cvi_arch_part_of("", "conv_stem", "bn1", false);
     write_top(s, b, a, blocks, last, tf, cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1));
@@ -239,7 +239,7 @@ static void ghostnet(const cvi_state *s, cvi_buf *b) {
     const cvs_tensor *stem = cvi_state_find(s, "conv_stem.weight"),
                      *fc = cvi_state_find(s, "classifier.weight"),
                      *head = cvi_state_find(s, "conv_head.weight");
-    const cvi_arch_family f = {"relu", "relu", "hsigmoid", "1e-5", false};
+    const cvi_arch_family f = {"relu", "relu", "hsigmoid", "1e-5", false, 0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     cvi_arch_part part = cvi_arch_part_of("", "conv_stem", "bn1", false);
     if (!stem || !fc || !head || !cvi_state_find(s, "blocks.0.0.ghost1.primary_conv.0.weight")) {

@@ -5,7 +5,14 @@
  */
 #include "formats/script.h"
 
-enum { MAX_TRIES = 300, MAX_SIZES = 200, MAX_INPUTS = 16, MAX_OUTPUTS = 64, MAX_ALL_STEPS = 6000000 };
+enum {
+    MAX_TRIES = 300,
+    MAX_SIZES = 200,
+    USUAL = 30,
+    MAX_INPUTS = 16,
+    MAX_OUTPUTS = 64,
+    MAX_ALL_NODES = 60000
+};
 
 typedef struct attempt {
     int64_t channels, side, wide;
@@ -139,20 +146,22 @@ static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
 /* Goes through the sizes, those that were asked for first; the first error is the one to tell when none fits. */
 static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     cvs_error first = {0};
+    const bool uneven = s->uneven;
     const cvs_open_options *o = s->open->options;
     attempt t = {.channels = 3};
     int64_t list[MAX_SIZES], all = 0;
     bool asked = o && o->height > 0 && o->width > 0 && o->height <= 65536 && o->width <= 65536;
     int n = sizes(3, list), tries = 0;
     cvs_status status = CVS_E_SHAPE;
-    for (int i = asked ? -1 : 0; i < n && tries < MAX_TRIES && all < MAX_ALL_STEPS; i++) {
+    for (int i = asked ? -1 : 0; i < n && tries < MAX_TRIES && (i < USUAL || all < MAX_ALL_NODES); i++) {
         t.side = i < 0 ? o->height : list[i];
         t.wide = i < 0 ? o->width : list[i];
+        s->uneven = uneven || i < 0;
         t.fixed = t.line = t.flat = false;
         for (int again = 0; again < 5; again++, tries++) {
             s->steps = 0;
             status = try_size(s, &t, root);
-            all += s->steps;
+            all += s->g ? s->g->n_nodes : 0;
             if (status == CVS_OK || status == CVS_E_MEMORY || status == CVS_E_LIMIT) {
                 return status;
             }

@@ -198,6 +198,7 @@ class Raw(nn.Module):
         super().__init__()
         self.backbone, self.head = net.backbone, getattr(net, "head", None)
         self.rpn = net.rpn.head if hasattr(net, "rpn") else None
+        self.whole = [net]  # in a list: its weights are not counted again
 
     def forward(self, x):
         maps = list(self.backbone(x).values())
@@ -232,8 +233,8 @@ def make(name):
         kind, _, short = name.rpartition(".")
         extra = {"init_weights": False, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
         extra = {"weights_backbone": None} if kind in ("segmentation", "detection") else extra
-        net = getattr(getattr(torchvision.models, kind) if kind else torchvision.models, short)(weights=None, num_classes=10, **extra)
-        net, size = Raw(net) if kind == "detection" else net, families[name]
+        net = getattr(getattr(torchvision.models, kind) if kind else torchvision.models, short)(weights=None, num_classes=2 if "keypoint" in name else 10, **extra)
+        net, size = Raw(net) if kind == "detection" else net, families.get(name, 64)
     net.eval()
     as_trained(net)
     more = (16 if "mvit" in name or "s3d" in name else 4,) if name.startswith("video.") else ()
@@ -280,6 +281,27 @@ def forms(net, x, several):
     yield "TorchScript mobile", "", ".ptl", x, mobile
 
 
+# Whose files of weights are recognised by names and run at the side that the recognised architecture names.
+alone = {"segmentation.deeplabv3_resnet50": 256, "segmentation.deeplabv3_resnet101": 256, "segmentation.deeplabv3_mobilenet_v3_large": 256,
+         "segmentation.fcn_resnet50": 256, "segmentation.lraspp_mobilenet_v3_large": 256, "detection.retinanet_resnet50_fpn": 256,
+         "detection.fasterrcnn_resnet50_fpn": 256, "detection.maskrcnn_resnet50_fpn": 256, "detection.keypointrcnn_resnet50_fpn": 256}
+
+
+def weights_alone(folder, wanted):
+    form = ".pt state_dict"
+    for name in alone:
+        if wanted(name, form):
+            net, _, _ = make(name)
+            x = torch.rand(1, 3, alone[name], alone[name])
+            path = os.path.join(folder, name + ".pth")
+            torch.save((net.whole[0] if hasattr(net, "whole") else net).state_dict(), path)
+            with torch.no_grad():
+                y = net(x)
+            if isinstance(y, dict):  # without the auxiliary head
+                y = y["out"]
+            yield name, form, "", path, x.numpy(), numbers(y)
+
+
 def cases(folder, wanted=lambda network, form: True):
     """(network, format, opset, path, input, outputs, more arguments) of each file, or a text in place of the path: the library's error."""
     for name in list(ours) + list(families):
@@ -297,6 +319,7 @@ def cases(folder, wanted=lambda network, form: True):
                     yield name, form, opset, None, " ".join(str(e).split())[:160], None
                     continue
                 yield name, form, opset, path, given.numpy(), numbers(net(given))
+    yield from weights_alone(folder, wanted)
 
 
 def main():

@@ -272,6 +272,10 @@ static void known_by_names(void **state) {
                 {"names_timm_inception_resnet_v2.txt", "Inception-ResNet-v2", 244, 1000},
                 {"names_timm_hrnet_w18_small.txt", "HRNet", 91, 1000},
                 {"names_facenet.txt", "FaceNet", 132, 512},
+                {"names_tv_deeplabv3_resnet50.txt", "DeepLabV3 ResNet-50", 61, 21},
+                {"names_tv_lraspp.txt", "LR-ASPP MobileNetV3", 66, 21},
+                {"names_tv_retinanet.txt", "RetinaNet ResNet-50", 111, 12276},
+                {"names_tv_maskrcnn.txt", "Mask R-CNN ResNet-50", 76, 3},
                 {"names_unet.txt", "U-Net", 19, 2},
                 {"names_esrgan.txt", "ESRGAN", 36, 3},
                 {"names_compact.txt", "Real-ESRGAN compact", 5, 3}};
