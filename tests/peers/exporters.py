@@ -106,7 +106,7 @@ def compare(network, form, exporter, version, opset, limit, path, x, wanted, *ar
             b = np.asarray(b)
             if a.size != b.size:
                 raise RuntimeError("output %s, wanted %s" % (a.shape, b.shape))
-            if a.dtype.kind in "iu":
+            if b.dtype.kind in "iub":
                 far = float(np.maximum(far, np.abs(a.astype(np.int64).reshape(b.shape) - b.astype(np.int64)).max()))
             else:
                 far = float(np.maximum(far, np.abs(a.reshape(b.shape) - b).max() / max(np.abs(b).max(), 1e-30)))  # NaN stays
@@ -376,7 +376,7 @@ def keras_part():
     weights_alone(tf, keras, version)
     import keras_cases
     for name, form, path, x, y, more in keras_cases.cases(work, wanted):
-        compare(name, form, "tensorflow" if "operation" in form else "keras", version, "", 2e-3 if "Bicubic" in name else 1e-5, path, x, y, *more)
+        compare(name, form, "tensorflow" if "operation" in form else "keras", version, "", 2e-3 if "icubic" in name else 1e-5, path, x, y, *more)
     for name, make in nets:
         if not wanted(name):
             continue
