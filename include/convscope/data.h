@@ -11,9 +11,11 @@ extern "C" {
 #endif
 
 typedef enum cvs_resize {
-    CVS_RESIZE_SHORTER, /* shorter side, then centre crop */
-    CVS_RESIZE_STRETCH, /* both sides to the input's, aspect not kept */
-    CVS_RESIZE_NONE     /* the picture must have the input's size */
+    CVS_RESIZE_SHORTER,  /* shorter side, then centre crop */
+    CVS_RESIZE_STRETCH,  /* both sides to the input's, aspect not kept */
+    CVS_RESIZE_NONE,     /* the picture must have the input's size */
+    CVS_RESIZE_LETTERBOX /* as large as fits with its aspect kept, in the middle of grey (114), as YOLO is trained and used: sizes, places and
+                          * sampling (bilinear, not antialiased) as ultralytics' LetterBox has them */
 } cvs_resize;
 typedef enum cvs_channel_order { CVS_RGB, CVS_BGR, CVS_GRAY } cvs_channel_order;
 
@@ -32,7 +34,7 @@ typedef struct cvs_preprocess {
 } cvs_preprocess;
 
 /* Parses "--preprocess": a preset (unit, tf, ImageNet-torch, ImageNet-caffe) and/or key=value pairs separated by commas
- * (resize=shorter|stretch|none, size=256 or ratio=1.143 (of the input's side), order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes). */
+ * (resize=shorter|stretch|none|letterbox, size=256 or ratio=1.143 (of the input's side), order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes). */
 cvs_status cvs_preprocess_parse(const char *text, cvs_preprocess *out, cvs_error *err);
 /* Writes it as text that parse() reads, for captions and commands; returns buf. */
 const char *cvs_preprocess_text(const cvs_preprocess *p, char *buf, size_t size);

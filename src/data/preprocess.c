@@ -38,8 +38,11 @@ typedef struct words {
     int value;
 } words;
 
-static const words resize_words[] = {
-    {"shorter", CVS_RESIZE_SHORTER}, {"stretch", CVS_RESIZE_STRETCH}, {"none", CVS_RESIZE_NONE}, {NULL, 0}};
+static const words resize_words[] = {{"shorter", CVS_RESIZE_SHORTER},
+                                     {"stretch", CVS_RESIZE_STRETCH},
+                                     {"none", CVS_RESIZE_NONE},
+                                     {"letterbox", CVS_RESIZE_LETTERBOX},
+                                     {NULL, 0}};
 static const words order_words[] = {{"rgb", CVS_RGB}, {"bgr", CVS_BGR}, {"gray", CVS_GRAY}, {NULL, 0}};
 static const words yes_words[] = {{"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
 
@@ -159,11 +162,11 @@ static cvs_status parse_item(cvs_preprocess *p, char *item, bool first, cvs_erro
     }
     *equals = '\0';
     if (!set_key(p, item, equals + 1)) {
-        return cvi_fail(
-            err, CVS_E_ARGUMENT,
-            "preprocessing \"%.40s=%.60s\" is not understood; keys: resize=shorter|stretch|none, size=, "
-            "ratio=, order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes|no",
-            item, equals + 1);
+        return cvi_fail(err, CVS_E_ARGUMENT,
+                        "preprocessing \"%.40s=%.60s\" is not understood; keys: "
+                        "resize=shorter|stretch|none|letterbox, size=, "
+                        "ratio=, order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes|no",
+                        item, equals + 1);
     }
     return CVS_OK;
 }
@@ -284,6 +287,47 @@ static void resized_size(const cvs_preprocess *p, int64_t h, int64_t w, int64_t 
     *nw = CVI_MAX(*nw, W);
 }
 
+/* Where the samples of one row or column come from: between which two, and how far along, as OpenCV's INTER_LINEAR has it. */
+typedef struct place {
+    int64_t low, high;
+    double share;
+} place;
+
+static place sample_place(int64_t i, int64_t from, int64_t to) {
+    double at = ((double)i + 0.5) * (double)from / (double)to - 0.5;
+    at = CVI_MIN(CVI_MAX(at, 0.0), (double)(from - 1));
+    int64_t low = (int64_t)at;
+    return (place){low, CVI_MIN(low + 1, from - 1), at - (double)low};
+}
+
+enum { GREY = 114 };
+
+/* The picture with its aspect kept in the middle of grey, uint8 [H,W,3], owned. The odd pixel of grey lies at the bottom and right. */
+static cvs_status letterbox(const cvs_tensor *image, int64_t H, int64_t W, cvs_tensor *out, cvs_error *err) {
+    int64_t h = image->dim[0], w = image->dim[1], dim[3] = {H, W, 3};
+    double scale = fmin((double)H / (double)h, (double)W / (double)w);
+    int64_t nh = CVI_MIN(H, CVI_MAX((int64_t)1, (int64_t)rint((double)h * scale)));
+    int64_t nw = CVI_MIN(W, CVI_MAX((int64_t)1, (int64_t)rint((double)w * scale)));
+    int64_t top = (H - nh) / 2, left = (W - nw) / 2;
+    const uint8_t *from = image->data;
+    CVI_TRY(cvs_tensor_new(out, CVS_U8, 3, dim, err));
+    memset(out->data, GREY, (size_t)(H * W * 3));
+    for (int64_t y = 0; y < nh; y++) {
+        place r = sample_place(y, h, nh);
+        uint8_t *to = (uint8_t *)out->data + ((top + y) * W + left) * 3;
+        for (int64_t x = 0; x < nw; x++) {
+            place c = sample_place(x, w, nw);
+            for (int k = 0; k < 3; k++) {
+                double a = from[(r.low * w + c.low) * 3 + k], b = from[(r.low * w + c.high) * 3 + k];
+                double d = from[(r.high * w + c.low) * 3 + k], e = from[(r.high * w + c.high) * 3 + k];
+                double above = a + (b - a) * c.share, below = d + (e - d) * c.share;
+                *to++ = (uint8_t)(above + (below - above) * r.share + 0.5);
+            }
+        }
+    }
+    return CVS_OK;
+}
+
 /* Resized and cropped to H x W, uint8 [H,W,3], owned. */
 static cvs_status fit(const cvs_preprocess *p, const cvs_tensor *image, int64_t H, int64_t W, cvs_tensor *out,
                       cvs_error *err) {
@@ -292,6 +336,9 @@ static cvs_status fit(const cvs_preprocess *p, const cvs_tensor *image, int64_t 
         return cvi_fail(err, CVS_E_SHAPE,
                         "the picture is %lldx%lld (width x height), the network takes %lldx%lld unresized",
                         (long long)w, (long long)h, (long long)W, (long long)H);
+    }
+    if (p->resize == CVS_RESIZE_LETTERBOX) {
+        return letterbox(image, H, W, out, err);
     }
     if (p->resize == CVS_RESIZE_SHORTER) {
         resized_size(p, h, w, H, W, &nh, &nw);

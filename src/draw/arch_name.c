@@ -93,6 +93,25 @@ static bool starts_depthwise(const unit *u) {
     return false;
 }
 
+/* Whether one input of the last box is computed from another: steps that are kept one behind the other, as in ELAN, C2f and VoVNet. The
+ * branches of an Inception module lie side by side. One bit a box; nothing of more than 64 boxes is named so. */
+static bool in_steps(const unit *u) {
+    int last = u->first + u->count - 1;
+    uint64_t kept = 0, behind = 0; /* inputs of the last box; what is computed from one */
+    for (int k = u->a->edge_at[last]; u->count <= 64 && k < u->a->edge_at[last + 1]; k++) {
+        int from = u->a->edges[k].from;
+        kept |= from >= u->first && from < last ? (uint64_t)1 << (from - u->first) : 0;
+    }
+    for (int i = u->first; kept != 0 && i < last; i++) {
+        for (int k = u->a->edge_at[i]; k < u->a->edge_at[i + 1]; k++) {
+            int from = u->a->edges[k].from - u->first;
+            bool reads = from >= 0 && from < 64 && ((kept | behind) >> from & 1) != 0;
+            behind |= reads ? (uint64_t)1 << (i - u->first) : 0;
+        }
+    }
+    return (kept & behind) != 0;
+}
+
 static const char *known_name(const unit *u) {
     if (u->last->kind == CVI_NODE_ADD) {
         int pattern = main_pattern(u);
@@ -113,7 +132,11 @@ static const char *known_name(const unit *u) {
         if (u->outer_inputs == 0 && u->inner_inputs == 2 && u->convs == 3 && u->ones == 2 && u->pools == 0) {
             return "fire module";
         }
-        return u->inner_inputs + u->outer_inputs >= 3 ? "Inception module" : "parallel block";
+        bool many = u->inner_inputs + u->outer_inputs >= 3;
+        if (many && in_steps(u)) {
+            return u->pools >= 2 && u->convs <= 2 ? "spatial pyramid pooling" : "layer aggregation";
+        }
+        return many ? "Inception module" : "parallel block";
     }
     if (u->gated) {
         return u->depthwise > 0 ? "MBConv + SE" : "SE block";

@@ -37,8 +37,6 @@ static const magic others[] = {
     {"\x1f\x8b", 2, 0, "a gzip-compressed file"},
     {"BZh", 3, 0, "a bzip2-compressed file"},
     {"ustar", 5, 257, "a tar archive"},
-    {"ORTM", 4, 4, "an ONNX Runtime model (.ort), which is not supported"},
-    {"GGUF", 4, 0, "a GGUF model, which is not supported"},
     {"version https://git-lfs", 23, 0, "a Git LFS pointer instead of the file itself (run: git lfs pull)"},
     {"\x80\x02", 2, 0, "a Python pickle"},
     {"\x80\x03", 2, 0, "a Python pickle"},
@@ -85,7 +83,7 @@ static const magic *find_magic(const magic *list, int n, const cvi_file *f) {
 }
 
 bool cvi_is_foreign(const cvi_file *file) {
-    return find_magic(foreign, CVI_COUNT(foreign), file) != NULL;
+    return find_magic(foreign, CVI_COUNT(foreign), file) != NULL || cvi_is_other_format(file);
 }
 
 /* torch.save of PyTorch 0.1.1 (2016): a tar archive with these entries. */
@@ -133,6 +131,7 @@ static const char *looks_like(const cvi_file *f) {
 cvs_status cvi_unknown_file(const cvi_file *file, cvs_error *err) {
     cvs_lang lang = err ? err->lang : CVS_EN;
     char known[256] = "";
+    CVI_TRY(cvi_other_format(file, err));
     for (int i = 0; i < cvi_n_readers; i++) {
         size_t n = strlen(known);
         if (n + strlen(cvi_readers[i]->title) + 3 > sizeof known) {

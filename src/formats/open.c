@@ -165,6 +165,7 @@ static cvs_status open_folder(const char *path, const cvs_open_options *options,
     if (best_reader(&open, &score)) { /* a format that is a folder */
         return read_open(&open, out, err);
     }
+    CVI_TRY(cvi_other_folder(path, err));
     char *found = NULL;
     cvs_status s = cvi_find_in_folder(path, &open.limits, score_file, &found, err);
     if (s == CVS_OK) {

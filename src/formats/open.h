@@ -18,6 +18,14 @@ void cvi_look_end(cvi_open *open);
 bool cvi_is_foreign(const cvi_file *file);
 cvs_status cvi_unknown_file(const cvi_file *file, cvs_error *err);
 
+/* ---- other_formats.c ---- */
+/* Whether a file is surely of a format of networks that is not read: no reader is asked then. */
+bool cvi_is_other_format(const cvi_file *file);
+/* CVS_E_UNSUPPORTED with what it is and how its network gets here; CVS_OK where it is none of them. */
+cvs_status cvi_other_format(const cvi_file *file, cvs_error *err);
+/* The same of a folder (Core ML's .mlpackage and .mlmodelc). */
+cvs_status cvi_other_folder(const char *path, cvs_error *err);
+
 /* ---- folder.c ---- */
 /* Finds the one model file in a folder; *out owned (cvi_free). None or several: a sentence that says so. */
 cvs_status cvi_find_in_folder(const char *folder, const cvs_limits *limits,

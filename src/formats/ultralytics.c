@@ -333,7 +333,7 @@ cvs_status cvi_ultralytics_read(cvi_open *open, cvi_torch *t, const cvi_pickle *
     }
     bool classifies = strcmp(last_class(model), "Classify") == 0;
     bool imagenet = classifies && strncmp(cvi_pickle_maker(model), "ultralytics.", 12) != 0;
-    m->preprocess = (cvs_preprocess){.known = true, .resize = CVS_RESIZE_STRETCH};
+    m->preprocess = (cvs_preprocess){.known = true, .resize = CVS_RESIZE_LETTERBOX};
     if (classifies) {
         m->preprocess.resize = CVS_RESIZE_SHORTER;
     }

@@ -74,7 +74,7 @@ static cvs_status read_roi(const cvi_opctx *ctx, int64_t r, roi *box) {
     box->columns = (int64_t)fmax(columns, 0);
     box->image = cvi_get_int(ctx->in[2], r);
     if (box->image < 0 || box->image >= ctx->in[0]->dim[0]) {
-        return cvi_fail(ctx->err, CVS_E_ARGUMENT, "index %lld is outside of a side of %lld",
+        return cvi_fail(ctx->err, CVS_E_SHAPE, "index %lld is outside of a side of %lld",
                         (long long)box->image, (long long)ctx->in[0]->dim[0]);
     }
     return CVS_OK;

@@ -156,7 +156,7 @@ static cvs_status infer_range(cvi_opctx *ctx) {
     }
     double start = cvi_get(ctx->in[0], 0), limit = cvi_get(ctx->in[1], 0), delta = cvi_get(ctx->in[2], 0);
     if (!(delta < 0 || delta > 0)) {
-        return cvi_fail(ctx->err, CVS_E_ARGUMENT, "the step of the range is %g", delta);
+        return cvi_fail(ctx->err, CVS_E_SHAPE, "the step of the range is %g", delta);
     }
     double n = ceil((limit - start) / delta);
     if (!(n < 1e15)) {

@@ -13,7 +13,7 @@ cvs_status cvi_index_type(const cvi_opctx *ctx, int k) {
 
 cvs_status cvi_index_in(const cvi_opctx *ctx, int64_t index, int64_t side, int64_t *out) {
     if (index < -side || index >= side) {
-        return cvi_fail(ctx->err, CVS_E_ARGUMENT, "index %lld is outside of a side of %lld", (long long)index,
+        return cvi_fail(ctx->err, CVS_E_SHAPE, "index %lld is outside of a side of %lld", (long long)index,
                         (long long)side);
     }
     *out = index < 0 ? index + side : index;

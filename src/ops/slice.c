@@ -56,7 +56,7 @@ static cvs_status make_cut(const cvi_opctx *ctx, cut *c) {
         }
         int64_t step = n_steps >= 0 ? steps[k] : 1;
         if (step == 0 || named[a]) {
-            return step == 0 ? cvi_fail(ctx->err, CVS_E_ARGUMENT, "the step along axis %d is 0", a)
+            return step == 0 ? cvi_fail(ctx->err, CVS_E_SHAPE, "the step along axis %d is 0", a)
                              : cvi_fail(ctx->err, CVS_E_SHAPE, "axis %d is named twice", a);
         }
         named[a] = true;

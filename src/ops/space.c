@@ -8,7 +8,7 @@ static cvs_status block_of(const cvi_opctx *ctx, int64_t *block) {
     *block = cvi_op_int(ctx, "blocksize");
     if (*block < 1 || *block > 65535) {
         return cvi_at_attr(ctx->err,
-                           cvi_fail(ctx->err, CVS_E_ARGUMENT, "the block size is %lld", (long long)*block),
+                           cvi_fail(ctx->err, CVS_E_SHAPE, "the block size is %lld", (long long)*block),
                            "blocksize");
     }
     return CVS_OK;

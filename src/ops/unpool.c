@@ -62,7 +62,7 @@ static cvs_status target_of(const cvi_opctx *ctx, const int64_t *dim, int64_t to
     const cvs_tensor *y = &ctx->out[0];
     int64_t stride[CVS_MAX_RANK];
     if (k < 0 || k >= total) {
-        return cvi_fail(ctx->err, CVS_E_ARGUMENT, "index %lld is outside of a side of %lld", (long long)k,
+        return cvi_fail(ctx->err, CVS_E_SHAPE, "index %lld is outside of a side of %lld", (long long)k,
                         (long long)total);
     }
     cvi_strides(y->rank, y->dim, stride);

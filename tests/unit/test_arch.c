@@ -17,21 +17,11 @@
 #include "markup.h"
 #include "test_helpers.h"
 
-static cvs_model *open_path(const char *path) {
-    cvs_model *model = NULL;
-    cvs_error err = {0};
-    char text[900];
-    if (cvs_model_open(path, NULL, &model, &err) != CVS_OK) {
-        fail_msg("%s", cvs_error_text(&err, text, sizeof text));
-    }
-    return model;
-}
-
 static cvs_model *open_zoo(const char *name) {
     const char *root = getenv("CVS_SOURCE_ROOT");
     char path[512];
     snprintf(path, sizeof path, "%s/zoo/%s.net", root != NULL ? root : ".", name);
-    return open_path(path);
+    return test_open(path);
 }
 
 static cvs_model *open_text(const char *text, const char *name) {
@@ -411,7 +401,7 @@ static bool open_prototxt(const char *name, cvs_model **out) {
     if (!test_shared(path, sizeof path, relative)) {
         return false;
     }
-    *out = open_path(path);
+    *out = test_open(path);
     return true;
 }
 

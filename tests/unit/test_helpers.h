@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "convscope/model.h"
 
 /* The path of tests/data/FOLDER/NAME. */
 static inline void test_data(char *path, size_t size, const char *folder, const char *name) {
@@ -48,6 +49,14 @@ static inline void test_remove(const char *folder) {
             fail_msg("%s: %s", #call, cvs_error_text(&err, ok_text_, sizeof ok_text_));                      \
         }                                                                                                    \
     } while (0)
+
+/* A model that must open; the caller frees it. */
+static inline cvs_model *test_open(const char *path) {
+    cvs_model *model = NULL;
+    cvs_error err = {0};
+    OK(cvs_model_open(path, NULL, &model, &err));
+    return model;
+}
 
 /* A call of (path, limits, out, err) that must succeed; prints the error otherwise. */
 #define test_ok(function, path, limits, out)                                                                 \

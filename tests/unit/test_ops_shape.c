@@ -158,7 +158,7 @@ static void constants_shapes_ranges(void **state) {
     oph_run(&h);
     oph_expect_near(&h.output[0], V(10, 7, 4), 0, 0);
     oph_values(&h, 2, CVS_I64, 0, NULL, V(0));
-    oph_expect_error(&h, CVS_E_ARGUMENT, "step of the range is 0");
+    oph_expect_error(&h, CVS_E_SHAPE, "step of the range is 0");
     oph_end(&h);
     oph_begin(&h, "EyeLike");
     oph_int(&h, "k", 1);
@@ -261,7 +261,7 @@ static void slices(void **state) {
     oph_run(&h);
     oph_expect_shape(&h, 0, 2, D(1, 0));
     ints(&h, 4, 2, D(1, 0));
-    oph_expect_error(&h, CVS_E_ARGUMENT, "step along axis 1 is 0");
+    oph_expect_error(&h, CVS_E_SHAPE, "step along axis 1 is 0");
     ints(&h, 4, 1, D(1));
     oph_expect_error(&h, CVS_E_SHAPE, "2 starts, 2 ends, 2 axes and 1 steps");
     oph_random(&h, 0, CVS_F64, 3, D(4, 5, 3));
@@ -327,7 +327,7 @@ static void gathered(void **state) {
     assert_true(cvi_get(&h.output[0], 2) == cvi_get(&h.input[0], 4));
     oph_check_gradients_of(&h, 1);
     oph_values(&h, 1, CVS_I64, 0, NULL, V(3));
-    assert_int_equal(oph_try(&h, false), CVS_E_ARGUMENT);
+    assert_int_equal(oph_try(&h, false), CVS_E_SHAPE);
     assert_non_null(strstr(h.err.message, "index 3 is outside of a side of 3"));
     oph_values(&h, 1, CVS_F32, 0, NULL, V(1));
     oph_expect_error(&h, CVS_E_FORMAT, "must be int32 or int64");
@@ -458,7 +458,7 @@ static void pixel_shuffles(void **state) {
     oph_random(&h, 0, CVS_F32, 4, D(1, 1, 3, 4));
     oph_expect_error(&h, CVS_E_SHAPE, "3 x 4 pixels cannot be cut into blocks of 2 x 2");
     h.attr[0].i = 0;
-    oph_expect_error(&h, CVS_E_ARGUMENT, "block size is 0");
+    oph_expect_error(&h, CVS_E_SHAPE, "block size is 0");
     oph_end(&h);
 }
 

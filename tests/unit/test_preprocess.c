@@ -90,6 +90,49 @@ static void crops(void **state) {
 }
 
 /* Pillow: L = R * 299/1000 + G * 587/1000 + B * 114/1000. */
+/* Columns of the second channel of letterboxed pictures, as ultralytics' LetterBox with OpenCV 5.0 has them. */
+static void letterboxes(void **state) {
+    (void)state;
+    static const uint8_t wide[] = {114, 114, 114, 114, 114, 114, 114, 114, 114, 114, 114, 114, 114,
+                                   114, 114, 114, 102, 140, 157, 200, 118, 64,  81,  118, 186, 128,
+                                   60,  121, 129, 148, 80,  112, 116, 106, 136, 106, 132, 170, 120,
+                                   170, 115, 172, 78,  154, 127, 127, 199, 82,  114, 114, 114, 114,
+                                   114, 114, 114, 114, 114, 114, 114, 114, 114, 114, 114, 114};
+    static const uint8_t tall[] = {114, 114, 123, 125, 166, 96,  114, 114, 114, 114, 184, 85,  175,
+                                   88,  114, 114, 114, 114, 109, 126, 103, 119, 114, 114, 114, 114,
+                                   129, 130, 187, 151, 114, 114, 114, 114, 94,  126, 163, 159, 114,
+                                   114, 114, 114, 151, 95,  115, 143, 114, 114, 114, 114, 75,  135,
+                                   67,  126, 114, 114, 114, 114, 136, 95,  191, 150, 114, 114};
+    static const uint8_t larger[] = {
+        114, 114, 91,  96,  112, 128, 144, 160, 165, 114, 114, 114, 114, 114, 103, 108, 125, 142,
+        140, 139, 138, 114, 114, 114, 114, 114, 134, 141, 160, 179, 131, 84,  68,  114, 114, 114,
+        114, 114, 166, 171, 187, 202, 120, 38,  11,  114, 114, 114, 114, 114, 198, 187, 157, 126,
+        95,  64,  55,  114, 114, 114, 114, 114, 229, 203, 126, 50,  70,  91,  98,  114, 114, 114,
+        114, 114, 161, 148, 111, 72,  102, 131, 140, 114, 114, 114, 114, 114, 79,  83,  96,  110,
+        142, 173, 184, 114, 114, 114, 114, 114, 48,  59,  91,  124, 157, 189, 200, 114, 114, 114};
+    const struct {
+        int64_t h, w, H, W;
+        const uint8_t *green;
+    } cases[] = {{5, 9, 8, 8, wide}, {13, 6, 8, 8, tall}, {4, 3, 9, 12, larger}};
+    cvs_preprocess p = parse("resize=letterbox");
+    for (int i = 0; i < CVI_COUNT(cases); i++) {
+        int64_t h = cases[i].h, w = cases[i].w, H = cases[i].H, W = cases[i].W;
+        cvs_tensor image = chart(h, w), out, shown;
+        for (int64_t k = 0; k < h * w * 3; k++) {
+            int64_t y = k / 3 / w, x = k / 3 % w, c = k % 3;
+            ((uint8_t *)image.data)[k] = (uint8_t)(y * 71 + x * 37 + c * 91 + x * y * 13);
+        }
+        assert_int_equal(cvs_preprocess_apply(&p, &image, 3, H, W, &out, &shown, NULL), CVS_OK);
+        for (int64_t k = 0; k < H * W; k++) {
+            int seen = ((const uint8_t *)shown.data)[k * 3 + 1], wanted = cases[i].green[k];
+            assert_true(abs(seen - wanted) <= 1); /* OpenCV interpolates in fixed point */
+        }
+        cvs_tensor_free(&image);
+        cvs_tensor_free(&out);
+        cvs_tensor_free(&shown);
+    }
+}
+
 static void grey(void **state) {
     (void)state;
     cvs_tensor image = chart(4, 4), out, shown;
@@ -162,8 +205,8 @@ static void refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets), cmocka_unit_test(crops),   cmocka_unit_test(grey),
-        cmocka_unit_test(texts),   cmocka_unit_test(refused),
+        cmocka_unit_test(presets),     cmocka_unit_test(crops), cmocka_unit_test(grey),
+        cmocka_unit_test(letterboxes), cmocka_unit_test(texts), cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,16 +31,6 @@ static void data_path(char *path, size_t size, const char *name, const char *end
     test_data(path, size, "yolo", file);
 }
 
-static cvs_model *open_path(const char *path) {
-    cvs_model *model = NULL;
-    cvs_error err = {0};
-    char text[900];
-    if (cvs_model_open(path, NULL, &model, &err) != CVS_OK) {
-        fail_msg("%s", cvs_error_text(&err, text, sizeof text));
-    }
-    return model;
-}
-
 static bool has_note(const cvs_model *m, const char *part) {
     for (int i = 0; i < m->n_notes; i++) {
         if (strstr(m->notes[i], part)) {
@@ -87,7 +77,7 @@ static void libraries_own_answers(void **state) {
         cvs_run *run = NULL;
         data_path(path, sizeof path, files[i].name, ".pt");
         data_path(in, sizeof in, files[i].name, ".in.npy");
-        cvs_model *m = open_path(path);
+        cvs_model *m = test_open(path);
         assert_int_equal(m->graph->n_outputs, files[i].outputs);
         assert_true(m->has_weights && m->widened && m->preprocess.known);
         must(cvs_run_new(m, NULL, &run, &err));
@@ -107,13 +97,13 @@ static void what_the_file_says(void **state) {
     (void)state;
     char path[600];
     data_path(path, sizeof path, "classify", ".pt");
-    cvs_model *m = open_path(path);
+    cvs_model *m = test_open(path);
     assert_int_equal(m->n_classes, 3);
     assert_string_equal(m->classes[2], "red panda");
     assert_string_equal(m->producer, "ultralytics 8.3.150");
     cvs_model_free(m);
     data_path(path, sizeof path, "yolo8", ".pt");
-    m = open_path(path);
+    m = test_open(path);
     assert_true(has_note(m, "3 classes apart: cat, dog, red panda"));
     assert_int_equal(m->graph->values[m->graph->inputs[0]].dim[3], 32);
     cvs_model_free(m);
@@ -152,7 +142,7 @@ static void unknown_classes_leave_the_weights(void **state) {
     test_folder(folder);
     snprintf(made, sizeof made, "%s/other.pt", folder);
     assert_int_equal(cvi_file_write(made, b.out.data, b.out.size, NULL), CVS_OK);
-    cvs_model *m = open_path(made);
+    cvs_model *m = test_open(made);
     assert_true(has_note(m, "ultralytics.nn.modules.block.C2x is not known"));
     assert_true(m->graph->n_nodes > 20);
     cvs_model_free(m);
