@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * file.c - reading whole files, by name and beneath a folder, and taking paths apart.
  * Large regular files are mapped privately and read-only. (Who truncates a file while it is mapped breaks the
- * program that reads it, as everywhere; files that others may change are best copied first.)
+ * program that reads it, as everywhere; files that others may change are best copied first. convscope itself says so in a sentence.)
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@
 
 #include "base/base.h"
 
-enum { MAP_FROM = 1 << 20, FIRST_READ = 1 << 16 };
+enum { MAP_FROM = 1 << 20, FIRST_READ = 1 << 16, PIPE_SECONDS = 20 };
 
 static cvs_status open_failed(int number, cvs_error *err) {
     switch (number) {
@@ -105,6 +106,22 @@ static cvs_status map_all(int fd, size_t size, cvi_file *out, cvs_error *err) {
     return CVS_OK;
 }
 
+/* A pipe whose other end nobody opens would be waited for until somebody interrupts. It was opened without waiting; from the first byte
+ * on it is read as every other one. */
+static cvs_status wait_for_writer(int fd, cvs_error *err) {
+    struct pollfd what = {.fd = fd, .events = POLLIN};
+    int n = 0;
+    do {
+        n = poll(&what, 1, PIPE_SECONDS * 1000);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        return cvi_fail(err, CVS_E_IO, "this is a pipe, and nothing came through it for %d seconds",
+                        PIPE_SECONDS);
+    }
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 ? CVS_OK : read_failed(errno, err);
+}
+
 /* Fills out from an open descriptor, without its path. */
 static cvs_status read_open(int fd, const struct stat *st, const cvs_limits *limits, cvi_file *out,
                             cvs_error *err) {
@@ -113,6 +130,7 @@ static cvs_status read_open(int fd, const struct stat *st, const cvs_limits *lim
         return open_failed(EISDIR, err);
     }
     if (!S_ISREG(st->st_mode)) { /* a pipe or a device ends when it likes, and must fit into memory */
+        CVI_TRY(wait_for_writer(fd, err));
         return read_all(fd, 0, CVI_MIN(l.max_file_bytes, l.max_memory_bytes), out, err);
     }
     if (st->st_size > l.max_file_bytes) {
@@ -166,7 +184,7 @@ cvs_status cvi_file_read(const char *path, const cvs_limits *limits, cvi_file *o
     int fd = -1, number = EIO;
     if (!cvi_io_should_fail()) {
         do {
-            fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+            fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         } while (fd < 0 && errno == EINTR);
         number = errno;
     }

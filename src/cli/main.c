@@ -81,6 +81,24 @@ static void heap_in_large_pages(void) {
 #endif
 }
 
+/* Large files are mapped: one that somebody cuts while it is read has no bytes any more where some were. */
+static void say_cut(const char *text, size_t n) {
+    ssize_t written = write(STDERR_FILENO, text, n);
+    _exit(written >= 0 ? cvs_status_exit(CVS_E_IO) : 70);
+}
+
+static void file_was_cut(int number) {
+    static const char en[] = "convscope: a file that was being read became shorter meanwhile\n";
+    (void)number;
+    say_cut(en, sizeof en - 1);
+}
+
+static void file_was_cut_zh(int number) {
+    static const char zh[] = "convscope: 正在读取的文件在读取期间变短了\n";
+    (void)number;
+    say_cut(zh, sizeof zh - 1);
+}
+
 /* Standard output is a pipe whose reader (head, a pager) has had enough: nothing to complain about. */
 static bool reader_has_gone(void) {
     struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -91,6 +109,7 @@ int main(int argc, char **argv) {
     heap_in_large_pages();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe or socket is a failed write, not the end of the process */
     cli c = {.lang = early_lang(argc, argv)};
+    signal(SIGBUS, c.lang == CVS_ZH ? file_was_cut_zh : file_was_cut);
     c.err.lang = c.lang;
     c.args = calloc((size_t)argc + 1, sizeof *c.args);
     if (!c.args) {

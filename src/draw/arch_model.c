@@ -59,7 +59,8 @@ static void need_captured(const maker *m, const cvi_node *node) {
     }
 }
 
-/* Nodes whose numbers reach an output of the graph, or a value that nobody reads; not those that only compute shapes. */
+/* Nodes whose numbers reach an output of the graph, or a value that nobody reads; not those that only compute shapes, nor what only
+ * constants are made of (the grid of a detector, which follows the picture's size). */
 static void mark_needed(const maker *m, bool *read) {
     for (int n = 0; n < m->g->n_nodes; n++) {
         for (int k = 0; k < m->g->nodes[n].n_in; k++) {
@@ -78,7 +79,7 @@ static void mark_needed(const maker *m, bool *read) {
             end = end && (node->out[k] < 0 || !read[node->out[k]]);
         }
         m->needed[n] = m->needed[n] || end;
-        for (int k = 0; m->needed[n] && k < node->n_in; k++) {
+        for (int k = 0; m->needed[n] && !m->numbers[n].folded && k < node->n_in; k++) {
             if (role_of(node, k) != CVI_SHAPE) {
                 need_value(m, node->in[k]);
             }
@@ -472,14 +473,15 @@ static cvs_status make(maker *m, const cvs_draw_options *o, cvs_error *err) {
         cvi_free(read);
         return cvi_no_memory(err, values * sizeof *m->field);
     }
+    cvs_status planned = plan(m, o, err);
+    for (int n = 0; planned == CVS_OK && m->x != NULL && n < m->g->n_nodes; n++) {
+        m->numbers[n] = cvi_node_count(m->x, n, m->counted);
+    }
     mark_needed(m, read);
     cvi_free(read);
-    CVI_TRY(plan(m, o, err));
+    CVI_TRY(planned);
     for (int v = 0; v < m->g->n_values; v++) {
         m->input_of[v] = -1;
-    }
-    for (int n = 0; m->x != NULL && n < m->g->n_nodes; n++) {
-        m->numbers[n] = cvi_node_count(m->x, n, m->counted);
     }
     CVI_TRY(add_boxes(m, err));
     char shape[200];

@@ -40,22 +40,24 @@ static char first_letter(const cvi_file *f) {
 
 /* ---- protobuf without a name ---------------------------------------------------------------------------------------- */
 
-/* Model of Core ML: specificationVersion (1), description (2), and the kind of model as a field from 200 on, which ONNX has not. */
+/* Model of Core ML: specificationVersion (1), description (2), isUpdatable (10), and the kind of model as a field from 200 on; ONNX has others
+ * between. */
 static bool is_core_ml(const cvi_file *f) {
     cvs_error quiet = {0};
     cvi_pb r = cvi_pb_begin(f->data, f->size, 8, &quiet);
     cvi_pb_field field;
-    bool described = false;
+    bool described = false, kind = false;
     if (f->size < 4 || f->data[0] != 0x08 || f->data[1] < 1 || f->data[1] > 32) {
         return false;
     }
     for (int i = 0; i < MOST_FIELDS && cvi_pb_next(&r, &field) == CVS_OK && field.number != 0; i++) {
         described = described || (field.number == 2 && field.wire == CVI_PB_BYTES);
-        if (described && field.wire == CVI_PB_BYTES && field.number >= 200 && field.number <= 4000) {
-            return true;
+        kind = kind || (field.number >= 200 && field.number <= 4000 && field.wire == CVI_PB_BYTES);
+        if (field.number > 2 && field.number < 200 && field.number != 10) {
+            return false;
         }
     }
-    return false;
+    return described && kind;
 }
 
 /* ProgramDesc of PaddlePaddle begins with a block (1) of idx 0 (1) and parent_idx -1 (2). */

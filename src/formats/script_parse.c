@@ -7,7 +7,10 @@
 
 #include "formats/script.h"
 
-enum { MAX_DEPTH = 100 };
+enum {
+    MAX_DEPTH = 100,
+    MAX_CHAIN = 1000
+}; /* a chain (a.b.c, a + b + c) is followed back as deeply as it is long */
 
 typedef enum token_kind { T_END, T_LINE, T_INDENT, T_NAME, T_INT, T_FLOAT, T_STRING, T_SIGN } token_kind;
 
@@ -39,6 +42,9 @@ static void fail(parser *p, cvs_status s) {
 }
 
 static void unexpected(parser *p) {
+    if (p->status != CVS_OK) { /* the first fault is the one to tell */
+        return;
+    }
     fail(p, cvi_fail(p->err, CVS_E_UNSUPPORTED, "the code is not understood at \"%.40s\"",
                      p->token.text ? p->token.text : ""));
 }
@@ -317,9 +323,20 @@ static script_expr *atom(parser *p) {
     return e;
 }
 
+static void too_deep(parser *p) {
+    if (p->status != CVS_OK) {
+        return;
+    }
+    fail(p, cvi_fail(p->err, CVS_E_LIMIT, "the code is nested too deeply"));
+}
+
 static script_expr *postfix(parser *p) {
     script_expr *e = atom(p);
-    while (p->status == CVS_OK) {
+    for (int links = 0; p->status == CVS_OK; links++) {
+        if (links > MAX_CHAIN) {
+            too_deep(p);
+            break;
+        }
         script_expr *outer = NULL;
         if (accept(p, ".")) {
             outer = make(p, SCRIPT_ATTR);
@@ -367,8 +384,13 @@ static script_expr *unary(parser *p) {
         return postfix(p);
     }
     next(p);
+    if (++p->depth > MAX_DEPTH) {
+        too_deep(p);
+        return postfix(p); /* which stops at once */
+    }
     script_expr *e = make(p, SCRIPT_UNARY);
     script_expr *inner = strcmp(op, "not") == 0 ? binary(p, 2) : unary(p);
+    p->depth--;
     if (p->status == CVS_OK) {
         e->text = op;
         e->left = inner;
@@ -383,10 +405,15 @@ static script_expr *unary(parser *p) {
 
 static script_expr *binary(parser *p, int from) {
     if (++p->depth > MAX_DEPTH) {
-        fail(p, cvi_fail(p->err, CVS_E_LIMIT, "the code is nested too deeply"));
+        too_deep(p);
     }
     script_expr *left = unary(p);
+    int links = 0;
     for (int l = level(p); l >= from && p->status == CVS_OK; l = level(p)) {
+        if (++links > MAX_CHAIN) {
+            too_deep(p);
+            break;
+        }
         const char *op = p->token.text;
         next(p);
         script_expr *e = make(p, SCRIPT_BINARY);

@@ -253,6 +253,12 @@ def zip_files(put, folder):
         data = bytearray(base)
         data[at:at + len(new)] = new
         put(name + ".keras", bytes(data), "refused")
+    module = b"\x80\x02c__torch__\nM\n)\x81}X\x08\0\0\0training\x89sb."
+    for name, text in (("minus", "-" * 200000 + "x"), ("not", "not " * 100000 + "x"), ("members", "x" + ".a" * 100000), ("sum", "x" + " + x" * 100000),
+                       ("calls", "torch.relu(" * 50000 + "x" + ")" * 50000)):
+        code = ("class M(Module):\n  training : bool\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return " + text + "\n").encode()
+        entries = (("data.pkl", module), ("code/__torch__.py", code), ("constants.pkl", b"\x80\x02)."), ("version", b"3\n"))
+        put("code-%s.pt" % name, zipped([("m/" + n, d) for n, d in entries]), "refused")
     put("seven.pt", b"7z\xbc\xaf\x27\x1c\0\4" + b"\0" * 200, "refused")
     put("tar.pt", b"evil" + b"\0" * 253 + b"ustar\0" + b"\0" * 400, "refused")
     put("nested.keras", zipped([meta, ("config.json", config), ("model.weights.h5", zipped(good))]), "refused")

@@ -65,5 +65,31 @@ class Hostile(unittest.TestCase):
         self.assertEqual(bad, [], "\n" + "\n".join(bad))
 
 
+    def test_a_model_that_is_cut_while_it_is_open(self):
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            model, second = os.path.join(folder, "large.onnx"), os.path.join(folder, "weights")
+            h = hostile_files
+            weights = h.tensor("w", [64, 1 << 15], b"\0" * (8 << 20))
+            nodes = [h.node("Flatten", ["x"], ["f"]), h.node("Gemm", ["f", "w"], ["y"])]
+            with open(model, "wb") as f:
+                f.write(h.field(1, 8) + h.field(7, h.graph(nodes, [weights])) + h.field(8, h.field(2, 13)))
+            os.mkfifo(second)  # the model is mapped, and not yet read, when its weights are asked for
+            p = program.start("info", model, "--weights", second)
+            with open(second, "wb") as out:
+                os.truncate(model, 100)
+                out.write(b"no weights")
+            err = p.communicate(timeout=120)[1]
+            self.assertEqual(p.returncode, 3, err)
+            self.assertIn("became shorter", err)
+
+    def test_a_pipe_that_nobody_writes_to(self):
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            code, _, err = run("info", pipe)
+            self.assertEqual(code, 3, err)
+            self.assertIn("nothing came through", err)
+
+
 if __name__ == "__main__":
     unittest.main()
