@@ -26,10 +26,12 @@ static const cli_option model_options[] = {
 };
 static const cli_option input_options[] = {
     {"--preprocess", "SPEC",
-     "unit, tf, ImageNet-torch, ImageNet-caffe, and key=value pairs: resize=shorter|stretch|none|letterbox, size=, "
+     "unit, tf, ImageNet-torch, ImageNet-caffe, and key=value pairs: resize=shorter|stretch|none|letterbox, "
+     "size=, "
      "order=rgb|bgr|gray, scale=, mean=a:b:c, std=a:b:c, invert=yes",
      "预处理：unit、tf、ImageNet-torch、ImageNet-caffe，以及键值对 "
-     "resize=shorter|stretch|none|letterbox、size=、order=rgb|bgr|gray、scale=、mean=a:b:c、std=a:b:c、invert=yes"},
+     "resize=shorter|stretch|none|letterbox、size=、order=rgb|bgr|gray、scale=、mean=a:b:c、std=a:b:"
+     "c、invert=yes"},
     {"--classes", "FILE|imagenet", "class names, one a line; imagenet: its 1,000 names",
      "类别名称文件，每行一个；imagenet：使用 ImageNet 的 1000 个类别名（英文）"},
     {"--layout", "nchw|nhwc", "how a .npy lies, in and out (default: as in the model file)",

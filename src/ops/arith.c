@@ -238,8 +238,7 @@ static cvs_status one_element(cvi_opctx *ctx, const arith *rule, int64_t i, int6
     }
     int64_t v;
     if (!rule->whole(cvi_get_int(a, ia), cvi_get_int(b, ib), y->dtype == CVS_U64, &v)) {
-        return cvi_fail(ctx->err, CVS_E_SHAPE, "an integer is divided by zero at element %lld",
-                        (long long)i);
+        return cvi_fail(ctx->err, CVS_E_SHAPE, "an integer is divided by zero at element %lld", (long long)i);
     }
     cvi_put_int(y, i, v);
     return CVS_OK;
