@@ -98,6 +98,30 @@ void cvi_caffe_lrn(cvi_caffe *c) {
     cvi_caffe_top(c, 0, v);
 }
 
+/* SSD's: every place by the length of its channels (or the whole by its own length), then a learned factor. */
+void cvi_caffe_normalize(cvi_caffe *c) {
+    bool whole = cvi_caffe_bool(c, "across_spatial", NULL, true),
+         one = cvi_caffe_bool(c, "channel_shared", NULL, true);
+    double eps = cvi_caffe_number(c, "eps", NULL, 0, 1e-10);
+    int rank = cvi_caffe_rank(c, c->in[0]);
+    int64_t n = channels(c, one), dim[CVS_MAX_RANK], axes[CVS_MAX_RANK];
+    if (n == -2) {
+        return;
+    }
+    for (int i = 0; i < rank; i++) {
+        dim[i] = 1;
+        axes[i] = i + 1;
+    }
+    dim[0] = n;
+    int sum[2] = {c->in[0], cvi_caffe_ints(c, "axes", whole ? CVI_MAX(rank - 1, 1) : 1, axes)};
+    int more[2] = {cvi_caffe_op(c, "ReduceSumSquare", "squares", 2, sum), cvi_caffe_float(c, "eps", eps)};
+    int added = cvi_caffe_op(c, "Add", "guarded", 2, more);
+    int part[2] = {c->in[0], cvi_caffe_op(c, "Sqrt", "length", 1, &added)};
+    int times[2] = {cvi_caffe_op(c, "Div", "direction", 2, part),
+                    cvi_caffe_param(c, "scale", 0, CVI_MAX(rank - 1, 1), dim, 1, 1)};
+    cvi_caffe_top(c, 0, cvi_caffe_op(c, "Mul", NULL, 2, times));
+}
+
 void cvi_caffe_dropout(cvi_caffe *c) {
     double ratio = cvi_caffe_number(c, "dropout_ratio", NULL, 0, 0.5);
     int in[2] = {c->in[0], cvi_caffe_float(c, "ratio", ratio)};

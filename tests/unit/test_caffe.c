@@ -414,7 +414,7 @@ static void architectures_open(void **state) {
     } nets[] = {
         {"alexnet", 60965224}, {"vgg-16", 138357544}, {"squeezenet", 1248424}, {"squeezenet_v11", 1235496},
         {"nin", 7595176},      {"googlenet", 0},      {"resnet-50", 0},        {"inceptionv3", 0},
-        {"fcn-16s", 0},        {"SSD300", 26284974},  {"YOLO", 271703550},     {"zynqnet", 0}};
+        {"fcn-16s", 0},        {"SSD300", 26285486},  {"YOLO", 271703550},     {"zynqnet", 0}};
     for (int i = 0; i < CVI_COUNT(nets); i++) {
         char path[512], name[256], text[900];
         cvs_error err = {0};
