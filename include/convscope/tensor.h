@@ -29,7 +29,8 @@ typedef enum cvs_dtype {
     CVS_U32 = 12,
     CVS_U64 = 13,
     CVS_BF16 = 16,
-    CVS_F8E4M3FN = 17, /* the small ones take a byte each in memory, .npy files have them as float32, int8 or uint8 */
+    CVS_F8E4M3FN =
+        17, /* the small ones take a byte each in memory, .npy files have them as float32, int8 or uint8 */
     CVS_F8E4M3FNUZ = 18,
     CVS_F8E5M2 = 19,
     CVS_F8E5M2FNUZ = 20,

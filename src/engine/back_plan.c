@@ -3,6 +3,7 @@
  * pass will, and notes for every gradient who writes it first, who adds to it, and when nobody needs it any more.
  */
 #include "engine/back.h"
+#include "tensor/list.h"
 
 typedef struct planner {
     cvi_exec *x;
@@ -117,7 +118,8 @@ static void mark_wants(planner *m) {
         }
         for (int k = 0; k < node->n_out && any; k++) {
             const cvi_slot *slot = node->out[k] >= 0 ? &x->slots[node->out[k]] : NULL;
-            if (slot && slot->known && is_float(slot->shape.dtype)) {
+            /* No operator passes a gradient through a list: wanting one says so, where leaving it out would be a blank map. */
+            if (slot && slot->known && (is_float(slot->shape.dtype) || slot->shape.dtype == CVI_LIST)) {
                 m->wants[node->out[k]] = true;
             }
         }

@@ -177,6 +177,28 @@ static void not_differentiable(void **state) {
     net_end(&n);
 }
 
+/* A list passes no gradient: that is said, and no blank gradient given. */
+static void lists(void **state) {
+    (void)state;
+    net n;
+    cvi_exec *x;
+    net_begin(&n, CVS_F32);
+    int in = net_input(&n, "x", CVS_F32, 1, (int64_t[]){4});
+    int list = net_op(&n, "SequenceConstruct", "list", 1, &in, 0, NULL);
+    int at[2] = {list, cvi_graph_ints(n.g, "place", 1, (int64_t[]){0}, &n.err)};
+    int y = net_op(&n, "SequenceAt", "first", 2, at, 0, NULL);
+    net_finish(&n, y);
+    cvs_tensor t = net_tensor(&n, 1, (int64_t[]){4}, 3);
+    NET_OK(&n, cvi_exec_new(n.g, &t, NULL, &x, &n.err));
+    NET_OK(&n, cvi_exec_forward(x, &t, -1, &n.err));
+    assert_int_equal(cvi_exec_backward(x, CVI_GRADIENT, &y, &t, 1, &in, 1, &n.err), CVS_E_UNSUPPORTED);
+    assert_non_null(strstr(n.err.message, "not differentiable here"));
+    assert_non_null(strstr(n.err.node, "first"));
+    cvi_exec_free(x);
+    cvs_tensor_free(&t);
+    net_end(&n);
+}
+
 static void failing_allocations(void **state) {
     (void)state;
     net n;
@@ -208,6 +230,7 @@ int main(void) {
         cmocka_unit_test(single_precision_and_layers),
         cmocka_unit_test(rules),
         cmocka_unit_test(not_differentiable),
+        cmocka_unit_test(lists),
         cmocka_unit_test(failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
