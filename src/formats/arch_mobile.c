@@ -136,7 +136,7 @@ static void efficientnet_tv(const cvi_state *s, cvi_buf *b) {
         return;
     }
     const cvi_arch_family f = {"silu", "silu", "sigmoid", fused || which->size >= 456 ? "0.001" : "1e-5",
-                               false, 0};
+                               false,  0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     cvi_arch_part end = cvi_arch_part_of("features.0.", "0", "1", false);
     cvi_arch_head(b, which->name, cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1), which->size);
