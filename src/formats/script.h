@@ -258,6 +258,11 @@ typedef struct script_args {
 } script_args;
 /* Argument k, or the one of that name; None when absent. */
 script_value cvi_script_arg(const script_args *a, int k, const char *name);
+/* The same as a number; `otherwise` where it is none, or no whole one. */
+double cvi_script_number_arg(const script_args *a, int k, const char *name, double otherwise);
+int64_t cvi_script_whole_arg(const script_args *a, int k, const char *name, int64_t otherwise);
+/* The same as a value of the graph: cvi_script_graph. */
+int cvi_script_graph_arg(script *s, const script_args *a, int k, const char *name);
 
 typedef struct script_call {
     const char *name;

@@ -16,6 +16,21 @@ script_value cvi_script_arg(const script_args *a, int k, const char *name) {
     return cvi_script_none();
 }
 
+double cvi_script_number_arg(const script_args *a, int k, const char *name, double otherwise) {
+    script_value v = cvi_script_arg(a, k, name);
+    return cvi_script_number(&v, otherwise);
+}
+
+int64_t cvi_script_whole_arg(const script_args *a, int k, const char *name, int64_t otherwise) {
+    script_value v = cvi_script_arg(a, k, name);
+    return cvi_script_whole(&v, otherwise);
+}
+
+int cvi_script_graph_arg(script *s, const script_args *a, int k, const char *name) {
+    script_value v = cvi_script_arg(a, k, name);
+    return cvi_script_graph(s, &v);
+}
+
 static const script_call *find(const char *name) {
     const script_calls *const lists[] = {&cvi_script_layers,  &cvi_script_maths,     &cvi_script_shapes,
                                          &cvi_script_words,   &cvi_script_make,      &cvi_script_select,

@@ -6,16 +6,6 @@
 
 #include "formats/script.h"
 
-static int graph_arg(script *s, const script_args *a, int k, const char *name) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_graph(s, &v);
-}
-
-static double number_arg(const script_args *a, int k, const char *name, double otherwise) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_number(&v, otherwise);
-}
-
 static int one(script *s, const char *op, int x) {
     return cvi_script_done(s, cvi_script_node(s, op, 1, &x, 0, true)).v;
 }
@@ -46,13 +36,13 @@ static script_value last(script *s, const char *op, int x, int y) {
 /* log(sigmoid(x)) = -softplus(-x) */
 static script_value log_sigmoid(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    return last(s, "Neg", one(s, "Softplus", one(s, "Neg", graph_arg(s, a, 0, "self"))), -1);
+    return last(s, "Neg", one(s, "Softplus", one(s, "Neg", cvi_script_graph_arg(s, a, 0, "self"))), -1);
 }
 
 /* hardshrink(x, lambda), softshrink(x, lambda) */
 static script_value shrink(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "self");
-    double lambda = number_arg(a, 1, "lambd", 0.5);
+    int x = cvi_script_graph_arg(s, a, 0, "self");
+    double lambda = cvi_script_number_arg(a, 1, "lambd", 0.5);
     script_node node = cvi_script_node(s, "Shrink", 1, &x, 2, false);
     cvi_script_attr_float(s, &node, "lambd", lambda);
     cvi_script_attr_float(s, &node, "bias", row->f != 0 ? lambda : 0);
@@ -62,8 +52,8 @@ static script_value shrink(script *s, const script_call *row, const script_args 
 /* softplus(x, beta) = log(1 + exp(beta x)) / beta */
 static script_value softplus(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self");
-    double beta = number_arg(a, 1, "beta", 1);
+    int x = cvi_script_graph_arg(s, a, 0, "self");
+    double beta = cvi_script_number_arg(a, 1, "beta", 1);
     if (beta == 1) {
         return last(s, "Softplus", x, -1);
     }
@@ -74,8 +64,8 @@ static script_value softplus(script *s, const script_call *row, const script_arg
 /* threshold(x, t, v): x where it is larger than t, else v; a rectifier where both are 0 */
 static script_value threshold(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self");
-    double t = number_arg(a, 1, "threshold", 0), v = number_arg(a, 2, "value", 0);
+    int x = cvi_script_graph_arg(s, a, 0, "self");
+    double t = cvi_script_number_arg(a, 1, "threshold", 0), v = cvi_script_number_arg(a, 2, "value", 0);
     if (t == 0 && v == 0) {
         return last(s, "Relu", x, -1);
     }
@@ -85,17 +75,18 @@ static script_value threshold(script *s, const script_call *row, const script_ar
 
 /* rrelu outside of training: the middle of its slopes */
 static script_value rrelu(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "self"), noise = strncmp(row->name, "rrelu_", 6) == 0;
+    int x = cvi_script_graph_arg(s, a, 0, "self"), noise = strncmp(row->name, "rrelu_", 6) == 0;
     script_node node = cvi_script_node(s, "LeakyRelu", 1, &x, 1, false);
-    cvi_script_attr_float(
-        s, &node, "alpha",
-        (number_arg(a, 1 + noise, "lower", 1.0 / 8) + number_arg(a, 2 + noise, "upper", 1.0 / 3)) / 2);
+    cvi_script_attr_float(s, &node, "alpha",
+                          (cvi_script_number_arg(a, 1 + noise, "lower", 1.0 / 8) +
+                           cvi_script_number_arg(a, 2 + noise, "upper", 1.0 / 3)) /
+                              2);
     return cvi_script_done(s, node);
 }
 
 /* square, log1p, log2, ...: an operator of x and a number */
 static script_value with_one(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "self");
+    int x = cvi_script_graph_arg(s, a, 0, "self");
     if (strcmp(row->name, "square") == 0) {
         return last(s, "Mul", x, x);
     }
@@ -110,8 +101,9 @@ static script_value with_one(script *s, const script_call *row, const script_arg
 
 /* addcmul(x, a, b, value) = x + value a b; addcdiv; lerp(x, y, w) = x + w (y - x) */
 static script_value three(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "self"), y = graph_arg(s, a, 1, ""), z = graph_arg(s, a, 2, "");
-    double factor = number_arg(a, -1, "value", 1);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), y = cvi_script_graph_arg(s, a, 1, ""),
+        z = cvi_script_graph_arg(s, a, 2, "");
+    double factor = cvi_script_number_arg(a, -1, "value", 1);
     int t = strcmp(row->name, "lerp") == 0 ? two(s, "Mul", two(s, "Sub", y, x), z) : two(s, row->op, y, z);
     return last(s, "Add", x, factor != 1 ? with_number(s, "Mul", t, factor) : t);
 }
@@ -119,8 +111,9 @@ static script_value three(script *s, const script_call *row, const script_args *
 /* baddbmm(x, a, b) = beta x + alpha a b */
 static script_value baddbmm(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self"), y = two(s, "MatMul", graph_arg(s, a, 1, ""), graph_arg(s, a, 2, ""));
-    double alpha = number_arg(a, -1, "alpha", 1), beta = number_arg(a, -1, "beta", 1);
+    int x = cvi_script_graph_arg(s, a, 0, "self"),
+        y = two(s, "MatMul", cvi_script_graph_arg(s, a, 1, ""), cvi_script_graph_arg(s, a, 2, ""));
+    double alpha = cvi_script_number_arg(a, -1, "alpha", 1), beta = cvi_script_number_arg(a, -1, "beta", 1);
     y = alpha != 1 ? with_number(s, "Mul", y, alpha) : y;
     return last(s, "Add", beta != 1 ? with_number(s, "Mul", x, beta) : x, y);
 }
@@ -175,14 +168,14 @@ static int64_t numbers_in(script *s, int x, int n, const int64_t *axes) {
 /* var(x, dim, unbiased, keepdim), var(x, dim, *, correction, keepdim), var(x, unbiased); std is its root; var_mean has both */
 static script_value variance(script *s, const script_call *row, const script_args *a) {
     int64_t axes[CVS_MAX_RANK];
-    int x = graph_arg(s, a, 0, "self");
+    int x = cvi_script_graph_arg(s, a, 0, "self");
     script_value dims = cvi_script_arg(a, 1, "dim"), fix = cvi_script_arg(a, -1, "correction");
     bool alone = dims.kind == SCRIPT_V_BOOL; /* var(x, unbiased) */
     script_value unbiased = alone ? dims : cvi_script_arg(a, 2, "unbiased");
     int n = alone ? 0 : axes_of(s, &dims, axes);
     double correction =
         cvi_script_is_number(&fix) ? cvi_script_number(&fix, 1) : cvi_script_number(&unbiased, 1);
-    bool keep = !alone && number_arg(a, 3, "keepdim", 0) != 0, root = row->name[0] == 's';
+    bool keep = !alone && cvi_script_number_arg(a, 3, "keepdim", 0) != 0, root = row->name[0] == 's';
     int64_t count = n >= 0 ? numbers_in(s, x, n, axes) : 0;
     if (count <= 0 || (double)count - correction <= 0) {
         return cvi_script_refuse(s, a->name);
@@ -203,11 +196,11 @@ static script_value variance(script *s, const script_call *row, const script_arg
 static script_value norm(script *s, const script_call *row, const script_args *a) {
     int64_t axes[CVS_MAX_RANK];
     bool frobenius = strcmp(row->name, "frobenius_norm") == 0;
-    int x = graph_arg(s, a, 0, "self"), at = frobenius ? 1 : 2;
-    double p = frobenius ? 2 : number_arg(a, 1, "p", 2);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), at = frobenius ? 1 : 2;
+    double p = frobenius ? 2 : cvi_script_number_arg(a, 1, "p", 2);
     script_value dims = cvi_script_arg(a, at, "dim");
     int n = axes_of(s, &dims, axes);
-    bool keep = number_arg(a, at + 1, "keepdim", 0) != 0;
+    bool keep = cvi_script_number_arg(a, at + 1, "keepdim", 0) != 0;
     if (p == 1 || p == 2) {
         return cvi_script_tensor(reduced(s, p == 1 ? "ReduceL1" : "ReduceL2", x, n, axes, keep, false));
     }
@@ -225,8 +218,8 @@ static script_value norm(script *s, const script_call *row, const script_args *a
 /* _weight_norm(v, g, dim) = g v / |v|, of each piece along dim; of constants a constant, so that the layer shows its weights */
 static script_value weight_norm(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int v = graph_arg(s, a, 0, "v"), g = graph_arg(s, a, 1, "g"), n = 0;
-    int64_t axes[CVS_MAX_RANK], axis = (int64_t)number_arg(a, 2, "dim", 0);
+    int v = cvi_script_graph_arg(s, a, 0, "v"), g = cvi_script_graph_arg(s, a, 1, "g"), n = 0;
+    int64_t axes[CVS_MAX_RANK], axis = cvi_script_whole_arg(a, 2, "dim", 0);
     const cvs_tensor *t = cvi_script_shape(s, v, 0), *scale = cvi_script_shape(s, g, 0);
     if (!cvi_script_ok(s) || v < 0 || g < 0 || axis >= t->rank || axis < -1) {
         return cvi_script_refuse(s, a->name);
@@ -271,7 +264,7 @@ static script_value rms_norm(script *s, const script_call *row, const script_arg
     (void)row;
     int64_t axes[CVS_MAX_RANK];
     script_value shape = cvi_script_arg(a, 1, "normalized_shape");
-    int x = graph_arg(s, a, 0, "input"), w = graph_arg(s, a, 2, "weight");
+    int x = cvi_script_graph_arg(s, a, 0, "input"), w = cvi_script_graph_arg(s, a, 2, "weight");
     int n = shape.kind == SCRIPT_V_LIST ? *shape.shared_n : 0;
     if (n < 1 || n > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
@@ -280,7 +273,8 @@ static script_value rms_norm(script *s, const script_call *row, const script_arg
         axes[i] = i - n;
     }
     int mean = reduced(s, "ReduceMean", two(s, "Mul", x, x), n, axes, true, true);
-    int root = one(s, "Sqrt", with_number(s, "Add", mean, number_arg(a, 3, "eps", 1.1920928955078125e-07)));
+    int root = one(s, "Sqrt",
+                   with_number(s, "Add", mean, cvi_script_number_arg(a, 3, "eps", 1.1920928955078125e-07)));
     return w < 0 ? last(s, "Div", x, root) : last(s, "Mul", two(s, "Div", x, root), w);
 }
 
@@ -411,13 +405,14 @@ static int causal(script *s, int q, int k) {
 /* scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale) = softmax(q k' / sqrt(d) + mask) v */
 static script_value attention(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int q = graph_arg(s, a, 0, "query"), k = graph_arg(s, a, 1, "key"), v = graph_arg(s, a, 2, "value");
+    int q = cvi_script_graph_arg(s, a, 0, "query"), k = cvi_script_graph_arg(s, a, 1, "key"),
+        v = cvi_script_graph_arg(s, a, 2, "value");
     const cvs_tensor *shape = cvi_script_shape(s, q, 0);
-    int mask = graph_arg(s, a, 3, "attn_mask"), rank = shape->rank;
+    int mask = cvi_script_graph_arg(s, a, 3, "attn_mask"), rank = shape->rank;
     script_value scale = cvi_script_arg(a, 6, "scale");
     int64_t perm[CVS_MAX_RANK];
     if (!cvi_script_ok(s) || rank < 2 || cvi_script_rank(s, k) != rank ||
-        number_arg(a, 7, "enable_gqa", 0) != 0) {
+        cvi_script_number_arg(a, 7, "enable_gqa", 0) != 0) {
         return cvi_script_refuse(s, a->name);
     }
     double factor = cvi_script_is_number(&scale) ? cvi_script_number(&scale, 1)
@@ -425,7 +420,7 @@ static script_value attention(script *s, const script_call *row, const script_ar
     for (int i = 0; i < rank; i++) {
         perm[i] = i < rank - 2 ? i : i == rank - 2 ? rank - 1 : rank - 2;
     }
-    mask = mask < 0 && number_arg(a, 5, "is_causal", 0) != 0 ? causal(s, q, k) : mask;
+    mask = mask < 0 && cvi_script_number_arg(a, 5, "is_causal", 0) != 0 ? causal(s, q, k) : mask;
     script_node turn = cvi_script_node(s, "Transpose", 1, &k, 1, true);
     cvi_script_attr_ints(s, &turn, "perm", rank, perm);
     int scores = with_number(s, "Mul", two(s, "MatMul", q, cvi_script_done(s, turn).v), factor);

@@ -4,21 +4,6 @@
 #include "formats/script.h"
 #include "ops/op.h"
 
-static int graph_arg(script *s, const script_args *a, int k, const char *name) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_graph(s, &v);
-}
-
-static double number_arg(const script_args *a, int k, const char *name, double otherwise) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_number(&v, otherwise);
-}
-
-static int64_t whole_arg(const script_args *a, int k, const char *name, int64_t otherwise) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_whole(&v, otherwise);
-}
-
 /* n numbers of a setting such as stride; one stands for all. */
 static void setting(script *s, const script_args *a, int k, const char *name, int n, int64_t otherwise,
                     int64_t *out) {
@@ -54,7 +39,8 @@ static bool channels_fit(script *s, int x, int64_t channels) {
 }
 
 static script_value make_conv(script *s, const script_args *a, const conv *c) {
-    int in[3] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "weight"), graph_arg(s, a, 2, "bias")};
+    int in[3] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 1, "weight"),
+                 cvi_script_graph_arg(s, a, 2, "bias")};
     const cvs_tensor *w = cvi_script_shape(s, in[1], 0);
     int n = w->rank - 2;
     if (!cvi_script_ok(s) || n < 1 || n > 3 || in[0] < 0) {
@@ -94,7 +80,8 @@ static script_value make_conv(script *s, const script_args *a, const conv *c) {
 /* _convolution(x, w, b, stride, padding, dilation, transposed, output_padding, groups, ...) */
 static script_value convolution(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    conv c = {.groups = whole_arg(a, 8, "groups", 1), .transposed = whole_arg(a, 6, "transposed", 0) != 0};
+    conv c = {.groups = cvi_script_whole_arg(a, 8, "groups", 1),
+              .transposed = cvi_script_whole_arg(a, 6, "transposed", 0) != 0};
     setting(s, a, 3, "stride", 3, 1, c.stride);
     setting(s, a, 4, "padding", 3, 0, c.pad);
     setting(s, a, 5, "dilation", 3, 1, c.dilation);
@@ -105,7 +92,7 @@ static script_value convolution(script *s, const script_call *row, const script_
 /* conv2d(x, w, b, stride, padding, dilation, groups); the padding may be the word "same" or "valid" */
 static script_value conv_plain(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    conv c = {.groups = whole_arg(a, 6, "groups", 1)};
+    conv c = {.groups = cvi_script_whole_arg(a, 6, "groups", 1)};
     script_value pad = cvi_script_arg(a, 4, "padding");
     setting(s, a, 3, "stride", 3, 1, c.stride);
     setting(s, a, 5, "dilation", 3, 1, c.dilation);
@@ -119,7 +106,7 @@ static script_value conv_plain(script *s, const script_call *row, const script_a
 /* conv_transpose2d(x, w, b, stride, padding, output_padding, groups, dilation) */
 static script_value conv_transpose(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    conv c = {.groups = whole_arg(a, 6, "groups", 1), .transposed = true};
+    conv c = {.groups = cvi_script_whole_arg(a, 6, "groups", 1), .transposed = true};
     setting(s, a, 3, "stride", 3, 1, c.stride);
     setting(s, a, 4, "padding", 3, 0, c.pad);
     setting(s, a, 5, "output_padding", 3, 0, c.extra);
@@ -153,7 +140,8 @@ static int transposed_constant(script *s, int v) {
 
 static script_value linear(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int in[3] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "weight"), graph_arg(s, a, 2, "bias")};
+    int in[3] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 1, "weight"),
+                 cvi_script_graph_arg(s, a, 2, "bias")};
     if (!cvi_script_ok(s) || in[0] < 0 || in[1] < 0) {
         return cvi_script_refuse(s, a->name);
     }
@@ -178,8 +166,9 @@ static script_value linear(script *s, const script_call *row, const script_args 
 /* addmm(bias, x, w): w is the transposed weight */
 static script_value addmm(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int in[3] = {graph_arg(s, a, 1, "mat1"), graph_arg(s, a, 2, "mat2"), graph_arg(s, a, 0, "input")};
-    double alpha = number_arg(a, -1, "alpha", 1), beta = number_arg(a, -1, "beta", 1);
+    int in[3] = {cvi_script_graph_arg(s, a, 1, "mat1"), cvi_script_graph_arg(s, a, 2, "mat2"),
+                 cvi_script_graph_arg(s, a, 0, "input")};
+    double alpha = cvi_script_number_arg(a, -1, "alpha", 1), beta = cvi_script_number_arg(a, -1, "beta", 1);
     script_node node = cvi_script_node(s, "Gemm", 3, in, 2, false);
     cvi_script_attr_float(s, &node, "alpha", alpha);
     cvi_script_attr_float(s, &node, "beta", beta);
@@ -189,7 +178,7 @@ static script_value addmm(script *s, const script_call *row, const script_args *
 /* t(weight): of a constant, turned at once */
 static script_value transpose_matrix(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int v = graph_arg(s, a, 0, "input");
+    int v = cvi_script_graph_arg(s, a, 0, "input");
     if (cvi_script_ok(s) && v >= 0 && s->g->values[v].constant && cvi_script_rank(s, v) == 2) {
         return cvi_script_tensor(transposed_constant(s, v));
     }
@@ -225,7 +214,7 @@ static script_value batch_norm(script *s, const script_call *row, const script_a
     (void)row;
     int in[5];
     for (int i = 0; i < 5; i++) {
-        in[i] = graph_arg(s, a, i, "");
+        in[i] = cvi_script_graph_arg(s, a, i, "");
     }
     const cvs_tensor *x = cvi_script_shape(s, in[0], 0);
     if (!cvi_script_ok(s) || in[3] < 0 || in[4] < 0) {
@@ -235,8 +224,8 @@ static script_value batch_norm(script *s, const script_call *row, const script_a
     in[1] = in[1] < 0 ? filled(s, channels, 1) : in[1];
     in[2] = in[2] < 0 ? filled(s, channels, 0) : in[2];
     script_node node = cvi_script_node(s, "BatchNormalization", 5, in, 2, false);
-    cvi_script_attr_float(s, &node, "epsilon", number_arg(a, 7, "eps", 1e-5));
-    cvi_script_attr_float(s, &node, "momentum", 1 - number_arg(a, 6, "momentum", 0.1));
+    cvi_script_attr_float(s, &node, "epsilon", cvi_script_number_arg(a, 7, "eps", 1e-5));
+    cvi_script_attr_float(s, &node, "momentum", 1 - cvi_script_number_arg(a, 6, "momentum", 0.1));
     return cvi_script_done(s, node);
 }
 
@@ -246,28 +235,30 @@ static script_value layer_norm(script *s, const script_call *row, const script_a
     int64_t shape[CVS_MAX_RANK];
     script_value list = cvi_script_arg(a, 1, "normalized_shape");
     int n = cvi_script_wholes(s, &list, shape, CVS_MAX_RANK);
-    int in[3] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 2, "weight"), graph_arg(s, a, 3, "bias")};
+    int in[3] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 2, "weight"),
+                 cvi_script_graph_arg(s, a, 3, "bias")};
     if (n < 1 || n > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
     }
     in[1] = in[1] < 0 ? filled_shape(s, n, shape, 1) : in[1];
     script_node node = cvi_script_node(s, "LayerNormalization", in[2] >= 0 ? 3 : 2, in, 2, false);
     cvi_script_attr_int(s, &node, "axis", -n);
-    cvi_script_attr_float(s, &node, "epsilon", number_arg(a, 4, "eps", 1e-5));
+    cvi_script_attr_float(s, &node, "epsilon", cvi_script_number_arg(a, 4, "eps", 1e-5));
     return cvi_script_done(s, node);
 }
 
 /* group_norm(x, groups, weight, bias, eps) */
 static script_value group_norm(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int in[3] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 2, "weight"), graph_arg(s, a, 3, "bias")};
+    int in[3] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 2, "weight"),
+                 cvi_script_graph_arg(s, a, 3, "bias")};
     const cvs_tensor *x = cvi_script_shape(s, in[0], 0);
     int64_t channels = x->rank > 1 ? x->dim[1] : 0;
     in[1] = in[1] < 0 ? filled(s, channels, 1) : in[1];
     in[2] = in[2] < 0 ? filled(s, channels, 0) : in[2];
     script_node node = cvi_script_node(s, "GroupNormalization", 3, in, 2, false);
-    cvi_script_attr_int(s, &node, "num_groups", whole_arg(a, 1, "num_groups", 1));
-    cvi_script_attr_float(s, &node, "epsilon", number_arg(a, 4, "eps", 1e-5));
+    cvi_script_attr_int(s, &node, "num_groups", cvi_script_whole_arg(a, 1, "num_groups", 1));
+    cvi_script_attr_float(s, &node, "epsilon", cvi_script_number_arg(a, 4, "eps", 1e-5));
     return cvi_script_done(s, node);
 }
 
@@ -305,7 +296,7 @@ static script_value native_group_norm(script *s, const script_call *row, const s
 /* instance_norm(x, weight, bias, mean, var, use_input_stats, momentum, eps, cudnn) */
 static script_value instance_norm(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    if (!whole_arg(a, 5, "use_input_stats", 1)) {
+    if (!cvi_script_whole_arg(a, 5, "use_input_stats", 1)) {
         script_args bn = *a;
         script_value arg[9];
         for (int i = 0; i < 9; i++) {
@@ -315,19 +306,20 @@ static script_value instance_norm(script *s, const script_call *row, const scrip
         bn.n = 9;
         return batch_norm(s, row, &bn);
     }
-    int in[3] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "weight"), graph_arg(s, a, 2, "bias")};
+    int in[3] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 1, "weight"),
+                 cvi_script_graph_arg(s, a, 2, "bias")};
     const cvs_tensor *x = cvi_script_shape(s, in[0], 0);
     int64_t channels = x->rank > 1 ? x->dim[1] : 0;
     in[1] = in[1] < 0 ? filled(s, channels, 1) : in[1];
     in[2] = in[2] < 0 ? filled(s, channels, 0) : in[2];
     script_node node = cvi_script_node(s, "InstanceNormalization", 3, in, 1, false);
-    cvi_script_attr_float(s, &node, "epsilon", number_arg(a, 7, "eps", 1e-5));
+    cvi_script_attr_float(s, &node, "epsilon", cvi_script_number_arg(a, 7, "eps", 1e-5));
     return cvi_script_done(s, node);
 }
 
 /* _native_batch_norm_legit.no_stats(x, weight, bias, True, momentum, eps): statistics of the batch, which for one row are its own */
 static script_value batch_statistics(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_value arg[8] = {cvi_script_arg(a, 0, "input"), cvi_script_arg(a, 1, "weight"),
                            cvi_script_arg(a, 2, "bias"), [7] = cvi_script_arg(a, 5, "eps")};
     script_args plain = {.name = a->name, .n = 8, .arg = arg};
@@ -363,7 +355,7 @@ static void read_window(script *s, const script_args *a, window *w) {
 static script_value max_pool(script *s, const script_call *row, const script_args *a) {
     (void)row;
     window w;
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     read_window(s, a, &w);
     setting(s, a, 4, "dilation", w.n, 1, w.dilation);
     script_node node = cvi_script_node(s, "MaxPool", 1, &x, 5, false);
@@ -371,7 +363,7 @@ static script_value max_pool(script *s, const script_call *row, const script_arg
     cvi_script_attr_ints(s, &node, "strides", w.n, w.stride);
     cvi_script_attr_ints(s, &node, "pads", 2 * w.n, w.pads);
     cvi_script_attr_ints(s, &node, "dilations", w.n, w.dilation);
-    cvi_script_attr_int(s, &node, "ceil_mode", whole_arg(a, 5, "ceil_mode", 0));
+    cvi_script_attr_int(s, &node, "ceil_mode", cvi_script_whole_arg(a, 5, "ceil_mode", 0));
     return cvi_script_done(s, node);
 }
 
@@ -383,7 +375,7 @@ static script_value pool_with_places(script *s, const script_call *row, const sc
 static script_value avg_pool(script *s, const script_call *row, const script_args *a) {
     (void)row;
     window w;
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     read_window(s, a, &w);
     if (cvi_script_arg(a, 6, "divisor_override").kind != SCRIPT_V_NONE) {
         return cvi_script_refuse(s, "divisor_override");
@@ -392,8 +384,8 @@ static script_value avg_pool(script *s, const script_call *row, const script_arg
     cvi_script_attr_ints(s, &node, "kernel_shape", w.n, w.kernel);
     cvi_script_attr_ints(s, &node, "strides", w.n, w.stride);
     cvi_script_attr_ints(s, &node, "pads", 2 * w.n, w.pads);
-    cvi_script_attr_int(s, &node, "ceil_mode", whole_arg(a, 4, "ceil_mode", 0));
-    cvi_script_attr_int(s, &node, "count_include_pad", whole_arg(a, 5, "count_include_pad", 1));
+    cvi_script_attr_int(s, &node, "ceil_mode", cvi_script_whole_arg(a, 4, "ceil_mode", 0));
+    cvi_script_attr_int(s, &node, "count_include_pad", cvi_script_whole_arg(a, 5, "count_include_pad", 1));
     return cvi_script_done(s, node);
 }
 
@@ -424,7 +416,7 @@ static int uneven(script *s, int x, int axis, int64_t have, int64_t size, bool a
 
 /* adaptive_avg_pool2d(x, size): size 1 is global; others are windows of the one input size that the model then takes. */
 static script_value adaptive(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input"), n = 2;
+    int x = cvi_script_graph_arg(s, a, 0, "input"), n = 2;
     int64_t size[3], kernel[3];
     bool average = strcmp(row->op, "AveragePool") == 0, global = true, same = true, even = true;
     const cvs_tensor *shape[2] = {cvi_script_shape(s, x, 0), cvi_script_shape(s, x, 1)};
@@ -480,17 +472,17 @@ static script_value adaptive_max(script *s, const script_call *row, const script
 
 static script_value dropout(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int in[2] = {graph_arg(s, a, 0, "input"), -1};
-    in[1] = cvi_script_const_float(s, number_arg(a, 1, "p", 0.5));
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), -1};
+    in[1] = cvi_script_const_float(s, cvi_script_number_arg(a, 1, "p", 0.5));
     return cvi_script_simple(s, "Dropout", 2, in);
 }
 
 /* upsample_nearest2d(x, size, scales...), upsample_bilinear2d(x, size, align_corners, scales...): a size, or factors */
 static script_value upsample(script *s, const script_call *row, const script_args *a) {
     bool linear = strcmp(row->op, "nearest") != 0;
-    bool corners = linear && whole_arg(a, 2, "align_corners", 0);
+    bool corners = linear && cvi_script_whole_arg(a, 2, "align_corners", 0);
     script_value size = cvi_script_arg(a, 1, "output_size");
-    int x = graph_arg(s, a, 0, "input"), first = linear ? 3 : 2;
+    int x = cvi_script_graph_arg(s, a, 0, "input"), first = linear ? 3 : 2;
     const cvs_tensor *shape = cvi_script_shape(s, x, 0), *other = cvi_script_shape(s, x, 1);
     int n = shape->rank - 2, in[4] = {x, -1, -1, -1};
     if (n < 1 || n > 3) {

@@ -8,11 +8,6 @@
 
 enum { MAX_FILLED = 1 << 24 };
 
-static int graph_arg(script *s, const script_args *a, int k, const char *name) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_graph(s, &v);
-}
-
 /* ---- element types --------------------------------------------------------------------------------------------- */
 
 /* torch's number of an element type; what computes in float32 here is CVS_F32. CVS_NONE: no type. */
@@ -125,7 +120,7 @@ static script_value make_filled(script *s, const script_call *row, const script_
         type = cvi_script_arg(a, next, "dtype");
     }
     if (in_place && v.kind == SCRIPT_V_TENSOR) { /* a tensor of one number */
-        int x = graph_arg(s, a, 0, "self"), n = cvi_script_rank(s, x);
+        int x = cvi_script_graph_arg(s, a, 0, "self"), n = cvi_script_rank(s, x);
         for (int i = 0; i < n; i++) {
             all[i] = cvi_script_dimension(s, x, i);
         }
@@ -138,11 +133,11 @@ static script_value make_filled(script *s, const script_call *row, const script_
     }
     cvs_dtype want = type_of(&type);
     if (like || new) {
-        int x = graph_arg(s, a, 0, "self");
+        int x = cvi_script_graph_arg(s, a, 0, "self");
         want = want == CVS_NONE && x >= 0 ? cvi_script_shape(s, x, 0)->dtype : want;
     }
     if (like) {
-        int x = graph_arg(s, a, 0, "self");
+        int x = cvi_script_graph_arg(s, a, 0, "self");
         rank = cvi_script_rank(s, x);
         for (int i = 0; i < rank; i++) {
             all[i] = cvi_script_dimension(s, x, i);

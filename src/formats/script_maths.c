@@ -5,16 +5,6 @@
 
 #include "formats/script.h"
 
-static int graph_arg(script *s, const script_args *a, int k, const char *name) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_graph(s, &v);
-}
-
-static double number_arg(const script_args *a, int k, const char *name, double otherwise) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_number(&v, otherwise);
-}
-
 static bool all_numbers(const script_args *a, int n) {
     bool all = a->n >= n;
     for (int i = 0; i < n && all; i++) {
@@ -43,15 +33,15 @@ static script_value unary(script *s, const script_call *row, const script_args *
                                   : cvi_script_float(x);
         }
     }
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     return cvi_script_simple(s, row->op, 1, &x);
 }
 
 /* An operator with one number: leaky_relu(x, 0.01), elu(x, 1). */
 static script_value with_alpha(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_node node = cvi_script_node(s, row->op, 1, &x, 1, false);
-    cvi_script_attr_float(s, &node, "alpha", number_arg(a, 1, "alpha", row->f));
+    cvi_script_attr_float(s, &node, "alpha", cvi_script_number_arg(a, 1, "alpha", row->f));
     return cvi_script_done(s, node);
 }
 
@@ -74,8 +64,9 @@ static script_value clip(script *s, int x, bool has_low, double low, bool has_hi
 
 static script_value hardtanh(script *s, const script_call *row, const script_args *a) {
     bool six = strcmp(row->name, "relu6") == 0;
-    return clip(s, graph_arg(s, a, 0, "input"), true, six ? 0 : number_arg(a, 1, "min_val", -1), true,
-                six ? 6 : number_arg(a, 2, "max_val", 1));
+    return clip(s, cvi_script_graph_arg(s, a, 0, "input"), true,
+                six ? 0 : cvi_script_number_arg(a, 1, "min_val", -1), true,
+                six ? 6 : cvi_script_number_arg(a, 2, "max_val", 1));
 }
 
 static script_value clamp(script *s, const script_call *row, const script_args *a) {
@@ -87,12 +78,12 @@ static script_value clamp(script *s, const script_call *row, const script_args *
     if (low.kind == SCRIPT_V_TENSOR || high.kind == SCRIPT_V_TENSOR) {
         return cvi_script_refuse(s, a->name);
     }
-    return clip(s, graph_arg(s, a, 0, "input"), low.kind != SCRIPT_V_NONE, cvi_script_number(&low, 0),
-                high.kind != SCRIPT_V_NONE, cvi_script_number(&high, 0));
+    return clip(s, cvi_script_graph_arg(s, a, 0, "input"), low.kind != SCRIPT_V_NONE,
+                cvi_script_number(&low, 0), high.kind != SCRIPT_V_NONE, cvi_script_number(&high, 0));
 }
 
 static script_value hard_sigmoid(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_node node = cvi_script_node(s, row->op, 1, &x, 2, false);
     cvi_script_attr_float(s, &node, "alpha", 1.0 / 6);
     cvi_script_attr_float(s, &node, "beta", 0.5);
@@ -101,7 +92,7 @@ static script_value hard_sigmoid(script *s, const script_call *row, const script
 
 static script_value gelu(script *s, const script_call *row, const script_args *a) {
     script_value how = cvi_script_arg(a, 1, "approximate");
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_node node = cvi_script_node(s, row->op, 1, &x, 1, false);
     cvi_script_attr_string(s, &node, "approximate",
                            how.kind == SCRIPT_V_STRING && strcmp(how.s, "tanh") == 0 ? "tanh" : "none");
@@ -110,14 +101,14 @@ static script_value gelu(script *s, const script_call *row, const script_args *a
 
 static script_value rsqrt(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     int root = cvi_script_done(s, cvi_script_node(s, "Sqrt", 1, &x, 0, true)).v;
     return cvi_script_simple(s, "Reciprocal", 1, &root);
 }
 
 /* prelu(x, weight): one slope a channel, which ONNX wants as [C,1,1] */
 static script_value prelu(script *s, const script_call *row, const script_args *a) {
-    int in[2] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "weight")};
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 1, "weight")};
     const cvs_tensor *x = cvi_script_shape(s, in[0], 0), *w = cvi_script_shape(s, in[1], 0);
     if (!cvi_script_ok(s) || in[1] < 0 || !s->g->values[in[1]].constant || w->rank != 1) {
         return cvi_script_refuse(s, a->name);
@@ -135,18 +126,18 @@ static script_value prelu(script *s, const script_call *row, const script_args *
 }
 
 static script_value softmax(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_node node = cvi_script_node(s, row->op, 1, &x, 1, false);
-    cvi_script_attr_int(s, &node, "axis", (int64_t)number_arg(a, 1, "dim", -1));
+    cvi_script_attr_int(s, &node, "axis", cvi_script_whole_arg(a, 1, "dim", -1));
     return cvi_script_done(s, node);
 }
 
 /* glu(x, dim) = first half * sigmoid(second half) */
 static script_value glu(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input"), half[2];
+    int x = cvi_script_graph_arg(s, a, 0, "input"), half[2];
     script_node node = cvi_script_nodes(s, "Split", 1, &x, 2, 2, true);
-    cvi_script_attr_int(s, &node, "axis", (int64_t)number_arg(a, 1, "dim", -1));
+    cvi_script_attr_int(s, &node, "axis", cvi_script_whole_arg(a, 1, "dim", -1));
     cvi_script_attr_int(s, &node, "num_outputs", 2);
     cvi_script_done(s, node);
     if (!cvi_script_ok(s)) {
@@ -166,7 +157,7 @@ static script_value binary(script *s, const script_call *row, const script_args 
                 : strcmp(row->op, "Mul") == 0 ? '*'
                                               : 0;
     bool div = strcmp(row->op, "Div") == 0, reversed = strcmp(row->name, "rsub") == 0;
-    double alpha = number_arg(a, 2, "alpha", 1);
+    double alpha = cvi_script_number_arg(a, 2, "alpha", 1);
     script_value mode = cvi_script_arg(a, -1, "rounding_mode");
     if (a->n == 2 && a->arg[0].kind == SCRIPT_V_LIST && a->arg[1].kind == SCRIPT_V_LIST &&
         sign == '+') { /* lists joined */
@@ -293,7 +284,7 @@ static script_value extreme(script *s, const script_call *row, const script_args
         bool first = (cvi_script_number(&a->arg[0], 0) > cvi_script_number(&a->arg[1], 0)) == most;
         return a->arg[first ? 0 : 1];
     }
-    int in[2] = {graph_arg(s, a, 0, "input"), -1};
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), -1};
     script_value second = cvi_script_arg(a, 1, "other");
     if (second.kind == SCRIPT_V_TENSOR) {
         in[1] = cvi_script_graph(s, &second);
@@ -305,7 +296,7 @@ static script_value extreme(script *s, const script_call *row, const script_args
         in[1] = cvi_script_const_ints(s, 1, &axis);
     }
     script_node node = cvi_script_node(s, most ? "ReduceMax" : "ReduceMin", whole ? 1 : 2, in, 1, false);
-    cvi_script_attr_int(s, &node, "keepdims", (int64_t)number_arg(a, 2, "keepdim", 0));
+    cvi_script_attr_int(s, &node, "keepdims", cvi_script_whole_arg(a, 2, "keepdim", 0));
     script_value both[2] = {cvi_script_done(s, node), cvi_script_none()};
     return whole ? both[0] : cvi_script_list(s, 2, both);
 }
@@ -322,7 +313,7 @@ static script_value reduce(script *s, const script_call *row, const script_args 
         }
         return sum;
     }
-    int in[2] = {graph_arg(s, a, 0, "input"), -1}, n = 0;
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), -1}, n = 0;
     if (dims.kind == SCRIPT_V_LIST) {
         n = CVI_MIN(cvi_script_wholes(s, &dims, axes, CVS_MAX_RANK), CVS_MAX_RANK);
     } else if (dims.kind == SCRIPT_V_INT &&
@@ -334,7 +325,7 @@ static script_value reduce(script *s, const script_call *row, const script_args 
         in[1] = cvi_script_const_ints(s, n, axes);
     }
     script_node node = cvi_script_node(s, row->op, n > 0 ? 2 : 1, in, 1, false);
-    cvi_script_attr_int(s, &node, "keepdims", n > 0 ? (int64_t)number_arg(a, 2, "keepdim", 0) : 0);
+    cvi_script_attr_int(s, &node, "keepdims", n > 0 ? cvi_script_whole_arg(a, 2, "keepdim", 0) : 0);
     return cvi_script_done(s, node);
 }
 
@@ -353,12 +344,12 @@ static script_value truths(script *s, const script_call *row, const script_args 
     int in[2] = {cvi_script_graph(s, &x), dim.kind == SCRIPT_V_INT ? cvi_script_const_ints(s, 1, &axis) : -1};
     in[0] = cvi_script_cast(s, in[0], CVS_F32);
     script_node node = cvi_script_node(s, row->op, in[1] >= 0 ? 2 : 1, in, 1, true);
-    cvi_script_attr_int(s, &node, "keepdims", in[1] >= 0 ? (int64_t)number_arg(a, 2, "keepdim", 0) : 0);
+    cvi_script_attr_int(s, &node, "keepdims", in[1] >= 0 ? cvi_script_whole_arg(a, 2, "keepdim", 0) : 0);
     return cvi_script_tensor(cvi_script_cast(s, cvi_script_done(s, node).v, CVS_BOOL));
 }
 
 static script_value product(script *s, const script_call *row, const script_args *a) {
-    int in[2] = {graph_arg(s, a, 0, "input"), graph_arg(s, a, 1, "mat2")};
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), cvi_script_graph_arg(s, a, 1, "mat2")};
     return cvi_script_simple(s, row->op, 2, in);
 }
 

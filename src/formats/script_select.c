@@ -3,16 +3,6 @@
  */
 #include "formats/script.h"
 
-static int graph_arg(script *s, const script_args *a, int k, const char *name) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_graph(s, &v);
-}
-
-static int64_t whole_arg(const script_args *a, int k, const char *name, int64_t otherwise) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_whole(&v, otherwise);
-}
-
 /* An axis counted from the front; -1 when there is none such. */
 static int axis_of(int64_t axis, int rank) {
     axis += axis < 0 ? rank : 0;
@@ -32,7 +22,7 @@ static script_value roll(script *s, const script_call *row, const script_args *a
     (void)row;
     int64_t shift[CVS_MAX_RANK], dim[CVS_MAX_RANK];
     script_value shifts = cvi_script_arg(a, 1, "shifts"), dims = cvi_script_arg(a, 2, "dims");
-    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
     int n = cvi_script_wholes(s, &shifts, shift, CVS_MAX_RANK);
     if (rank < 1 || n < 1 || n > CVS_MAX_RANK || cvi_script_wholes(s, &dims, dim, CVS_MAX_RANK) != n) {
         return cvi_script_refuse(s, a->name);
@@ -60,7 +50,7 @@ static script_value flip(script *s, const script_call *row, const script_args *a
     (void)row;
     int64_t axis[CVS_MAX_RANK], from[CVS_MAX_RANK], to[CVS_MAX_RANK];
     script_value dims = cvi_script_arg(a, 1, "dims");
-    int x = graph_arg(s, a, 0, "self"), n = cvi_script_wholes(s, &dims, axis, CVS_MAX_RANK);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), n = cvi_script_wholes(s, &dims, axis, CVS_MAX_RANK);
     if (n < 1 || n > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
     }
@@ -78,7 +68,7 @@ static script_value repeat(script *s, const script_call *row, const script_args 
     (void)row;
     int64_t count[CVS_MAX_RANK];
     script_value list = cvi_script_arg(a, 1, "repeats");
-    int in[2] = {graph_arg(s, a, 0, "self"), -1}, rank = cvi_script_rank(s, in[0]);
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "self"), -1}, rank = cvi_script_rank(s, in[0]);
     int n = list.kind == SCRIPT_V_LIST ? cvi_script_wholes(s, &list, count, CVS_MAX_RANK) : 0;
     if (rank < 0 || n < 1 || n > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
@@ -143,22 +133,24 @@ void cvi_script_write_back(script *s, int part, int value) {
 /* slice_scatter(x, part, dim, start, end): x with a part of it replaced */
 static script_value slice_scatter(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self"), part = graph_arg(s, a, 1, "src");
-    int axis = axis_of(whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
-    return axis < 0 || whole_arg(a, 5, "step", 1) != 1
+    int x = cvi_script_graph_arg(s, a, 0, "self"), part = cvi_script_graph_arg(s, a, 1, "src");
+    int axis = axis_of(cvi_script_whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
+    return axis < 0 || cvi_script_whole_arg(a, 5, "step", 1) != 1
                ? cvi_script_refuse(s, a->name)
-               : replaced(s, x, part, axis, whole_arg(a, 3, "start", 0), whole_arg(a, 4, "end", INT64_MAX));
+               : replaced(s, x, part, axis, cvi_script_whole_arg(a, 3, "start", 0),
+                          cvi_script_whole_arg(a, 4, "end", INT64_MAX));
 }
 
 /* select_scatter(x, part, dim, index) */
 static script_value select_scatter(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self"), axis = axis_of(whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
-    int64_t at = axis, index = whole_arg(a, 3, "index", 0);
+    int x = cvi_script_graph_arg(s, a, 0, "self"),
+        axis = axis_of(cvi_script_whole_arg(a, 2, "dim", 0), cvi_script_rank(s, x));
+    int64_t at = axis, index = cvi_script_whole_arg(a, 3, "index", 0);
     if (axis < 0) {
         return cvi_script_refuse(s, a->name);
     }
-    int in[2] = {graph_arg(s, a, 1, "src"), cvi_script_const_ints(s, 1, &at)};
+    int in[2] = {cvi_script_graph_arg(s, a, 1, "src"), cvi_script_const_ints(s, 1, &at)};
     int part = cvi_script_done(s, cvi_script_node(s, "Unsqueeze", 2, in, 0, true)).v;
     return replaced(s, x, part, axis, index, index == -1 ? INT64_MAX : index + 1);
 }
@@ -169,7 +161,7 @@ static script_value movedim(script *s, const script_call *row, const script_args
     int64_t from[CVS_MAX_RANK], to[CVS_MAX_RANK], perm[CVS_MAX_RANK];
     bool taken[CVS_MAX_RANK] = {false};
     script_value p = cvi_script_arg(a, 1, "source"), q = cvi_script_arg(a, 2, "destination");
-    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
     int n = cvi_script_wholes(s, &p, from, CVS_MAX_RANK), next = 0;
     bool ok = rank > 0 && n >= 1 && n <= rank && cvi_script_wholes(s, &q, to, CVS_MAX_RANK) == n;
     for (int i = 0; i < rank; i++) {
@@ -201,8 +193,8 @@ static script_value movedim(script *s, const script_call *row, const script_args
 static script_value unflatten(script *s, const script_call *row, const script_args *a) {
     (void)row;
     script_value sizes = cvi_script_arg(a, 2, "sizes"), all[CVS_MAX_RANK];
-    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x), n = 0;
-    int axis = axis_of(whole_arg(a, 1, "dim", 0), rank),
+    int x = cvi_script_graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x), n = 0;
+    int axis = axis_of(cvi_script_whole_arg(a, 1, "dim", 0), rank),
         many = sizes.kind == SCRIPT_V_LIST ? *sizes.shared_n : 0;
     if (axis < 0 || many < 1 || rank - 1 + many > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
@@ -221,8 +213,8 @@ static script_value unflatten(script *s, const script_call *row, const script_ar
 /* channel_shuffle(x, groups) of x [N,C,...] */
 static script_value channel_shuffle(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
-    int64_t groups = whole_arg(a, 1, "groups", 1), perm[CVS_MAX_RANK];
+    int x = cvi_script_graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int64_t groups = cvi_script_whole_arg(a, 1, "groups", 1), perm[CVS_MAX_RANK];
     int64_t channels = rank > 1 ? cvi_script_shape(s, x, 0)->dim[1] : 0;
     script_value all[CVS_MAX_RANK], old[CVS_MAX_RANK];
     if (rank < 2 || rank >= CVS_MAX_RANK || groups < 1 || channels % groups != 0) {
@@ -248,9 +240,9 @@ static script_value channel_shuffle(script *s, const script_call *row, const scr
 
 /* index_select(x, dim, index), gather(x, dim, index) */
 static script_value gather(script *s, const script_call *row, const script_args *a) {
-    int in[2] = {graph_arg(s, a, 0, "self"), graph_arg(s, a, 2, "index")};
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "self"), cvi_script_graph_arg(s, a, 2, "index")};
     script_node node = cvi_script_node(s, row->op, 2, in, 1, false);
-    cvi_script_attr_int(s, &node, "axis", whole_arg(a, 1, "dim", 0));
+    cvi_script_attr_int(s, &node, "axis", cvi_script_whole_arg(a, 1, "dim", 0));
     return cvi_script_done(s, node);
 }
 
@@ -269,7 +261,7 @@ static bool is_outer(script *s, int v, int at, int n) {
 static script_value index_with(script *s, const script_call *row, const script_args *a) {
     (void)row;
     script_value list = cvi_script_arg(a, 1, "indices");
-    int x = graph_arg(s, a, 0, "self"), n = list.kind == SCRIPT_V_LIST ? *list.shared_n : 0;
+    int x = cvi_script_graph_arg(s, a, 0, "self"), n = list.kind == SCRIPT_V_LIST ? *list.shared_n : 0;
     int first = -1, count = 0;
     for (int i = 0; i < n; i++) {
         if ((*list.shared)[i].kind == SCRIPT_V_TENSOR) {
@@ -303,7 +295,7 @@ static script_value where(script *s, const script_call *row, const script_args *
     bool fill = strcmp(row->name, "masked_fill") == 0;
     script_value x = cvi_script_arg(a, fill ? 0 : 1, "self"),
                  y = cvi_script_arg(a, 2, fill ? "value" : "other");
-    int in[3] = {graph_arg(s, a, fill ? 1 : 0, fill ? "mask" : "condition")};
+    int in[3] = {cvi_script_graph_arg(s, a, fill ? 1 : 0, fill ? "mask" : "condition")};
     cvi_script_pair(s, fill ? &y : &x, fill ? &x : &y, in + 1);
     return cvi_script_simple(s, "Where", 3, in);
 }
@@ -313,7 +305,8 @@ static script_value shaped_as(script *s, const script_call *row, const script_ar
     if (row->f != 0 && a->n == 1 && a->arg[0].kind == SCRIPT_V_LIST) { /* of a list of numbers */
         return cvi_script_list(s, *a->arg[0].shared_n, *a->arg[0].shared);
     }
-    int in[2] = {graph_arg(s, a, row->f != 0, "self"), graph_arg(s, a, row->f == 0, "other")},
+    int in[2] = {cvi_script_graph_arg(s, a, row->f != 0, "self"),
+                 cvi_script_graph_arg(s, a, row->f == 0, "other")},
         rank = cvi_script_rank(s, in[1]);
     script_value all[CVS_MAX_RANK];
     for (int i = 0; i < rank; i++) {
@@ -330,7 +323,8 @@ static script_value shaped_as(script *s, const script_call *row, const script_ar
 }
 
 static script_value triangle(script *s, const script_call *row, const script_args *a) {
-    int in[2] = {graph_arg(s, a, 0, "self"), cvi_script_const_int(s, whole_arg(a, 1, "diagonal", 0))};
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "self"),
+                 cvi_script_const_int(s, cvi_script_whole_arg(a, 1, "diagonal", 0))};
     script_node node = cvi_script_node(s, "Trilu", 2, in, 1, false);
     cvi_script_attr_int(s, &node, "upper", row->f != 0);
     return cvi_script_done(s, node);
@@ -338,16 +332,16 @@ static script_value triangle(script *s, const script_call *row, const script_arg
 
 static script_value cumsum(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int64_t axis = whole_arg(a, 1, "dim", 0);
-    int in[2] = {graph_arg(s, a, 0, "self"), cvi_script_const_ints(s, 1, &axis)};
+    int64_t axis = cvi_script_whole_arg(a, 1, "dim", 0);
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "self"), cvi_script_const_ints(s, 1, &axis)};
     return cvi_script_simple(s, "CumSum", 2, in);
 }
 
 /* topk(x, k, dim, largest, sorted) and sort(x, dim, descending): numbers and their places */
 static script_value topk(script *s, const script_call *row, const script_args *a) {
     bool sort = strcmp(row->name, "sort") == 0;
-    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
-    int axis = axis_of(whole_arg(a, sort ? 1 : 2, "dim", -1), rank);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int axis = axis_of(cvi_script_whole_arg(a, sort ? 1 : 2, "dim", -1), rank);
     if (axis < 0) {
         return cvi_script_refuse(s, a->name);
     }
@@ -356,7 +350,8 @@ static script_value topk(script *s, const script_call *row, const script_args *a
     script_node node = cvi_script_nodes(s, "TopK", 2, in, 3, 2, false);
     cvi_script_attr_int(s, &node, "axis", axis);
     cvi_script_attr_int(s, &node, "largest",
-                        sort ? whole_arg(a, 2, "descending", 0) : whole_arg(a, 3, "largest", 1));
+                        sort ? cvi_script_whole_arg(a, 2, "descending", 0)
+                             : cvi_script_whole_arg(a, 3, "largest", 1));
     cvi_script_attr_int(s, &node, "sorted", 1);
     cvi_script_done(s, node);
     script_value both[2] = {cvi_script_none(), cvi_script_none()};
@@ -368,14 +363,14 @@ static script_value topk(script *s, const script_call *row, const script_args *a
 
 /* argmax(x, dim, keepdim) */
 static script_value arg_most(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "self");
+    int x = cvi_script_graph_arg(s, a, 0, "self");
     script_value dim = cvi_script_arg(a, 1, "dim");
     if (dim.kind != SCRIPT_V_INT) {
         return cvi_script_refuse(s, a->name);
     }
     script_node node = cvi_script_node(s, row->op, 1, &x, 2, false);
     cvi_script_attr_int(s, &node, "axis", dim.i[0]);
-    cvi_script_attr_int(s, &node, "keepdims", whole_arg(a, 2, "keepdim", 0));
+    cvi_script_attr_int(s, &node, "keepdims", cvi_script_whole_arg(a, 2, "keepdim", 0));
     return cvi_script_done(s, node);
 }
 
@@ -384,15 +379,16 @@ static script_value grid_sample(script *s, const script_call *row, const script_
     static const char *const modes[] = {"linear", "nearest", "cubic"}, *const pads[] = {"zeros", "border",
                                                                                         "reflection"};
     (void)row;
-    int in[2] = {graph_arg(s, a, 0, "self"), graph_arg(s, a, 1, "grid")};
-    int64_t mode = whole_arg(a, 2, "interpolation_mode", 0), pad = whole_arg(a, 3, "padding_mode", 0);
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "self"), cvi_script_graph_arg(s, a, 1, "grid")};
+    int64_t mode = cvi_script_whole_arg(a, 2, "interpolation_mode", 0),
+            pad = cvi_script_whole_arg(a, 3, "padding_mode", 0);
     if (mode < 0 || mode > 2 || pad < 0 || pad > 2) {
         return cvi_script_refuse(s, a->name);
     }
     script_node node = cvi_script_node(s, "GridSample", 2, in, 3, false);
     cvi_script_attr_string(s, &node, "mode", modes[mode]);
     cvi_script_attr_string(s, &node, "padding_mode", pads[pad]);
-    cvi_script_attr_int(s, &node, "align_corners", whole_arg(a, 4, "align_corners", 0));
+    cvi_script_attr_int(s, &node, "align_corners", cvi_script_whole_arg(a, 4, "align_corners", 0));
     return cvi_script_done(s, node);
 }
 

@@ -4,16 +4,6 @@
  */
 #include "formats/script.h"
 
-static int graph_arg(script *s, const script_args *a, int k, const char *name) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_graph(s, &v);
-}
-
-static int64_t whole_arg(const script_args *a, int k, const char *name, int64_t otherwise) {
-    script_value v = cvi_script_arg(a, k, name);
-    return cvi_script_whole(&v, otherwise);
-}
-
 script_value cvi_script_dimension(script *s, int x, int64_t axis) {
     const cvs_tensor *p = cvi_script_shape(s, x, 0), *q = cvi_script_shape(s, x, 1);
     axis += axis < 0 ? p->rank : 0;
@@ -52,7 +42,7 @@ script_value cvi_script_reshape(script *s, int x, const script_value *list, int 
 
 static script_value view(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_value list = cvi_script_arg(a, 1, "size");
     return list.kind == SCRIPT_V_LIST ? cvi_script_reshape(s, x, *list.shared, *list.shared_n)
                                       : cvi_script_refuse(s, a->name);
@@ -61,12 +51,12 @@ static script_value view(script *s, const script_call *row, const script_args *a
 /* as_strided(x, size, stride, offset) where it only names other sizes for the numbers as they lie: axes of 1 place may have any stride. */
 static script_value as_strided(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self");
+    int x = cvi_script_graph_arg(s, a, 0, "self");
     script_value size = cvi_script_arg(a, 1, "size"), stride = cvi_script_arg(a, 2, "stride");
     const cvs_tensor *t = cvi_script_shape(s, x, 0);
     int n = size.kind == SCRIPT_V_LIST ? *size.shared_n : 0;
     if (n < 1 || n > CVS_MAX_RANK || stride.kind != SCRIPT_V_LIST || *stride.shared_n != n || t->rank < 0 ||
-        whole_arg(a, 3, "storage_offset", 0) != 0) {
+        cvi_script_whole_arg(a, 3, "storage_offset", 0) != 0) {
         return cvi_script_refuse(s, a->name);
     }
     int64_t dense = 1;
@@ -84,8 +74,8 @@ static script_value as_strided(script *s, const script_call *row, const script_a
 
 static script_value flatten(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
-    int64_t from = whole_arg(a, 1, "start_dim", 0), to = whole_arg(a, 2, "end_dim", -1);
+    int x = cvi_script_graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
+    int64_t from = cvi_script_whole_arg(a, 1, "start_dim", 0), to = cvi_script_whole_arg(a, 2, "end_dim", -1);
     if (from == 1 && to == -1) {
         script_node node = cvi_script_node(s, "Flatten", 1, &x, 1, false);
         cvi_script_attr_int(s, &node, "axis", 1);
@@ -111,7 +101,8 @@ static script_value flatten(script *s, const script_call *row, const script_args
 /* squeeze(x), squeeze(x, dim), squeeze(x, dims), unsqueeze(x, dim): an axis longer than 1 is not squeezed */
 static script_value squeeze(script *s, const script_call *row, const script_args *a) {
     script_value dim = cvi_script_arg(a, 1, "dim");
-    int in[2] = {graph_arg(s, a, 0, "input"), -1}, rank = cvi_script_rank(s, in[0]), n = 0, kept = 0;
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), -1}, rank = cvi_script_rank(s, in[0]), n = 0,
+        kept = 0;
     int64_t axes[CVS_MAX_RANK];
     bool remove = strcmp(row->op, "Squeeze") == 0, all = remove && dim.kind == SCRIPT_V_NONE;
     const cvs_tensor *x = cvi_script_shape(s, in[0], 0);
@@ -145,7 +136,7 @@ static script_value permute_to(script *s, int x, const int64_t *perm, int n) {
 static script_value permute(script *s, const script_call *row, const script_args *a) {
     (void)row;
     int64_t perm[CVS_MAX_RANK];
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_value dims = cvi_script_arg(a, 1, "dims");
     int n = cvi_script_wholes(s, &dims, perm, CVS_MAX_RANK);
     if (dims.kind != SCRIPT_V_LIST || n < 1 || n > CVS_MAX_RANK) {
@@ -159,9 +150,9 @@ static script_value permute(script *s, const script_call *row, const script_args
 
 /* transpose(x, dim0, dim1); mT and mH turn the last two axes */
 static script_value transpose(script *s, const script_call *row, const script_args *a) {
-    int64_t perm[CVS_MAX_RANK], p = row->f != 0 ? -2 : whole_arg(a, 1, "dim0", 0),
-                                q = row->f != 0 ? -1 : whole_arg(a, 2, "dim1", 1);
-    int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
+    int64_t perm[CVS_MAX_RANK], p = row->f != 0 ? -2 : cvi_script_whole_arg(a, 1, "dim0", 0),
+                                q = row->f != 0 ? -1 : cvi_script_whole_arg(a, 2, "dim1", 1);
+    int x = cvi_script_graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
     p += p < 0 ? rank : 0;
     q += q < 0 ? rank : 0;
     if (rank < 1 || p < 0 || q < 0 || p >= rank || q >= rank) {
@@ -182,13 +173,13 @@ static script_value same(script *s, const script_call *row, const script_args *a
 /* clone(x): what changes x in place afterwards does not change this */
 static script_value copied(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     return cvi_script_done(s, cvi_script_node(s, "Identity", 1, &x, 0, true));
 }
 
 static script_value expand(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int in[2] = {graph_arg(s, a, 0, "input"), -1}, rank = cvi_script_rank(s, in[0]);
+    int in[2] = {cvi_script_graph_arg(s, a, 0, "input"), -1}, rank = cvi_script_rank(s, in[0]);
     script_value list = cvi_script_arg(a, 1, "size"), want[CVS_MAX_RANK];
     int n = list.kind == SCRIPT_V_LIST ? *list.shared_n : 0;
     if (n < 1 || n > CVS_MAX_RANK || rank < 0) {
@@ -210,7 +201,7 @@ static script_value cat(script *s, const script_call *row, const script_args *a)
     int in[256];
     script_value list = cvi_script_arg(a, 0, "tensors");
     int n = list.kind == SCRIPT_V_LIST ? *list.shared_n : 0;
-    int64_t axis = whole_arg(a, 1, "dim", 0);
+    int64_t axis = cvi_script_whole_arg(a, 1, "dim", 0);
     bool stack = strcmp(row->name, "stack") == 0;
     if (n < 1 || n > CVI_COUNT(in)) {
         return cvi_script_refuse(s, a->name);
@@ -243,9 +234,9 @@ static script_value split_into(script *s, int x, int64_t axis, const int64_t *si
 /* chunk(x, count, dim), split(x, size, dim), split_with_sizes(x, sizes, dim), unbind(x, dim) */
 static script_value split(script *s, const script_call *row, const script_args *a) {
     int64_t sizes[256], axis;
-    int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x), n = 0;
+    int x = cvi_script_graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x), n = 0;
     script_value how = cvi_script_arg(a, 1, "split_size");
-    axis = whole_arg(a, 2, "dim", 0);
+    axis = cvi_script_whole_arg(a, 2, "dim", 0);
     axis += axis < 0 ? rank : 0;
     if (rank < 1 || axis < 0 || axis >= rank) {
         return cvi_script_refuse(s, a->name);
@@ -283,15 +274,15 @@ static script_value part_of(script *s, script_value v, int x, int64_t axis, int6
 
 static script_value select_one(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input");
-    int64_t axis = whole_arg(a, 1, "dim", 0), at = whole_arg(a, 2, "index", 0);
+    int x = cvi_script_graph_arg(s, a, 0, "input");
+    int64_t axis = cvi_script_whole_arg(a, 1, "dim", 0), at = cvi_script_whole_arg(a, 2, "index", 0);
     return part_of(s, select_at(s, x, axis, at), x, axis, at, at == -1 ? INT64_MAX : at + 1, true);
 }
 
 static script_value unbind(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
-    int64_t axis = whole_arg(a, 1, "dim", 0);
+    int x = cvi_script_graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
+    int64_t axis = cvi_script_whole_arg(a, 1, "dim", 0);
     script_value piece[64];
     axis += axis < 0 ? rank : 0;
     int64_t n = rank > 0 && axis >= 0 && axis < rank ? cvi_script_shape(s, x, 0)->dim[axis] : 0;
@@ -307,10 +298,10 @@ static script_value unbind(script *s, const script_call *row, const script_args 
 /* slice(list, start, end) */
 static script_value slice_list(script *s, const script_args *a) {
     int n = *a->arg[0].shared_n;
-    int64_t from = whole_arg(a, 1, "start", 0), to = whole_arg(a, 2, "end", n);
+    int64_t from = cvi_script_whole_arg(a, 1, "start", 0), to = cvi_script_whole_arg(a, 2, "end", n);
     from = CVI_MAX(from + (from < 0 ? n : 0), 0);
     to = CVI_MIN(to + (to < 0 ? n : 0), n);
-    return whole_arg(a, 3, "step", 1) != 1
+    return cvi_script_whole_arg(a, 3, "step", 1) != 1
                ? cvi_script_refuse(s, a->name)
                : cvi_script_list(s, (int)CVI_MAX(to - from, 0), *a->arg[0].shared + CVI_MIN(from, n));
 }
@@ -322,11 +313,12 @@ static script_value slice(script *s, const script_call *row, const script_args *
     }
     bool narrow = strcmp(row->name, "narrow") == 0;
     script_value start = cvi_script_arg(a, 2, "start"), end = cvi_script_arg(a, 3, "end");
-    int64_t axis = whole_arg(a, 1, "dim", 0), step = narrow ? 1 : whole_arg(a, 4, "step", 1);
+    int64_t axis = cvi_script_whole_arg(a, 1, "dim", 0),
+            step = narrow ? 1 : cvi_script_whole_arg(a, 4, "step", 1);
     start = start.kind == SCRIPT_V_INT ? start : cvi_script_int(0);
     end = end.kind == SCRIPT_V_INT ? end : cvi_script_int(INT64_MAX);
     end = narrow ? cvi_script_arith(s, '+', start, end) : end;
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     if (!start.size && !end.size && start.i[0] == 0 && end.i[0] == INT64_MAX && step == 1) {
         return cvi_script_tensor(x);
     }
@@ -341,7 +333,7 @@ static script_value slice(script *s, const script_call *row, const script_args *
 /* constant_pad_nd(x, [left, right, top, bottom, ...], value); pad(x, pad, mode, value) */
 static script_value pad(script *s, const script_call *row, const script_args *a) {
     int64_t amount[2 * CVS_MAX_RANK], pads[2 * CVS_MAX_RANK] = {0};
-    int in[3] = {graph_arg(s, a, 0, "input"), -1, -1}, rank = cvi_script_rank(s, in[0]);
+    int in[3] = {cvi_script_graph_arg(s, a, 0, "input"), -1, -1}, rank = cvi_script_rank(s, in[0]);
     script_value list = cvi_script_arg(a, 1, "pad"), mode = cvi_script_arg(a, 2, "mode"),
                  value = cvi_script_arg(a, 2, "value");
     const char *how = row->op;
@@ -369,16 +361,16 @@ static script_value pad(script *s, const script_call *row, const script_args *a)
 }
 
 static script_value pixel_shuffle(script *s, const script_call *row, const script_args *a) {
-    int x = graph_arg(s, a, 0, "input");
+    int x = cvi_script_graph_arg(s, a, 0, "input");
     script_node node = cvi_script_node(s, row->op, 1, &x, 2, false);
-    cvi_script_attr_int(s, &node, "blocksize", whole_arg(a, 1, "factor", 2));
+    cvi_script_attr_int(s, &node, "blocksize", cvi_script_whole_arg(a, 1, "factor", 2));
     cvi_script_attr_string(s, &node, "mode", "CRD");
     return cvi_script_done(s, node);
 }
 
 static script_value size(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
+    int x = cvi_script_graph_arg(s, a, 0, "input"), rank = cvi_script_rank(s, x);
     script_value dim = cvi_script_arg(a, 1, "dim"), all[CVS_MAX_RANK];
     if (dim.kind == SCRIPT_V_INT) {
         return cvi_script_dimension(s, x, dim.i[0]);
@@ -392,13 +384,13 @@ static script_value size(script *s, const script_call *row, const script_args *a
 
 static script_value dim(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int rank = cvi_script_rank(s, graph_arg(s, a, 0, "input"));
+    int rank = cvi_script_rank(s, cvi_script_graph_arg(s, a, 0, "input"));
     return rank >= 0 ? cvi_script_int(rank) : cvi_script_refuse(s, "the size of a tensor of unknown shape");
 }
 
 static script_value numel(script *s, const script_call *row, const script_args *a) {
     (void)row;
-    int x = graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
+    int x = cvi_script_graph_arg(s, a, 0, "self"), rank = cvi_script_rank(s, x);
     script_value n = cvi_script_int(1);
     for (int i = 0; i < rank; i++) {
         n = cvi_script_arith(s, '*', n, cvi_script_dimension(s, x, i));
