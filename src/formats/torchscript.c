@@ -143,7 +143,8 @@ static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
     return status;
 }
 
-/* Goes through the sizes, those that were asked for first; the first error is the one to tell when none fits. */
+/* Goes through the sizes, those that were asked for first; the first error is the one to tell when none fits. Where all usual sizes end in
+ * that error, word for word, it is not about the size. */
 static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     cvs_error first = {0};
     const bool uneven = s->uneven;
@@ -152,8 +153,10 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     int64_t list[MAX_SIZES], all = 0;
     bool asked = o && o->height > 0 && o->width > 0 && o->height <= 65536 && o->width <= 65536;
     int n = sizes(3, list), tries = 0;
+    bool differ = false;
     cvs_status status = CVS_E_SHAPE;
-    for (int i = asked ? -1 : 0; i < n && tries < MAX_TRIES && (i < USUAL || all < MAX_ALL_NODES); i++) {
+    for (int i = asked ? -1 : 0;
+         i < n && tries < MAX_TRIES && (i < USUAL || (all < MAX_ALL_NODES && (differ || !s->err))); i++) {
         t.side = i < 0 ? o->height : list[i];
         t.wide = i < 0 ? o->width : list[i];
         s->uneven = uneven || i < 0;
@@ -182,6 +185,7 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
         if (s->err && first.code == CVS_OK) {
             first = *s->err;
         }
+        differ = differ || (s->err && strcmp(first.message, s->err->message) != 0);
         if (status != CVS_E_SHAPE) { /* no other size will help */
             break;
         }
