@@ -61,12 +61,19 @@ static cvs_status check_depth(const cvi_exec *x, const cvi_graph *sub, cvs_error
                           (long long)depth);
 }
 
-static cvi_exec_options child_options(const cvi_exec *x) {
-    cvi_exec_options options = x->options;
-    options.max_bytes = x->max_bytes;
-    options.progress = NULL;
-    options.keep = CVI_KEEP_ALL;
-    return options;
+/* A subgraph has what the exec around it and `inputs` (NULL: none of its own) leave, half of it for the copies of its outputs. */
+static cvs_status child_options(const cvi_exec *x, const cvi_graph *sub, const cvs_tensor *inputs,
+                                cvi_exec_options *options, cvs_error *err) {
+    int64_t room = x->max_bytes - cvi_exec_bytes(x);
+    for (int i = 0; inputs && i < sub->n_inputs; i++) {
+        room -= CVI_MIN((int64_t)inputs[i].bytes, CVI_MAX(room, 0));
+    }
+    *options = x->options;
+    options->max_bytes = room / 2;
+    options->progress = NULL;
+    options->keep = CVI_KEEP_ALL;
+    return room >= 2 ? CVS_OK
+                     : cvi_fail(err, CVS_E_LIMIT, "the values of this model are larger than any memory");
 }
 
 /* ---- the body of a loop ------------------------------------------------------------------------------- */
@@ -98,8 +105,9 @@ cvs_status cvi_exec_run_body(const cvi_opctx *ctx, const cvi_graph *sub, const c
         cvi_exec_end_body(state);
     }
     if (!*state) {
-        cvi_exec_options options = child_options(x);
+        cvi_exec_options options;
         cvi_exec *child = NULL;
+        CVI_TRY(child_options(x, sub, inputs, &options, ctx->err));
         CVI_TRY(cvi_exec_create(sub, x, inputs, &options, &child, ctx->err));
         *state = child;
     }
@@ -154,8 +162,9 @@ cvs_status cvi_exec_run_graph(const cvi_opctx *ctx, const cvi_graph *sub, cvs_te
     if (x->phase == CVI_PHASE_RUN && step->child && step->child_graph == sub) {
         return copy_outputs(step->child, true, outputs, err);
     }
-    cvi_exec_options options = child_options(x);
+    cvi_exec_options options;
     cvi_exec *child = NULL;
+    CVI_TRY(child_options(x, sub, NULL, &options, err));
     CVI_TRY(cvi_exec_create(sub, x, NULL, &options, &child, err));
     bool run = x->phase == CVI_PHASE_RUN || (x->phase == CVI_PHASE_LATE && !shapes_known(child));
     cvs_status s = run ? cvi_exec_forward(child, NULL, -1, err) : CVS_OK;

@@ -89,6 +89,44 @@ static void run_decides_the_turns(void **state) {
     net_end(&n);
 }
 
+/* A state that doubles: it, the body's values and the copy handed over fit the limit together, not each for itself. */
+static void a_state_that_grows(void **state) {
+    (void)state;
+    net n;
+    net_begin(&n, CVS_F32);
+    int m = net_input(&n, "m", CVS_I64, 0, NULL), x = net_input(&n, "x", CVS_F32, 1, three),
+        in[3] = {m, -1, x};
+    int node = cvi_graph_node(n.g, "loop", "Loop", 3, 1, 1, &n.err);
+    cvi_graph *body = cvi_graph_new(n.model, n.g, "body", &n.err);
+    assert_true(node >= 0 && body);
+    int turn = cvi_graph_value(body, "turn", CVS_I64, 0, NULL, &n.err),
+        go = cvi_graph_value(body, "go", CVS_BOOL, 0, NULL, &n.err);
+    int s = cvi_graph_value(body, "s", CVS_F32, 1, (int64_t[]){-1}, &n.err);
+    assert_true(cvi_graph_add_input(body, turn) && cvi_graph_add_input(body, go) &&
+                cvi_graph_add_input(body, s));
+    int twice = cvi_graph_op(body, "Concat", 2, (int[]){s, s}, "twice", 1, NULL, &n.err);
+    cvi_attr_set_int(body, &body->nodes[0].attr[0], "axis", 0);
+    assert_true(cvi_graph_add_output(body, go) && cvi_graph_add_output(body, twice));
+    cvi_node *made = &n.g->nodes[node];
+    memcpy(made->in, in, sizeof in);
+    made->out[0] = cvi_graph_value(n.g, "last", CVS_NONE, -1, NULL, &n.err);
+    set_body(made, body);
+    net_finish(&n, made->out[0]);
+    int64_t turns = 10;
+    float numbers[3] = {1, -2, 0.5F};
+    cvs_tensor given[2] = {
+        {.dtype = CVS_I64, .data = &turns, .bytes = 8},
+        {.dtype = CVS_F32, .rank = 1, .dim = {3}, .data = numbers, .bytes = sizeof numbers}};
+    const cvi_exec_options small = {.max_bytes = 1 << 20};
+    cvi_exec *e;
+    NET_OK(&n, cvi_exec_new(n.g, given, &small, &e, &n.err));
+    NET_OK(&n, cvi_exec_forward(e, given, -1, &n.err));
+    turns = 16; /* the last state alone would be 768 KiB */
+    assert_int_equal(cvi_exec_forward(e, given, -1, &n.err), CVS_E_LIMIT);
+    cvi_exec_free(e);
+    net_end(&n);
+}
+
 static void failing_allocations(void **state) {
     (void)state;
     net n;
@@ -149,6 +187,7 @@ static void bodies_that_do_not_fit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(run_decides_the_turns),
+        cmocka_unit_test(a_state_that_grows),
         cmocka_unit_test(failing_allocations),
         cmocka_unit_test(bodies_that_do_not_fit),
     };
