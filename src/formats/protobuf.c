@@ -5,6 +5,7 @@
 #include "protobuf.h"
 
 cvi_pb cvi_pb_begin(const void *data, size_t size, int64_t max_depth, cvs_error *err) {
+    data = data ? data : ""; /* an empty file has no bytes to point to */
     cvi_pb r = {.base = data, .at = data, .err = err};
     r.end = r.at + size;
     r.max_depth = (int)CVI_MIN(max_depth, 1000);
