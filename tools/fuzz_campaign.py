@@ -135,7 +135,7 @@ def allocations(build):
             continue
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         env = dict(sanitizer_options(12), ALLOC_FAILURES=seeds)
-        p = subprocess.run([os.path.join(build, "tests", "fuzz_" + name)], env=env, capture_output=True, text=True, errors="replace",
+        p = subprocess.run([os.path.join(programs(build), "tests", "fuzz_" + name)], env=env, capture_output=True, text=True, errors="replace",
                            check=False)
         said = re.search(r"(\d+) failures injected", p.stdout)
         failed = p.returncode != 0 or not said
