@@ -110,7 +110,8 @@ static cvs_status read_shard(manifest *m, const json_t *path, cvi_file *out) {
     cvs_status s = cvi_file_read_beneath(m->folder, name, &m->open->limits, out, err);
     if (s == CVS_E_IO) {
         char *whole = cvi_path_join(m->folder, name);
-        m->missing = whole && !cvi_is_file(whole) && !cvi_is_folder(whole) ? name : NULL;
+        bool beside = strlen(name) < 256 && !strstr(name, "://"); /* an address is no file that is missing */
+        m->missing = beside && whole && !cvi_is_file(whole) && !cvi_is_folder(whole) ? name : NULL;
         cvi_free(whole);
     }
     return s == CVS_OK ? s : cvi_at_file(err, s, name);

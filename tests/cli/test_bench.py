@@ -35,7 +35,7 @@ class Bench(Case):
             self.assertIsNotNone(d.process.returncode)
 
     def driver(self):
-        self.drivers.append(drive.Driver("ours", [OURS], raise_priority=False, timeout=60))
+        self.drivers.append(drive.Driver("ours", [OURS], timeout=60))
         return self.drivers[-1]
 
     def test_two_in_turns(self):
@@ -89,7 +89,7 @@ class Bench(Case):
             d.prepare(task="forward", model=self.path("absent.onnx"), input=self.input)
         with self.assertRaisesRegex(drive.Failed, "unknown request"):
             d.ask("dance")
-        gone = drive.Driver("gone", [sys.executable, "-c", "import sys; sys.exit('no such luck')"], raise_priority=False)
+        gone = drive.Driver("gone", [sys.executable, "-c", "import sys; sys.exit('no such luck')"])
         self.drivers.append(gone)
         with self.assertRaisesRegex(drive.Failed, "no such luck"):
             gone.ask("run", 1)
