@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * keras_lambda.c - functions that a functional model of Keras applies to tensors without a layer: keras.ops in Keras 3, functions of
- * TensorFlow in Keras 2 (TFOpLambda, SlicingOpLambda). Each is a row of the table: the operation of TensorFlow that it is, and how
+ * TensorFlow in Keras 2 (TFOpLambda, SlicingOpLambda). Each is a row of keras_functions.def: the operation of TensorFlow that it is, and how
  * its settings become that operation's inputs and attributes; tf_nodes*.c then makes it.
  */
 #include "formats/keras_lambda.h"

@@ -5,7 +5,7 @@
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
 # against the library's own. Each result is a row of docs/exporters.csv: what, exporter, version, opset, largest difference (of the largest
 # number), or what went wrong. Rows stay until they are measured again; WORDs run only the cases whose name holds one of them.
-import csv, fcntl, gc, json, os, shutil, subprocess, sys, time
+import csv, fcntl, gc, json, os, re, shutil, subprocess, sys, time
 
 exe, place = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 part = sys.argv[3] if len(sys.argv) > 3 else None
@@ -70,6 +70,7 @@ def put(row):
 
 
 def put_alone(row):
+    row["result"] = re.sub(r"(?<![:\w/])(?:/[\w.+-]+)+/", "", str(row["result"]))  # where a file lay says nothing to others
     rows = known()
     rows[key_of(row)] = row
     with open(ledger + ".tmp", "w", newline="") as f:
