@@ -145,10 +145,21 @@ class Panels(unittest.TestCase):
         b.wait("document.querySelector('.whatif .change').innerText === %r" % one, 20)
         self.press("Undo", ".whatif")
         b.wait(still, 20)
+        answered = "document.querySelector('.whatif').innerText.includes('computed again')"
+        b.quiet()
+        self.assertFalse(b.js(answered))
+        # undone while the answer to the change is still on its way: the late answer must not stay
+        b.js("window.fetch = (f => (...a) => new Promise(r => setTimeout(r, 400)).then(() => f(...a)))(window.fetch)")
         self.press("Switch off", ".whatif")
         b.wait("document.querySelectorAll('.whatif .chip.on').length === 1", 20)
         self.press("Everything as it was", ".whatif")
         b.wait(still + " && document.querySelectorAll('.whatif .chip.on').length === 0", 20)
+        b.pump(1)
+        b.quiet()
+        self.assertFalse(b.js(answered))
+        self.assertTrue(b.js(still))
+        self.press("Switch off", ".whatif")
+        b.wait(answered, 20)
 
     def test_files_dropped_on_the_page(self):
         b = self.show("overview")

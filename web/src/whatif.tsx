@@ -67,14 +67,14 @@ export function WhatIf() {
     if (flying.current) return;
     flying.current = true;
     while (asked.current) {
-      const next: api.Edit[] = asked.current;
+      const next: api.Edit[] = asked.current, model = m.value, shown = p.value;
       asked.current = null;
-      const got = await attempt(() => api.whatIf(m.value, p.value, next));
-      if (got) { setResult(next.length ? { out: got.output, ms: got.ms } : null); setTurn((n) => n + 1); }
+      const got = await attempt(() => api.whatIf(model, shown, next));
+      if (got && model === m.value && shown === p.value) { setResult(next.length ? { out: got.output, ms: got.ms } : null); setTurn((n) => n + 1); }
     }
     flying.current = false;
   };
-  useEffect(() => { if (a && (edits.length || result)) { asked.current = edits; void send(); } }, [edits, a]);
+  useEffect(() => { if (a && (edits.length || result || flying.current)) { asked.current = edits; void send(); } }, [edits, a]); // an answer still on its way is put right too
   useEffect(() => { setSpot(null); setDabs([]); setResult(null); past.current = []; setUndoable(0); }, [m.value, p.value]);
   const scale = h ? 300 / Math.max(h, w) : 1, W = w * scale, H = h * scale;
   const draw = (g: CanvasRenderingContext2D): void => {
