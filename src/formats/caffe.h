@@ -162,7 +162,7 @@ void cvi_caffe_data_layer(cvi_caffe *c);
 /* What the data layer does to pictures. */
 void cvi_caffe_transform(cvi_caffe *c);
 
-/* ---- layers (caffe_conv.c, caffe_layer.c, caffe_shape.c) ---- */
+/* ---- layers (caffe_conv.c, caffe_detect.c, caffe_layer.c, caffe_shape.c) ---- */
 #define CAFFE_CLASS(name, make, param, sized) void make(cvi_caffe *c);
 #include "formats/caffe_classes.def"
 #undef CAFFE_CLASS

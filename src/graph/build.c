@@ -4,7 +4,7 @@
 #include "graph/build.h"
 
 enum {
-    MAX_ATTRIBUTES = 8,
+    MAX_ATTRIBUTES = 12,
     MAX_FILL = 1 << 24 /* numbers that no file backs */
 };
 

@@ -27,7 +27,7 @@ void cvi_build_no_memory(cvi_build *b, size_t bytes);
 
 /* A formatted name in the arena; "" after a failure. */
 const char *cvi_build_name(cvi_build *b, const char *fmt, ...) CVI_PRINTF(2, 3);
-/* A node with one output, whose value it answers; attributes follow by the calls below, eight at most. */
+/* A node with one output, whose value it answers; attributes follow by the calls below, twelve at most. */
 int cvi_build_op(cvi_build *b, const char *op, const char *name, bool hidden, int n, const int *in);
 /* A node with n_out outputs, left absent (-1) for cvi_build_out. Answers the node. */
 int cvi_build_node(cvi_build *b, const char *op, const char *name, int n, const int *in, int n_out);

@@ -58,9 +58,15 @@ static inline void oph_begin(oph *h, const char *op) {
     h->seed = 1;
 }
 
+/* A new attribute, or the one of that name, whose setting is replaced. */
 static inline cvi_attr *oph_attr(oph *h, const char *name, cvi_attr_kind kind) {
-    assert_true(h->node.n_attr < OPH_ATTRS);
-    cvi_attr *a = &h->attr[h->node.n_attr++];
+    int k = 0;
+    while (k < h->node.n_attr && strcmp(h->attr[k].name, name) != 0) {
+        k++;
+    }
+    assert_true(k < OPH_ATTRS);
+    h->node.n_attr = CVI_MAX(h->node.n_attr, k + 1);
+    cvi_attr *a = &h->attr[k];
     a->name = name;
     a->kind = kind;
     return a;

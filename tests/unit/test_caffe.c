@@ -11,6 +11,7 @@
 #include "convscope/run.h"
 #include "formats/caffe.h"
 #include "ops/op.h"
+#include "reader_harness.h"
 #include "test_models.h"
 
 #define INPUT "input: \"data\" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }\n"
@@ -406,6 +407,40 @@ static void detectors_match_opencv(void **state) {
     }
 }
 
+/* A small detector with weights of chance: both ways to lay prior boxes, boxes of every class, two pictures; the rows are OpenCV 4.11's,
+ * in Caffe's order (class by class). */
+static void small_detector_is_opencvs(void **state) {
+    (void)state;
+    char model[512], in[512], out[512];
+    test_data(model, sizeof model, "caffe", "ssd.prototxt");
+    test_data(in, sizeof in, "caffe", "ssd_x.npy");
+    test_data(out, sizeof out, "caffe", "ssd_opencv.npy");
+    reader_matches(model, NULL, in, out, 1e-6);
+    reader_no_memory(model, NULL, 101);
+}
+
+#define FOUND(set)                                                                                           \
+    "input: 'x' input_shape { dim: 1 dim: 8 dim: 1 dim: 1 } input: 'k' input_shape { dim: 1 dim: 4 dim: 1 "  \
+    "dim: 1 }\n"                                                                                             \
+    "layer { name: 'p' type: 'PriorBox' bottom: 'x' bottom: 'x' top: 'p' prior_box_param { min_size: 2 "     \
+    "max_size: 3 "                                                                                           \
+    "} }\nlayer { name: 'd' type: 'DetectionOutput' bottom: 'x' bottom: 'k' bottom: 'p' top: 'd'\n"          \
+    " detection_output_param { num_classes: 2 " set " } }\n"
+
+static void detectors_mistakes(void **state) {
+    (void)state;
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    assert_int_equal(open_text(FOUND(""), &m, &err), CVS_OK);
+    cvs_model_free(m);
+    check_error(FOUND("num_classes: 3 share_location: false"), 3, 1, "do not fit");
+    check_error(FOUND("keep_top_k: 1e40"), 4, 42, "whole number");
+    check_error(
+        INPUT "layer { name: 'p' type: 'PriorBox' bottom: 'data' top: 'p' prior_box_param { min_size: 3 } }\n"
+              "layer { name: 'd' type: 'DetectionOutput' bottom: 'p' top: 'd' }\n",
+        3, 1, "moves, scores and boxes");
+}
+
 static void architectures_open(void **state) {
     (void)state;
     static const struct {
@@ -440,10 +475,11 @@ static void architectures_open(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes_are_located),   cmocka_unit_test(sizes_are_caffes),
-        cmocka_unit_test(numbers_of_every_kind),  cmocka_unit_test(names_that_go_on),
-        cmocka_unit_test(damage_is_survived),     cmocka_unit_test(allocation_failures_are_said),
-        cmocka_unit_test(detectors_match_opencv), cmocka_unit_test(architectures_open),
+        cmocka_unit_test(mistakes_are_located),      cmocka_unit_test(sizes_are_caffes),
+        cmocka_unit_test(numbers_of_every_kind),     cmocka_unit_test(names_that_go_on),
+        cmocka_unit_test(damage_is_survived),        cmocka_unit_test(allocation_failures_are_said),
+        cmocka_unit_test(detectors_match_opencv),    cmocka_unit_test(architectures_open),
+        cmocka_unit_test(small_detector_is_opencvs), cmocka_unit_test(detectors_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,90 @@ static void suppressed(void **state) {
     oph_end(&h);
 }
 
+/* Two places in a row, two sizes: corners by hand; the picture's sides from the picture or told. */
+static void prior_boxes(void **state) {
+    (void)state;
+    oph h;
+    oph_begin(&h, "convscope::PriorBox");
+    oph_floats(&h, "min_size", 1, V(4));
+    oph_floats(&h, "max_size", 1, V(9));
+    oph_floats(&h, "aspect_ratio", 1, V(4));
+    oph_floats(&h, "variance", 4, V(0.1, 0.1, 0.2, 0.2));
+    oph_values(&h, 0, CVS_F32, 4, D(1, 1, 1, 2), V(0, 0));
+    oph_random(&h, 1, CVS_F32, 4, D(1, 3, 10, 20));
+    oph_run(&h); /* places at (5,5) and (5,15) */
+    oph_expect_shape(&h, 0, 3, D(1, 2, 24));
+    oph_expect_near(&h.output[0],
+                    V(0.15, 0.3, 0.35, 0.7, 0.1, 0.2, 0.4, 0.8, 0.05, 0.4, 0.45, 0.6, 0.65, 0.3, 0.85, 0.7,
+                      0.6, 0.2, 0.9, 0.8, 0.55, 0.4, 0.95, 0.6, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0.2, 0.2, 0.1,
+                      0.1, 0.2, 0.2, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0.2, 0.2),
+                    1e-6, 0);
+    oph_floats(&h, "min_size", 1, V(0));
+    oph_expect_error(&h, CVS_E_FORMAT, "min_size is 0, but must be more than 0");
+    oph_floats(&h, "min_size", 2, V(4, 5));
+    oph_expect_error(&h, CVS_E_FORMAT, "2 smallest sizes, 1 largest ones and 4 variances do not make boxes");
+    oph_end(&h);
+    oph_begin(&h, "convscope::PriorBox");
+    oph_floats(&h, "min_size", 1, V(8));
+    oph_values(&h, 0, CVS_F32, 4, D(1, 1, 1, 1), V(0));
+    oph_expect_error(&h, CVS_E_SHAPE, "there is no picture of rank 4");
+    oph_ints(&h, "image", 2, D(8, 16));
+    oph_floats(&h, "step", 2, V(8, 4));
+    oph_float(&h, "offset", 0.25);
+    oph_int(&h, "clip", 1);
+    oph_run(&h); /* place (2,1) */
+    oph_expect_near(&h.output[0], V(0, 0, 0.3125, 0.75, 0.1, 0.1, 0.1, 0.1), 1e-6, 0);
+    oph_end(&h);
+}
+
+/* Two boxes that overlap, one apart; three ways to code them; what is dropped by score, overlap and count. */
+static void detections(void **state) {
+    (void)state;
+    oph h;
+    double prior[24] = {0, 0, 0.5, 0.5, 0.05, 0, 0.55, 0.5, 0.5, 0.5, 1, 1};
+    for (int i = 12; i < 24; i++) {
+        prior[i] = 0.5;
+    }
+    oph_begin(&h, "convscope::DetectionOutput");
+    oph_values(&h, 0, CVS_F32, 2, D(1, 12), V(0, 0, 0, 0, 0, 0, 0, 0, 0.4, 0, 0, 2 * log(0.5)));
+    oph_values(&h, 1, CVS_F32, 2, D(1, 9), V(0.1, 0.6, 0.3, 0.1, 0.7, 0.2, 0.2, 0.1, NAN));
+    oph_values(&h, 2, CVS_F32, 3, D(1, 2, 12), prior);
+    oph_float(&h, "confidence_threshold", 0.09);
+    oph_run(&h);
+    oph_expect_shape(&h, 0, 4, D(1, 1, 3, 7));
+    oph_expect_near(
+        &h.output[0],
+        V(0, 1, 0.7, 0.05, 0, 0.55, 0.5, 0, 1, 0.1, 0.6, 0.625, 1.1, 0.875, 0, 2, 0.3, 0, 0, 0.5, 0.5), 1e-6,
+        1e-7);
+    oph_int(&h, "keep_top_k", 2);
+    oph_int(&h, "group_by_classes", 0);
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0, 1, 0.7, 0.05, 0, 0.55, 0.5, 0, 2, 0.3, 0, 0, 0.5, 0.5), 1e-6, 1e-7);
+    oph_float(&h, "nms_threshold", 0.9);
+    oph_int(&h, "top_k", 2);
+    oph_run(&h); /* classes 1 and 2 have two boxes each now, two of four stay */
+    oph_expect_near(&h.output[0], V(0, 1, 0.7, 0.05, 0, 0.55, 0.5, 0, 1, 0.6, 0, 0, 0.5, 0.5), 1e-6, 1e-7);
+    oph_float(&h, "confidence_threshold", 0.65);
+    oph_string(&h, "code_type", "corner");
+    oph_values(&h, 0, CVS_F32, 2, D(1, 12), V(0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0, 0, 0, 0));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0, 1, 0.7, 0.1, 0.1, 0.7, 0.7), 1e-6, 1e-7);
+    oph_string(&h, "code_type", "corner_size");
+    oph_int(&h, "variance_encoded_in_target", 1);
+    oph_int(&h, "clip", 1);
+    oph_values(&h, 0, CVS_F32, 2, D(1, 12), V(0, 0, 0, 0, 0.1, -0.2, 0.3, 0.4, 0, 0, 0, 0));
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0, 1, 0.7, 0.1, 0, 0.7, 0.7), 1e-6, 1e-7);
+    oph_float(&h, "confidence_threshold", 2); /* nothing at all */
+    oph_run(&h);
+    oph_expect_near(&h.output[0], V(0, -1, -1, -1, -1, -1, -1), 0, 0);
+    oph_string(&h, "code_type", "else");
+    oph_expect_error(&h, CVS_E_UNSUPPORTED, "code_type is else, which is not supported");
+    oph_values(&h, 1, CVS_F32, 2, D(1, 8), V(0, 0, 0, 0, 0, 0, 0, 0));
+    oph_expect_error(&h, CVS_E_SHAPE, "scores of shape 1x8 and boxes of shape 1x2x12 do not fit");
+    oph_end(&h);
+}
+
 static void warped(void **state) {
     (void)state;
     oph h;
@@ -359,6 +443,8 @@ int main(void) {
         cmocka_unit_test(unpooled),
         cmocka_unit_test(regions),
         cmocka_unit_test(suppressed),
+        cmocka_unit_test(prior_boxes),
+        cmocka_unit_test(detections),
         cmocka_unit_test(warped),
         cmocka_unit_test(deformed),
         cmocka_unit_test(training_steps),
