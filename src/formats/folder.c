@@ -6,8 +6,11 @@
 #include <dirent.h>
 #include <stdlib.h>
 
+#include "formats/hub.h"
+
 #define MAX_FILES 4096 /* looked at */
 #define SURE      50   /* a score that counts as a model */
+#define MAX_NAMED 64   /* that may be chosen among by name */
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -21,6 +24,7 @@ static cvs_status choose(const char *folder, const cvs_limits *limits,
                          int (*score)(const char *path, const cvs_limits *limits), struct dirent **list,
                          int n, char **out, cvs_error *err) {
     char names[200] = "";
+    const char *known[MAX_NAMED];
     int models = 0;
     for (int i = 0; i < n && i < MAX_FILES; i++) {
         char *path = cvi_path_join(folder, list[i]->d_name);
@@ -33,11 +37,20 @@ static cvs_status choose(const char *folder, const cvs_limits *limits,
         }
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%.60s", models ? ", " : "", list[i]->d_name);
+        if (models < MAX_NAMED) {
+            known[models] = list[i]->d_name;
+        }
         if (models++ == 0) {
             *out = path;
         } else {
             cvi_free(path);
         }
+    }
+    int hub = models > 1 ? cvi_hub_choose(folder, known, CVI_MIN(models, MAX_NAMED)) : -1;
+    if (hub >= 0) { /* the same weights in several forms, the state of training beside them */
+        cvi_free(*out);
+        *out = cvi_path_join(folder, known[hub]);
+        return *out ? CVS_OK : cvi_no_memory(err, strlen(folder));
     }
     if (models == 1) {
         return CVS_OK;

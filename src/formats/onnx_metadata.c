@@ -27,14 +27,6 @@ cvs_status cvi_onnx_take_metadata(cvs_model *model, const char *key, const char 
                      "metadata of the model file");
         }
     }
-    cvs_preprocess *p = &model->preprocess;
-    if (strcmp(key, "author") == 0 && strcmp(value, "Ultralytics") == 0 && !p->known) {
-        *p = (cvs_preprocess){.known = true, .resize = CVS_RESIZE_LETTERBOX};
-        snprintf(p->from, sizeof p->from, "%s", "metadata of the model file");
-    }
-    if (strcmp(key, "task") == 0 && strcmp(value, "classify") == 0 && p->resize == CVS_RESIZE_LETTERBOX) {
-        p->resize = CVS_RESIZE_SHORTER;
-    }
     return CVS_OK;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "onnx.h"
 
+#include "formats/told.h"
 #include "onnx_metadata.h"
 
 /* Wire types of ModelProto's fields, by number; -1 = not a field. */
@@ -129,16 +130,30 @@ static cvs_status choose_opset(cvi_onnx *o, int64_t *version) {
     return CVS_OK;
 }
 
+/* What the file says beside its graph; of a key that comes twice the last counts. */
+static cvs_status take_entries(cvi_onnx *o, const model_parts *p) {
+    json_t *others = json_object();
+    cvs_status s = others ? CVS_OK : cvi_no_memory(o->err, 0);
+    for (int i = 0; i < p->n_entries && s == CVS_OK; i++) {
+        const char *key, *value;
+        s = cvi_onnx_parse_entry(o, &o->root, &p->entries[i], &key, &value);
+        s = s == CVS_OK ? cvi_onnx_take_metadata(o->model, key, value, o->err) : s;
+        if (s == CVS_OK && cvi_utf8_valid((const uint8_t *)key, strlen(key)) &&
+            cvi_utf8_valid((const uint8_t *)value, strlen(value)) &&
+            json_object_set_new(others, key, json_string(value)) != 0) {
+            s = cvi_no_memory(o->err, strlen(value));
+        }
+    }
+    s = s == CVS_OK ? cvi_told_metadata(o->model, others, o->err) : s;
+    json_decref(others);
+    return s;
+}
+
 static cvs_status read_model(cvi_onnx *o) {
     model_parts p;
     int64_t version = 1;
     CVI_TRY(parse_model(o, &p));
     CVI_TRY(choose_opset(o, &version));
-    for (int i = 0; i < p.n_entries; i++) {
-        const char *key, *value;
-        CVI_TRY(cvi_onnx_parse_entry(o, &o->root, &p.entries[i], &key, &value));
-        CVI_TRY(cvi_onnx_take_metadata(o->model, key, value, o->err));
-    }
     bool spaced = p.producer[0] && p.producer_version[0];
     o->model->producer =
         cvi_arena_printf(o->model->arena, "%s%s%s", p.producer, spaced ? " " : "", p.producer_version);
@@ -146,6 +161,7 @@ static cvs_status read_model(cvi_onnx *o) {
         return cvi_no_memory(o->err, 0);
     }
     CVI_TRY(cvi_onnx_graph(o, NULL, &o->root, &p.graph, version, &o->model->graph));
+    CVI_TRY(take_entries(o, &p));
     o->model->name = o->model->graph->name;
     if (o->model->widened &&
         !cvi_model_note(o->model, "16-bit floating-point numbers were widened to float32 while reading")) {

@@ -4,6 +4,7 @@
  */
 #include "open.h"
 
+#include "formats/hub.h"
 #include "formats/zip.h"
 #include "ops/op.h"
 
@@ -59,6 +60,8 @@ static cvs_status complete(cvi_open *open, cvs_error *err) {
         CVI_TRY(cvi_load_weights(m, options->weights, err));
     }
     if (!open->from_memory) {
+        CVI_TRY(cvi_hub_take(m, open->path, err));
+        CVI_TRY(m->n_classes > 0 ? cvi_classes_check(m, err) : CVS_OK); /* names that do not fit make room */
         CVI_TRY(cvi_side_files(m, open->path, err));
     }
     if (options && options->preprocess) {

@@ -22,6 +22,8 @@ typedef struct cvi_state {
         foreign; /* not from PyTorch: no chain is guessed, whose rows of dense layers would be in another order */
     const char *
         file; /* the file's own name without folders: tells apart what tensors do not (timm's tf_ variants); may be NULL */
+    const struct cvi_hub
+        *hub;     /* what lies beside the weights says settings that no tensor shows; may be NULL */
     bool ordered; /* the file keeps the order in which the tensors were defined */
     int n;
     int64_t capacity;

@@ -2,6 +2,9 @@
  * state_model.c - a model out of named tensors alone: an architecture of archs.def whose every weight is there; else one in a module beside
  * others; else a chain that fits the shapes, said to be a guess; else the parameters one by one, unconnected.
  */
+#include <stdlib.h>
+
+#include "formats/hub.h"
 #include "formats/net.h"
 #include "formats/state.h"
 
@@ -26,8 +29,25 @@ static int left_beyond(const cvi_state *s, const char *extra) {
     return n;
 }
 
-/* Builds the text and gives it the weights; *fits says whether all went in. Only lack of memory is an error. */
-static cvs_status try_text(cvi_open *open, cvi_state *s, const cvi_buf *text, const char *extra, bool *fits) {
+/* The picture's size in a parsed text ("input 3x224x224") becomes what somebody asked for. */
+static bool resize_input(cvi_arena *arena, net_file *file, int64_t height, int64_t width) {
+    for (int i = 0; i < file->body.n; i++) {
+        net_statement *line = &file->body.statements[i];
+        net_item *item = line->n_items > 0 ? &line->items[0] : NULL;
+        if (item && item->word.text && strcmp(item->word.text, "input") == 0 && item->n_args == 1) {
+            long long channels = strtoll(item->args[0].text, NULL, 10);
+            item->args[0].text =
+                cvi_arena_printf(arena, "%lldx%lldx%lld", channels, (long long)height, (long long)width);
+            return item->args[0].text != NULL;
+        }
+    }
+    return true;
+}
+
+/* Builds the text and gives it the weights, with pictures of another size than the text's where side[0] > 0; *fits says whether all went in.
+ * Only lack of memory is an error. */
+static cvs_status try_size(cvi_open *open, cvi_state *s, const cvi_buf *text, const char *extra,
+                           const int64_t side[2], bool *fits) {
     cvs_model *m = open->model;
     net_file file = {0};
     cvs_error quiet = {0};
@@ -40,6 +60,9 @@ static cvs_status try_text(cvi_open *open, cvi_state *s, const cvi_buf *text, co
         return CVS_OK;
     }
     cvs_status e = cvi_net_parse(m->arena, text->data, text->size, open->limits.max_depth, &file, &quiet);
+    if (e == CVS_OK && side[0] > 0 && !resize_input(m->arena, &file, side[0], side[1])) {
+        e = CVS_E_MEMORY;
+    }
     e = e == CVS_OK ? cvi_net_build(m, &file, &quiet) : e;
     e = e == CVS_OK ? cvi_state_assign_named(m, s, &missing, &left, &quiet) : e;
     *fits = e == CVS_OK && missing == 0 && left_beyond(s, extra) == 0;
@@ -50,6 +73,24 @@ static cvs_status try_text(cvi_open *open, cvi_state *s, const cvi_buf *text, co
     m->name = NULL;
     m->preprocess = (cvs_preprocess){0};
     return e == CVS_E_MEMORY ? cvi_no_memory(open->err, 0) : CVS_OK;
+}
+
+/* The size that the caller wants, that what lies beside the weights names, or the architecture's usual one. */
+static cvs_status try_text(cvi_open *open, cvi_state *s, const cvi_buf *text, const char *extra, bool *fits) {
+    const cvs_open_options *o = open->options;
+    int64_t named = s->hub ? cvi_hub_side(s->hub) : 0, side[2] = {named, named};
+    if (o && o->height > 0 && o->width > 0 && o->height <= 65536 && o->width <= 65536) {
+        side[0] = o->height;
+        side[1] = o->width;
+    }
+    if (side[0] > 0 && text->size > 0) {
+        CVI_TRY(try_size(open, s, text, extra, side, fits));
+        if (*fits) {
+            return CVS_OK;
+        }
+    }
+    side[0] = 0;
+    return try_size(open, s, text, extra, side, fits);
 }
 
 static cvs_status noted(cvi_open *open, bool ok) {
@@ -125,7 +166,8 @@ static cvs_status recognise_module(cvi_open *open, const cvi_state *s, bool *fit
     module list[24];
     int n = modules_of(s, list, CVI_COUNT(list));
     for (int k = 0; k < n && !*fits && list[k].n >= s->n / 4; k++) {
-        cvi_state part = {.model = s->model, .file = s->file, .foreign = s->foreign, .ordered = s->ordered};
+        cvi_state part = {
+            .model = s->model, .file = s->file, .hub = s->hub, .foreign = s->foreign, .ordered = s->ordered};
         cvs_error quiet = {0};
         for (int i = 0; i < s->n; i++) {
             const char *name = s->item[i].name;
@@ -149,10 +191,8 @@ static cvs_status recognise_module(cvi_open *open, const cvi_state *s, bool *fit
     return CVS_OK;
 }
 
-cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
+static cvs_status make_model(cvi_open *open, cvi_state *s) {
     bool fits = false;
-    const char *slash = strrchr(open->path ? open->path : "", '/');
-    s->file = slash ? slash + 1 : open->path;
     CVI_TRY(recognise(open, s, &fits));
     if (!fits && !s->foreign) {
         CVI_TRY(recognise_module(open, s, &fits));
@@ -176,4 +216,20 @@ cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
                 "poolings and the input's size are a guess; name the architecture to be sure: --arch FILE"));
     }
     return cvi_state_view(open, s);
+}
+
+cvs_status cvi_state_model(cvi_open *open, cvi_state *s) {
+    cvi_hub hub = {0};
+    const char *slash = strrchr(open->path ? open->path : "", '/');
+    s->file = slash ? slash + 1 : open->path;
+    if (!open->from_memory && open->path) {
+        CVI_TRY(cvi_hub_open(open->path, &open->limits, &hub, open->err));
+        s->hub = &hub;
+        s->file = cvi_hub_name(&hub) ? cvi_hub_name(&hub) : s->file;
+    }
+    cvs_status e = make_model(open, s);
+    s->hub = NULL;
+    s->file = NULL;
+    cvi_hub_close(&hub);
+    return e;
 }

@@ -5,6 +5,7 @@
  */
 #include "formats/class_list.h"
 #include "formats/tflite.h"
+#include "formats/told.h"
 #include "formats/zip.h"
 
 enum { MAX_LISTED = 64, AXIS_LABELS = 2, NORMALIZATION = 1 };
@@ -133,6 +134,23 @@ static cvs_status read_labels(tflite *m, cvi_zip *z, const cvi_zip_entry *e, cvs
                        e->name);
 }
 
+/* What YOLO's exporters put beside: a dictionary of Python, in newer files JSON. */
+static cvs_status read_told(tflite *m, cvi_zip *z, cvs_error *err) {
+    static const char *const customary[] = {"metadata.json", "temp_meta.txt", "meta.txt"};
+    cvs_model *model = m->t.b.model;
+    const cvi_zip_entry *e = NULL;
+    for (int i = 0; !e && i < CVI_COUNT(customary); i++) {
+        e = cvi_zip_find(z, customary[i]);
+    }
+    if (!e || e->folder) {
+        return CVS_OK;
+    }
+    const uint8_t *text = NULL;
+    int64_t side = 0;
+    CVI_TRY(cvi_zip_read(z, e, model->arena, &text, NULL, err));
+    return cvi_told_text(model, (const char *)text, (size_t)e->size, &side, err);
+}
+
 static cvs_status take_files(tflite *m, const char *name, size_t n, cvs_error *err) {
     cvi_zip *z = NULL;
     if (!cvi_zip_follows(m->f.data, m->f.size)) {
@@ -141,6 +159,7 @@ static cvs_status take_files(tflite *m, const char *name, size_t n, cvs_error *e
     CVI_TRY(cvi_zip_open_behind(m->f.data, m->f.size, &m->t.b.model->limits, &z, err));
     const cvi_zip_entry *e = find_labels(z, name, n);
     cvs_status s = e && !e->folder ? read_labels(m, z, e, err) : CVS_OK;
+    s = s == CVS_OK ? read_told(m, z, err) : s;
     cvi_zip_close(z);
     return s;
 }

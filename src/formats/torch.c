@@ -2,6 +2,7 @@
  * torch.c - reader of PyTorch files: the zip form (since 1.6) and the stream form before it, TorchScript archives by their code. Nothing
  * in a file is run: see pickle.h.
  */
+#include "formats/told.h"
 #include "formats/torch.h"
 
 #include <stdlib.h>
@@ -239,6 +240,24 @@ static cvs_status read_weights(cvi_open *open, cvi_torch *t, const cvi_pickle *r
     return cvi_state_model(open, &state);
 }
 
+/* TorchScript with what its exporter left in an extra file: the size of pictures, then, for the model that came out, classes. */
+static cvs_status read_script(cvi_open *open, cvi_torch *t, const cvi_pickle *root) {
+    const cvs_open_options *asked = open->options;
+    cvs_open_options sized = asked ? *asked : (cvs_open_options){0};
+    const uint8_t *text = NULL;
+    int64_t n = 0, side = 0;
+    CVI_TRY(cvi_torch_entry(t, "extra/config.txt", &text, &n));
+    CVI_TRY(text ? cvi_told_text(open->model, (const char *)text, (size_t)n, &side, open->err) : CVS_OK);
+    if (side > 0 && sized.height == 0 && sized.width == 0) {
+        sized.height = sized.width = side;
+        open->options = &sized;
+    }
+    cvs_status s = cvi_torchscript_read(open, t, root);
+    open->options = asked;
+    return s == CVS_OK && text ? cvi_told_text(open->model, (const char *)text, (size_t)n, &side, open->err)
+                               : s;
+}
+
 static cvs_status read(cvi_open *open) {
     cvi_torch t = {
         .model = open->model, .keep_types = open->options && open->options->keep_types, .err = open->err};
@@ -250,13 +269,14 @@ static cvs_status read(cvi_open *open) {
     cvs_status s = begin(&t, data, size, &root);
     open->model->producer = "";
     if (s == CVS_OK && t.zip && has_code(&t)) {
-        s = cvi_torchscript_read(open, &t, root);
+        s = read_script(open, &t, root);
     } else if (s == CVS_OK && cvi_torch_is_sequential(root)) {
         s = cvi_torch_sequential_read(open, &t, root);
     } else if (s == CVS_OK) {
         bool yolo = cvi_ultralytics_model(root) != NULL;
         s = yolo ? cvi_ultralytics_read(open, &t, root, &unknown) : CVS_OK;
         s = s == CVS_OK && (!yolo || unknown) ? read_weights(open, &t, root, unknown) : s;
+        s = s == CVS_OK && open->model->n_classes == 0 ? cvi_torch_classes(&t, root) : s;
     }
     s = s == CVS_OK ? cvi_torch_notes(&t) : s;
     cvi_zip_close(t.zip);

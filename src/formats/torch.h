@@ -49,6 +49,10 @@ const char *cvi_torch_foreign_text(const cvi_torch *t, char *buf, size_t size);
 /* Notes on the model what was seen and not made. */
 cvs_status cvi_torch_notes(cvi_torch *t);
 
+/* ---- torch_names.c ---- */
+/* Class names that a checkpoint keeps beside the weights. */
+cvs_status cvi_torch_classes(cvi_torch *t, const cvi_pickle *root);
+
 /* ---- torch.c ---- */
 /* Reads data.pkl (or NAME.pkl) of an archive. */
 cvs_status cvi_torch_pickle(cvi_torch *t, const char *name, cvi_pickle **out);
