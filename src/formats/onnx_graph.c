@@ -4,6 +4,7 @@
  * are captured with their numbers. Constant nodes, and Identity nodes on constants, become constants.
  */
 #include "onnx.h"
+#include "onnx_rewrite.h"
 
 /* ---- names ---- */
 
@@ -309,6 +310,11 @@ static cvs_status put_node(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_no
     }
     cvi_onnx_draft d;
     CVI_TRY(draft(o, scope, node, &d));
+    bool done = false;
+    CVI_TRY(cvi_onnx_rewrite(&d, &done));
+    if (done) {
+        return CVS_OK;
+    }
     return node->domain[0] ? cvi_onnx_emit(&d) : cvi_onnx_upgrade(&d);
 }
 

@@ -1,0 +1,1 @@
+J§o§ywåyxqfuytôy`'pTqpôqD
