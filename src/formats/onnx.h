@@ -5,6 +5,8 @@
  *   onnx_tensor.c     TensorProto -> cvs_tensor: typed fields, raw bytes (no copy where they are aligned), side files
  *   onnx_graph.c      GraphProto -> cvi_graph: names and scopes, subgraphs
  *   onnx_functions.c  bodies of local functions put in place of their calls
+ *   onnx_rewrite.c    operators of ONNX Runtime's domains in ONNX's own (onnx_microsoft.c, onnx_qlinear.c, onnx_attend.c, onnx_ml.c)
+ *   onnx_quantized.c  quantised networks as real numbers
  *   onnx_upgrade.c    older opsets -> the meaning of CVI_OPSET, operator by operator
  * Field numbers: onnx.proto of ONNX 1.17 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
  */
@@ -221,6 +223,10 @@ cvs_tensor cvi_onnx_shape(const cvi_onnx_draft *d, int value);
 /* ---- onnx_upgrade.c ---- */
 /* Changes a node of the default domain from opset d->version to CVI_OPSET and puts it into the graph. */
 cvs_status cvi_onnx_upgrade(cvi_onnx_draft *d);
+
+/* ---- onnx_quantized.c ---- */
+/* A quantised network as the real numbers that its integers stand for. Before cvi_graph_finish. */
+cvs_status cvi_onnx_real_numbers(cvi_onnx *o, cvi_graph *g);
 
 /* ---- onnx_layout.c ---- */
 /* Inputs of pictures with channels last that are turned at once become inputs with channels first. Before cvi_graph_finish. */

@@ -18,8 +18,10 @@
 
 #include "../fuzz/fuzz_onnx.c"
 
-static const char *const fixtures[] = {"functions",     "if_captures", "attributes_9",   "graph_in_pieces",
-                                       "unpacked_data", "small_types", "quantised_small"};
+static const char *const fixtures[] = {"functions",        "if_captures",      "attributes_9",
+                                       "graph_in_pieces",  "unpacked_data",    "small_types",
+                                       "quantised_small",  "ort_attention",    "ort_matmul_4bits",
+                                       "ort_qlinear_conv", "ort_qlinear_pools"};
 
 static void fixture_path(char *path, size_t size, const char *name) {
     char relative[200];
@@ -535,6 +537,38 @@ static void half_floats_are_widened_unless_kept(void **state) {
     cvi_file_close(&f);
 }
 
+static int count_nodes(const cvi_graph *g, const char *op) {
+    int n = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        n += strcmp(g->nodes[i].op, op) == 0;
+    }
+    return n;
+}
+
+/* Integers between two quantised layers become one rounding, those of weights numbers; where integers are handed out, they stay. */
+static void quantised_layers_are_real(void **state) {
+    (void)state;
+    char path[512];
+    fixture_path(path, sizeof path, "ort_qlinear_conv");
+    cvs_model *m = test_open(path);
+    assert_int_equal(count_nodes(m->graph, "convscope::Requantize"),
+                     2); /* of the picture, of the convolution */
+    assert_int_equal(count_nodes(m->graph, "QuantizeLinear"), 0);
+    assert_int_equal(count_nodes(m->graph, "DequantizeLinear"), 0);
+    for (int i = 0; i < m->graph->n_nodes; i++) {
+        const cvi_node *n = &m->graph->nodes[i];
+        for (int k = 1; strcmp(n->op, "Conv") == 0 && k < 3; k++) {
+            assert_int_equal(m->graph->values[n->in[k]].constant->dtype, CVS_F32);
+        }
+    }
+    cvs_model_free(m);
+    fixture_path(path, sizeof path, "ort_qlinear_pools");
+    m = test_open(path);
+    assert_int_equal(count_nodes(m->graph, "convscope::Requantize"), 1);
+    assert_int_equal(count_nodes(m->graph, "QuantizeLinear"), 4);
+    cvs_model_free(m);
+}
+
 /* A file that takes pictures with channels last and turns them: the graph takes them turned, files of numbers stay as they were. */
 static void pictures_last(void **state) {
     (void)state;
@@ -565,6 +599,7 @@ int main(void) {
         cmocka_unit_test(large_weights_are_not_copied),
         cmocka_unit_test(writing_survives_failures),
         cmocka_unit_test(half_floats_are_widened_unless_kept),
+        cmocka_unit_test(quantised_layers_are_real),
         cmocka_unit_test(pictures_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
