@@ -4,6 +4,7 @@
  * depths are read off the shapes.
  */
 #include "formats/arch_parts.h"
+#include "formats/hub.h"
 
 enum { MAX_STAGES = 8, MAX_BLOCKS = 60, LABEL = CVI_ARCH_LABEL };
 
@@ -143,9 +144,9 @@ static void next_block(const cvi_state *s, cvi_buf *b, const char *p, const next
     cvi_buf_printf(b, "%sgelu: gelu\n", p);
     snprintf(at->label, sizeof at->label, "%.70sgelu", p);
     if (n->response && cvi_state_find(s, "%s%s.weight", p, n->response)) { /* ConvNeXtV2 */
-        char mlp[LABEL];
-        snprintf(mlp, sizeof mlp, "%.60smlp.", p);
-        response_norm(b, mlp, at);
+        char inner[LABEL];
+        snprintf(inner, sizeof inner, "%.60s%.*s", p, (int)(strlen(n->response) - 3), n->response);
+        response_norm(b, inner, at);
     }
     snprintf(label, sizeof label, "%s%s", p, n->narrow);
     next_conv(s, b, label, "", at);
@@ -158,47 +159,109 @@ static void next_block(const cvi_state *s, cvi_buf *b, const char *p, const next
     snprintf(at->label, sizeof at->label, "%.70sadd", p);
 }
 
-static void convnext(const cvi_state *s, cvi_buf *b) {
-    static const next_names both[] = {{"block.0", "block.2", "block.3", "block.5", "layer_scale", NULL},
-                                      {"conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma", "mlp.grn"}};
-    const cvs_tensor *fc = cvi_state_find(s, "classifier.2.weight");
-    bool timm = !fc;
-    const cvs_tensor *stem = cvi_state_find(s, timm ? "stem.0.weight" : "features.0.0.weight");
-    const char *head[] = {timm ? "head.norm" : "classifier.0", timm ? "head.fc" : "classifier.2"};
-    fc = cvi_arch_weight(s, head[1]);
-    if (!stem || !fc || !cvi_arch_weight(s, head[0]) || cvi_arch_dim(stem, 2) != 4 ||
-        !cvi_state_find(s, timm ? "stages.0.blocks.0.conv_dw.weight" : "features.1.0.block.0.weight")) {
-        return;
+/* How a library names the parts of a ConvNeXt: stages from `first`, each `step` further; a shrinking's normalisation and convolution end
+ * in .0 and .1. */
+typedef struct next_library {
+    const char *stem, *stem_norm, *down, *block, *norm, *fc;
+    int first, step;
+    next_names names;
+    const char *eps; /* of the last normalisation */
+    const char *title;
+} next_library;
+
+static const next_library next_libraries[] = {
+    {"features.0.0",
+     "features.0.1",
+     "features.%d.",
+     "features.%d.%d.",
+     "classifier.0",
+     "classifier.2",
+     1,
+     2,
+     {"block.0", "block.2", "block.3", "block.5", "layer_scale", NULL},
+     "1e-6",
+     "ConvNeXt"},
+    {"stem.0",
+     "stem.1",
+     "stages.%d.downsample.",
+     "stages.%d.blocks.%d.",
+     "head.norm",
+     "head.fc",
+     0,
+     1,
+     {"conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma", "mlp.grn"},
+     "1e-6",
+     "ConvNeXt"},
+#define HUB_NAMES                                                                                            \
+    { "dwconv", "layernorm", "pwconv1", "pwconv2", "layer_scale_parameter", "grn" }
+#define HUB(prefix, title)                                                                                   \
+    {                                                                                                        \
+        prefix "embeddings.patch_embeddings", prefix "embeddings.layernorm",                                 \
+            prefix "encoder.stages.%d.downsampling_layer.", prefix "encoder.stages.%d.layers.%d.",           \
+            prefix "layernorm", "classifier", 0, 1, HUB_NAMES, "1e-12", title                                \
     }
-    char name[LABEL];
+    HUB("convnext.", "ConvNeXt (transformers)"),
+    HUB("convnextv2.", "ConvNeXt (transformers)"),
+    HUB("", "ConvNeXt (transformers)")
+#undef HUB
+#undef HUB_NAMES
+};
+
+static void convnext_of(const cvi_state *s, cvi_buf *b, const next_library *l) {
+    const cvs_tensor *stem = cvi_arch_weight(s, l->stem), *fc = cvi_arch_weight(s, l->fc);
+    char name[LABEL], label[LABEL];
+    snprintf(name, sizeof name, l->block, l->first, 0);
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
-    bool second = cvi_state_find(s, "stages.0.blocks.0.mlp.grn.weight");
-    cvi_arch_head(b, second ? "ConvNeXtV2" : "ConvNeXt", cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1), 224);
-    next_conv(s, b, timm ? "stem.0" : "features.0.0", "s4 valid", &at);
-    cvi_arch_channel_norm(b, timm ? "stem.1" : "features.0.1", "1e-6", &at);
+    bool second = cvi_state_find(s, "%s%s.weight", name, l->names.response ? l->names.response : "");
+    cvi_arch_head(b, second ? "ConvNeXtV2" : l->title, cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1), 224);
+    snprintf(label, sizeof label, "s%lld valid", (long long)cvi_arch_dim(stem, 2));
+    next_conv(s, b, l->stem, label, &at);
+    cvi_arch_channel_norm(b, l->stem_norm, "1e-6", &at);
     for (int stage = 0; stage < MAX_STAGES; stage++) {
         char down[2][LABEL];
         for (int i = 0; i < 2; i++) {
-            snprintf(down[i], LABEL, timm ? "stages.%d.downsample.%d" : "features.%d.%d",
-                     timm ? stage : 2 * stage, i);
+            snprintf(name, sizeof name, l->down, l->step * stage);
+            snprintf(down[i], LABEL, "%.76s%d", name, i);
         }
         if (stage > 0 && cvi_arch_weight(s, down[1])) {
             cvi_arch_channel_norm(b, down[0], "1e-6", &at);
             next_conv(s, b, down[1], "s2 valid", &at);
         }
         for (int i = 0; i < MAX_BLOCKS; i++) {
-            snprintf(name, sizeof name, timm ? "stages.%d.blocks.%d." : "features.%d.%d.",
-                     timm ? stage : 2 * stage + 1, i);
-            if (!cvi_state_find(s, "%s%s.weight", name, both[timm].dw)) {
+            snprintf(name, sizeof name, l->block, l->step * stage + l->first, i);
+            if (!cvi_state_find(s, "%s%s.weight", name, l->names.dw)) {
                 break;
             }
-            next_block(s, b, name, &both[timm], &at);
+            next_block(s, b, name, &l->names, &at);
         }
     }
     cvi_buf_printf(b, "avgpool: from %s gap\n", at.label);
     snprintf(at.label, sizeof at.label, "avgpool");
-    cvi_arch_channel_norm(b, head[0], "1e-6", &at);
-    cvi_buf_printf(b, "%s: fc %lld\n", head[1], (long long)cvi_arch_dim(fc, 0));
+    char eps[32];
+    const json_t *config = s->hub ? s->hub->config : NULL; /* transformers names the last one's epsilon there */
+    double least = cvi_json_number(config, "layer_norm_eps", 0);
+    snprintf(eps, sizeof eps, "%.17g", least);
+    cvi_arch_channel_norm(b, l->norm, least > 0 && least < 1 ? eps : l->eps, &at);
+    if (fc) {
+        cvi_buf_printf(b, "%s: fc %lld\n", l->fc, (long long)cvi_arch_dim(fc, 0));
+    } else {
+        cvi_buf_puts(b, "row: flatten\n");
+    }
+}
+
+static void convnext(const cvi_state *s, cvi_buf *b) {
+    for (int i = 0; i < CVI_COUNT(next_libraries); i++) {
+        const next_library *l = &next_libraries[i];
+        char name[LABEL];
+        snprintf(name, sizeof name, l->block, l->first, 0);
+        const cvs_tensor *stem = cvi_arch_weight(s, l->stem);
+        bool body = i >= 2; /* only transformers saves it alone */
+        if (stem && stem->rank == 4 && (body || cvi_arch_weight(s, l->fc)) && cvi_arch_weight(s, l->norm) &&
+            stem->dim[2] > 1 && stem->dim[2] < 100 && cvi_state_find(s, "%s%s.weight", name, l->names.dw)) {
+            convnext_of(s, b, l);
+            return;
+        }
+    }
 }
 
 const cvi_arch cvi_arch_convnext = {.name = "ConvNeXt", .write = convnext};

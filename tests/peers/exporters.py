@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|files|timm|yolo|keras] [WORD...]. `files`: those that torch2_cases.py left in FOLDER, perhaps
+# usage: exporters.py CONVSCOPE FOLDER [torch|torch2|files|timm|hub|yolo|keras] [WORD...]. `files`: those that torch2_cases.py left in FOLDER, perhaps
 # on a machine with another PyTorch. Not part of make test: long, and it installs TensorFlow into
 # FOLDER/tf, timm into FOLDER/timm, what a PyTorch of 2.5 or newer needs beside it into FOLDER/torch2. The real
 # libraries write networks with random weights in every format that they have, Convscope opens and runs the files, and the outputs are held
@@ -32,6 +32,8 @@ if part is None:
             subprocess.run([timm_python, "-m", "pip", "-q", "install", "--no-deps", "timm==0.9.16", "huggingface_hub==0.20.3", "safetensors",
                             "filelock", "fsspec", "pyyaml", "tqdm", "packaging", "requests", "typing_extensions"], check=True)
         bad |= subprocess.run([timm_python, __file__, exe, place, "timm"]).returncode
+        subprocess.run([timm_python, "-m", "pip", "-q", "install", "--no-deps", "transformers==4.40.2", "huggingface_hub==0.23.5", "tokenizers==0.19.1", "regex"], check=True)
+        bad |= subprocess.run([timm_python, __file__, exe, place, "hub"]).returncode
         subprocess.run([timm_python, "-m", "pip", "-q", "install", "--no-deps", "ultralytics==8.3.150", "ultralytics-thop", "yolov5==7.0.14",
                         "facenet-pytorch==2.5.3", "spandrel", "einops", "opencv-python-headless==4.8.1.78", "py-cpuinfo", "psutil", "seaborn",
                         "pandas==1.5.3", "python-dateutil", "pytz", "tzdata", "matplotlib==3.7.5", "contourpy", "cycler", "fonttools",
@@ -245,6 +247,46 @@ def timm_part():
         os.remove(path)
         del net
         gc.collect()
+
+
+# ---- folders as Hugging Face's transformers saves them ----------------------------------------------------------
+def hub_part():
+    import warnings
+    warnings.filterwarnings("ignore")
+    import torch
+    import transformers as T
+
+    torch.set_num_threads(1)
+    version = "transformers %s/torch %s" % (T.__version__, torch.__version__)
+    small = dict(layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2])
+    early = dict(small, downsample_in_first_stage=True, hidden_act="gelu")
+    scaled = [dict(width_coefficient=w, depth_coefficient=d, hidden_dim=h, image_size=i, depthwise_padding=p)
+              for w, d, h, i, p in ((1.0, 1.0, 1280, 224, []), (1.1, 1.2, 1408, 260, [5, 8, 16]))]
+    for name, family, side, settings in (
+            ("resnet-18", "ResNet", 64, small), ("resnet-50", "ResNet", 64, {}), ("resnet-18 early", "ResNet", 64, early),
+            ("regnet-y-400mf", "RegNet", 64, dict(hidden_sizes=[48, 104, 208, 440], depths=[1, 3, 6, 6], groups_width=8)),
+            ("regnet-x-400mf", "RegNet", 64, dict(hidden_sizes=[32, 64, 160, 384], depths=[1, 2, 7, 12], groups_width=16, layer_type="x")),
+            ("convnext-tiny", "ConvNext", 64, {}),
+            ("convnextv2-atto", "ConvNextV2", 64, dict(hidden_sizes=[40, 80, 160, 320], depths=[2, 2, 6, 2])),
+            ("mobilenet-v1", "MobileNetV1", 64, {}), ("mobilenet-v1 0.5", "MobileNetV1", 75, dict(tf_padding=False, depth_multiplier=0.5)),
+            ("mobilenet-v2", "MobileNetV2", 64, {}),
+            ("mobilenet-v2 0.75", "MobileNetV2", 75, dict(first_layer_is_expansion=False, depth_multiplier=0.75, hidden_act="relu")),
+            ("efficientnet-b0", "EfficientNet", 64, scaled[0]), ("efficientnet-b2", "EfficientNet", 77, scaled[1])):
+        for whole in (True, False):
+            if not wanted(name):
+                continue
+            torch.manual_seed(11)
+            config = getattr(T, family + "Config")(**settings)
+            net = getattr(T, family + ("ForImageClassification" if whole else "Model"))(config).eval()
+            as_trained(torch, net, 0.3, 0.7)
+            path = os.path.join(work, "folder")
+            shutil.rmtree(path, ignore_errors=True)
+            net.save_pretrained(path)
+            x = torch.randn(1, 3, side, side)
+            with torch.no_grad():
+                y = net(x)
+            compare(name, "folder of a hub" + ("" if whole else ", no classifier"), "transformers", version, "", 1e-5, path, x.numpy(),
+                    [(y.logits if whole else y.pooler_output).numpy()], "--size", "%dx%d" % (side, side))
 
 
 # ---- YOLO checkpoints, and other common files of PyTorch ---------------------------------------------------------
@@ -542,7 +584,7 @@ def written_by_us(name, net, x, y, version):
 def main():
     os.makedirs(work, exist_ok=True)
     began = time.time()
-    {"torch": torch_part, "torch2": torch2_part, "files": files_part, "timm": timm_part, "yolo": yolo_part, "keras": keras_part}[part]()
+    {"torch": torch_part, "torch2": torch2_part, "files": files_part, "timm": timm_part, "hub": hub_part, "yolo": yolo_part, "keras": keras_part}[part]()
     print("%s: %d faults, %d s" % (part, len(faults), time.time() - began))
     shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if faults else 0)
