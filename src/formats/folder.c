@@ -9,7 +9,6 @@
 #include "formats/hub.h"
 
 #define MAX_FILES 4096 /* looked at */
-#define SURE      50   /* a score that counts as a model */
 #define MAX_NAMED 64   /* that may be chosen among by name */
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
@@ -31,7 +30,7 @@ static cvs_status choose(const char *folder, const cvs_limits *limits,
         if (!path) {
             return cvi_no_memory(err, strlen(folder));
         }
-        if (!cvi_is_file(path) || score(path, limits) < SURE) {
+        if (!cvi_is_file(path) || score(path, limits) < CVI_SURE) {
             cvi_free(path);
             continue;
         }

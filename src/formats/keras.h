@@ -259,6 +259,9 @@ typedef struct cvi_h5 cvi_h5;
 cvs_status cvi_keras_h5_source(cvs_model *model, cvi_h5 *file, cvi_keras_source *out, cvs_error *err);
 /* A model out of weights alone: a known architecture, or the layers one by one (keras_state.c). */
 cvs_status cvi_keras_read_state(cvi_open *open, cvi_h5 *file);
+/* Weights of layers (groups with names, not by path) as named tensors in PyTorch's order: "conv1.weight" (keras_state.c). */
+typedef struct cvi_state cvi_state;
+cvs_status cvi_keras_state_of(cvi_open *open, cvi_keras_source *source, cvi_state *s);
 /* The text of the attribute `name` of an object, or NULL (absent, empty or not text). */
 const char *cvi_keras_h5_text(cvi_h5 *file, int64_t object, const char *name);
 /* Reads an architecture with the weights that options->weights names (or none). */

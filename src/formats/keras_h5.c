@@ -4,6 +4,7 @@
  */
 #include "formats/keras.h"
 #include "formats/hdf5.h"
+#include "formats/tf_checkpoint.h"
 
 /* ---- weights of an HDF5 file ---- */
 
@@ -137,6 +138,11 @@ cvs_status cvi_keras_read_with_option(cvi_open *open, const json_t *topology, co
     cvi_file file = {0};
     cvi_h5 *h5 = NULL;
     cvi_keras_source source;
+    if (cvi_tf_checkpoint_is(path, &open->limits)) {
+        cvs_status s = cvi_tf_checkpoint_source(open->model, path, &source, open->err);
+        s = s == CVS_OK ? cvi_keras_read_topology(open, topology, &source, keras_version, backend) : s;
+        return cvi_at_file(open->err, s, path);
+    }
     CVI_TRY(cvi_file_read(path, &open->limits, &file, open->err));
     const void *data = file.data;
     size_t size = file.size;

@@ -22,19 +22,19 @@ typedef enum kind {
     PICTURE_MEAN /* of a Normalization layer */
 } kind;
 
-/* What weights are called: by Keras 2 and 3, by Keras 1 ("conv1_W_1:0"), and here. */
+/* What weights are called: by Keras 2 and 3, by Keras 1 ("conv1_W_1:0"), by TF-Slim, and here. */
 static const struct {
-    const char *keras, *oldest, *ours;
-} names[] = {[OTHER] = {"", "", ""},
-             [KERNEL] = {"kernel", "_W", ".weight"},
-             [DEPTHWISE] = {"depthwise_kernel", "", ".weight"},
-             [FIRST_HALF] = {"depthwise_kernel", "", "/depthwise.weight"},
-             [BIAS] = {"bias", "_b", ".bias"},
-             [GAMMA] = {"gamma", "_gamma", ".weight"},
-             [BETA] = {"beta", "_beta", ".bias"},
-             [MEAN] = {"moving_mean", "_running_mean", ".running_mean"},
-             [VARIANCE] = {"moving_variance", "_running_std", ".running_var"},
-             [PICTURE_MEAN] = {"mean", "", ".mean"}};
+    const char *keras, *oldest, *slim, *ours;
+} names[] = {[OTHER] = {"", "", "", ""},
+             [KERNEL] = {"kernel", "_W", "weights", ".weight"},
+             [DEPTHWISE] = {"depthwise_kernel", "", "depthwise_weights", ".weight"},
+             [FIRST_HALF] = {"depthwise_kernel", "", "depthwise_weights", "/depthwise.weight"},
+             [BIAS] = {"bias", "_b", "biases", ".bias"},
+             [GAMMA] = {"gamma", "_gamma", "", ".weight"},
+             [BETA] = {"beta", "_beta", "", ".bias"},
+             [MEAN] = {"moving_mean", "_running_mean", "", ".running_mean"},
+             [VARIANCE] = {"moving_variance", "_running_std", "", ".running_var"},
+             [PICTURE_MEAN] = {"mean", "", "", ".mean"}};
 
 /* Keras 3 stores numbers for names: what a weight is follows from the layer's class and from how many there are. */
 static kind kind_by_number(const cvi_keras_group *g, int64_t i, int rank) {
@@ -79,13 +79,15 @@ static kind kind_of(const cvi_keras_source *s, const cvi_keras_group *g, int64_t
     shorter -= shorter > 0 && shorter < n && name[shorter - 1] == '_'; /* "conv1_W_1" is "conv1_W" */
     bool separable = false;
     for (int64_t k = 0; k < g->n; k++) {
-        separable |= strstr(s->weight[g->first + k].name, "pointwise_kernel") != NULL;
+        separable |= strstr(s->weight[g->first + k].name, "pointwise_") != NULL;
     }
-    if (n == 16 && memcmp(name, "pointwise_kernel", n) == 0) {
+    if ((n == 16 && memcmp(name, "pointwise_kernel", n) == 0) ||
+        (n == 17 && memcmp(name, "pointwise_weights", n) == 0)) {
         return KERNEL;
     }
     for (int k = KERNEL; k <= PICTURE_MEAN; k++) {
         if ((n == strlen(names[k].keras) && memcmp(name, names[k].keras, n) == 0) ||
+            (slash && n == strlen(names[k].slim) && memcmp(name, names[k].slim, n) == 0) ||
             (!slash && ends_with(name, shorter, names[k].oldest))) {
             return k == DEPTHWISE && separable ? FIRST_HALF : (kind)k;
         }
@@ -238,20 +240,25 @@ static cvs_status add_group(cvi_state *s, cvi_keras_source *from, const cvi_kera
     return CVS_OK;
 }
 
-cvs_status cvi_keras_read_state(cvi_open *open, cvi_h5 *file) {
-    cvi_keras_source source;
-    cvi_state s = {.model = open->model, .foreign = true};
+cvs_status cvi_keras_state_of(cvi_open *open, cvi_keras_source *source, cvi_state *s) {
     bool unique = false;
-    CVI_TRY(cvi_keras_h5_source(open->model, file, &source, open->err));
-    CVI_TRY(are_last_parts_unique(&s, &source, &unique, open->err));
-    for (int64_t i = 0; i < source.n_groups; i++) {
-        CVI_TRY(add_group(&s, &source, &source.group[i], unique, open->err));
+    *s = (cvi_state){.model = open->model, .foreign = true};
+    CVI_TRY(are_last_parts_unique(s, source, &unique, open->err));
+    for (int64_t i = 0; i < source->n_groups; i++) {
+        CVI_TRY(add_group(s, source, &source->group[i], unique, open->err));
     }
-    if (s.n == 0) {
+    if (s->n == 0) {
         return cvi_fail(
             open->err, CVS_E_FORMAT,
             "this file holds weights, but no architecture; name the architecture too: --arch FILE");
     }
-    CVI_TRY(cvi_state_done(&s, open->err));
+    return cvi_state_done(s, open->err);
+}
+
+cvs_status cvi_keras_read_state(cvi_open *open, cvi_h5 *file) {
+    cvi_keras_source source;
+    cvi_state s;
+    CVI_TRY(cvi_keras_h5_source(open->model, file, &source, open->err));
+    CVI_TRY(cvi_keras_state_of(open, &source, &s));
     return cvi_state_model(open, &s);
 }

@@ -135,6 +135,24 @@ static cvs_status read_open(cvi_open *open, cvs_model **out, cvs_error *err) {
     return CVS_OK;
 }
 
+/* "x.ckpt" of x.ckpt.index, as TensorFlow itself calls a checkpoint: no file has that name. NULL: it is none, or out of memory. */
+static char *index_of(const char *path) {
+    if (cvi_is_file(path) || cvi_is_folder(path)) {
+        return NULL;
+    }
+    size_t n = strlen(path);
+    char *index = cvi_malloc(n + sizeof ".index");
+    if (index) {
+        memcpy(index, path, n);
+        memcpy(index + n, ".index", sizeof ".index");
+    }
+    if (index && !cvi_is_file(index)) {
+        cvi_free(index);
+        index = NULL;
+    }
+    return index;
+}
+
 static cvs_status open_file(const char *path, const cvs_open_options *options, cvs_model **out,
                             cvs_error *err) {
     cvi_file file = {0};
@@ -153,7 +171,8 @@ static int score_file(const char *path, const cvs_limits *limits) {
     int score = 0;
     if (cvi_file_read(path, limits, &file, &quiet) == CVS_OK) {
         cvi_open open = {.path = path, .file = &file, .limits = *limits, .err = &quiet};
-        best_reader(&open, &score);
+        const cvi_reader *reader = best_reader(&open, &score);
+        score = reader && reader->part ? 0 : score;
         cvi_file_close(&file);
     }
     return score;
@@ -165,12 +184,17 @@ static cvs_status open_folder(const char *path, const cvs_open_options *options,
     cvi_open open = {.path = path, .is_folder = true, .file = &none, .options = options, .err = err};
     int score = 0;
     open.limits = cvs_limits_default(options ? &options->limits : NULL);
-    if (best_reader(&open, &score)) { /* a format that is a folder */
+    bool known = best_reader(&open, &score) != NULL;
+    if (known && score >= CVI_SURE) { /* a format that is a folder */
         return read_open(&open, out, err);
     }
     CVI_TRY(cvi_other_folder(path, err));
     char *found = NULL;
     cvs_status s = cvi_find_in_folder(path, &open.limits, score_file, &found, err);
+    if (s == CVS_E_NOT_FOUND && known) { /* files that are a model together, and none that is one alone */
+        cvi_error_clear(err);
+        return read_open(&open, out, err);
+    }
     if (s == CVS_OK) {
         s = open_file(found, options, out, err);
     }
@@ -198,9 +222,15 @@ cvs_status cvs_model_open(const char *path, const cvs_open_options *options, cvs
         both.weights = path;
         both.arch = NULL;
     }
+    char *index = index_of(first), *weights = both.weights ? index_of(both.weights) : NULL;
+    first = index ? index : first;
+    both.weights = weights ? weights : both.weights;
     cvs_status s =
         cvi_is_folder(first) ? open_folder(first, &both, out, err) : open_file(first, &both, out, err);
-    return s == CVS_OK ? s : cvi_at_file(err, s, first);
+    s = s == CVS_OK ? s : cvi_at_file(err, s, first);
+    cvi_free(index);
+    cvi_free(weights);
+    return s;
 }
 
 cvs_status cvs_model_open_memory(const void *data, size_t size, const char *name,

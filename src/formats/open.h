@@ -7,6 +7,8 @@
 #include "class_list.h"
 #include "reader.h"
 
+#define CVI_SURE 50 /* a score that counts as a model, in a folder of many files */
+
 /* ---- open.c ---- */
 /* Opens what several readers look into before they say whether a file is theirs (zip archives), once for all; and lets it go. */
 void cvi_look_begin(cvi_open *open);

@@ -177,11 +177,6 @@ static bool is_mnn(const cvi_file *f) {
            f->data[0] >= 8;
 }
 
-/* The index of a checkpoint: a table of LevelDB, known by its last eight bytes. */
-static bool is_checkpoint(const cvi_file *f) {
-    return f->size >= 48 && bytes_at(f, f->size - 8, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8);
-}
-
 /* An archive with a whole model file or folder in it. */
 static bool is_packed_model(const cvi_file *f) {
     static const char *const ends[] = {".onnx", ".tflite",     ".h5", ".hdf5",  ".keras",
@@ -245,8 +240,6 @@ static const other_format table[] = {
     {is_mindspore, true, "a MindSpore Lite model",
      "in Python: mindspore.export(net, ..., file_format=\"ONNX\")"},
     {is_mnn, false, "an MNN model", from_source},
-    {is_checkpoint, false, "the index of a TensorFlow checkpoint, which has weights and no graph",
-     "save a SavedModel or a frozen graph"},
     {is_packed_model, false, "a zip archive with a model in it", "unpack it"},
 };
 

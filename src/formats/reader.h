@@ -34,6 +34,7 @@ typedef struct cvi_reader {
     /* Loads a weights-only file of this format into a model whose architecture is known; NULL: the format has none. */
     cvs_status (*load_weights)(cvs_model *model, const char *path, cvs_error *err);
     bool by_name; /* load_weights matches names or order on a finished graph, of whatever format it came */
+    bool part; /* its files are a model together with others beside them: in a folder none of them is one */
 } cvi_reader;
 
 typedef struct cvi_model_writer {

@@ -129,8 +129,9 @@ static const cvi_reader *weights_reader(const cvs_model *m, const char *path) {
     cvs_error quiet = {0};
     int score = 0;
     cvi_open open = {.path = path, .file = &file, .limits = m->limits, .err = &quiet};
-    bool readable = cvi_file_read(path, &m->limits, &file, &quiet) == CVS_OK;
-    if (readable) {
+    open.is_folder = cvi_is_folder(path);
+    bool readable = open.is_folder || cvi_file_read(path, &m->limits, &file, &quiet) == CVS_OK;
+    if (readable && !open.is_folder) {
         cvi_look_begin(&open);
     }
     for (int i = 0; i < cvi_n_readers; i++) {

@@ -8,13 +8,15 @@
 
 #include "formats/reader.h"
 
+typedef struct cvi_state cvi_state;
+
 typedef struct cvi_state_item {
     const char *name;
     cvs_tensor t; /* borrowed from the model's file or arena; 16-bit and 64-bit floats as float32 */
     bool used;
 } cvi_state_item;
 
-typedef struct cvi_state {
+struct cvi_state {
     cvs_model *model; /* whose arena holds everything */
     bool keep_types;
     bool exact; /* names are kept as they are: something else in the file speaks of them */
@@ -29,7 +31,7 @@ typedef struct cvi_state {
     int64_t capacity;
     cvi_state_item *item;
     cvi_state_item **by_name;
-} cvi_state;
+};
 
 /* Adds a tensor; name is copied, data borrowed. After the last one: done() strips what all names begin with where it is a wrapper
  * ("module.", "model."), and refuses doubled names. */

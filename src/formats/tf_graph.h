@@ -140,7 +140,14 @@ cvs_status cvi_tf_bundle_open(cvs_model *model, const char *folder, const char *
 /* The index alone, from memory: for tests. */
 cvs_status cvi_tf_bundle_parse(cvs_model *model, const void *data, size_t size, tf_bundle **out,
                                cvs_error *err);
-/* The tensor of that key; *found false: there is none. Borrowed from the shard where it is aligned. */
+/* The tensor of that key, put together where it is kept in slices; *found false: there is none. Borrowed from the shard where it is aligned. */
 cvs_status cvi_tf_bundle_get(tf_bundle *b, const char *key, cvs_tensor *out, bool *found, cvs_error *err);
+/* Whether bytes end as an index does (a checkpoint of the first generation too). */
+bool cvi_tf_bundle_is(const void *data, size_t size);
+int64_t cvi_tf_bundle_count(const tf_bundle *b);
+/* The key of entry i; NULL: no numbers, or a slice. */
+const char *cvi_tf_bundle_key(const tf_bundle *b, int64_t i);
+/* The text of that key, borrowed; empty where there is none. */
+cvs_status cvi_tf_bundle_text(tf_bundle *b, const char *key, cvi_pb_piece *out, cvs_error *err);
 
 #endif

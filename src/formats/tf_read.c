@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * tf_read.c - the readers of TensorFlow graphs: a frozen GraphDef, a SavedModel folder, a TensorFlow.js graph model.
  */
+#include "formats/tf_checkpoint.h"
 #include "formats/tf_saved.h"
 #include "formats/tfjs.h"
 
@@ -34,6 +35,21 @@ static bool looks_like_graph(cvi_pb p) {
             return looks_like_node(&p, &f);
         }
         if (f.number != 2 && f.number != 4) {
+            return false;
+        }
+    }
+    return false;
+}
+
+bool cvi_tf_is_meta(const cvi_file *file) {
+    cvs_error quiet = {0};
+    cvi_pb r = cvi_pb_begin(file->data, file->size, 16, &quiet), p;
+    cvi_pb_field f;
+    for (int i = 0; i < 4 && file->size >= 8 && cvi_pb_next(&r, &f) == CVS_OK && f.number; i++) {
+        if (f.number == 2) {
+            return f.wire == CVI_PB_BYTES && cvi_pb_enter(&r, &f.bytes, &p) == CVS_OK && looks_like_graph(p);
+        }
+        if (f.number != 1 || f.wire != CVI_PB_BYTES) {
             return false;
         }
     }
@@ -114,6 +130,10 @@ static cvs_status read_graph(cvi_open *open) {
     CVI_TRY(cvi_model_keep_file(open->model, open->file, open->err)); /* weights stay where they lie */
     const cvi_file *f = &open->model->files[open->model->n_files - 1];
     cvi_pb p = cvi_pb_begin(f->data, f->size, open->limits.max_depth, open->err);
+    const char *weights = open->options ? open->options->weights : NULL;
+    if (weights && cvi_tf_checkpoint_is(weights, &open->limits)) { /* of a graph that is not frozen */
+        return cvi_tf_read_unfrozen(open, &p, weights);
+    }
     CVI_TRY(cvi_tf_read_graph(open->model->arena, &p, NULL, &open->limits, &g));
     return cvi_tf_build(&net, open, 0, NULL, 0, NULL);
 }

@@ -2,12 +2,14 @@
  * tf_saved.c - SavedModel: a folder with saved_model.pb (graphs, functions, signatures) and variables/. Which tensor of the bundle a
  * variable has is not written down; the file's own function for restoring says it: RestoreV2 reads keys, Assign gives them to variables.
  */
+#include "formats/tf_checkpoint.h"
 #include "formats/tf_saved.h"
 
 #include <stdlib.h>
 
 typedef struct binding {
     const char *variable, *key;
+    const char *slice; /* "70 3 0,24:0,3": the part of it that the variable holds; "": all */
 } binding;
 
 typedef struct saved {
@@ -98,10 +100,29 @@ static cvs_status read_signature(saved *s, const cvi_pb *parent, const cvi_pb_fi
     return CVS_OK;
 }
 
+/* A MetaGraphDef: a graph and its signatures. */
+static cvs_status read_meta_graph(saved *s, cvi_pb *p, bool *done) {
+    cvi_pb_field f;
+    TF_EACH(*p, f) {
+        if (f.number == 2 && !*done) {
+            CVI_TRY(cvi_pb_expect(p, &f, CVI_PB_BYTES, "a graph"));
+            CVI_TRY(cvi_tf_read_graph(s->a, p, &f.bytes, &s->open->limits, &s->g));
+            *done = true;
+        } else if (f.number == 5) {
+            CVI_TRY(read_signature(s, p, &f));
+        }
+    }
+    return CVS_OK;
+}
+
+static cvs_status no_graph(const saved *s) {
+    return cvi_fail(s->open->err, CVS_E_FORMAT, "the file has no graph");
+}
+
 /* The first graph of the file (a second one is for training). */
 static cvs_status read_file(saved *s, const cvi_file *file) {
     cvi_pb r = cvi_pb_begin(file->data, file->size, s->open->limits.max_depth, s->open->err), p;
-    cvi_pb_field f, g;
+    cvi_pb_field f;
     bool done = false;
     TF_EACH(r, f) {
         if (done) {
@@ -112,22 +133,14 @@ static cvs_status read_file(saved *s, const cvi_file *file) {
         }
         CVI_TRY(cvi_pb_expect(&r, &f, CVI_PB_BYTES, "a graph"));
         CVI_TRY(cvi_pb_enter(&r, &f.bytes, &p));
-        TF_EACH(p, g) {
-            if (g.number == 2) {
-                CVI_TRY(cvi_pb_expect(&p, &g, CVI_PB_BYTES, "a graph"));
-                CVI_TRY(cvi_tf_read_graph(s->a, &p, &g.bytes, &s->open->limits, &s->g));
-                done = true;
-            } else if (g.number == 5) {
-                CVI_TRY(read_signature(s, &p, &g));
-            }
-        }
+        CVI_TRY(read_meta_graph(s, &p, &done));
     }
-    return done ? CVS_OK : cvi_fail(s->open->err, CVS_E_FORMAT, "the file has no graph");
+    return done ? CVS_OK : no_graph(s);
 }
 
 /* ---- which key belongs to which variable ---- */
 
-static cvs_status bind(saved *s, const char *variable, const char *key) {
+static cvs_status bind(saved *s, const char *variable, const binding *what) {
     if (s->n_bound == s->cap_bound) {
         int cap = CVI_MAX(64, 2 * s->cap_bound);
         binding *more = cvi_arena_alloc(s->a, cap, sizeof *more);
@@ -140,14 +153,14 @@ static cvs_status bind(saved *s, const char *variable, const char *key) {
         s->bound = more;
         s->cap_bound = cap;
     }
-    s->bound[s->n_bound++] = (binding){.variable = variable, .key = key};
+    s->bound[s->n_bound++] = (binding){.variable = variable, .key = what->key, .slice = what->slice};
     return CVS_OK;
 }
 
-static const char *key_of(const saved *s, const char *variable) {
+static const binding *bound_to(const saved *s, const char *variable) {
     for (int i = 0; i < s->n_bound; i++) {
         if (strcmp(s->bound[i].variable, variable) == 0) {
-            return s->bound[i].key;
+            return &s->bound[i];
         }
     }
     return NULL;
@@ -157,8 +170,15 @@ static int node_of(const tf_body *body, const char *ref) {
     return cvi_tf_find(body, ref, strcspn(ref, ":"));
 }
 
-/* Follows Identity nodes to RestoreV2 and answers the key that the value is read from, or NULL. */
-static const char *restored_key(const tf_body *body, const char *ref) {
+/* The text of that place in the list that a constant holds, or NULL. */
+static const char *text_of(const tf_body *body, const char *ref, int at) {
+    int n = node_of(body, ref);
+    const tf_attr *value = n >= 0 ? cvi_tf_attr(&body->node[n], "value") : NULL;
+    return value && value->strings && at >= 0 && at < value->n ? value->strings[at] : NULL;
+}
+
+/* Follows Identity nodes to RestoreV2, for the key that the value is read from; false: it is not. */
+static bool restored(const tf_body *body, const char *ref, binding *out) {
     for (int hops = 0; hops < 8; hops++) {
         int n = node_of(body, ref);
         const tf_node *node = n >= 0 ? &body->node[n] : NULL;
@@ -167,14 +187,15 @@ static const char *restored_key(const tf_body *body, const char *ref) {
             continue;
         }
         if (!node || strcmp(node->op, "RestoreV2") != 0 || node->n_in < 2) {
-            return NULL;
+            return false;
         }
         const char *last = strrchr(ref, ':');
-        int at = last ? (int)strtol(last + 1, NULL, 10) : 0, names = node_of(body, node->in[1]);
-        const tf_attr *value = names >= 0 ? cvi_tf_attr(&body->node[names], "value") : NULL;
-        return value && value->strings && at >= 0 && at < value->n ? value->strings[at] : NULL;
+        int at = last ? (int)strtol(last + 1, NULL, 10) : 0;
+        const char *slice = node->n_in > 2 ? text_of(body, node->in[2], at) : NULL;
+        *out = (binding){.key = text_of(body, node->in[1], at), .slice = slice ? slice : ""};
+        return out->key != NULL;
     }
-    return NULL;
+    return false;
 }
 
 static bool is_assign(const tf_node *n) {
@@ -182,7 +203,7 @@ static bool is_assign(const tf_node *n) {
 }
 
 /* Argument `name` of a function: what the calls in the main graph give it. */
-static cvs_status bind_argument(saved *s, const tf_function *fn, const char *name, const char *key) {
+static cvs_status bind_argument(saved *s, const tf_function *fn, const char *name, const binding *what) {
     int arg = -1;
     for (int i = 0; i < fn->n_args; i++) {
         arg = strcmp(fn->args[i], name) == 0 ? i : arg;
@@ -191,7 +212,7 @@ static cvs_status bind_argument(saved *s, const tf_function *fn, const char *nam
         const tf_node *n = &s->g.main.node[i];
         const char *f = cvi_tf_attr_text(n, "f", NULL);
         if (f && strcmp(f, fn->name) == 0 && arg < n->n_in) {
-            return bind(s, n->in[arg], key);
+            return bind(s, n->in[arg], what);
         }
     }
     return CVS_OK;
@@ -203,9 +224,9 @@ static cvs_status bind_all(saved *s) {
         const tf_body *body = fn ? &fn->body : &s->g.main;
         for (int i = 0; i < body->n; i++) {
             const tf_node *n = &body->node[i];
-            const char *key = is_assign(n) ? restored_key(body, n->in[1]) : NULL;
-            if (key) {
-                CVI_TRY(fn ? bind_argument(s, fn, n->in[0], key) : bind(s, n->in[0], key));
+            binding what = {0};
+            if (is_assign(n) && restored(body, n->in[1], &what)) {
+                CVI_TRY(fn ? bind_argument(s, fn, n->in[0], &what) : bind(s, n->in[0], &what));
             }
         }
     }
@@ -214,12 +235,76 @@ static cvs_status bind_all(saved *s) {
         const tf_node *n = &s->g.main.node[i];
         int from = is_assign(n) ? node_of(&s->g.main, n->in[1]) : -1;
         const tf_node *read = from >= 0 ? &s->g.main.node[from] : NULL;
-        const char *key =
-            read && strcmp(read->op, "ReadVariableOp") == 0 && read->n_in > 0 ? key_of(s, n->in[0]) : NULL;
-        if (key && !key_of(s, read->in[0])) {
-            CVI_TRY(bind(s, read->in[0], key));
+        const binding *known =
+            read && strcmp(read->op, "ReadVariableOp") == 0 && read->n_in > 0 ? bound_to(s, n->in[0]) : NULL;
+        if (known && !bound_to(s, read->in[0])) {
+            const binding copy = *known;
+            CVI_TRY(bind(s, read->in[0], &copy));
         }
     }
+    return CVS_OK;
+}
+
+/* "70 3 0,24:-": the sides of the whole tensor, then begin and length along each; "-" is a whole side. False: it is written otherwise. */
+static bool read_slice(const char *text, const cvs_tensor *whole, int64_t *begin, int64_t *length) {
+    char *end = NULL;
+    for (int i = 0; i < whole->rank; i++, text = end) {
+        if (strtoll(text, &end, 10) != whole->dim[i] || end == text) {
+            return false;
+        }
+    }
+    text += *text == ' ';
+    for (int i = 0; i < whole->rank; i++) {
+        begin[i] = 0;
+        length[i] = whole->dim[i];
+        if (*text == '-') {
+            text++;
+        } else {
+            begin[i] = strtoll(text, &end, 10);
+            if (end == text || *end != ',') {
+                return false;
+            }
+            text = end + 1;
+            length[i] = strtoll(text, &end, 10);
+            if (end == text || begin[i] < 0 || length[i] < 0 || begin[i] > whole->dim[i] ||
+                length[i] > whole->dim[i] - begin[i]) {
+                return false;
+            }
+            text = end;
+        }
+        text += *text == ':';
+    }
+    return *text == '\0';
+}
+
+/* The part of t that a slice names, copied. */
+static cvs_status cut(const saved *s, const char *slice, cvs_tensor *t) {
+    int64_t begin[CVS_MAX_RANK], length[CVS_MAX_RANK], at[CVS_MAX_RANK] = {0};
+    size_t size = cvs_dtype_size(t->dtype), n = 0;
+    cvs_tensor part = *t;
+    if (!read_slice(slice, t, begin, length)) {
+        return cvi_fail(s->open->err, CVS_E_FORMAT, "the index of the weights is damaged");
+    }
+    memcpy(part.dim, length, sizeof length[0] * (size_t)t->rank);
+    int64_t count = cvs_tensor_count(&part);
+    uint8_t *to = cvi_arena_raw(s->a, CVI_MAX(count, 1) * (int64_t)size);
+    if (!to) {
+        return cvi_no_memory(s->open->err, (size_t)count * size);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t from = 0;
+        for (int k = 0; k < t->rank; k++) {
+            from = from * t->dim[k] + begin[k] + at[k];
+        }
+        memcpy(to + n, (const uint8_t *)t->data + from * (int64_t)size, size);
+        n += size;
+        for (int k = t->rank - 1; k >= 0 && ++at[k] == length[k]; k--) {
+            at[k] = 0;
+        }
+    }
+    part.data = to;
+    part.bytes = n;
+    *t = part;
     return CVS_OK;
 }
 
@@ -230,9 +315,10 @@ static cvs_status lookup(void *context, const char *name, cvs_tensor *out, bool 
     if (!s->bundle) {
         return CVS_OK;
     }
-    const char *known = key_of(s, name);
+    const binding *known = bound_to(s, name);
     if (known) {
-        return cvi_tf_bundle_get(s->bundle, known, out, found, s->open->err);
+        CVI_TRY(cvi_tf_bundle_get(s->bundle, known->key, out, found, s->open->err));
+        return *found && known->slice[0] ? cut(s, known->slice, out) : CVS_OK;
     }
     CVI_TRY(cvi_tf_bundle_get(s->bundle, name, out, found, s->open->err));
     if (!*found && strlen(name) < 1000) {
@@ -258,6 +344,31 @@ static cvs_status build(saved *s, const char *folder) {
     }
     CVI_TRY(bind_all(s));
     return cvi_tf_build(&net, s->open, s->n_in, s->in, s->n_out, s->out);
+}
+
+/* The same for a graph whose outputs nobody named. */
+static cvs_status build_inference(saved *s) {
+    tf_net net = {.g = &s->g, .lookup = lookup, .context = s};
+    if (s->n_out == 0) {
+        CVI_TRY(cvi_tf_inference(s->open, &s->g, &s->out, &s->n_out));
+    }
+    CVI_TRY(bind_all(s));
+    return cvi_tf_build(&net, s->open, s->n_in, s->in, s->n_out, s->out);
+}
+
+cvs_status cvi_tf_read_meta(cvi_open *open, const cvi_file *file, tf_bundle *bundle) {
+    saved s = {.open = open, .a = open->model->arena, .bundle = bundle};
+    cvi_pb r = cvi_pb_begin(file->data, file->size, open->limits.max_depth, open->err);
+    bool done = false;
+    CVI_TRY(read_meta_graph(&s, &r, &done));
+    return done ? build_inference(&s) : no_graph(&s);
+}
+
+cvs_status cvi_tf_read_unfrozen(cvi_open *open, const cvi_pb *graph, const char *weights) {
+    saved s = {.open = open, .a = open->model->arena};
+    CVI_TRY(cvi_tf_read_graph(s.a, graph, NULL, &open->limits, &s.g));
+    CVI_TRY(cvi_tf_checkpoint_open(open->model, weights, &s.bundle, open->err));
+    return build_inference(&s);
 }
 
 cvs_status cvi_tf_read_saved(cvi_open *open, const cvi_file *file, const char *folder) {

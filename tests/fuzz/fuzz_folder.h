@@ -52,7 +52,8 @@ static inline const char *fuzz_folder_path(void) {
 
 /* Writes a file of the folder; its path, which stays. */
 static inline const char *fuzz_write(const char *name, const void *data, size_t size) {
-    const char *folder = fuzz_folder_path();
+    char folder[sizeof fuzz_folder.path];
+    memcpy(folder, fuzz_folder_path(), sizeof folder);
     int i = 0;
     while (i < fuzz_folder.n && strcmp(fuzz_folder.file[i].name, name) != 0) {
         i++;
