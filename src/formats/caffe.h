@@ -162,7 +162,9 @@ void cvi_caffe_data_layer(cvi_caffe *c);
 /* What the data layer does to pictures. */
 void cvi_caffe_transform(cvi_caffe *c);
 
-/* ---- layers (caffe_conv.c, caffe_detect.c, caffe_layer.c, caffe_shape.c) ---- */
+/* ---- layers (caffe_conv.c, caffe_detect.c, caffe_layer.c, caffe_more.c,
+ * caffe_shape.c) ---- */
+void cvi_caffe_lrn_within(cvi_caffe *c); /* of cvi_caffe_lrn */
 #define CAFFE_CLASS(name, make, param, sized) void make(cvi_caffe *c);
 #include "formats/caffe_classes.def"
 #undef CAFFE_CLASS

@@ -83,7 +83,7 @@ void cvi_caffe_softmax(cvi_caffe *c) {
 void cvi_caffe_lrn(cvi_caffe *c) {
     const char *region = cvi_caffe_word(c, "norm_region", "ACROSS_CHANNELS");
     if (cvi_caffe_same(region, "WITHIN_CHANNEL") || strcmp(region, "1") == 0) {
-        cvi_caffe_opaque(c, "local normalisation within a channel is not run");
+        cvi_caffe_lrn_within(c);
         return;
     }
     int64_t size = cvi_caffe_int(c, "local_size", NULL, 0, 5);
@@ -167,7 +167,30 @@ static double stored_factor(cvi_caffe *c) {
     return f == 0 ? 0 : 1 / (double)f;
 }
 
+/* By the batch's own mean and variance, which is what Caffe does in the test phase too where use_global_stats is false. */
+static void normalize_batch(cvi_caffe *c, double eps) {
+    int rank = cvi_caffe_rank(c, c->in[0]), n = 0;
+    int64_t axes[CVS_MAX_RANK];
+    for (int i = 0; i < rank; i++) {
+        if (i != 1) {
+            axes[n++] = i;
+        }
+    }
+    int over = cvi_caffe_ints(c, "axes", n, axes);
+    int mean = cvi_caffe_op(c, "ReduceMean", "mean", 2, (int[]){c->in[0], over});
+    int apart = cvi_caffe_op(c, "Sub", "centred", 2, (int[]){c->in[0], mean});
+    int squares = cvi_caffe_op(c, "Mul", "squares", 2, (int[]){apart, apart});
+    int variance = cvi_caffe_op(c, "ReduceMean", "variance", 2, (int[]){squares, over});
+    int more = cvi_caffe_op(c, "Add", "guarded", 2, (int[]){variance, cvi_caffe_float(c, "eps", eps)});
+    int width = cvi_caffe_op(c, "Sqrt", "deviation", 1, &more);
+    cvi_caffe_top(c, 0, cvi_caffe_op(c, "Div", NULL, 2, (int[]){apart, width}));
+}
+
 void cvi_caffe_batch_norm(cvi_caffe *c) {
+    if (!cvi_caffe_bool(c, "use_global_stats", NULL, true)) {
+        normalize_batch(c, cvi_caffe_number(c, "eps", NULL, 0, 1e-5));
+        return;
+    }
     int64_t n = channels(c, false);
     if (n == -2) {
         return;

@@ -258,7 +258,7 @@ void cvi_caffe_drop(cvi_caffe *c) {
 
 /* The shape of a box's top where the type tells it, so that the layers behind it keep their sizes. */
 static void guess_shape(cvi_caffe *c, int v) {
-    static const char *const alike[] = {"Normalize", "MVN", "LRN", "Threshold", "Swish", "Mish", "Clip"};
+    static const char *const alike[] = {"Mish", "HardSwish"};
     const char *type = c->layer->type;
     const cvs_tensor *in = c->n_in > 0 ? cvi_caffe_shape(c, c->in[0]) : NULL;
     const cvs_tensor *like = c->n_in > 1 ? cvi_caffe_shape(c, c->in[1]) : in;
@@ -329,7 +329,7 @@ static void build_layer(cvi_caffe *c) {
     }
 }
 
-/* ---- outputs: what no layer reads ---- */
+/* ---- outputs: what no layer reads, but helpers (places of maxima where the maxima are wanted) ---- */
 
 static void add_outputs(cvi_caffe *c) {
     cvi_graph *g = c->b.g;
@@ -348,7 +348,7 @@ static void add_outputs(cvi_caffe *c) {
     for (int n = 0; n < g->n_nodes; n++) {
         for (int k = 0; k < g->nodes[n].n_out && cvi_build_ok(&c->b); k++) {
             int v = g->nodes[n].out[k];
-            if (v >= 0 && !read[v] && !cvi_graph_add_output(g, v)) {
+            if (v >= 0 && !read[v] && !g->values[v].hidden && !cvi_graph_add_output(g, v)) {
                 cvi_build_set(&c->b, cvi_no_memory(c->b.err, 0));
             }
         }

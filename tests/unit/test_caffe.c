@@ -419,6 +419,18 @@ static void small_detector_is_opencvs(void **state) {
     reader_no_memory(model, NULL, 101);
 }
 
+/* Rarer layers side by side: OpenCV 4.11's numbers where it runs them as Caffe does, else those of Caffe's own formulas in NumPy (batch
+ * statistics, eps beside the deviation, the factor in Swish, which OpenCV does otherwise; sums, maxima, steps). */
+static void rarer_layers(void **state) {
+    (void)state;
+    char model[512], in[512], out[512];
+    test_data(model, sizeof model, "caffe", "layers.prototxt");
+    test_data(in, sizeof in, "caffe", "layers_x.npy");
+    test_data(out, sizeof out, "caffe", "layers_all.npy");
+    reader_matches(model, NULL, in, out, 1e-6);
+    reader_no_memory(model, NULL, 211);
+}
+
 #define FOUND(set)                                                                                           \
     "input: 'x' input_shape { dim: 1 dim: 8 dim: 1 dim: 1 } input: 'k' input_shape { dim: 1 dim: 4 dim: 1 "  \
     "dim: 1 }\n"                                                                                             \
@@ -439,6 +451,14 @@ static void detectors_mistakes(void **state) {
         INPUT "layer { name: 'p' type: 'PriorBox' bottom: 'data' top: 'p' prior_box_param { min_size: 3 } }\n"
               "layer { name: 'd' type: 'DetectionOutput' bottom: 'p' top: 'd' }\n",
         3, 1, "moves, scores and boxes");
+    check_error(
+        INPUT
+        "layer { name: 'n' type: 'LRN' bottom: 'data' top: 'n' lrn_param { local_size: 4 norm_region: 1 "
+        "} }\n",
+        2, 1, "odd number");
+    check_error(INPUT
+                "layer { name: 'n' type: 'ArgMax' bottom: 'data' top: 'n' argmax_param { top_k: 0 } }\n",
+                2, 1, "top_k holds 0");
 }
 
 static void architectures_open(void **state) {
@@ -479,7 +499,8 @@ int main(void) {
         cmocka_unit_test(numbers_of_every_kind),     cmocka_unit_test(names_that_go_on),
         cmocka_unit_test(damage_is_survived),        cmocka_unit_test(allocation_failures_are_said),
         cmocka_unit_test(detectors_match_opencv),    cmocka_unit_test(architectures_open),
-        cmocka_unit_test(small_detector_is_opencvs), cmocka_unit_test(detectors_mistakes),
+        cmocka_unit_test(small_detector_is_opencvs), cmocka_unit_test(rarer_layers),
+        cmocka_unit_test(detectors_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
