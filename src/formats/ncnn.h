@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ncnn.h (internal) - what the files ncnn_*.c share: a .param text with its .bin becomes a graph.
+ * ncnn.h (internal) - what the files ncnn_*.c share: a .param, text or binary, with its .bin becomes a graph.
  *
  * ncnn's blobs have no batch: its axis k is the graph's k + 1. Shapes follow from the Input layer, or, where that is silent, from the first
  * kernel's size and a stand-in for the sides. A layer with one blob out gives it its name; numbered settings are ncnn's.
@@ -18,11 +18,13 @@ typedef struct ncnn_setting {
     double value;
     int n; /* of an array; -1: one number */
     const double *list;
+    const char *text; /* an expression of sizes, or NULL */
 } ncnn_setting;
 
 typedef struct ncnn_layer {
     const char *type, *name;
-    int line, n_in, n_out;
+    int line; /* 0: of a binary file */
+    int n_in, n_out;
     const char **in, **out;
     ncnn_setting setting[NCNN_MAX_ID];
 } ncnn_layer;
@@ -88,6 +90,11 @@ cvs_status cvi_ncnn_parse(cvi_arena *a, const char *text, size_t size, const cvs
                           ncnn_param *out, cvs_error *err);
 int64_t cvi_ncnn_int(ncnn *m, int id, int64_t otherwise);
 double cvi_ncnn_float(const ncnn *m, int id, double otherwise);
+
+/* ---- ncnn_binary.c ---- */
+bool cvi_ncnn_is_binary(const uint8_t *data, size_t size);
+cvs_status cvi_ncnn_parse_binary(cvi_arena *a, const uint8_t *data, size_t size, const cvs_limits *limits,
+                                 ncnn_param *out, cvs_error *err);
 
 /* ---- ncnn_build.c ---- */
 cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,

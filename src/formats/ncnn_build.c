@@ -12,7 +12,9 @@ static void locate(const void *owner, cvs_error *err, cvs_status s) {
     const ncnn *m = owner;
     if (m->layer && s != CVS_E_MEMORY) {
         cvi_at_node(err, s, m->layer->name, m->layer->type);
-        cvi_at_line(err, s, m->layer->line, 1);
+        if (m->layer->line > 0) {
+            cvi_at_line(err, s, m->layer->line, 1);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * ncnn_layers.c - ncnn's layers as graph nodes, and the table of those that are known. Numbers of settings are ncnn's own.
  */
+#include <math.h>
+
 #include "formats/ncnn.h"
 
 /* ---- activations ---- */
@@ -313,23 +315,40 @@ static void make_binary(ncnn *m) {
     cvi_ncnn_put(m, 0, cvi_ncnn_op(m, ops[op], NULL, 2, back ? (int[]){b, a} : (int[]){a, b}));
 }
 
-static void make_unary(ncnn *m) {
-    static const char *const ops[] = {"Abs",  "Neg",  "Floor", "Ceil",       NULL,  "Sqrt",
-                                      NULL,   "Exp",  "Log",   "Sin",        "Cos", "Tan",
-                                      "Asin", "Acos", "Atan",  "Reciprocal", "Tanh"};
-    int64_t op = cvi_ncnn_int(m, 0, 0);
-    int v = m->in[0];
+/* log10, log1p and expm1 by what there is. */
+static int unary_pair(ncnn *m, int64_t op, int v) {
     if (op == 4) {
-        v = cvi_ncnn_op(m, "Mul", NULL, 2, (int[]){v, v});
-    } else if (op == 6) {
-        v = cvi_ncnn_op(m, "Sqrt", "root", 1, &v);
-        v = cvi_ncnn_op(m, "Reciprocal", NULL, 1, &v);
-    } else if (op >= 0 && op < CVI_COUNT(ops)) {
-        v = cvi_ncnn_op(m, ops[op], NULL, 1, &v);
-    } else {
-        m->refused = "this form of the operator is not run";
+        return cvi_ncnn_op(m, "Mul", NULL, 2, (int[]){v, v});
     }
-    cvi_ncnn_put(m, 0, v);
+    if (op == 6) {
+        v = cvi_ncnn_op(m, "Sqrt", "root", 1, &v);
+        return cvi_ncnn_op(m, "Reciprocal", NULL, 1, &v);
+    }
+    int one = cvi_build_const_float(&m->b, cvi_ncnn_name(m, "one"), 1);
+    if (op == 17) {
+        int k = cvi_build_const_float(&m->b, cvi_ncnn_name(m, "ln10"), log(10));
+        v = cvi_ncnn_op(m, "Log", "natural", 1, &v);
+        return cvi_ncnn_op(m, "Div", NULL, 2, (int[]){v, k});
+    }
+    if (op == 21) {
+        v = cvi_ncnn_op(m, "Exp", "exponential", 1, &v);
+        return cvi_ncnn_op(m, "Sub", NULL, 2, (int[]){v, one});
+    }
+    v = cvi_ncnn_op(m, "Add", "more", 2, (int[]){v, one});
+    return cvi_ncnn_op(m, "Log", NULL, 1, &v);
+}
+
+static void make_unary(ncnn *m) {
+    static const char *const ops[] = {"Abs",  "Neg",        "Floor", "Ceil", NULL,    "Sqrt",  NULL,
+                                      "Exp",  "Log",        "Sin",   "Cos",  "Tan",   "Asin",  "Acos",
+                                      "Atan", "Reciprocal", "Tanh",  NULL,   "Round", NULL,    "Sign",
+                                      NULL,   "Sinh",       "Asinh", "Cosh", "Acosh", "Atanh", NULL};
+    int64_t op = cvi_ncnn_int(m, 0, 0);
+    if (op < 0 || op >= CVI_COUNT(ops) || op == 19) {
+        m->refused = "this form of the operator is not run";
+        return;
+    }
+    cvi_ncnn_put(m, 0, ops[op] ? cvi_ncnn_op(m, ops[op], NULL, 1, m->in) : unary_pair(m, op, m->in[0]));
 }
 
 static void make_eltwise(ncnn *m) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ncnn_read.c - the reader of ncnn models: a .param text with the .bin that --weights names or that lies beside it.
+ * ncnn_read.c - the reader of ncnn models: a .param, text or binary, with the .bin that --weights names or that lies beside it.
  */
 #include <ctype.h>
 
@@ -8,8 +8,8 @@
 
 static int match(const cvi_open *open) {
     const cvi_file *f = open->file;
-    return !open->is_folder && f->size > 8 && memcmp(f->data, "7767517", 7) == 0 && isspace(f->data[7]) ? 100
-                                                                                                        : 0;
+    bool text = f->size > 8 && memcmp(f->data, "7767517", 7) == 0 && isspace(f->data[7]);
+    return !open->is_folder && (text || cvi_ncnn_is_binary(f->data, f->size)) ? 100 : 0;
 }
 
 static cvs_status read_ncnn(cvi_open *open) {
@@ -27,8 +27,18 @@ static cvs_status read_ncnn(cvi_open *open) {
         data = model->files[model->n_files - 1].data;
         size = model->files[model->n_files - 1].size;
     }
-    CVI_TRY(cvi_ncnn_parse(model->arena, (const char *)open->file->data, open->file->size, &model->limits,
-                           &param, open->err));
+    const uint8_t *graph = open->file->data;
+    if (cvi_ncnn_is_binary(graph, open->file->size)) {
+        CVI_TRY(
+            cvi_ncnn_parse_binary(model->arena, graph, open->file->size, &model->limits, &param, open->err));
+        if (!cvi_model_note(model,
+                            "a binary .param has no names: layers and blobs are called by their numbers")) {
+            return cvi_no_memory(open->err, 0);
+        }
+    } else {
+        CVI_TRY(cvi_ncnn_parse(model->arena, (const char *)graph, open->file->size, &model->limits, &param,
+                               open->err));
+    }
     return cvi_ncnn_build(model, &param, data, size, open->err);
 }
 
@@ -42,7 +52,7 @@ static cvs_status load_weights(cvs_model *model, const char *path, cvs_error *er
 
 const cvi_reader cvi_reader_ncnn = {.name = "ncnn",
                                     .title = "ncnn",
-                                    .suffixes = ".param",
+                                    .suffixes = ".param .param.bin",
                                     .match = match,
                                     .read = read_ncnn,
                                     .load_weights = load_weights};

@@ -75,12 +75,18 @@ static cvs_status read_setting(cvi_arena *a, const char *word, ncnn_layer *l, cv
         }
         return read_list(a, *end == ',' ? end + 1 : end, (int)CVI_MIN(n, 1 << 20), &l->setting[id], err);
     }
+    if (*value == '"' || isalpha((unsigned char)*value)) { /* an expression */
+        const char *start = value + (*value == '"'), *stop = strchr(start, '"');
+        const char *text = cvi_arena_strn(a, start, stop ? (size_t)(stop - start) : strlen(start));
+        l->setting[id] = (ncnn_setting){.given = true, .n = -1, .text = text};
+        return text ? CVS_OK : cvi_no_memory(err, strlen(start));
+    }
     if (strchr(value, ',')) {
         return read_list(a, value, -1, &l->setting[id], err);
     }
     double v = strtod(value, &end);
     if (end == value || !isfinite(v)) {
-        return *value ? CVS_OK : bad(err, l->line, word); /* texts: not for layers of ours */
+        return *value ? CVS_OK : bad(err, l->line, word); /* as if it were not told */
     }
     l->setting[id] = (ncnn_setting){.given = true, .value = v, .n = -1};
     return CVS_OK;

@@ -24,6 +24,42 @@ static void small_net(void **state) {
     reader_matches(param, NULL, in, out, 2e-6);
 }
 
+/* The same net as a binary .param (ncnn 20261020 loads it): blobs are numbers, the outputs the same. */
+static void binary_net(void **state) {
+    (void)state;
+    char param[512], weights[512], in[512], out[512];
+    fixture(param, sizeof param, "binary/small.param.bin");
+    fixture(weights, sizeof weights, "small.bin");
+    fixture(in, sizeof in, "small.in.npy");
+    fixture(out, sizeof out, "small.out.npy");
+    const cvs_open_options options = {.weights = weights};
+    reader_matches(param, &options, in, out, 2e-6);
+    cvs_model *m = reader_open(param, &options);
+    assert_string_equal(m->graph->values[m->graph->outputs[0]].name, "blob11");
+    assert_non_null(strstr(m->notes[0], "no names"));
+    cvs_model_free(m);
+    reader_damage(param, LLVMFuzzerTestOneInput, 7, 400);
+    reader_no_memory(param, NULL, 7);
+}
+
+/* Words of 32 bits as a file. */
+static void refuses_words(int n, const int32_t *v, const char *words) {
+    reader_refuses(v, (size_t)n * sizeof *v, words);
+}
+
+static void binary_mistakes(void **state) {
+    (void)state;
+#define IN 7767517, 2, 2, 16, 0, 1, 0, 0, 8, 1, 8, 2, 3, -233 /* Input */
+    refuses_words(18, (const int32_t[]){IN, 26, 1, 1, 0}, "ends within a layer");
+    refuses_words(18, (const int32_t[]){IN, 26, 1 << 20, 1, 0}, "a count of 1048576");
+    refuses_words(18, (const int32_t[]){IN, 26, -1, 1, 0}, "a count of -1");
+    refuses_words(22, (const int32_t[]){IN, 26, 1, 1, 5, 1, -233, 0, 0}, "made by no node");
+    refuses_words(22, (const int32_t[]){IN, 26, 1, 1, 0, 1, 5000, 0, -233}, "no setting 5000");
+    refuses_words(22, (const int32_t[]){IN, 26, 1, 1, 0, 1, -23310, 1 << 20, -233}, "a count of 1048576");
+    refuses_words(22, (const int32_t[]){IN, 26, 1, 1, 0, 1, -23406, 300, -233}, "a count of 300");
+#undef IN
+}
+
 static void real_detector(void **state) {
     (void)state;
     char model[512], gold[512], pixels[600], input[300], out[600], folder[256];
@@ -129,9 +165,11 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(small_net),   cmocka_unit_test(real_detector),
-                                       cmocka_unit_test(mistakes),    cmocka_unit_test(unknown_layers),
-                                       cmocka_unit_test(more_layers), cmocka_unit_test(behind_the_announced),
-                                       cmocka_unit_test(damaged),     cmocka_unit_test(no_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_net),       cmocka_unit_test(binary_net),
+        cmocka_unit_test(binary_mistakes), cmocka_unit_test(real_detector),
+        cmocka_unit_test(mistakes),        cmocka_unit_test(unknown_layers),
+        cmocka_unit_test(more_layers),     cmocka_unit_test(behind_the_announced),
+        cmocka_unit_test(damaged),         cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
