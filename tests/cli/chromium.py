@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # A real Chromium without a window, driven over its debugging pipe (NUL-separated JSON on descriptors 3 and 4): no package is needed.
 # Keeps every console error, exception and remote request, for tests to refuse.
-import base64, json, os, select, shutil, subprocess, tempfile, time
+import base64, json, os, re, select, shutil, subprocess, tempfile, time
 
+LOOKS = re.compile(r"/api/(log/(new|control)|visdom)\b")  # what a page asks again and again
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -28,6 +29,7 @@ class Browser:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=descriptors)
         os.close(to_read), os.close(to_write)
         self.buffer, self.number, self.errors, self.requests = b"", 0, [], []
+        self.asked, self.flying = 0, {}  # requests that a page makes for what it shows
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -61,7 +63,15 @@ class Browser:
         elif method == "Log.entryAdded" and q["entry"]["level"] == "error":
             self.errors.append("log: %s %s" % (q["entry"]["text"], q["entry"].get("url", "")))
         elif method == "Network.requestWillBeSent":
-            self.requests.append(q["request"]["url"])
+            url = q["request"]["url"]
+            self.requests.append(url)
+            if url.startswith("http") and not LOOKS.search(url):
+                self.asked += 1
+                self.flying[q["requestId"]] = url
+        elif method == "Page.frameNavigated" and "parentId" not in q["frame"]:
+            self.flying.clear()  # the last page's are nobody's
+        elif method in ("Network.loadingFinished", "Network.loadingFailed"):
+            self.flying.pop(q["requestId"], None)
 
     def call(self, name, **params):
         self.number += 1
@@ -69,7 +79,7 @@ class Browser:
         if getattr(self, "session", None) and not name.startswith("Target."):
             message["sessionId"] = self.session
         os.write(self.write_fd, json.dumps(message).encode() + b"\0")
-        end = time.time() + 60
+        end = time.time() + 180
         while time.time() < end:
             got = self.receive(end - time.time())
             if got is None:
@@ -99,7 +109,14 @@ class Browser:
             raise RuntimeError(got["exceptionDetails"].get("exception", {}).get("description", code))
         return got["result"].get("value")
 
-    def wait(self, code, seconds=60):
+    def settle(self, ms=0):
+        """Until the page has drawn what it was told, and its own timers of up to so many ms have run: they run in the order they are due."""
+        try:
+            self.js("new Promise(r => setTimeout(() => { const f = window.realFrame ?? requestAnimationFrame; f(() => f(() => setTimeout(r, 0))); }, %d))" % ms)
+        except RuntimeError:  # another page has come
+            pass
+
+    def wait(self, code, seconds=120):
         end = time.time() + seconds
         while time.time() < end:
             try:
@@ -110,11 +127,50 @@ class Browser:
             self.pump(0.05)
         raise AssertionError("never true: %s; errors: %s; page: %s" % (code, self.errors, self.js("document.body.innerText.slice(0,400)")))
 
-    def quiet(self, seconds=60):
-        """Until nothing is asked of the server any more."""
-        self.pump(0.15)
-        self.wait("!document.querySelector('.busy.on') && !document.querySelector('.progress')", seconds)
-        self.pump(0.15)
+    def quiet(self, seconds=180):
+        """Until nothing is asked of the server any more, and no timer that would ask is under way: not a matter of how fast anything is."""
+        idle, end = "!document.querySelector('.busy.on') && !document.querySelector('.progress')", time.time() + seconds
+        self.settle()
+        while True:
+            self.wait(idle, seconds)
+            before = self.asked
+            self.settle(400)  # the longest that the page lets things rest is 350 ms
+            self.pump()
+            if self.asked == before and not self.flying and self.js(idle):
+                return
+            if time.time() > end:
+                raise AssertionError("never quiet: %s; on their way: %s" % (self.requests[-5:], sorted(self.flying.values())))
+
+    def hold(self, what):
+        """Answers from addresses that match come only when they are let go: `release`."""
+        self.js("window.held = []; window.realFetch ??= window.fetch; window.fetch = (a, i) => window.realFetch(a, i).then(r => new RegExp(%s).test(String(a)) ? "
+                "new Promise(ok => window.held.push({ address: String(a), go: () => ok(r) })) : r); 0" % json.dumps(what))
+
+    def held(self, n, which=".*"):
+        """Until so many answers are held."""
+        self.wait("window.held.filter(x => new RegExp(%s).test(x.address)).length >= %d" % (json.dumps(which), n))
+
+    def release(self, which=None):
+        """Lets one answer go: the newest (-1), the oldest (0), the first whose address matches; without a word all of them, the newest first, and
+        those that are still to come."""
+        if which is None:
+            self.held(1)
+            self.js("(async () => { window.fetch = window.realFetch; for (const x of window.held.splice(0).reverse()) { x.go(); await new Promise(r => setTimeout(r, 0)); } })()")
+        else:
+            self.held(1, which if isinstance(which, str) else ".*")
+            at = "window.held.findIndex(x => new RegExp(%s).test(x.address))" % json.dumps(which) if isinstance(which, str) else str(which)
+            self.js("window.held.splice(%s, 1)[0].go()" % at)
+        self.settle()
+
+    def clock(self):
+        """From here on the page's animations run by `tick` alone."""
+        self.js("(() => { let now = performance.now(), n = 0, list = new Map(); window.realFrame = requestAnimationFrame.bind(window); performance.now = () => now; "
+                "window.requestAnimationFrame = f => { list.set(++n, f); return n; }; window.cancelAnimationFrame = i => { list.delete(i); }; "
+                "window.tick = ms => { now += ms; const all = [...list.values()]; list = new Map(); for (const f of all) f(now); }; })()")
+
+    def tick(self, ms):
+        self.js("window.tick(%d)" % ms)
+        self.settle()
 
     def key(self, key):
         codes = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Escape": 27, "Tab": 9}
@@ -150,7 +206,7 @@ class Browser:
         except (RuntimeError, OSError):
             pass
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -40,7 +40,10 @@ export interface Edit { place: Place; y?: number; x?: number; h?: number; w?: nu
 export class ApiError extends Error {}
 
 /** This tab: its what-if edits are its own (docs/http.md). */
-const view = crypto.getRandomValues(new Uint32Array(3)).join("-");
+const view = crypto.getRandomValues(new Uint32Array(3)).join("-"), reachView = crypto.getRandomValues(new Uint32Array(2)).join("-");
+/** Whose changes a map is shown with: those of the page Why, or the one number that is followed forwards. */
+export type Edited = boolean | "reach";
+const editedBy = (e: Edited): { edited?: number; v?: string } => (e ? { edited: 1, v: e === "reach" ? reachView : view } : {});
 
 let language = "en";
 export const setApiLanguage = (lang: string): void => { language = lang; };
@@ -96,9 +99,9 @@ export const openBuiltin = (builtin: string): Promise<{ id: number }> => post("m
 export const uploadModel = (f: File): Promise<{ id: number }> => post("models", { name: f.name }, f, "application/octet-stream");
 export const uploadPicture = (f: Blob, name: string): Promise<{ id: number }> => post("pictures", { name }, f, "application/octet-stream");
 
-export interface MapsQuery { from?: number; count?: number; list?: number[]; side?: number; edited?: boolean }
+export interface MapsQuery { from?: number; count?: number; list?: number[]; side?: number; edited?: Edited }
 export async function getMaps(m: number, p: number, layer: Place, q: MapsQuery = {}, signal?: AbortSignal): Promise<Maps> {
-  const args = { m, p, layer, from: q.from, count: q.count, list: q.list?.join(","), side: q.side, ...(q.edited ? { edited: 1, v: view } : {}) };
+  const args = { m, p, layer, from: q.from, count: q.count, list: q.list?.join(","), side: q.side, ...editedBy(q.edited ?? false) };
   return readMaps(await packet<MapsHead>("maps", args, signal));
 }
 interface MapsHead { dim: number[]; sent: number[]; factor: number }
@@ -107,8 +110,8 @@ function readMaps({ head, at, buffer }: Packet<MapsHead>): Maps {
   return { C, H, W, c, h, w, factor: head.factor, data: new Float32Array(buffer, at, c * h * w) };
 }
 
-export async function getStats(m: number, p: number, layer: Place, edited = false): Promise<Stats> {
-  return readStats(await packet<StatsHead>("stats", { m, p, layer, ...(edited ? { edited: 1, v: view } : {}) }));
+export async function getStats(m: number, p: number, layer: Place): Promise<Stats> {
+  return readStats(await packet<StatsHead>("stats", { m, p, layer }));
 }
 interface StatsHead { dim: [number, number, number]; least: number; largest: number; broken: number; bins: number }
 function readStats({ head, at, buffer }: Packet<StatsHead>): Stats {
@@ -171,7 +174,7 @@ export async function getProjection(job: number): Promise<Projection> {
   const { head, at, buffer } = await packet<Omit<Projection, "data" | "job">>("map", { job });
   return { ...head, job, value: number(head.value), data: new Float32Array(buffer, at, count(head.dim)) };
 }
-export const getReach = (m: number, p: number, layer: Place, at: number): Promise<Reach> => get("reach", { m, p, layer, at, v: view });
+export const getReach = (m: number, p: number, layer: Place, at: number): Promise<Reach> => get("reach", { m, p, layer, at, v: reachView });
 
 export const whatIf = (m: number, p: number, edits: Edit[]): Promise<{ output: number[]; ms: number }> =>
   post("whatif", { m, p, v: view }, JSON.stringify({ edits }), "application/json");

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
 import { at, attempt, channel, current, extra, go, layers, m, model, p, page, place, t } from "./store";
-import { Canvas, Command, Panel, Segmented, useLoad, useWidth } from "./canvas";
+import { Canvas, Command, keep, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { MapView } from "./mapview";
 import { Products } from "./products";
 import { back, groups, rows, show, spot, stepTo, tapsOf, trail, type Group } from "./unit";
@@ -17,6 +17,14 @@ import { About } from "./tour";
 
 const digits = 5;
 
+const kernels = new Map<string, Promise<number[]>>();
+/** The sides of a layer's kernel; none where it has no filters. */
+function kernelOf(model: number, layer: number): Promise<number[]> {
+  const key = `${model} ${layer}`, known = kernels.get(key) ?? api.getFilters(model, layer, 0, 0).then((f) => f.dim, () => []);
+  kernels.set(key, known);
+  return known;
+}
+
 export function Arithmetic() {
   const l = current.value, where = place.value || String(l?.index ?? 0), isPixel = where.startsWith("in");
   const dim = grid(l?.dim ?? []), [playing, setPlaying] = useState(false), [chosen, setChosen] = useState<string>("");
@@ -24,17 +32,20 @@ export function Arithmetic() {
   useEffect(() => { // nothing chosen yet: the strongest number of the channel
     if (!l || place.value || element >= 0) return;
     let alive = true;
-    void attempt(() => api.getMaps(mm, pp, where, { list: [channel.value] })).then((d) => {
+    const c = channel.value;
+    void attempt(() => api.getMaps(mm, pp, where, { list: [c] })).then((d) => {
       if (!d || !alive) return;
       let best = 0;
       for (let i = 1; i < d.data.length; i++) if (d.data[i] > d.data[best]) best = i;
-      at.value = channel.value * dim[1] * dim[2] + best;
+      at.value = c * dim[1] * dim[2] + best;
     });
     return () => { alive = false; };
+  }, [where, element, channel.value, mm, pp]);
+  const got = useLoad(async () => { // a number and the sides of its kernel belong together
+    if (element < 0 || isPixel) return keep;
+    return attempt(async () => { const [unit, kernel] = await Promise.all([api.getUnit(mm, pp, where, element), place.value || !l?.conv ? [] : kernelOf(mm, l.index)]); return { unit, kernel, where, pp }; });
   }, [where, element, mm, pp]);
-  const u = useLoad(async () => (element >= 0 && !isPixel ? attempt(() => api.getUnit(mm, pp, where, element)) : undefined), [where, element, mm, pp]);
-  const kernel = useLoad(async () => (place.value || !l?.conv ? [] : (await api.getFilters(mm, l.index, 0, 0).catch(() => ({ dim: [] as number[] }))).dim), [where, mm]);
-  const fresh = u && u.at === element ? u : undefined;
+  const u = got?.unit, kernel = got?.kernel, fresh = !!u && u.at === element && got.where === where && got.pp === pp;
   const set = useMemo(() => (u ? groups(u, tapsOf(u, kernel)) : []), [u, kernel]);
   const key = (g: Group): string => `${g.source} ${g.channel} ${g.terms[0]}`;
   const strongest = set.reduce<Group | undefined>((a, g) => (!a || Math.abs(g.sum) > Math.abs(a.sum) ? g : a), undefined);
@@ -47,7 +58,7 @@ export function Arithmetic() {
   useEffect(() => {
     if (!playing) return;
     const pause = extra.value.pace === "fast" ? 90 : extra.value.pace === "slow" ? 1200 : 480;
-    const timer = setInterval(() => { const n = dim[1] * dim[2], first = Math.floor(at.value / n) * n; at.value = first + ((at.value - first + 1) % n); }, pause);
+    const timer = setInterval(() => { if (at.value < 0) return; const n = dim[1] * dim[2], first = Math.floor(at.value / n) * n; at.value = first + ((at.value - first + 1) % n); }, pause);
     return () => clearInterval(timer);
   }, [playing, where, extra.value.pace]);
   const onKey = (e: KeyboardEvent): boolean => {
@@ -83,14 +94,14 @@ export function Arithmetic() {
       </div>
       <Trail here={here.name} />
       {isPixel ? <Pixel where={where} element={element} /> : u && <>
-        <Headline u={u} l={place.value ? undefined : l} c={c} y={y} x={x} />
-        <div class="three" key={where}>
+        <Headline u={u} l={place.value ? undefined : l} c={c} y={y} x={x} stale={!fresh} />
+        <div class={fresh || got!.where === where ? "three" : "three stale"} key={got!.where}>
           <Flow on={`${element} ${chosen}`} />
           {group && <Panel title={<>{t("Reads", "读取")} <b>{u.sources[group.source]?.name}</b></>} side={<>{`${t("channel", "通道")} ${Math.max(0, group.channel)} / ${grid(u.sources[group.source]?.dim ?? [])[0]}`}<Save name="reads" label={t("what is read", "读取的图")} items={[]} /></>}>
             <Source u={u} group={group} />
           </Panel>}
           <Panel title={middleTitle(u)} class="wide" side={<Save name="products" label={middleTitle(u)} items={[]} />}>
-            {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} reveal={playing && extra.value.pace !== "fast" ? `${element}` : `${where} ${key(group)}`} layer={place.value ? undefined : l.index} step={(i) => { const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
+            {u.kind === "softmax" ? <Softmax u={u} /> : group && <Products u={u} group={group} kernel={kernel ?? []} reveal={playing && extra.value.pace !== "fast" ? `${element}` : `${where} ${key(group)}`} layer={place.value ? undefined : l.index} step={(i) => { if (!fresh) return; setPlaying(false); const s = u.sources[u.source[i]]; void stepTo(s.place, u.from[i], s.name, here); }} />}
           </Panel>
           {!place.value && <Panel title={<>{t("Makes", "得到")} <b>{l.name}</b></>} side={<>{`${t("channel", "通道")} ${c} / ${dim[0]}`}<Save name={`${l.name}-${c}`} label={t("the map", "特征图")} items={[npy("npy", { m: m.value, p: p.value, layer: l.index })]} /></>}>
             <MapView where={where} channel={c} cursor={[y, x]} label={t("The layer's map. Arrow keys move the number that is explained.", "该层的特征图。方向键移动所解释的数。")}
@@ -98,7 +109,7 @@ export function Arithmetic() {
           </Panel>}
         </div>
         {u.kind !== "softmax" && <Sum u={u} set={set} group={group} choose={(g) => setChosen(key(g))} stale={!fresh} where={where} name={here.name}
-          step={(g) => { const best = g.terms.reduce((a, i) => (Math.abs(u.value[i] * u.weight[i]) > Math.abs(u.value[a] * u.weight[a]) ? i : a), g.terms[0]); const s = u.sources[u.source[best]]; if (u.from[best] >= 0) void stepTo(s.place, u.from[best], s.name, here); }} />}
+          step={(g) => { if (!fresh) return; setPlaying(false); const best = g.terms.reduce((a, i) => (Math.abs(u.value[i] * u.weight[i]) > Math.abs(u.value[a] * u.weight[a]) ? i : a), g.terms[0]); const s = u.sources[u.source[best]]; if (u.from[best] >= 0) void stepTo(s.place, u.from[best], s.name, here); }} />}
       </>}
       {!playing && element >= 0 && <Influence l={place.value ? undefined : l} where={where} at={element} />}
       <p class="quiet">{l.sentence} {l.reading}</p>
@@ -123,10 +134,10 @@ function Trail(q: { here: string }) {
   );
 }
 
-function Headline(q: { u: api.Unit; l?: api.Layer; c: number; y: number; x: number }) {
+function Headline(q: { u: api.Unit; l?: api.Layer; c: number; y: number; x: number; stale: boolean }) {
   const { u } = q, classes = model.value?.classes ?? [], name = q.l?.output && classes[q.c] ? ` (${classes[q.c]})` : "";
   return (
-    <div class="headline">
+    <div class={q.stale ? "headline stale" : "headline"}>
       <span class="big">{num(u.result, 6)}</span>
       <span><b>{u.title}</b> <About l={q.l} /> · {q.l ? `${q.l.name} [${q.c}${name}${grid(q.l.dim)[1] * grid(q.l.dim)[2] > 1 ? `, ${q.y}, ${q.x}` : ""}]` : shape(u.dim)}{q.l?.settings && ` · ${q.l.settings}`}<br /><code class="formula">{u.formula}</code></span>
     </div>

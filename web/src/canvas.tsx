@@ -57,12 +57,16 @@ export function useWidth<T extends HTMLElement>(): [preact.RefObject<T>, number]
   return [ref, w];
 }
 
-/** Loads something whenever what it depends on changes; the last one stays while the next is on its way. */
-export function useLoad<T>(work: () => Promise<T | undefined>, on: unknown[]): T | undefined {
+/** What a load says where nothing is to be changed. */
+export const keep = Symbol("keep");
+
+/** Loads something whenever what it depends on changes; the last one stays while the next is on its way, and goes where there is no next one.
+ * The work is told whether it still is the newest: only that one may change anything else. */
+export function useLoad<T>(work: (newest: () => boolean) => Promise<T | undefined | typeof keep>, on: unknown[]): T | undefined {
   const [got, set] = useState<T | undefined>(undefined);
   useEffect(() => {
     let alive = true;
-    void work().then((v) => { if (alive && v !== undefined) set(v); });
+    void work(() => alive).then((v) => { if (alive && v !== keep) set(v as T | undefined); });
     return () => { alive = false; };
   }, on);
   return got;

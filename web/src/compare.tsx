@@ -13,8 +13,10 @@ import { Likeness } from "./likeness";
 
 export function Compare() {
   const e = extra.value, others = pictures.value.filter((x) => x.id !== p.value), m2 = Number(e.model ?? m.value), p2 = Number(e.with ?? (m2 !== m.value ? p.value : others[0]?.id) ?? p.value);
-  const d = useLoad(() => attempt(() => api.getCompare(m.value, p.value, m2, p2)), [m.value, p.value, m2, p2]);
-  const answer = useLoad(() => attempt(() => api.getPrediction(m2, p2, 5)), [m2, p2]), mine = useLoad(() => attempt(() => api.getPrediction(m.value, p.value, 5)), [m.value, p.value]);
+  const pair = [m.value, p.value, m2, p2].join(), a = `${m.value},${p.value}`, b = `${m2},${p2}`; // what is shown of a pair is never another one's
+  const told = useLoad(() => attempt(async () => ({ pair, d: await api.getCompare(m.value, p.value, m2, p2) })), [pair]), d = told?.pair === pair ? told.d : undefined;
+  const theirs = useLoad(() => attempt(async () => ({ b, to: await api.getPrediction(m2, p2, 5) })), [b]), answer = theirs?.b === b ? theirs.to : undefined;
+  const ours = useLoad(() => attempt(async () => ({ a, to: await api.getPrediction(m.value, p.value, 5) })), [a]), mine = ours?.a === a ? ours.to : undefined;
   const widest = useMemo(() => (d ? d.layers.reduce((best, x, i) => (x && x[0] > (d.layers[best]?.[0] ?? -1) && layers.value[i]?.conv ? i : best), 0) : 0), [d]);
   const chosen = e.layer ? Number(e.layer) : widest, l = layers.value[chosen];
   const alone = m2 === m.value && p2 === p.value;
@@ -30,7 +32,7 @@ export function Compare() {
       </div>
       {alone && <p class="hint-box">{t("This is the same picture on the same model. Add a second picture on the left (Add…), or choose another model above.", "两侧是同一模型的同一张图片。请在左侧添加另一张图片（“添加…”），或在上方选择另一个模型。")}</p>}
       {d && like && !alone && <Bars d={d} chosen={chosen} choose={(i) => go({ extra: { layer: String(i) } })} />}
-      {l && d && like && !alone && d.layers[chosen] && <Maps l={l} m2={m2} p2={p2} />}
+      {l && d && like && !alone && d.layers[chosen] && <Maps key={`${pair} ${chosen}`} l={l} m2={m2} p2={p2} />}
       {m2 !== m.value && <Likeness m2={m2} />}
       <Command text={compareCommand(m2, p2, !!d && !like)} />
     </div>

@@ -2,7 +2,7 @@
 import * as api from "./logapi";
 import { nameOf, runsById, stamp } from "./watchstate";
 import { t } from "./store";
-import { useLoad } from "./canvas";
+import { keep, useLoad } from "./canvas";
 
 export interface Matrix { names: string[]; cells: number[][] }
 /** The Markdown table of a run; null: it is something else. */
@@ -35,9 +35,9 @@ function worst(m: Matrix): string {
 }
 
 export function ConfusionCard(q: { series: api.Series; share: number }) {
-  const steps = useLoad(async () => { try { return (await api.getText(q.series.id, 0)).steps; } catch { return undefined; } }, [q.series.id, stamp.value]), r = runsById.value.get(q.series.run);
+  const steps = useLoad(async () => { try { return (await api.getText(q.series.id, 0)).steps; } catch { return keep; } }, [q.series.id, stamp.value]), r = runsById.value.get(q.series.run);
   const target = steps?.length ? steps[0] + (steps[steps.length - 1] - steps[0]) * q.share : 0, k = (steps ?? []).reduce((best, s, i, all) => (Math.abs(s - target) < Math.abs(all[best] - target) ? i : best), 0);
-  const m = useLoad(async () => { try { return steps?.length ? matrixOf((await api.getText(q.series.id, k)).lines) : null; } catch { return undefined; } }, [q.series.id, k, steps?.length ?? 0]);
+  const m = useLoad(async () => { try { return steps?.length ? matrixOf((await api.getText(q.series.id, k)).lines) : null; } catch { return keep; } }, [q.series.id, k, steps?.length ?? 0]);
   if (!steps?.length || !m) return null;
   return (
     <section class="panel" aria-label={t("Confusion matrix", "混淆矩阵")}><header><h2>{t("Confusion matrix", "混淆矩阵")}</h2><div class="side">{t("after epoch", "第")} {steps[k] + 1}{t("", " 轮之后")} · {k + 1}/{steps.length}</div></header>

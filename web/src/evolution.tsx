@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import * as api from "./evolutionapi";
-import { calm, dark, extra, go, pictures, refresh, state, t } from "./store";
+import { calm, dark, extra, go, pictures, t } from "./store";
 import { pictureAddress } from "./api";
 import { Canvas, Command, Panel, useLoad, useWidth } from "./canvas";
 import { colorOf, ink } from "./color";
@@ -12,7 +12,7 @@ import { num, percent } from "./format";
 import { takeFiles } from "./rail";
 import { word } from "./commands";
 
-const list = signal<api.Snapshots | null>(null), layersOf = signal<Record<string, api.LayerData>>({}), problem = signal("");
+const list = signal<api.Snapshots | null>(null), problem = signal("");
 const run = (): api.Run | undefined => list.value?.runs.find((x) => x.run === extra.value.run) ?? list.value?.runs[0];
 const strongest = (): number => Number(extra.value.top ?? 500);
 const channels = (): number => Number(extra.value.count ?? 8);
@@ -20,7 +20,7 @@ const chosen = (): { k?: number; p?: number } => (extra.value.mine ? { p: Number
 
 export function EvolutionRail() {
   const r = run(), c = chosen(), file = useRef<HTMLInputElement>(null), s = list.value;
-  const add = async (files: FileList): Promise<void> => { const before = new Set(pictures.value.map((x) => x.id)); await takeFiles(files); await refresh(); const one = state.value?.pictures.find((x) => !before.has(x.id)); if (one) go({ extra: { mine: String(one.id) } }); };
+  const add = async (files: FileList): Promise<void> => { const [one] = await takeFiles(files); if (one !== undefined) go({ extra: { mine: String(one) } }); };
   return (
     <aside class="rail watchrail" aria-label={t("Picture and settings", "图片与设置")}>
       {(s?.runs.length ?? 0) > 1 && <label class="control"><span>{t("Run", "运行")}</span><select value={r?.run} onChange={(e) => go({ extra: { run: (e.target as HTMLSelectElement).value } })}>{s!.runs.map((x) => <option key={x.run} value={x.run}>{x.run.split("/").slice(-2).join("/")}</option>)}</select></label>}
@@ -63,8 +63,8 @@ const mostAbs = (v: Float32Array): number => { const [lo, hi] = extent(v); retur
 
 function LayerPanel(q: { r: api.Run; index: number; epoch: number; width: number }) {
   const c = chosen(), top = strongest(), n = channels(), [step, setStep] = useState(0);
-  const quick = useLoad(async () => { try { return await api.getLayer(q.r.run, q.index, { channels: n, strongest: 0, ...c }); } catch (e) { problem.value = String(e instanceof Error ? e.message : e); return undefined; } }, [q.r.run, q.index, n, c.k, c.p]);
-  const whole = useLoad(async () => { if (!top) return undefined; setStep(1); try { return await api.getLayer(q.r.run, q.index, { channels: n, strongest: top, ...c }); } catch (e) { problem.value = String(e instanceof Error ? e.message : e); return undefined; } finally { setStep(2); } }, [q.r.run, q.index, n, top, c.k, c.p]);
+  const quick = useLoad(async (newest) => { try { return await api.getLayer(q.r.run, q.index, { channels: n, strongest: 0, ...c }); } catch (e) { if (newest()) problem.value = String(e instanceof Error ? e.message : e); return undefined; } }, [q.r.run, q.index, n, c.k, c.p]);
+  const whole = useLoad(async (newest) => { if (!top) return undefined; setStep(1); try { return await api.getLayer(q.r.run, q.index, { channels: n, strongest: top, ...c }); } catch (e) { if (newest()) problem.value = String(e instanceof Error ? e.message : e); return undefined; } finally { if (newest()) setStep(2); } }, [q.r.run, q.index, n, top, c.k, c.p]);
   const fits = (d?: api.LayerData): d is api.LayerData => !!d && d.run === q.r.run && d.asked === `${n} ${c.k ?? ""} ${c.p ?? ""}`;
   const d = top && fits(whole) && whole.strongest === top ? whole : fits(quick) ? quick : undefined;
   const scales = useMemo(() => { // one scale a channel for all its epochs
@@ -72,7 +72,6 @@ function LayerPanel(q: { r: api.Run; index: number; epoch: number; width: number
     const per = (get: (cell: api.Cell) => Float32Array | null): number[] => d.channels.map((_, i) => Math.max(...Array.from({ length: d.epochs }, (_2, e) => { const v = get(d.cells[e * d.channels.length + i]); return v ? mostAbs(v) : 1e-12; })));
     return { kernel: per((x) => x.kernel), map: per((x) => x.map), negative: d.cells.some((x) => x.map && extent(x.map)[0] < 0) };
   }, [d]);
-  useEffect(() => { if (d) layersOf.value = { ...layersOf.value, [`${q.r.run} ${q.index}`]: d }; }, [d]);
   if (!d || !scales) return <Panel title={q.r.layers[q.index]}><p class="quiet">{t("looking…", "正在计算…")}</p></Panel>;
   const count = d.channels.length, label = 128, why = d.why[q.epoch] && d.shown ? 1 : 0, side = Math.max(24, Math.min(100, (q.width - label - 40 - (q.width > 780 ? why * 150 : 0)) / count - 6)), cell = (i: number): api.Cell => d.cells[q.epoch * count + i];
   const rows: [string, (x: api.Cell) => unknown, (g: CanvasRenderingContext2D, x: api.Cell, i: number, px: number, py: number) => void][] = [

@@ -3,7 +3,7 @@ import * as api from "./api";
 import { lang, m, p } from "./store";
 
 const kept = new Map<string, Promise<unknown>>();
-const running = new Map<string, number>();
+const running = new Map<string, number>(), unwanted = new Set<string>(); // unwanted: stopped before the server had given it a number
 
 type Progress = (fraction: number, what: string) => void;
 export type Request = Record<string, unknown>;
@@ -29,9 +29,12 @@ export const isKept = (ask: Request): boolean => kept.has(keyOf(ask));
 export const explain = (ask: Ask, progress?: Progress): Promise<api.Explanation> => work(ask, api.getMap, progress);
 
 async function run<T>(key: string, ask: Request, read: (job: number) => Promise<T>, progress?: Progress): Promise<T> {
-  const { job } = await api.startExplain(ask);
-  running.set(key, job);
+  unwanted.delete(key);
+  running.set(key, -1);
   try {
+    const { job } = await api.startExplain(ask);
+    running.set(key, job);
+    if (unwanted.has(key)) void api.cancelJob(job).catch(() => undefined);
     for (let wait = 8; ; wait = Math.min(150, wait * 1.5)) {
       await new Promise((resolve) => setTimeout(resolve, wait));
       const s = await api.getJob(job);
@@ -41,14 +44,15 @@ async function run<T>(key: string, ask: Request, read: (job: number) => Promise<
       progress?.(s.fraction, s.what);
     }
   } finally {
-    running.delete(key);
+    running.delete(key); unwanted.delete(key);
   }
 }
 
 /** Cancels what is under way for a request. */
 export function stop(ask: Request): void {
-  const job = running.get(keyOf(ask));
-  if (job !== undefined) void api.cancelJob(job);
+  const key = keyOf(ask), job = running.get(key);
+  if (job !== undefined && job < 0) unwanted.add(key);
+  else if (job !== undefined) void api.cancelJob(job).catch(() => undefined); // it may have ended by itself
 }
 
 /** A map as one number a pixel: the sum over colour channels. */

@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import * as api from "./logapi";
 import { log, nameOf, runsById, stamp, visible } from "./watchstate";
 import { t } from "./store";
-import { Canvas, Panel, useLoad } from "./canvas";
+import { Canvas, keep, Panel, useLoad } from "./canvas";
 import { colorOf, ink, type Range } from "./color";
 import { num } from "./format";
 
@@ -21,7 +21,7 @@ const kinds: Kind[] = [
 ];
 
 function Matrix(q: { kind: Kind; rows: { layer: string; series: number }[]; width: number }) {
-  const d = useLoad(async () => { try { return await api.getLines(q.rows.map((r) => r.series), { axis: "step", columns: 200, smooth: 0 }); } catch { return undefined; } }, [q.rows.map((r) => r.series).join(), stamp.value]), [at, setAt] = useState<{ row: number; x: number } | null>(null);
+  const d = useLoad(async () => { try { return await api.getLines(q.rows.map((r) => r.series), { axis: "step", columns: 200, smooth: 0 }); } catch { return keep; } }, [q.rows.map((r) => r.series).join(), stamp.value]), [at, setAt] = useState<{ row: number; x: number } | null>(null);
   const label = 168, high = q.rows.length > 24 ? 12 : 20, w = q.width - 28, W = w - label - 70, h = q.rows.length * high + 20, k = q.kind;
   const by = useMemo(() => new Map(d?.lines.map((l) => [l.series, l])), [d]);
   const range = useMemo<Range>(() => { // of logarithms, where it has no fixed range

@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import * as api from "./logapi";
 import { log, matches, nameOf, runsById, set, stamp, styles, tagFilter, visible } from "./watchstate";
 import { extra, t } from "./store";
-import { Canvas, Segmented, useLoad } from "./canvas";
+import { Canvas, keep, Segmented, useLoad } from "./canvas";
 import { csv, give, Save } from "./save";
 import { colorOf, ink } from "./color";
 import { ticks, tickText } from "./linechart";
@@ -28,7 +28,7 @@ function shapeOf(times: api.Bins[]): Shape {
 }
 
 function Card(q: { tag: string; series: api.Series; width: number; way: string }) {
-  const d = useLoad(async () => { try { return await api.getBins(q.series.id, 48); } catch { return undefined; } }, [q.series.id, q.series.n, stamp.value]), [over, setOver] = useState(-1), r = runsById.value.get(q.series.run);
+  const d = useLoad(async () => { try { return await api.getBins(q.series.id, 48); } catch { return keep; } }, [q.series.id, q.series.n, stamp.value]), [over, setOver] = useState(-1), r = runsById.value.get(q.series.run);
   const s = useMemo(() => (d ? shapeOf(d.times) : null), [d]), w = q.width - 26, h = 210, n = s?.heights.length ?? 0, heat = q.way === "map";
   const draw = (g: CanvasRenderingContext2D): void => {
     if (!s || !n) return;

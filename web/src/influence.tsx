@@ -1,6 +1,6 @@
 // influence.tsx - from one number out: which pixels really move it (the effective receptive field, beside the theoretical one), and what
 // of the later layers it moves.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { attempt, go, layers, m, p, prediction, t } from "./store";
 import { Canvas, Command, Panel, useLoad } from "./canvas";
@@ -36,7 +36,7 @@ function core(data: Float32Array, w: number, h: number, share: number): { box: [
 function Sees(q: { l: api.Layer; at: number; box: [number, number, number, number] | null }) {
   const [, H, W] = grid(q.l.dim), at = useSettled(q.at, 350), n = H * W, target = n > 1 ? `neuron:${q.l.index}:${Math.floor(at / n)},${Math.floor(at / W) % H},${at % W}` : `neuron:${q.l.index}:${Math.floor(at / n)}`, size = 220;
   const [wrong, setWrong] = useState("");
-  const e = useLoad(async () => { try { setWrong(""); return await explain({ method: "gradient", target }); } catch (x) { setWrong(x instanceof Error ? x.message : String(x)); return undefined; } }, [target, m.value, p.value]);
+  const e = useLoad(async (newest) => { try { setWrong(""); return await explain({ method: "gradient", target }); } catch (x) { if (newest()) setWrong(x instanceof Error ? x.message : String(x)); return undefined; } }, [target, m.value, p.value]);
   const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
   const d = useMemo(() => { if (!e) return undefined; const f = flat({ ...e, data: e.data.map(Math.abs) as Float32Array }); return { ...f, ...core(f.data, f.w, f.h, 0.5) }; }, [e]);
   const scale = d ? size / Math.max(d.w, d.h) : 1, CW = d ? d.w * scale : size, CH = d ? d.h * scale : size;
@@ -65,7 +65,15 @@ function Sees(q: { l: api.Layer; at: number; box: [number, number, number, numbe
 function Reaches(q: { where: api.Place; at: number }) {
   const at = useSettled(q.at, 350), [got, set] = useState<{ key: string; r: api.Reach } | null>(null), key = `${m.value} ${p.value} ${q.where} ${at}`, [shown, setShown] = useState(-1);
   const r = got?.key === key ? got.r : undefined;
-  const ask = async (): Promise<void> => { const mine = key, answer = await attempt(() => api.getReach(m.value, p.value, q.where, at)); if (answer) set({ key: mine, r: answer }); };
+  const wanted = useRef<{ key: string; run: () => Promise<api.Reach> } | null>(null), flying = useRef(false);
+  const ask = async (): Promise<void> => { // one at a time: the server keeps the last one's maps
+    const mm = m.value, pp = p.value;
+    wanted.current = { key, run: () => api.getReach(mm, pp, q.where, at) };
+    if (flying.current) return;
+    flying.current = true;
+    while (wanted.current) { const next: { key: string; run: () => Promise<api.Reach> } = wanted.current; wanted.current = null; const answer = await attempt(next.run); if (answer && !wanted.current) set({ key: next.key, r: answer }); }
+    flying.current = false;
+  };
   const later = r?.layers.filter((x) => String(x.layer) !== q.where) ?? [], one = later.find((x) => x.layer === shown) ?? later.find((x) => layers.value[x.layer]?.dim.length === 4), l = one && layers.value[one.layer];
   const [, H, W] = grid(l?.dim ?? []), most = Math.max(...later.map((x) => x.size), 1e-12), name = (i: number): string => layers.value[i]?.name ?? String(i);
   const rows = later.length > 14 ? [...later.slice(0, 5), ...later.slice(5, -6).filter((_, i, a) => i % Math.ceil(a.length / 3) === 0), ...later.slice(-6)] : later;
@@ -80,7 +88,7 @@ function Reaches(q: { where: api.Place; at: number }) {
           const all = grid(layers.value[x.layer]?.dim ?? []).reduce((a, b) => a * b, 1);
           return <tr key={x.layer} class={one?.layer === x.layer ? "on" : ""} tabIndex={0} onClick={() => setShown(x.layer)} onKeyDown={(e) => { if (e.key === "Enter") setShown(x.layer); }}>
             <td>{name(x.layer)}</td><td class="n">{short(x.changed)} <span class="quiet">/ {short(all)}</span></td><td><i class="bar" style={{ width: `${Math.max(1, Math.sqrt(x.size / most) * 70)}px` }} />{percent(x.size)}</td></tr>; })}</tbody></table>
-          {one && l && H * W > 1 && <div><MapView where={String(one.layer)} channel={Math.floor(one.at / (H * W))} edited turn={at} size={150} box={one.box} label={t("The later layer's map with the change; the box holds all that moved", "改动后的后续特征图；方框内为全部变化")} />
+          {one && l && H * W > 1 && <div><MapView where={String(one.layer)} channel={Math.floor(one.at / (H * W))} edited="reach" turn={at} size={150} box={one.box} label={t("The later layer's map with the change; the box holds all that moved", "改动后的后续特征图；方框内为全部变化")} />
             <p class="caption">{t("channel", "通道")} {Math.floor(one.at / (H * W))}: {num(one.was)} → <b>{num(one.is)}</b> <button class="link" onClick={() => go({ page: "arithmetic", layer: one.layer, at: one.at })}>{t("look at it", "查看")}</button></p></div>}
           {one && l && H * W === 1 && <p class="caption">{t("most", "变化最大")}: {name(one.layer)} [{one.at}] {num(one.was)} → <b>{num(one.is)}</b></p>}
         </div></>}

@@ -17,13 +17,15 @@ type Sort = "number" | "strength" | "zeros" | "vote";
 const gap = 8, label = 14;
 
 export function LayerPage() {
-  const l = current.value!, where = String(l.index), sort = (extra.value.sort as Sort) || "strength", scale = extra.value.scale === "map" ? "map" : "layer";
-  const stats = useLoad(() => attempt(() => api.getStats(m.value, p.value, where)), [where, m.value, p.value]);
-  const votes = useLoad(async () => {
-    if (sort !== "vote" || l.dim.length < 4) return undefined;
-    const e = await attempt(() => explain({ method: "gradcam", layer: l.name, signed: true }));
-    return e && new Map(e.votes.map(([c, v]) => [c, v]));
-  }, [where, sort, m.value, p.value]);
+  const asked = current.value!, sort = (extra.value.sort as Sort) || "strength", scale = extra.value.scale === "map" ? "map" : "layer";
+  const got = useLoad(() => attempt(async () => ({ l: asked, stats: await api.getStats(m.value, p.value, String(asked.index)) })), [asked.index, m.value, p.value]);
+  const l = got && got.l.index !== asked.index ? layers.value[got.l.index] ?? asked : asked, where = String(l.index), stats = got?.stats; // a layer stays whole until the next one's numbers are here
+  const voted = useLoad(async () => {
+    if (sort !== "vote" || asked.dim.length < 4) return undefined;
+    const e = await attempt(() => explain({ method: "gradcam", layer: asked.name, signed: true }));
+    return e && { layer: asked.index, of: new Map(e.votes.map(([c, v]) => [c, v])) };
+  }, [asked.index, sort, m.value, p.value]);
+  const votes = voted?.layer === l.index ? voted.of : undefined;
   const order = useMemo(() => {
     const n = stats?.channels.length ?? 0, list = Array.from({ length: n }, (_, i) => i), s = stats?.channels ?? [];
     if (sort === "strength") list.sort((a, b) => s[b].strength - s[a].strength);
@@ -35,7 +37,7 @@ export function LayerPage() {
   return (
     <div class="page layer">
       <div class="toolbar">
-        <label>{t("Layer", "层")} <select value={String(l.index)} onChange={(e) => go({ layer: Number((e.target as HTMLSelectElement).value), channel: 0, at: -1 })}>
+        <label>{t("Layer", "层")} <select value={String(asked.index)} onChange={(e) => go({ layer: Number((e.target as HTMLSelectElement).value), channel: 0, at: -1 })}>
           {layers.value.map((k) => <option key={k.index} value={String(k.index)}>{k.index} {k.name} · {k.title}</option>)}</select></label>
         <label>{t("Sort by", "排序")}<Segmented value={sort} set={(v) => go({ extra: { sort: v } })} label={t("Sort by", "排序")}
           options={[["strength", t("strength", "强度")], ["number", t("number", "编号")], ["zeros", t("zeros", "稀疏")], ["vote", t("vote for the answer", "对答案的贡献")]]} /></label>
@@ -44,7 +46,7 @@ export function LayerPage() {
       <div class="facts"><b>{l.title}</b> <About l={l} /> {l.settings} · {shape(l.dim)} · {short(l.params)} {t("parameters", "参数")} · {short(l.macs)} {t("MACs", "乘加")} · {bytes(l.bytes)}
         {l.field && <> · {t("each number sees", "每个数可见")} {l.field.size[0]}×{l.field.size[1]} {t("pixels", "像素")}</>}
         {dead > 0 && <span class="tag warn">{t(`${dead} dead here`, `${dead} 个无响应`)}</span>}{twins > 0 && <span class="tag">{t(`${twins} duplicates`, `${twins} 个重复`)}</span>}</div>
-      <div class="layer-grid">
+      <div class={l === asked ? "layer-grid" : "layer-grid stale"} key={where}>
         {stats && order.length > 0 && <div class="walls"><Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} /></div>}
         {stats && <One l={l} stats={stats} />}
         {stats && order.length > 0 && <div class="excited"><Excites l={l} c={Math.min(channel.value, stats.channels.length - 1)} /></div>}

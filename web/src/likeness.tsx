@@ -12,7 +12,7 @@ const unit = { low: 0, high: 1 };
 
 export function Likeness(q: { m2: number }) {
   const list = useMemo(() => { const all = pictures.value.map((x) => x.id).filter((x) => x !== p.value), most = (model.value?.params ?? 0) > 5e6 ? 3 : 7; return [p.value, ...all.slice(0, most)]; }, [p.value, pictures.value]);
-  const [d, setD] = useState<api.Likeness | null>(null), other = useLoad(() => attempt(() => api.getModel(q.m2)), [q.m2]);
+  const [d, setD] = useState<api.Likeness | null>(null), named = useLoad(() => attempt(async () => ({ m: q.m2, model: await api.getModel(q.m2) })), [q.m2]), other = named?.m === q.m2 ? named.model : undefined;
   useEffect(() => {
     const stop = new AbortController();
     setD(null);
@@ -55,8 +55,8 @@ function Matrix(q: { d: api.Likeness; other: api.Model; m2: number; n: number })
         <div class="wall">
           <p class="readout" aria-live="polite"><b>{la?.name}</b> ({shape(la?.dim ?? [])}) · <b>{lb?.name}</b> ({shape(lb?.dim ?? [])}) · CKA <b class="value">{Number.isFinite(value(i, j)) ? num(value(i, j), 3) : "–"}</b></p>
           {best && <p class="quiet">{t("Most like it in B:", "B 中与它最相似的层：")} <button class="link" onClick={() => choose(i, d.best[i])}>{best.name}</button> ({num(value(i, d.best[i]), 3)})</p>}
-          <Pair layer={d.a[pair[0]]} name="A" m={m.value} title={layers.value[d.a[pair[0]]]?.name ?? ""} dim={layers.value[d.a[pair[0]]]?.dim ?? []} />
-          <Pair layer={d.b[pair[1]]} name="B" m={q.m2} title={q.other.layers[d.b[pair[1]]]?.name ?? ""} dim={q.other.layers[d.b[pair[1]]]?.dim ?? []} />
+          <Pair key={`A${d.a[pair[0]]}`} layer={d.a[pair[0]]} name="A" m={m.value} title={layers.value[d.a[pair[0]]]?.name ?? ""} dim={layers.value[d.a[pair[0]]]?.dim ?? []} />
+          <Pair key={`B${d.b[pair[1]]}`} layer={d.b[pair[1]]} name="B" m={q.m2} title={q.other.layers[d.b[pair[1]]]?.name ?? ""} dim={q.other.layers[d.b[pair[1]]]?.dim ?? []} />
           <p class="quiet small">{t("1: the same up to rotation and scale; about 0: nothing in common. Channels need not stand in the same order. Kornblith et al. 2019, unbiased as in Nguyen et al. 2021.", "1 表示除旋转与缩放外相同，约 0 表示毫无共同之处；通道顺序可以不同。Kornblith 等（2019），无偏估计见 Nguyen 等（2021）。")}</p>
         </div>
       </div>

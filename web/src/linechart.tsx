@@ -203,17 +203,21 @@ export function LineChart(q: Chart) {
     try {
       if (band) {
         const b = await api.getBand(ids, { ...to, columns: Math.min(600, to.columns) }, mine.signal);
+        if (mine.signal.aborted) return;
         const ends = v ? held.current : null;
         held.current = { lines: [], band: b, first: ends?.first ?? b.x[0] ?? 0, last: ends?.last ?? b.x[b.n - 1] ?? 1, from: b.x[0], to: b.x[b.n - 1] };
       } else {
         const got = await api.getLines(ids, to, mine.signal);
+        if (mine.signal.aborted) return;
         held.current = { lines: got.lines, band: null, first: got.first, last: got.last, from: to.from ?? got.first, to: to.to ?? got.last };
       }
       setState(held.current.lines.length || held.current.band?.runs ? "" : t("no points here", "此处没有数据点"));
       redraw();
     } catch (e) { if (!(e instanceof DOMException)) setState(e instanceof Error ? e.message : String(e)); }
   };
-  const later = (ms: number): void => { clearTimeout(ask.current); ask.current = window.setTimeout(() => { wheeling.current = 0; void fetch(); redraw(); }, ms); };
+  const newest = useRef(fetch); // what is asked for later is what is wanted then
+  newest.current = fetch;
+  const later = (ms: number): void => { clearTimeout(ask.current); ask.current = window.setTimeout(() => { wheeling.current = 0; void newest.current(); redraw(); }, ms); };
 
   useEffect(() => { // asks only once it is nearly in sight
     const o = new IntersectionObserver((e) => setNear(e[e.length - 1].isIntersecting), { rootMargin: "250px" });

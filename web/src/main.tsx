@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import "./style.css";
 import "./panels.css";
 import * as api from "./api";
-import { attempt, busy, dark, go, lang, m, model, page, pagesNow, palette, refresh, start, state, step, t, theme, trouble, watches, type Page } from "./store";
+import { attempt, busy, chosenNow, dark, go, lang, m, model, page, pagesNow, palette, refresh, start, state, step, t, theme, trouble, watches, type Page } from "./store";
 import { Rail, takeFiles } from "./rail";
 import { bytes, short } from "./format";
 import { Overview } from "./overview";
@@ -30,8 +30,8 @@ function ModelChooser() {
   const s = state.value!;
   const choose = async (value: string): Promise<void> => {
     if (!value.startsWith("+")) { go({ m: Number(value) }); return; }
-    const got = await attempt(() => api.openBuiltin(value.slice(1)));
-    if (got) { await refresh(); go({ m: got.id }); }
+    const here = chosenNow(), got = await attempt(() => api.openBuiltin(value.slice(1)));
+    if (got) { await refresh(); if (here()) go({ m: got.id }); }
   };
   return (
     <select class="models" aria-label={t("Model", "模型")} value={String(m.value)} onChange={(e) => { void choose((e.target as HTMLSelectElement).value); }}>

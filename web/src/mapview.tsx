@@ -8,16 +8,16 @@ import { drawMap, extent, foldVector } from "./paint";
 import { num } from "./format";
 
 interface MapViewProps {
-  where: api.Place; channel: number; size?: number; cursor?: [number, number]; box?: [number, number, number, number]; label: string; edited?: boolean; turn?: number;
+  where: api.Place; channel: number; size?: number; cursor?: [number, number]; box?: [number, number, number, number]; label: string; edited?: api.Edited; turn?: number;
   range?: Range; live?: boolean; over?: (g: CanvasRenderingContext2D, scale: number) => void; onPick?: (y: number, x: number, channel?: number) => void; onKey?: (e: KeyboardEvent) => boolean;
 }
 
 export function MapView(q: MapViewProps) {
   const size = q.size ?? 240, [value, setValue] = useState<string>("");
   const d = useLoad(async () => {
-    const one = await attempt(() => api.getMaps(m.value, p.value, q.where, { list: [q.channel], edited: q.edited }));
-    if (one && one.H * one.W === 1) { const all = await attempt(() => api.getMaps(m.value, p.value, q.where, { edited: q.edited })); return all && { ...all, vector: true }; }
-    return one && { ...one, vector: false };
+    const mm = m.value, pp = p.value, where = q.where, one = await attempt(() => api.getMaps(mm, pp, where, { list: [q.channel], edited: q.edited }));
+    if (one && one.H * one.W === 1) { const all = await attempt(() => api.getMaps(mm, pp, where, { edited: q.edited })); return all && { ...all, vector: true, where }; }
+    return one && { ...one, vector: false, where };
   }, [q.where, q.channel, m.value, p.value, q.edited, q.turn]);
   const [w, h] = d ? (d.vector ? foldVector(d.c) : [d.w, d.h]) : [1, 1];
   const scale = size / Math.max(w, h), W = Math.max(8, w * scale), H = Math.max(8, h * scale);
@@ -36,7 +36,7 @@ export function MapView(q: MapViewProps) {
   const cell = (px: number, py: number): [number, number] => [Math.max(0, Math.min(h - 1, Math.floor(py / scale))), Math.max(0, Math.min(w - 1, Math.floor(px / scale)))];
   const pick = (px: number, py: number): void => {
     const [y, x] = cell(px, py);
-    if (!d || !q.onPick) return;
+    if (!d || !q.onPick || d.where !== q.where) return; // what is shown is still another layer's
     if (!d.vector) q.onPick(y, x);
     else if (y * w + x < d.c) q.onPick(0, 0, y * w + x);
   };
@@ -47,7 +47,7 @@ export function MapView(q: MapViewProps) {
     if (q.live && (e.buttons || e.shiftKey)) pick(px, py);
   };
   return (
-    <div class="mapview">
+    <div class={d && d.where !== q.where ? "mapview stale" : "mapview"}>
       <div class="marked" style={{ width: `${W}px`, height: `${H}px` }}><Canvas w={W} h={H} draw={draw} label={q.label} onMove={move} onLeave={() => setValue("")} onDown={q.onPick && pick} onKey={q.onKey} role={q.onPick ? "application" : "img"} class="map" />
         {spots.map((s) => <i key={s.kind} class={`glide ${s.kind}`} style={{ left: `${s.r[0]}px`, top: `${s.r[1]}px`, width: `${s.r[2]}px`, height: `${s.r[3]}px` }} />)}</div>
       <div class="mapfoot"><Legend range={range} what={q.label} w={Math.min(120, W)} /><span class="value">{value}</span></div>

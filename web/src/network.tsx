@@ -26,11 +26,14 @@ export function Network() {
   const [hover, setHover] = useState(""), selected = e.box ?? "", [search, setSearch] = useState(""), drag = useRef<[number, number, View, boolean] | null>(null), pinned = levels.includes(e.graph as Level), level: Level = pinned ? (e.graph as Level) : auto;
   const anchor = useRef<{ x: number; y: number; layer: number } | null>(null), settled = useRef(false), fingers = useRef(new Map<number, [number, number]>()), flight = useRef(0);
   const gap = maps && level !== "all" ? 36 : maps ? 26 : 0;
-  const scene = useLoad(() => attempt(async () => {
+  const scene = useLoad((newest) => attempt(async () => {
     if (W <= 0) return undefined;
-    let graph = await api.getGraph(m.value, level, expand, direction, gap);
+    const mm = m.value;
+    let graph = await api.getGraph(mm, level, expand, direction, gap);
+    if (!newest()) return undefined;
     if (!pinned && !settled.current && level === "folded" && W > 0 && !readable(graph, W, H) && !expand) { // too much to read: blocks first, zooming opens them
-      const coarse = await api.getGraph(m.value, "blocks", "", direction, gap);
+      const coarse = await api.getGraph(mm, "blocks", "", direction, gap);
+      if (!newest()) return undefined;
       if (coarse.boxes.length < graph.boxes.length) { graph = coarse; setAuto("blocks"); }
     }
     settled.current = true;
@@ -44,12 +47,13 @@ export function Network() {
     anchor.current = null;
     if (a && b) { const k = Math.max(fit(scene, W, H).k, Math.min(1.7, Math.max(0.9, v?.k ?? 1))); setV({ k, x: b.x + b.w / 2 - a.x / k, y: b.y + b.h / 2 - a.y / k }); } else setV(fit(scene, W, H));
   }, [scene, W > 0]);
-  const strength = useLoad(async () => {
-    if (!pictures.value.length || (measure !== "activation" && measure !== "gradient")) return null;
-    if (measure === "gradient") return (await attempt(() => api.getGradients(m.value, p.value, -1)))?.sizes ?? null;
-    return (await attempt(() => api.getStrength(m.value, p.value)))?.filter((_, i) => i % 3 === 0) ?? null;
+  const sizes = useLoad(async () => {
+    if (!pictures.value.length || (measure !== "activation" && measure !== "gradient")) return undefined;
+    const of = measure === "gradient" ? (await attempt(() => api.getGradients(m.value, p.value, -1)))?.sizes : (await attempt(() => api.getStrength(m.value, p.value)))?.filter((_, i) => i % 3 === 0);
+    return of && { measure, of };
   }, [measure, m.value, p.value]);
-  const scale = useMemo(() => (scene ? scaleOf(scene, measure, strength ?? null) : null), [scene, measure, strength]);
+  const strength = sizes?.measure === measure ? sizes.of : null; // activations are no gradients while those are on their way
+  const scale = useMemo(() => (scene ? scaleOf(scene, measure, strength) : null), [scene, measure, strength]);
   const hits = useMemo(() => (scene && search.trim() ? found(scene, search) : null), [search, scene, lang.value]);
   const lit = useMemo(() => (way && scene && scene.byId.has(selected) ? traced(scene, selected, way) : null), [way, scene, selected]);
   const marked = useMemo(() => (hits ? new Set(hits.map((x) => x.box.id)) : null), [hits]);

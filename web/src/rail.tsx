@@ -1,18 +1,30 @@
 // rail.tsx - what stands beside every page: the picture as the network sees it, with what is looked at marked, and its answer.
 import { useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, current, go, m, model, p, page, pictures, prediction, refresh, state, t, at, layers, place } from "./store";
+import { attempt, chosenNow, current, go, m, model, p, page, pictures, prediction, refresh, state, t, at, layers, place, unanswered } from "./store";
 import { grid, num, percent } from "./format";
 import { Pad } from "./pad";
 import { Camera, hasCamera } from "./camera";
 import { saveView } from "./snapshot";
 
-export async function takeFiles(files: FileList | File[]): Promise<void> {
-  for (const f of Array.from(files)) {
-    const isPicture = f.type.startsWith("image/") || /\.(png|jpe?g|jfif|webp|bmp)$/i.test(f.name);
-    const got = await attempt(() => (isPicture ? api.uploadPicture(f, f.name) : api.uploadModel(f)));
-    if (got) { await refresh(); go(isPicture ? { p: got.id } : { m: got.id }); }
-  }
+let line: Promise<unknown> = Promise.resolve();
+/** Takes files in, one after the other, and shows each, unless the reader has chosen something else meanwhile; tells the numbers of the pictures. */
+export function takeFiles(files: FileList | File[]): Promise<number[]> {
+  const all = Array.from(files); // a list of the page's own is emptied with its field
+  const mine = line.then(async () => {
+    const pictures: number[] = [];
+    for (const f of all) {
+      const isPicture = f.type.startsWith("image/") || /\.(png|jpe?g|jfif|webp|bmp)$/i.test(f.name), here = chosenNow();
+      const got = await attempt(() => (isPicture ? api.uploadPicture(f, f.name) : api.uploadModel(f)));
+      if (!got) continue;
+      await refresh();
+      if (isPicture) pictures.push(got.id);
+      if (here()) go(isPicture ? { p: got.id } : { m: got.id });
+    }
+    return pictures;
+  });
+  line = mine;
+  return mine;
 }
 
 /** What the unit that is looked at sees of the picture, in parts of the picture; null: everything, or unknown. */
@@ -29,7 +41,8 @@ function fieldBox(): { left: number; top: number; width: number; height: number 
 
 function Answer() {
   const a = prediction.value;
-  if (!a) return <p class="quiet">{t("computing…", "计算中…")}</p>;
+  if (!a && unanswered.value) return <p class="wrong" role="alert">{t("No answer:", "没有回答：")} {unanswered.value}</p>;
+  if (!a) return <p class="quiet">{pictures.value.length ? t("computing…", "计算中…") : ""}</p>;
   if (!a.classes) return <p class="quiet">{t("This model does not answer with classes.", "该模型的输出不是类别。")}</p>;
   return (
     <ol class="answer" aria-label={t("The model's answer", "模型的回答")}>

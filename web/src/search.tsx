@@ -1,5 +1,5 @@
 // search.tsx - finding a box of the network: by name, type or shape, also of layers that are folded away; every word must match, "quoted" exactly.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { layers, t } from "./store";
 import { boxOfLayer, type Scene } from "./graphscene";
 import type { GraphBox } from "./api";
@@ -21,7 +21,7 @@ export function found(s: Scene, text: string): Hit[] {
 }
 
 export function Search(q: { text: string; set: (v: string) => void; hits: Hit[] | null; show: (id: string) => void; selected: string }) {
-  const [at, setAt] = useState(0), [open, setOpen] = useState(false), list = (q.hits ?? []).slice(0, 60);
+  const [at, setAt] = useState(0), [open, setOpen] = useState(false), leaving = useRef(0), list = (q.hits ?? []).slice(0, 60);
   const go = (i: number): void => { if (list[i]) { setAt(i); q.show(list[i].box.id); } };
   const key = (e: KeyboardEvent): void => {
     const d = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[e.key];
@@ -32,7 +32,7 @@ export function Search(q: { text: string; set: (v: string) => void; hits: Hit[] 
   return (
     <span class="search">
       <input type="search" role="combobox" aria-expanded={open && list.length > 0} aria-controls="found" placeholder={t("name, type, shape", "名称、类型、形状")} aria-label={t("Search", "搜索")} value={q.text}
-        onInput={(e) => { setAt(0); setOpen(true); q.set((e.target as HTMLInputElement).value); }} onKeyDown={key} onBlur={() => setTimeout(() => setOpen(false), 150)} onFocus={() => setOpen(true)} />
+        onInput={(e) => { setAt(0); setOpen(true); q.set((e.target as HTMLInputElement).value); }} onKeyDown={key} onBlur={() => { leaving.current = window.setTimeout(() => setOpen(false), 150); }} onFocus={() => { clearTimeout(leaving.current); setOpen(true); }} />
       {q.hits && <span class="quiet n"> {q.hits.length}</span>}
       {open && list.length > 0 && <ul id="found" role="listbox" aria-label={t("Found", "搜索结果")}>{list.map((x, i) => (
         <li key={`${x.box.id} ${x.name}`} role="option" aria-selected={i === at} class={i === at ? "on" : ""} onPointerDown={(e) => { e.preventDefault(); go(i); }}><b>{x.name}</b> <span class="quiet">{x.what}</span></li>))}</ul>}

@@ -24,6 +24,7 @@ export const t = (en: string, zh: string): string => (lang.value === "zh" ? zh :
 export const state = signal<api.State | null>(null);
 export const model = signal<api.Model | null>(null);
 export const prediction = signal<api.Prediction | null>(null);
+export const unanswered = signal(""); // why there is no prediction
 export const page = signal<Page>("overview");
 export const m = signal(0);
 export const p = signal(0);
@@ -35,7 +36,6 @@ export const extra = signal<Record<string, string>>({}); // what a single page k
 export const step = signal(-1); // of the tour; -1: none is under way
 export const tourName = signal("first");
 export const trouble = signal("");
-export let answering: Promise<api.Prediction | null> = Promise.resolve(null); // the answer that is on its way, or came
 export const busy = signal(0);
 export const weights = signal<{ layer: number; channel: number; tap: number; value: number; was: number }[]>([]); // weights that were changed
 export const off = signal<{ layer: number; channel: number }[]>([]); // channels switched off on the page why
@@ -52,13 +52,13 @@ export const watches = computed(() => page.value === "watch" || page.value === "
 export const layers = computed(() => model.value?.layers ?? []);
 export const current = computed<api.Layer | undefined>(() => layers.value[layer.value] ?? layers.value[0]);
 
-/** Runs something that talks to the server; what goes wrong is said at the foot of the page. */
-export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+/** Runs something that talks to the server; what goes wrong is said at the foot of the page, or to who wants to say it. */
+export async function attempt<T>(work: () => Promise<T>, failed = (wrong: string): void => { trouble.value = wrong; }): Promise<T | undefined> {
   busy.value++;
   try {
     return await work();
   } catch (e) {
-    if (!(e instanceof DOMException && e.name === "AbortError")) trouble.value = e instanceof Error ? e.message : String(e);
+    if (!(e instanceof DOMException && e.name === "AbortError")) failed(e instanceof Error ? e.message : String(e));
     return undefined;
   } finally {
     busy.value--;
@@ -68,7 +68,7 @@ export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined>
 /* ---- the address ---- */
 
 const numbers = { m, p, layer, at, channel, step };
-let reading = false;
+let reading = false, lastPage = "";
 
 function readAddress(): void {
   const [name, query] = location.hash.replace(/^#\/?/, "").split("?");
@@ -90,6 +90,7 @@ function readAddress(): void {
     for (const [k, v] of q) if (k.startsWith("x-")) rest[k.slice(2)] = v;
     extra.value = rest;
   });
+  lastPage = page.value;
   reading = false;
 }
 
@@ -105,7 +106,6 @@ function address(): string {
   return `#/${page.value}?${q}`;
 }
 
-let lastPage = "";
 function writeAddress(): void {
   const next = address();
   if (reading || next === location.hash) return;
@@ -129,9 +129,23 @@ export function go(to: { page?: Page; layer?: number; at?: number; channel?: num
   });
 }
 
+let asks = 0, told = 0;
+/** Asks for the state anew; an answer that is overtaken by the one to a later question is not taken. */
 export async function refresh(): Promise<void> {
-  const got = await attempt(api.getState);
-  if (got) state.value = got;
+  const mine = ++asks, got = await attempt(api.getState);
+  if (got && mine > told) { told = mine; state.value = got; }
+}
+
+/** For what takes long and then shows something new: a test whether the reader has chosen no other model or picture meanwhile. */
+export function chosenNow(): () => boolean {
+  const mm = m.value, pp = p.value;
+  return () => mm === m.value && pp === p.value;
+}
+
+/** For what takes long and then shows something: a test whether the reader still is where it was asked for. */
+export function stillHere(): () => boolean {
+  const where = [page.value, m.value, p.value, layer.value, at.value, channel.value, place.value, extra.value.unfold ?? ""].join("|");
+  return () => where === [page.value, m.value, p.value, layer.value, at.value, channel.value, place.value, extra.value.unfold ?? ""].join("|");
 }
 
 /** Starts: reads the address, the server's state, and follows both. */
@@ -152,7 +166,7 @@ export async function start(): Promise<void> {
     if (want === loaded || !state.value?.models.length) return;
     if (!loaded.startsWith(`${number} `)) model.value = null;
     loaded = want;
-    void attempt(() => api.getModel(number)).then((got) => { if (got && m.value === number) model.value = got; });
+    void attempt(() => api.getModel(number)).then((got) => { if (got && want === loaded) model.value = got; });
   });
   effect(() => {
     const list = pictures.value;
@@ -162,8 +176,8 @@ export async function start(): Promise<void> {
     const want = `${m.value} ${p.value}`, mm = m.value, pp = p.value;
     if (want === answered || !pictures.value.some((x) => x.id === pp)) return;
     answered = want;
-    prediction.value = null;
-    answering = attempt(() => api.getPrediction(mm, pp)).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; return got ?? null; });
+    prediction.value = null; unanswered.value = "";
+    void attempt(() => api.getPrediction(mm, pp), (wrong) => { if (m.value === mm && p.value === pp) unanswered.value = wrong; }).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; });
   });
   let first = true;
   effect(() => { void address(); void page.value; if (!first) writeAddress(); first = false; });

@@ -1,5 +1,5 @@
 // target.tsx - what is explained: the model's answer, a class by search, one number of a layer, or a region of it.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { extra, go, layers, model, prediction, t } from "./store";
 import { Segmented } from "./canvas";
 import { grid, percent } from "./format";
@@ -13,7 +13,7 @@ const set = (target: string): void => go({ extra: { target } });
 
 /** A class by name or number; what was typed is looked for in all names. */
 function ClassPicker(q: { value: string }) {
-  const names = model.value?.classes ?? [], scores = prediction.value?.scores ?? [], [typed, setTyped] = useState<string | null>(null), [open, setOpen] = useState(false), [at, setAt] = useState(0);
+  const names = model.value?.classes ?? [], scores = prediction.value?.scores ?? [], [typed, setTyped] = useState<string | null>(null), [open, setOpen] = useState(false), [at, setAt] = useState(0), leaving = useRef(0);
   const nameOf = (i: number): string => names[i] || scores.find((s) => s.index === i)?.name || `${t("class", "类别")} ${i}`;
   const found = useMemo(() => {
     const word = (typed ?? "").trim().toLowerCase(), all = names.length ? names.map((_, i) => i) : scores.map((s) => s.index);
@@ -31,7 +31,7 @@ function ClassPicker(q: { value: string }) {
   return (
     <span class="combo">
       <input type="search" role="combobox" aria-expanded={open} aria-controls="class-list" aria-label={t("Class: type to search", "类别：输入以搜索")} placeholder={t("search a class", "搜索类别")} autocomplete="off"
-        value={typed ?? nameOf(Number(q.value))} onFocus={() => { setOpen(true); setTyped(""); setAt(0); }} onBlur={() => setTimeout(() => { setOpen(false); setTyped(null); }, 150)} onInput={(e) => { setTyped((e.target as HTMLInputElement).value); setOpen(true); setAt(0); }} onKeyDown={key} />
+        value={typed ?? nameOf(Number(q.value))} onFocus={() => { clearTimeout(leaving.current); setOpen(true); setTyped(""); setAt(0); }} onBlur={() => { leaving.current = window.setTimeout(() => { setOpen(false); setTyped(null); }, 150); }} onInput={(e) => { setTyped((e.target as HTMLInputElement).value); setOpen(true); setAt(0); }} onKeyDown={key} />
       {open && <ul id="class-list" role="listbox">{found.map((i, k) => { const s = scores.find((x) => x.index === i); return <li key={i} role="option" aria-selected={k === at} class={k === at ? "on" : ""} onPointerDown={(e) => { e.preventDefault(); take(i); }}><span>{nameOf(i)}</span><span class="quiet">{s ? percent(s.probability) : i}</span></li>; })}{!found.length && <li class="quiet">{t("no class of that name", "没有这个名字的类别")}</li>}</ul>}
     </span>
   );

@@ -114,9 +114,9 @@ export const openedOf = (): [number, number] | null => { const [l, c] = (extra.v
 
 export function Unfold(q: { stage: Stage; l: api.Layer; channel: number; close: () => void }) {
   const { stage, l, channel } = q, [leaving, setLeaving] = useState(false), [cell, setCell] = useState(-1), [playing, setPlaying] = useState(false), [hover, setHover] = useState(-1);
-  const f = useLoad(() => attempt(async () => {
+  const f = useLoad((newest) => attempt(async () => {
     const got = await gather(m.value, p.value, l, channel);
-    if (!got) go({ page: "arithmetic", layer: l.index, channel, at: -1, extra: { unfold: "" } }); // no picture for it here: its numbers have one there
+    if (!got && newest()) go({ page: "arithmetic", layer: l.index, channel, at: -1, extra: { unfold: "" } }); // no picture for it here: its numbers have one there
     return got ?? undefined;
   }), [l.index, channel, m.value, p.value]);
   const ready = !!f && f.l.index === l.index && f.channel === channel;

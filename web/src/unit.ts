@@ -1,7 +1,7 @@
 // unit.ts - one number's terms, sorted for people: groups by input channel, ranked, with a running total that adds up as printed.
 import type { Place, Unit } from "./api";
 import * as api from "./api";
-import { go, m, p } from "./store";
+import { go, m, p, stillHere } from "./store";
 import { grid } from "./format";
 import { signal } from "@preact/signals";
 
@@ -58,8 +58,10 @@ export const trail = signal<Step[]>([]);
 /** Shows the number that a term came from; what is only a copy is passed through. */
 export async function stepTo(place: Place, at: number, name: string, from: Step): Promise<void> {
   let where = place, element = at, called = name;
+  const here = stillHere();
   for (let i = 0; i < 20 && where.startsWith("v"); i++) {
     const u = await api.getUnit(m.value, p.value, where, element).catch(() => null);
+    if (!here()) return; // gone on to something else meanwhile
     if (!u || u.n !== 1 || u.from[0] < 0) break;
     where = u.sources[0].place; element = u.from[0]; called = u.sources[0].name;
     if (u.kind !== "copy") break;

@@ -77,13 +77,16 @@ export function Visdom() {
   useEffect(() => {
     let over = false, timer = 0;
     const look = async (): Promise<void> => {
-      try { if (!document.hidden) view.value = await follow(view.value, now); } catch { /* the server ends or is busy: the next look tells */ }
+      try {
+        const got = document.hidden ? null : await follow(view.value, now);
+        if (got && !over) view.value = got; // not what belongs to the environment that was left
+      } catch { /* the server ends or is busy: the next look tells */ }
       if (!over) timer = window.setTimeout(() => { void look(); }, 500);
     };
     void look();
     return () => { over = true; clearTimeout(timer); };
   }, [now]);
-  if (!v) return <p class="quiet empty">{t("opening…", "正在打开…")}</p>;
+  if (!v || v.env !== now) return <p class="quiet empty">{t("opening…", "正在打开…")}</p>;
   const shown = v.panes.filter((p) => !filter.value || (p.title ?? "").toLowerCase().includes(filter.value.toLowerCase()));
   if (!v.panes.length) return <Panel title="Visdom"><p>{t("Nothing was drawn into this environment yet. In Python:", "此环境中还没有内容。在 Python 中：")}</p><Command text={`vis = visdom.Visdom(port=${v.port})`} /></Panel>;
   return <div class="vpanes">{shown.map((p) => <One key={p.id} pane={p} />)}</div>;

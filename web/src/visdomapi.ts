@@ -21,8 +21,12 @@ export async function follow(was: View | null, env: string): Promise<View> {
   for (const p of told.panes) {
     const before = known.get(p.id);
     if (p.ends && before) {
-      traces(before).forEach((trace, i) => { const end = p.ends![i]; (["x", "y", "z"] as const).forEach((k, n) => { if (end?.[n]?.length) for (const v of end[n]) (trace[k] ??= []).push(v); }); });
-      known.set(p.id, { ...before, number: p.number, base: p.base });
+      const data = traces(before).map((trace, i) => { // made anew: a view that two answers are on their way for stays what it was
+        const end = p.ends![i], grown = { ...trace };
+        (["x", "y", "z"] as const).forEach((k, n) => { if (end?.[n]?.length) grown[k] = [...(trace[k] ?? []), ...end[n]]; });
+        return grown;
+      });
+      known.set(p.id, { ...before, number: p.number, base: p.base, content: { ...(before.content as Plot), data } });
     } else known.set(p.id, p);
   }
   return { port: told.port, saves: told.saves, envs: told.envs, number: told.number, env, panes: told.order.map((id) => known.get(id)).filter((p): p is Pane => !!p) };

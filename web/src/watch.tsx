@@ -1,9 +1,9 @@
 // watch.tsx - the page of training runs: what is wrong first, then curves, layers, histograms, pictures, texts and the table of runs.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./logapi";
-import { axis, bands, controls, findings, follow, frozen, groupOf, isTest, live, log, logScale, matches, nameOf, outliers, runFilter, runsById, set, shown, smooth, stamp, styles, tab, tagFilter, visible } from "./watchstate";
+import { axis, bands, controls, findings, follow, frozen, groupOf, isTest, live, log, logScale, lookAtControls, matches, nameOf, outliers, runFilter, runsById, set, shown, smooth, stamp, styles, tab, tagFilter, visible } from "./watchstate";
 import { attempt, t } from "./store";
-import { Command, Panel, Segmented, useLoad, useWidth } from "./canvas";
+import { Command, keep, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { LineChart, type Mark } from "./linechart";
 import { Histograms } from "./histograms";
 import { Health } from "./health";
@@ -71,7 +71,7 @@ function Findings(q: { show: (f: api.Finding) => void }) {
 function Controls() {
   const list = controls.value.filter((c) => !c.ended), [rate, setRate] = useState("");
   if (!list.length) return null;
-  const send = (ask: Parameters<typeof api.sendControl>[0]): void => { void attempt(() => api.sendControl(ask)).then(async () => { controls.value = await api.getControls(); }); };
+  const send = (ask: Parameters<typeof api.sendControl>[0]): void => { void attempt(async () => { await api.sendControl(ask); await lookAtControls(); }); };
   return (
     <Panel title={t("Steer the run", "控制训练")} side={t("what you change is written into the run's history", "所做更改会写入该次运行的历史")}>
       {list.map((c) => (
@@ -137,7 +137,7 @@ function Curves(q: { width: number; focus: string }) {
 
 /* ---- pictures and texts, one slider for all ---- */
 function PictureCard(q: { tag: string; series: api.Series; share: number }) {
-  const steps = useLoad(async () => { try { return (await api.getSteps(q.series.id)).steps; } catch { return undefined; } }, [q.series.id, stamp.value]), r = runsById.value.get(q.series.run);
+  const steps = useLoad(async () => { try { return (await api.getSteps(q.series.id)).steps; } catch { return keep; } }, [q.series.id, stamp.value]), r = runsById.value.get(q.series.run);
   if (!steps?.length) return null;
   const target = steps[0] + (steps[steps.length - 1] - steps[0]) * q.share, k = steps.reduce((best, s, i) => (Math.abs(s - target) < Math.abs(steps[best] - target) ? i : best), 0);
   return (
@@ -179,7 +179,7 @@ function Runs() {
   const wanted = metrics.flatMap((x) => x.series.map((s) => s.id));
   const ends = useLoad(async () => { // least and last of every metric: two points a run are enough
     if (!wanted.length) return new Map<number, [number, number]>();
-    try { const got = await api.getLines(wanted.slice(0, 20000), { axis: "step", columns: 1, smooth: 0 }); return new Map(got.lines.map((x) => [x.series, [Math.min(...Array.from(x.y).filter(Number.isFinite)), x.y[x.y.length - 1]] as [number, number]])); } catch { return undefined; }
+    try { const got = await api.getLines(wanted.slice(0, 20000), { axis: "step", columns: 1, smooth: 0 }); return new Map(got.lines.map((x) => [x.series, [Math.min(...Array.from(x.y).filter(Number.isFinite)), x.y[x.y.length - 1]] as [number, number]])); } catch { return keep; }
   }, [wanted.length, stamp.value]);
   interface Row { key: string; runs: api.Run[]; name: string; settings: Record<string, string>; values: Record<string, [number, number] | undefined> }
   const rows: Row[] = [...groups].map(([key, runs]) => {

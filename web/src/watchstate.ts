@@ -55,37 +55,34 @@ export const styles = computed(() => {
 export const runsById = computed(() => new Map((log.value?.runs ?? []).map((r) => [r.id, r])));
 export const visible = computed(() => new Set((log.value?.runs ?? []).filter((r) => shown.value[r.id] ?? matches(nameOf(r), runFilter.value)).map((r) => r.id)));
 
-async function load(): Promise<void> {
-  try {
-    const got = await api.getLog();
-    log.value = got; live.value = got.live; stamp.value++;
-    findings.value = await api.getFindings();
-  } catch { /* the server is gone or busy: the next turn tells */ }
+let asks = 0, told = 0;
+/** How the runs stand; an answer that a later question has overtaken is not taken: a run that was just paused does not go on again on the page. */
+export async function lookAtControls(): Promise<void> {
+  const mine = ++asks, got = await api.getControls();
+  if (mine > told) { told = mine; controls.value = got; }
 }
 
-let watching = false, spoken = "";
 /** Follows the logs as long as the page is open: every second while a run goes on, else every three. */
 export function follow(): () => void {
-  if (watching) return () => undefined;
-  watching = true;
-  let last = { shape: -1, data: -1 }, checked = 0, timer = 0;
+  let over = false, last = { shape: -1, data: -1 }, spoken = "", checked = 0, timer = 0;
+  const wanted = (): boolean => !over && !frozen.value;
   const turn = async (): Promise<void> => {
-    if (!watching) return;
-    if (!frozen.value && !document.hidden) {
+    if (wanted() && !document.hidden) {
       try {
-        const now = await api.getNew();
-        live.value = now.live;
-        if (now.shape !== last.shape || spoken !== lang.value || !log.value) { spoken = lang.value; await load(); checked = Date.now(); }
-        else if (now.data !== last.data) {
-          stamp.value++;
-          if (Date.now() - checked > 4000) { checked = Date.now(); findings.value = await api.getFindings(); }
+        const now = await api.getNew(), words = lang.value, anew = now.shape !== last.shape || spoken !== words || !log.value;
+        if (anew && wanted()) {
+          const got = await api.getLog();
+          if (wanted()) { log.value = got; stamp.value++; }
+        } else if (now.data !== last.data && wanted()) stamp.value++;
+        if (wanted() && (anew || (now.data !== last.data && Date.now() - checked > 4000))) {
+          const got = await api.getFindings();
+          if (wanted()) { checked = Date.now(); findings.value = got; }
         }
-        last = now;
-        controls.value = await api.getControls();
-      } catch { /* as above */ }
+        if (wanted()) { live.value = now.live; last = now; spoken = words; await lookAtControls(); }
+      } catch { /* the server is gone or busy: the next turn asks again */ }
     }
-    timer = window.setTimeout(() => { void turn(); }, live.value ? 1000 : 3000);
+    if (!over) timer = window.setTimeout(() => { void turn(); }, live.value ? 1000 : 3000);
   };
   void turn();
-  return () => { watching = false; clearTimeout(timer); };
+  return () => { over = true; clearTimeout(timer); };
 }

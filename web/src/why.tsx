@@ -44,10 +44,10 @@ function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
   const [progress, setProgress] = useState<[number, string] | null>(null), [wrong, setWrong] = useState(""), [turn, setTurn] = useState(0), [ref, width] = useWidth<HTMLDivElement>(), size = Math.max(160, Math.min(360, width - 2));
   const key = JSON.stringify(q.ask);
   useEffect(() => { setWrong(""); setProgress([0, ""]); }, [key, m.value, p.value, turn]);
-  const e = useLoad(async () => {
-    try { return await explain(q.ask, (f, what) => setProgress([f, what])); }
-    catch (x) { setWrong(x instanceof DOMException ? t("cancelled", "已取消") : x instanceof Error ? x.message : String(x)); return undefined; }
-    finally { setProgress(null); }
+  const e = useLoad(async (newest) => { // one that is overtaken says nothing any more
+    try { return await explain(q.ask, (f, what) => { if (newest()) setProgress([f, what]); }); }
+    catch (x) { if (newest()) setWrong(x instanceof DOMException ? t("cancelled", "已取消") : x instanceof Error ? x.message : String(x)); return undefined; }
+    finally { if (newest()) setProgress(null); }
   }, [key, m.value, p.value, turn]);
   const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
   const d = useMemo(() => e && flat(e), [e]), range = useMemo(() => (d ? span(d.data) : { low: 0, high: 1 }), [d]);
