@@ -72,6 +72,42 @@ ncnn_kernel cvi_ncnn_kernel(ncnn *m, int x, int rank, const int64_t *dim, bool b
 /* Its result, where it goes on as integers. */
 int cvi_ncnn_requantize(ncnn *m, int value, int term);
 
+/* ---- ncnn_attention.c, ncnn_simple.c, ncnn_size.c: small moves (parts are hidden; NULL: the layer's own) and makers ---- */
+int cvi_ncnn_reshape(ncnn *m, const char *part, int x, int n, const int64_t *dim);
+int cvi_ncnn_transpose(ncnn *m, const char *part, int x, int n, const int64_t *perm);
+int cvi_ncnn_unsqueeze(ncnn *m, const char *part, int x, int n, const int64_t *axes);
+/* x and a number, which is the constant "<layer>/<number>". */
+int cvi_ncnn_with(ncnn *m, const char *op, const char *part, int x, const char *number, double v);
+/* The numbers of an expression of sizes, how many; -1: not of a known form, not known, or more than `most`. */
+int cvi_ncnn_sizes(ncnn *m, const char *text, int64_t *out, int most);
+/* Pools the last `axes` axes to these sizes. */
+void cvi_ncnn_adaptive(ncnn *m, bool average, int axes, const int64_t *wanted);
+void cvi_ncnn_attention(ncnn *m);
+void cvi_ncnn_bias(ncnn *m);
+void cvi_ncnn_celu(ncnn *m);
+void cvi_ncnn_cumulative(ncnn *m);
+void cvi_ncnn_deconvolution_1d(ncnn *m);
+void cvi_ncnn_deformable(ncnn *m);
+void cvi_ncnn_einsum(ncnn *m);
+void cvi_ncnn_embed(ncnn *m);
+void cvi_ncnn_exp_log(ncnn *m);
+void cvi_ncnn_flip(ncnn *m);
+void cvi_ncnn_fold(ncnn *m);
+void cvi_ncnn_gemm(ncnn *m);
+void cvi_ncnn_glu(ncnn *m);
+void cvi_ncnn_grid_sample(ncnn *m);
+void cvi_ncnn_matmul(ncnn *m);
+void cvi_ncnn_mvn(ncnn *m);
+void cvi_ncnn_pooling_1d(ncnn *m);
+void cvi_ncnn_reorg(ncnn *m);
+void cvi_ncnn_reshape_layer(ncnn *m);
+void cvi_ncnn_sdpa(ncnn *m);
+void cvi_ncnn_shrink(ncnn *m);
+void cvi_ncnn_statistics(ncnn *m);
+void cvi_ncnn_threshold(ncnn *m);
+void cvi_ncnn_tile(ncnn *m);
+void cvi_ncnn_unfold(ncnn *m);
+
 /* ---- ncnn_more.c: makers of the table in ncnn_layers.c ---- */
 void cvi_ncnn_convolution_1d(ncnn *m);
 void cvi_ncnn_crop(ncnn *m);

@@ -199,7 +199,12 @@ static void make_pooling(ncnn *m) {
     int64_t right = cvi_ncnn_int(m, 14, left), bottom = cvi_ncnn_int(m, 15, top);
     int64_t kw = cvi_ncnn_int(m, 1, 0), kh = cvi_ncnn_int(m, 11, kw), sw = cvi_ncnn_int(m, 2, 1);
     int64_t sh = cvi_ncnn_int(m, 12, sw);
-    if (cvi_ncnn_int(m, 7, 0) || kw < 1 || kh < 1 || sw < 1 || sh < 1) {
+    if (cvi_ncnn_int(m, 7, 0)) {
+        int64_t w = cvi_ncnn_int(m, 8, 0);
+        cvi_ncnn_adaptive(m, average, 2, (int64_t[]){cvi_ncnn_int(m, 18, w), w});
+        return;
+    }
+    if (kw < 1 || kh < 1 || sw < 1 || sh < 1) {
         m->refused = "this form of the operator is not run";
         return;
     }
@@ -296,23 +301,42 @@ static void make_scale(ncnn *m) {
     cvi_ncnn_put(m, 0, v);
 }
 
+/* An operand of fewer axes than the other one: ones behind it, but a line that fits the last axis gets them in front. */
+static int widened(ncnn *m, int x, int other, const char *part) {
+    int own = cvi_ncnn_rank(m, x), rank = cvi_ncnn_rank(m, other);
+    if (own < 2 || rank <= own) {
+        return x;
+    }
+    bool front = own == 2 && cvi_ncnn_dim(m, x, 1) != cvi_ncnn_dim(m, other, 1);
+    int64_t axes[CVS_MAX_RANK];
+    for (int i = 0; i < rank - own; i++) {
+        axes[i] = front ? i + 1 : own + i;
+    }
+    return cvi_ncnn_unsqueeze(m, part, x, rank - own, axes);
+}
+
 static void make_binary(ncnn *m) {
-    static const char *const ops[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Sub", "Div"};
+    static const char *const ops[] = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Sub", "Div",
+                                      "Pow", NULL,  NULL,  "Mod", "Mod", NULL,  "Div", "Div"};
     int64_t op = cvi_ncnn_int(m, 0, 0);
     bool number = cvi_ncnn_int(m, 1, 0) != 0;
-    if (op < 0 || op >= CVI_COUNT(ops) || (!number && m->layer->n_in < 2)) {
+    if (op < 0 || op >= CVI_COUNT(ops) || !ops[op] || (!number && m->layer->n_in < 2)) {
         m->refused = "this form of the operator is not run";
         return;
     }
     int a = m->in[0],
         b = number ? cvi_build_const_float(&m->b, cvi_ncnn_name(m, "number"), cvi_ncnn_float(m, 2, 0))
                    : m->in[1];
-    if (!number && cvi_ncnn_rank(m, a) != cvi_ncnn_rank(m, b)) { /* [C] against [C,H,W] */
-        a = cvi_ncnn_as_image(m, a);
-        b = cvi_ncnn_as_image(m, b);
+    if (!number) {
+        a = widened(m, m->in[0], m->in[1], "first");
+        b = widened(m, m->in[1], m->in[0], "second");
     }
-    bool back = op >= 7;
-    cvi_ncnn_put(m, 0, cvi_ncnn_op(m, ops[op], NULL, 2, back ? (int[]){b, a} : (int[]){a, b}));
+    bool back = (op >= 7 && op <= 9) || op == 13 || op == 16, whole = op >= 15;
+    int v = cvi_ncnn_op(m, ops[op], whole ? "quotient" : NULL, 2, back ? (int[]){b, a} : (int[]){a, b});
+    if (ops[op][0] == 'M' && ops[op][1] == 'o') {
+        cvi_build_int(&m->b, "fmod", 1);
+    }
+    cvi_ncnn_put(m, 0, whole ? cvi_ncnn_op(m, "Floor", NULL, 1, &v) : v);
 }
 
 /* log10, log1p and expm1 by what there is. */
@@ -352,14 +376,28 @@ static void make_unary(ncnn *m) {
 }
 
 static void make_eltwise(ncnn *m) {
-    static const char *const ops[] = {"Mul", "Sum", "Max"};
+    const ncnn_setting *times = &m->layer->setting[1];
     int64_t op = cvi_ncnn_int(m, 0, 0);
-    if (op < 0 || op > 2 || m->layer->setting[1].n > 0 || (op == 0 && m->layer->n_in != 2)) {
+    int n = m->layer->n_in, v = m->in[0];
+    if (op < 0 || op > 2 || (times->n > 0 && (op != 1 || times->n < n))) {
         m->refused = "this form of the operator is not run";
         return;
     }
-    bool add = op == 1 && m->layer->n_in == 2;
-    cvi_ncnn_put(m, 0, cvi_ncnn_op(m, add ? "Add" : ops[op], NULL, m->layer->n_in, m->in));
+    if (op == 2) {
+        cvi_ncnn_put(m, 0, cvi_ncnn_op(m, "Max", NULL, n, m->in));
+        return;
+    }
+    for (int k = 0; k < n; k++) {
+        char name[32];
+        int x = m->in[k];
+        if (times->n > 0 && times->list[k] != 1) {
+            snprintf(name, sizeof name, "coefficient-%d", k);
+            x = cvi_ncnn_with(m, "Mul", cvi_build_name(&m->b, "weighed-%d", k), x, name, times->list[k]);
+        }
+        snprintf(name, sizeof name, "first-%d", k + 1);
+        v = k == 0 ? x : cvi_ncnn_op(m, op ? "Add" : "Mul", k + 1 < n ? name : NULL, 2, (int[]){v, x});
+    }
+    cvi_ncnn_put(m, 0, n > 1 ? v : cvi_ncnn_op(m, "Identity", NULL, 1, &v));
 }
 
 static void make_split(ncnn *m) {
@@ -410,40 +448,9 @@ static void make_permute(ncnn *m) {
     cvi_ncnn_put(m, 0, v);
 }
 
-static void make_reshape(ncnn *m) {
-    int64_t w = cvi_ncnn_int(m, 0, -233), h = cvi_ncnn_int(m, 1, -233), c = cvi_ncnn_int(m, 2, -233);
-    int rank = cvi_ncnn_rank(m, m->in[0]), n = 0;
-    int64_t dim[4] = {0};
-    if (cvi_ncnn_int(m, 3, 0) || cvi_ncnn_int(m, 11, -233) != -233) {
-        m->refused = "this form of the operator is not run";
-        return;
-    }
-    n = c != -233 ? 4 : h != -233 ? 3 : 2;
-    const int64_t wanted[3] = {n == 4 ? c : n == 3 ? h : w, n == 4 ? h : w, w};
-    for (int i = 1; i < n; i++) { /* 0 copies ncnn's axis of the same name: counted from the last */
-        int from = rank - (n - i);
-        dim[i] = wanted[i - 1] != 0 ? wanted[i - 1] : from > 0 ? cvi_ncnn_dim(m, m->in[0], from) : -1;
-    }
-    int in[2] = {m->in[0], cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "shape"), n, dim)};
-    cvi_ncnn_put(m, 0, cvi_ncnn_op(m, "Reshape", NULL, 2, in));
-}
-
-static void make_interp(ncnn *m) {
+static void resize(ncnn *m, int n, const int *in, int64_t type, bool align, int axes, const int64_t *axis) {
     static const char *const modes[] = {"", "nearest", "linear", "cubic"};
-    int64_t type = cvi_ncnn_int(m, 0, 0), h = cvi_ncnn_int(m, 3, 0), w = cvi_ncnn_int(m, 4, 0), two = 2;
-    float scales[2] = {(float)cvi_ncnn_float(m, 1, 1), (float)cvi_ncnn_float(m, 2, 1)};
-    bool size = h > 0 && w > 0, align = cvi_ncnn_int(m, 6, 0) != 0;
-    if (type < 1 || type > 3 || m->layer->n_in != 1 || (!size && !(scales[0] > 0 && scales[1] > 0))) {
-        m->refused = "this form of the operator is not run";
-        return;
-    }
-    int in[4] = {cvi_ncnn_as_image(m, m->in[0]), -1, -1, -1};
-    if (size) {
-        in[3] = cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "size"), 2, (int64_t[]){h, w});
-    } else {
-        in[2] = cvi_build_const_floats(&m->b, cvi_ncnn_name(m, "scales"), 1, &two, scales);
-    }
-    int v = cvi_ncnn_op(m, "Resize", NULL, size ? 4 : 3, in);
+    int v = cvi_ncnn_op(m, "Resize", NULL, n, in);
     cvi_build_string(&m->b, "mode", modes[type]);
     cvi_build_string(&m->b, "coordinate_transformation_mode",
                      type == 1 ? "asymmetric"
@@ -452,22 +459,64 @@ static void make_interp(ncnn *m) {
     if (type == 1) {
         cvi_build_string(&m->b, "nearest_mode", "floor");
     }
-    cvi_build_ints(&m->b, "axes", 2, (int64_t[]){2, 3});
+    cvi_build_ints(&m->b, "axes", axes, axis);
     cvi_ncnn_put(m, 0, v);
+}
+
+static void make_interp(ncnn *m) {
+    int64_t type = cvi_ncnn_int(m, 0, 0), h = cvi_ncnn_int(m, 3, 0), w = cvi_ncnn_int(m, 4, 0), two = 2;
+    float scales[2] = {(float)cvi_ncnn_float(m, 1, 1), (float)cvi_ncnn_float(m, 2, 1)};
+    const char *text = m->layer->setting[9].text;
+    int64_t asked[2];
+    if (text && text[0]) { /* width, height */
+        int n = cvi_ncnn_sizes(m, text, asked, 2);
+        w = n > 0 ? asked[0] : 0;
+        h = n > 1 ? asked[1] : 0;
+    } else if (m->layer->n_in == 2 && cvi_ncnn_int(m, 5, 0)) { /* as large as the second blob */
+        h = cvi_ncnn_dim(m, m->in[1], 2);
+        w = cvi_ncnn_dim(m, m->in[1], 3);
+    }
+    bool size = h > 0 && w > 0, align = cvi_ncnn_int(m, 6, 0) != 0;
+    if (type < 1 || type > 3 || (m->layer->n_in != 1 && !size) ||
+        (!size && !(scales[0] > 0 && scales[1] > 0))) {
+        m->refused = "this form of the operator is not run";
+        return;
+    }
+    if (cvi_ncnn_rank(m, m->in[0]) == 3) { /* rows: only along their columns */
+        int64_t one = 1, last = 2;
+        int rows[4] = {m->in[0], -1, -1, -1};
+        rows[3] = w > 0 ? cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "size"), 1, &w) : -1;
+        rows[2] = w > 0 ? -1 : cvi_build_const_floats(&m->b, cvi_ncnn_name(m, "scale"), 1, &one, scales + 1);
+        resize(m, w > 0 ? 4 : 3, rows, type, align, 1, &last);
+        return;
+    }
+    int in[4] = {cvi_ncnn_as_image(m, m->in[0]), -1, -1, -1};
+    if (size) {
+        in[3] = cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "size"), 2, (int64_t[]){h, w});
+    } else {
+        in[2] = cvi_build_const_floats(&m->b, cvi_ncnn_name(m, "scales"), 1, &two, scales);
+    }
+    resize(m, size ? 4 : 3, in, type, align, 2, (int64_t[]){2, 3});
 }
 
 static void make_padding(ncnn *m) {
     int64_t top = cvi_ncnn_int(m, 0, 0), bottom = cvi_ncnn_int(m, 1, 0), left = cvi_ncnn_int(m, 2, 0);
     int64_t right = cvi_ncnn_int(m, 3, 0), type = cvi_ncnn_int(m, 4, 0);
     static const char *const modes[] = {"constant", "edge", "reflect"};
-    if (type < 0 || type > 2 || cvi_ncnn_int(m, 7, 0) || cvi_ncnn_int(m, 8, 0) || cvi_ncnn_int(m, 6, 0) ||
-        cvi_ncnn_rank(m, m->in[0]) != 4) {
+    int rank = cvi_ncnn_rank(m, m->in[0]);
+    int64_t front = cvi_ncnn_int(m, 7, 0), behind = cvi_ncnn_int(m, 8, 0);
+    if (type < 0 || type > 2 || cvi_ncnn_int(m, 6, 0) || rank < 2 || rank > 4 ||
+        (rank < 4 && (front || behind)) || (rank < 3 && (top || bottom))) {
         m->refused = "this form of the operator is not run";
         return;
     }
-    int in[3] = {m->in[0],
-                 cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "pads"), 8,
-                                      (int64_t[]){0, 0, top, left, 0, 0, bottom, right}),
+    const int64_t from[4] = {0, front, top, left}, to[4] = {0, behind, bottom, right};
+    int64_t pads[8];
+    for (int i = 0; i < rank; i++) { /* the last axes; the batch stays */
+        pads[i] = i ? from[4 - rank + i] : 0;
+        pads[rank + i] = i ? to[4 - rank + i] : 0;
+    }
+    int in[3] = {m->in[0], cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "pads"), 2 * rank, pads),
                  cvi_build_const_float(&m->b, cvi_ncnn_name(m, "value"), cvi_ncnn_float(m, 5, 0))};
     int v = cvi_ncnn_op(m, "Pad", NULL, 3, in);
     cvi_build_string(&m->b, "mode", modes[type]);
@@ -479,14 +528,21 @@ static void make_slice(ncnn *m) {
     const ncnn_setting *s = &m->layer->setting[0];
     int64_t sizes[64], a = axis(m, 1, 0), side, left;
     int n = m->layer->n_out;
-    if (n > CVI_COUNT(sizes) || s->n < n || a < 0) {
+    const ncnn_setting *points = &m->layer->setting[2];
+    bool by_points = points->n > 0;
+    a = a < 0 ? a + cvi_ncnn_rank(m, m->in[0]) : a;
+    if (n > CVI_COUNT(sizes) || (by_points ? points->n < n - 1 : s->n < n) || a < 1) {
         m->refused = "this form of the operator is not run";
         return;
     }
     side = left = cvi_ncnn_dim(m, m->in[0], (int)a);
     for (int k = 0; k < n; k++) {
-        bool open = s->list[k] < 0 || !(s->list[k] < 1e9);
-        sizes[k] = open ? left / (n - k) : (int64_t)s->list[k];
+        double want = !by_points ? s->list[k] : k == n - 1 ? (double)left : points->list[k];
+        want += by_points && want < 0 && k < n - 1 ? (double)side : 0; /* counted from the end */
+        want -= by_points && k < n - 1 ? (double)(side - left)
+                                       : 0; /* a place, of which what lies before is taken */
+        bool open = want < 0 || !(want < 1e9);
+        sizes[k] = open ? left / (n - k) : (int64_t)want;
         left -= sizes[k];
     }
     if (side < 1 || left != 0) {
@@ -529,7 +585,10 @@ static const ncnn_kind table[] = {
     {"AbsVal", make_plain, "Abs"},
     {"BNLL", make_plain, "Softplus"},
     {"BatchNorm", make_batch_norm, NULL},
+    {"Bias", cvi_ncnn_bias, NULL},
     {"BinaryOp", make_binary, NULL},
+    {"CELU", cvi_ncnn_celu, NULL},
+    {"Cast", make_pass, NULL},
     {"Clip", make_clip, NULL},
     {"Concat", make_along, "Concat"},
     {"Convolution", make_convolution, NULL},
@@ -537,15 +596,28 @@ static const ncnn_kind table[] = {
     {"ConvolutionDepthWise", make_convolution, NULL},
     {"ConvolutionDepthWise1D", cvi_ncnn_convolution_1d, NULL},
     {"Crop", cvi_ncnn_crop, NULL},
+    {"CumulativeSum", cvi_ncnn_cumulative, NULL},
     {"Deconvolution", make_deconvolution, NULL},
+    {"Deconvolution1D", cvi_ncnn_deconvolution_1d, NULL},
     {"DeconvolutionDepthWise", make_deconvolution, NULL},
+    {"DeconvolutionDepthWise1D", cvi_ncnn_deconvolution_1d, NULL},
+    {"DeepCopy", make_pass, NULL},
+    {"DeformableConv2D", cvi_ncnn_deformable, NULL},
     {"Dropout", make_pass, NULL},
     {"ELU", make_elu, NULL},
+    {"Einsum", cvi_ncnn_einsum, NULL},
     {"Eltwise", make_eltwise, NULL},
+    {"Embed", cvi_ncnn_embed, NULL},
     {"Erf", make_plain, "Erf"},
+    {"Exp", cvi_ncnn_exp_log, NULL},
     {"ExpandDims", cvi_ncnn_squeeze, NULL},
     {"Flatten", make_flatten, NULL},
+    {"Flip", cvi_ncnn_flip, NULL},
+    {"Fold", cvi_ncnn_fold, NULL},
     {"GELU", cvi_ncnn_gelu, NULL},
+    {"GLU", cvi_ncnn_glu, NULL},
+    {"Gemm", cvi_ncnn_gemm, NULL},
+    {"GridSample", cvi_ncnn_grid_sample, NULL},
     {"GroupNorm", cvi_ncnn_group_norm, NULL},
     {"HardSigmoid", make_hard_sigmoid, NULL},
     {"HardSwish", make_gated, NULL},
@@ -554,8 +626,12 @@ static const ncnn_kind table[] = {
     {"Interp", make_interp, NULL},
     {"LRN", cvi_ncnn_lrn, NULL},
     {"LayerNorm", cvi_ncnn_layer_norm, NULL},
+    {"Log", cvi_ncnn_exp_log, NULL},
+    {"MVN", cvi_ncnn_mvn, NULL},
+    {"MatMul", cvi_ncnn_matmul, NULL},
     {"MemoryData", cvi_ncnn_memory, NULL},
     {"Mish", make_plain, "Mish"},
+    {"MultiHeadAttention", cvi_ncnn_attention, NULL},
     {"Noop", make_pass, NULL},
     {"Normalize", cvi_ncnn_normalize, NULL},
     {"PReLU", make_prelu, NULL},
@@ -563,12 +639,17 @@ static const ncnn_kind table[] = {
     {"Permute", make_permute, NULL},
     {"PixelShuffle", make_pixel_shuffle, NULL},
     {"Pooling", make_pooling, NULL},
+    {"Pooling1D", cvi_ncnn_pooling_1d, NULL},
     {"Power", cvi_ncnn_power, NULL},
+    {"RMSNorm", cvi_ncnn_layer_norm, NULL},
     {"ReLU", make_relu, NULL},
     {"Reduction", cvi_ncnn_reduction, NULL},
-    {"Reshape", make_reshape, NULL},
+    {"Reorg", cvi_ncnn_reorg, NULL},
+    {"Reshape", cvi_ncnn_reshape_layer, NULL},
+    {"SDPA", cvi_ncnn_sdpa, NULL},
     {"SELU", make_plain, "Selu"},
     {"Scale", make_scale, NULL},
+    {"Shrink", cvi_ncnn_shrink, NULL},
     {"ShuffleChannel", make_shuffle, NULL},
     {"Sigmoid", make_plain, "Sigmoid"},
     {"Slice", make_slice, NULL},
@@ -576,9 +657,13 @@ static const ncnn_kind table[] = {
     {"Softplus", make_plain, "Softplus"},
     {"Split", make_split, NULL},
     {"Squeeze", cvi_ncnn_squeeze, NULL},
+    {"StatisticsPooling", cvi_ncnn_statistics, NULL},
     {"Swish", make_gated, NULL},
     {"TanH", make_plain, "Tanh"},
+    {"Threshold", cvi_ncnn_threshold, NULL},
+    {"Tile", cvi_ncnn_tile, NULL},
     {"UnaryOp", make_unary, NULL},
+    {"Unfold", cvi_ncnn_unfold, NULL},
 };
 
 const ncnn_kind *cvi_ncnn_kind(const char *name) {

@@ -23,12 +23,37 @@ static void cut(ncnn *m, int n, const int64_t *from, const int64_t *to, const in
     cvi_ncnn_put(m, 0, cvi_ncnn_op(m, "Slice", NULL, 4, in));
 }
 
+static void cut_by_expressions(ncnn *m, int rank) {
+    const ncnn_setting *s = m->layer->setting;
+    int64_t from[4], to[4], which[4];
+    int n = cvi_ncnn_sizes(m, s[19].text, from, 4),
+        ends = s[20].text ? cvi_ncnn_sizes(m, s[20].text, to, 4) : -1;
+    int axes = s[21].text && s[21].text[0] ? cvi_ncnn_sizes(m, s[21].text, which, 4) : 0;
+    if (n < 1 || n > rank - 1 || ends != n || (axes != 0 && axes != n)) {
+        refuse(m);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        int64_t a = axes ? which[i] : i;
+        if (a < 1 - rank || a >= rank - 1) {
+            refuse(m);
+            return;
+        }
+        which[i] = a + (a < 0 ? rank : 1);
+    }
+    cut(m, n, from, to, which);
+}
+
 /* Starts and ends by axis, as NumPy has them; -233: from the first, to the last. */
 static void cut_by_ranges(ncnn *m, int rank) {
     const ncnn_setting *starts = &m->layer->setting[9], *ends = &m->layer->setting[10],
                        *axes = &m->layer->setting[11];
     int64_t from[CVS_MAX_RANK], to[CVS_MAX_RANK], which[CVS_MAX_RANK];
     int n = axes->n > 0 ? axes->n : rank - 1;
+    if (m->layer->setting[19].text) {
+        cut_by_expressions(m, rank);
+        return;
+    }
     if (n > rank - 1 || starts->n < n || ends->n < n) {
         refuse(m);
         return;
@@ -51,11 +76,11 @@ void cvi_ncnn_crop(ncnn *m) {
     int rank = cvi_ncnn_rank(m, m->in[0]);
     int64_t from[3], to[3], axes[3];
     const ncnn_setting *s = m->layer->setting;
-    if (rank < 2 || rank > 4 || s[13].value != 0 || s[14].value != 0 || s[15].value != 0 || s[19].given) {
+    if (rank < 2 || rank > 4 || s[13].value != 0 || s[14].value != 0 || s[15].value != 0) {
         refuse(m);
         return;
     }
-    if (s[9].n > 0 && s[10].n > 0) {
+    if ((s[9].n > 0 && s[10].n > 0) || s[19].text) {
         cut_by_ranges(m, rank);
         return;
     }
@@ -117,26 +142,59 @@ void cvi_ncnn_group_norm(ncnn *m) {
     cvi_ncnn_put(m, 0, v);
 }
 
+/* Over the last axes whose sizes' product is told; also by the root of the mean of squares alone. */
 void cvi_ncnn_layer_norm(ncnn *m) {
-    int64_t n = cvi_ncnn_int(m, 0, 0);
-    int last = cvi_ncnn_rank(m, m->in[0]) - 1;
-    bool affine = cvi_ncnn_int(m, 2, 1) != 0;
-    if (last < 1 || n != cvi_ncnn_dim(m, m->in[0], last)) { /* over several axes at once */
+    bool squares = m->layer->type[0] == 'R', affine = cvi_ncnn_int(m, 2, 1) != 0;
+    int64_t n = cvi_ncnn_int(m, 0, 0), dim[CVS_MAX_RANK], product = 1;
+    int rank = cvi_ncnn_rank(m, m->in[0]), axes = 0;
+    while (axes + 1 < rank && (axes == 0 || product != n)) {
+        int64_t d = cvi_ncnn_dim(m, m->in[0], rank - ++axes);
+        if (d < 1 || !cvi_mul(product, d, &product)) {
+            refuse(m);
+            return;
+        }
+    }
+    if (axes < 1 || product != n) {
         refuse(m);
         return;
     }
-    int scale = affine ? cvi_ncnn_take(m, "scale", false, 1, &n)
+    for (int i = 0; i < axes; i++) {
+        dim[i] = cvi_ncnn_dim(m, m->in[0], rank - axes + i);
+    }
+    int scale = affine ? cvi_ncnn_take(m, "scale", false, axes, dim)
                        : cvi_build_fill(&m->b, cvi_ncnn_name(m, "scale"), n, 1);
-    int in[3] = {m->in[0], scale, affine ? cvi_ncnn_take(m, "bias", false, 1, &n) : -1};
-    int v = cvi_ncnn_op(m, "LayerNormalization", NULL, affine ? 3 : 2, in);
-    cvi_build_int(&m->b, "axis", -1);
+    if (!affine && axes > 1) {
+        scale = cvi_ncnn_reshape(m, "ones", scale, axes, dim);
+    }
+    bool bias = affine && !squares;
+    int in[3] = {m->in[0], scale, bias ? cvi_ncnn_take(m, "bias", false, axes, dim) : -1};
+    int v = cvi_ncnn_op(m, squares ? "RMSNormalization" : "LayerNormalization", NULL, bias ? 3 : 2, in);
+    cvi_build_int(&m->b, "axis", -axes);
     cvi_build_float(&m->b, "epsilon", cvi_ncnn_float(m, 1, 0.001));
     cvi_ncnn_put(m, 0, v);
 }
 
+/* x (bias + alpha mean of squares around)^-beta within each channel. */
+static void lrn_within(ncnn *m) {
+    int64_t size = cvi_ncnn_int(m, 1, 5), half = size / 2;
+    if (size < 1 || size > 1024 || cvi_ncnn_rank(m, m->in[0]) != 4) {
+        refuse(m);
+        return;
+    }
+    int v = cvi_ncnn_op(m, "Mul", "squares", 2, (int[]){m->in[0], m->in[0]});
+    v = cvi_ncnn_op(m, "AveragePool", "around", 1, &v);
+    cvi_build_ints(&m->b, "kernel_shape", 2, (int64_t[]){size, size});
+    cvi_build_ints(&m->b, "pads", 4, (int64_t[]){half, half, size - half - 1, size - half - 1});
+    cvi_build_int(&m->b, "count_include_pad", 1);
+    v = cvi_ncnn_with(m, "Mul", "scaled", v, "alpha", cvi_ncnn_float(m, 2, 1));
+    v = cvi_ncnn_with(m, "Add", "shifted", v, "bias", cvi_ncnn_float(m, 4, 1));
+    v = cvi_ncnn_with(m, "Pow", "divisor", v, "beta", -cvi_ncnn_float(m, 3, 0.75));
+    cvi_ncnn_put(m, 0, cvi_ncnn_op(m, "Mul", NULL, 2, (int[]){m->in[0], v}));
+}
+
 void cvi_ncnn_lrn(ncnn *m) {
     if (cvi_ncnn_int(m, 0, 0) != 0) {
-        refuse(m);
+        lrn_within(m);
         return;
     }
     int v = cvi_ncnn_op(m, "LRN", NULL, 1, m->in);
@@ -237,15 +295,20 @@ void cvi_ncnn_reduction(ncnn *m) {
     } else {
         n = cvi_ncnn_int(m, 5, 0) ? list_axes(&m->layer->setting[3], rank, axes) : -1;
     }
-    if (n < 1 || op < 0 || op >= CVI_COUNT(ops) || !ops[op] || cvi_ncnn_float(m, 2, 1) != 1 ||
-        (n == rank - 1 && !cvi_ncnn_int(m, 4, 0))) { /* all summed: one number, which ncnn keeps as [1] */
+    bool keep = cvi_ncnn_int(m, 4, 0) != 0, single = n == rank - 1 && !keep;
+    double times = cvi_ncnn_float(m, 2, 1);
+    if (n < 1 || op < 0 || op >= CVI_COUNT(ops) || !ops[op]) {
         refuse(m);
         return;
     }
     int in[2] = {m->in[0], cvi_build_const_ints(&m->b, cvi_ncnn_name(m, "axes"), n, axes)};
-    int v = cvi_ncnn_op(m, ops[op], NULL, 2, in);
-    cvi_build_int(&m->b, "keepdims", cvi_ncnn_int(m, 4, 0) != 0);
-    cvi_ncnn_put(m, 0, v);
+    int v = cvi_ncnn_op(m, ops[op], single || times != 1 ? "sum" : NULL, 2, in);
+    cvi_build_int(&m->b, "keepdims", keep || single);
+    if (single) { /* one number, which ncnn keeps as [1] */
+        v = cvi_ncnn_op(m, "Flatten", times != 1 ? "line" : NULL, 1, &v);
+        cvi_build_int(&m->b, "axis", 1);
+    }
+    cvi_ncnn_put(m, 0, times != 1 ? cvi_ncnn_with(m, "Mul", NULL, v, "coefficient", times) : v);
 }
 
 void cvi_ncnn_squeeze(ncnn *m) {
@@ -254,6 +317,16 @@ void cvi_ncnn_squeeze(ncnn *m) {
     int rank = cvi_ncnn_rank(m, m->in[0]), n;
     int64_t axes[CVS_MAX_RANK];
     n = list_axes(s, more ? rank + CVI_MAX(s->n, 0) : rank, axes);
+    if (n < 1 && !more) { /* flags: width, height, channels, where they are 1 */
+        static const int flags[3] = {2, 1, 0};
+        n = 0;
+        for (int i = 0; i < 3; i++) {
+            int axis = rank - 3 + i;
+            if (cvi_ncnn_int(m, flags[i], 0) && axis >= 1 && cvi_ncnn_dim(m, m->in[0], axis) == 1) {
+                axes[n++] = axis;
+            }
+        }
+    }
     if (n < 1) {
         refuse(m);
         return;

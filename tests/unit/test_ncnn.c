@@ -125,6 +125,54 @@ static void more_layers(void **state) {
     cvs_model_free(m);
 }
 
+/* The layers that pnnx writes, side by side, each flattened and all joined: attention, products, sizes by expressions, windows as columns,
+ * broadcasting, moves; the numbers are of ncnn 20261020. */
+static void layers_of_pnnx(void **state) {
+    (void)state;
+    char param[512], in[512], out[512];
+    fixture(param, sizeof param, "pnnx.param");
+    fixture(in, sizeof in, "pnnx.in.npy");
+    fixture(out, sizeof out, "pnnx.all.npy");
+    reader_matches(param, NULL, in, out, 1e-6);
+    reader_no_memory(param, NULL, 499);
+    reader_damage(param, LLVMFuzzerTestOneInput, 97, 60);
+}
+
+/* A form that is not run is a box, and the rest opens. */
+static void boxed(const char *line) {
+    char text[400];
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    snprintf(text, sizeof text, "7767517\n2 2\n" INPUT "%s\n", line);
+    if (cvs_model_open_memory(text, strlen(text), "test.param", NULL, &m, &err) != CVS_OK) {
+        fail_msg("%s: %s", line, err.message);
+    }
+    assert_int_equal(m->graph->n_nodes, 1);
+    assert_memory_equal(m->graph->nodes[0].op, "ncnn::", 6);
+    cvs_model_free(m);
+}
+
+static void forms_not_run(void **state) {
+    (void)state;
+    boxed("Reshape r 1 1 x y 6=\"0w,0h,9c\"");
+    boxed("Reshape r 1 1 x y 6=\"/(0w,0)\"");
+    boxed("Reshape r 1 1 x y 6=\"*(0w\"");
+    boxed("Reshape r 1 1 x y 6=\"*(1e30,1e30)\"");
+    boxed("Reshape r 1 1 x y 0=4 1=-7");
+    boxed("Crop c 1 1 x y 19=\"1\" 20=\"2,3\"");
+    boxed("UnaryOp u 1 1 x y 0=19");
+    boxed("UnaryOp u 1 1 x y 0=99");
+    boxed("BinaryOp b 1 1 x y 0=10 1=1 2=3");
+    boxed("MultiHeadAttention a 1 1 x y 0=12 1=5 2=144");
+    boxed("Einsum e 1 1 x y 0=1");
+    boxed("Unfold u 1 1 x y 1=900000");
+    boxed("Flip f 1 1 x y -23300=9,0,1,2,3,4,5,6,7,8");
+    boxed("Tile t 1 1 x y -23302=1,1e30");
+    boxed("Pooling p 1 1 x y 7=1 8=100");
+    boxed("LayerNorm l 1 1 x y 0=7");
+    boxed("Gemm g 1 1 x y");
+}
+
 /* ncnn reads as many layers as the file announces; real files have more lines. */
 static void behind_the_announced(void **state) {
     (void)state;
@@ -170,6 +218,7 @@ int main(void) {
         cmocka_unit_test(binary_mistakes), cmocka_unit_test(real_detector),
         cmocka_unit_test(mistakes),        cmocka_unit_test(unknown_layers),
         cmocka_unit_test(more_layers),     cmocka_unit_test(behind_the_announced),
+        cmocka_unit_test(layers_of_pnnx),  cmocka_unit_test(forms_not_run),
         cmocka_unit_test(damaged),         cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
