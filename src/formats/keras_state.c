@@ -217,6 +217,12 @@ static cvs_status add_ones(cvi_state *s, const char *layer, int64_t n, cvs_error
     return cvi_state_add(s, name, &t, err);
 }
 
+/* Keras 3 calls the kernel [h,w,C,1] of a depthwise convolution what it calls others: then the layer's name says it. */
+static bool is_depthwise(const char *layer, const cvs_tensor *kernel) {
+    return kernel->rank == 4 && kernel->dim[3] == 1 && kernel->dim[2] > 1 &&
+           (strstr(layer, "dw") || strstr(layer, "depthwise"));
+}
+
 static cvs_status add_group(cvi_state *s, cvi_keras_source *from, const cvi_keras_group *g, bool unique,
                             cvs_error *err) {
     bool nested = !from->by_path && is_nested(from, g);
@@ -227,6 +233,9 @@ static cvs_status add_group(cvi_state *s, cvi_keras_source *from, const cvi_kera
         CVI_TRY(layer ? CVS_OK : cvi_no_memory(err, 0));
         CVI_TRY(from->load(from, &from->weight[g->first + i], &stored, err));
         kind k = kind_of(from, g, i, stored.rank);
+        if (k == KERNEL && !from->by_path && is_depthwise(layer, &stored)) {
+            k = DEPTHWISE;
+        }
         cvs_status e = add(s, layer, k, &stored, err);
         if (e == CVS_OK && k == GAMMA) {
             scaled = layer;

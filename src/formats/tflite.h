@@ -18,7 +18,8 @@ typedef struct tflite_tensor {
     cvi_fb_vector scale, zero; /* n 0: not quantised */
     int64_t axis;              /* of the scales */
     bool variable;             /* kept from run to run */
-    bool sparse, is_output, made;
+    cvi_fb_table sparsity;     /* at 0: dense */
+    bool is_output, made;
     cvi_tf_tensor value;
 } tflite_tensor;
 
@@ -46,6 +47,8 @@ struct tflite_op {
 };
 /* NULL: unknown. */
 const tflite_op *cvi_tflite_op(int64_t code);
+/* The same for a custom operation. */
+const tflite_op *cvi_tflite_custom(const char *name);
 
 /* ---- tflite_file.c ---- */
 /* Reads lists of tensors and codes of subgraph 0; returns the table of the subgraph. */
@@ -55,6 +58,10 @@ cvi_tf_tensor *cvi_tflite_value(tflite *m, int64_t index);
 bool cvi_tflite_is_quantised(const tflite_tensor *x);
 double cvi_tflite_scale(const tflite *m, const tflite_tensor *x);
 int64_t cvi_tflite_zero(const tflite *m, const tflite_tensor *x);
+
+/* ---- tflite_sparse.c ---- */
+/* The bytes of a sparse tensor with its zeros, in the arena, and how many they are; NULL: damaged or not read, the build's status is set. */
+const uint8_t *cvi_tflite_dense(tflite *m, const tflite_tensor *x, const uint8_t *bytes, int64_t *size);
 
 /* ---- tflite_build.c ---- */
 int cvi_tflite_n_inputs(const tflite *m);

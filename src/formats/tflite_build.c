@@ -127,13 +127,13 @@ static tflite_op kind_of(tflite *m) {
     cvi_fb_table code = cvi_fb_table_at(&m->f, &m->codes, index);
     int64_t old = cvi_fb_int(&m->f, &code, 0, 1, true, 0), now = cvi_fb_int(&m->f, &code, 3, 4, true, 0);
     int64_t number = CVI_MAX(old, now);
-    const tflite_op *op = cvi_tflite_op(number);
+    const char *custom = number == 32 ? custom_name(m, &code) : NULL;
+    const tflite_op *op = custom ? cvi_tflite_custom(custom) : cvi_tflite_op(number);
     if (op) {
         return *op;
     }
     return (tflite_op){.code = (int)number,
-                       .name = number == 32 ? custom_name(m, &code)
-                                            : cvi_build_name(&m->t.b, "OPERATOR_%lld", (long long)number),
+                       .name = custom ? custom : cvi_build_name(&m->t.b, "OPERATOR_%lld", (long long)number),
                        .activation = -1};
 }
 

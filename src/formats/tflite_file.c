@@ -116,7 +116,7 @@ cvi_fb_table cvi_tflite_lists(tflite *m) {
         x->dtype = dtype_of(x->type);
         x->buffer = cvi_fb_int(&m->f, &t, 2, 4, false, 0);
         x->variable = cvi_fb_int(&m->f, &t, 5, 1, false, 0) != 0;
-        x->sparse = cvi_fb_has(&m->f, &t, 6);
+        x->sparsity = cvi_fb_table_field(&m->f, &t, 6);
         x->value = cvi_tf_none();
         read_shape(m, &t, x);
         read_quantisation(m, &t, x);
@@ -214,9 +214,15 @@ static void make_constant(tflite *m, tflite_tensor *x, const uint8_t *bytes, int
     cvs_tensor c = {.dtype = x->dtype, .rank = x->rank};
     int64_t need = 0;
     memcpy(c.dim, x->dim, sizeof c.dim);
+    if (x->sparsity.at && x->dtype != CVS_NONE) {
+        bytes = cvi_tflite_dense(m, x, bytes, &size);
+        if (!bytes) {
+            return;
+        }
+    }
     int64_t n = cvs_tensor_count(&c);
-    bool four = x->type == INT4;
-    if (x->dtype == CVS_NONE || x->sparse) {
+    bool four = x->type == INT4 && !x->sparsity.at;
+    if (x->dtype == CVS_NONE) {
         cvi_build_set(&m->t.b,
                       cvi_fail(m->t.b.err, CVS_E_UNSUPPORTED,
                                "tensor %.80s is of a kind that is not read (type %d)", x->name, x->type));

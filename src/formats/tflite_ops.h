@@ -7,6 +7,7 @@
 #include "formats/tflite.h"
 
 void cvi_tflite_arg(tflite *m);
+void cvi_tflite_as_graph(tflite *m);
 void cvi_tflite_average_pool(tflite *m);
 void cvi_tflite_batches(tflite *m);
 void cvi_tflite_batch_matmul(tflite *m);
@@ -15,6 +16,7 @@ void cvi_tflite_cast(tflite *m);
 void cvi_tflite_clipped(tflite *m);
 void cvi_tflite_concatenation(tflite *m);
 void cvi_tflite_conv_2d(tflite *m);
+void cvi_tflite_conv_3d(tflite *m);
 void cvi_tflite_depthwise(tflite *m);
 void cvi_tflite_expand_dims(tflite *m);
 void cvi_tflite_fill(tflite *m);
@@ -44,6 +46,7 @@ void cvi_tflite_strided_slice(tflite *m);
 void cvi_tflite_tile(tflite *m);
 void cvi_tflite_transpose(tflite *m);
 void cvi_tflite_transpose_conv(tflite *m);
+void cvi_tflite_transpose_conv_3d(tflite *m);
 void cvi_tflite_two_steps(tflite *m);
 void cvi_tflite_unpack(tflite *m);
 

@@ -36,6 +36,39 @@ static void written_by_tensorflow(void **state) {
     check("int8", ".tflite", 1);
 }
 
+/* All outputs of a file of tools/make_tflite_fixtures.py. */
+static void check_more(const char *name, int outputs, double bound) {
+    char file[64], path[512], in[512];
+    snprintf(file, sizeof file, "%s.tflite", name);
+    test_data(path, sizeof path, "tflite", file);
+    snprintf(file, sizeof file, "%s.in.npy", name);
+    test_data(in, sizeof in, "tflite", file);
+    cvs_model *m = reader_open(path, NULL);
+    assert_int_equal(m->graph->n_outputs, outputs);
+    for (int k = 0; k < outputs; k++) {
+        char number[8] = "";
+        if (k > 0) {
+            snprintf(number, sizeof number, "%d", k);
+        }
+        snprintf(file, sizeof file, "%s.out%s.npy", name, number);
+        test_data(path, sizeof path, "tflite", file);
+        cvs_tensor got = reader_run(m, in, m->graph->values[m->graph->outputs[k]].name);
+        reader_compare(name, &got, path, bound);
+        cvs_tensor_free(&got);
+    }
+    cvs_model_free(m);
+}
+
+static void more_operations(void **state) {
+    (void)state;
+    check_more("detector", 4, 2e-6);
+    check_more("detector_regular", 4, 2e-6);
+    check_more("indices", 1, 2e-6);
+    check_more("volumes", 1, 2e-6);
+    check_more("sparse", 1, 2e-6);
+    check_more("sixteen", 1, 6e-5); /* a step of 1/32768 */
+}
+
 static void real_models(void **state) {
     (void)state;
     const char *const models[2][4] = {
@@ -137,12 +170,21 @@ static void damaged(void **state) {
     reader_damage(path, LLVMFuzzerTestOneInput, 97, 400);
     fixture(path, sizeof path, "float.tflite");
     reader_damage(path, LLVMFuzzerTestOneInput, 397, 200);
+    static const char *const more[] = {"detector.tflite", "indices.tflite", "sparse.tflite"};
+    for (int i = 0; i < CVI_COUNT(more); i++) {
+        test_data(path, sizeof path, "tflite", more[i]);
+        reader_damage(path, LLVMFuzzerTestOneInput, 97, 300);
+    }
 }
 
 static void no_memory(void **state) {
     (void)state;
     char path[512];
     fixture(path, sizeof path, "int8.tflite");
+    reader_no_memory(path, NULL, 1);
+    test_data(path, sizeof path, "tflite", "detector.tflite");
+    reader_no_memory(path, NULL, 2);
+    test_data(path, sizeof path, "tflite", "sparse.tflite");
     reader_no_memory(path, NULL, 1);
 }
 
@@ -396,6 +438,7 @@ static void hostile_metadata(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
+                                       cmocka_unit_test(more_operations),
                                        cmocka_unit_test(real_models),
                                        cmocka_unit_test(quantised_model),
                                        cmocka_unit_test(requantize),
