@@ -169,7 +169,8 @@ def names():
         return
     for name in ("seresnet50", "resnet26d", "vgg11_bn", "mobilenetv3_small_100", "efficientnet_b0", "tf_efficientnetv2_b0",
                  "lcnet_050", "regnety_004", "convnext_tiny", "ghostnet_100", "legacy_xception", "inception_v4", "repvgg_a0",
-                 "res2net50_26w_4s", "ecaresnet26t", "convnextv2_atto", "ese_vovnet19b_dw", "convmixer_768_32", "inception_resnet_v2", "hrnet_w18_small"):
+                 "res2net50_26w_4s", "ecaresnet26t", "convnextv2_atto", "ese_vovnet19b_dw", "convmixer_768_32", "inception_resnet_v2", "hrnet_w18_small",
+                 "dla46_c", "dla102", "rexnet_100", "selecsls42b", "dpn68", "dpn48b", "gernet_s", "xception71", "mobilenetv3_rw"):
         write("timm_" + name, timm.create_model(name))
     try:  # facenet-pytorch, spandrel, and a checkout of milesial/Pytorch-UNet on PYTHONPATH
         from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * arch_maps.c - torchvision's networks that answer with maps, by the names of their tensors: segmentation (DeepLabV3 and FCN on ResNet or
- * MobileNetV3, LR-ASPP), and detectors on a ResNet with a feature pyramid (RetinaNet; the R-CNN family up to its region proposals). A
+ * MobileNetV3, LR-ASPP), and detectors on a ResNet with a feature pyramid (RetinaNet, FCOS; the R-CNN family up to its region proposals). A
  * detector's answers are those of its heads for every anchor, before boxes are decoded and chosen.
  */
 #include "formats/arch_parts.h"
@@ -241,6 +241,22 @@ static const char *either(const cvi_state *s, const char *label, char out[CVI_AR
     return out;
 }
 
+/* A convolution of the pyramid, in newer detectors with a normalisation behind it instead of a bias; `out` gets the last label. */
+static void level_conv(const cvi_state *s, cvi_buf *b, const char *conv, const char *from, int kernel,
+                       char out[CVI_ARCH_LABEL]) {
+    char name[CVI_ARCH_LABEL], norm[CVI_ARCH_LABEL];
+    snprintf(name, sizeof name, "%s", conv);
+    size_t n = strlen(name);
+    snprintf(norm, sizeof norm, "%.*s1", (int)CVI_MAX(n, 1) - 1, name); /* X.0 and X.1 */
+    bool normal = n > 2 && strcmp(name + n - 2, ".0") == 0 && has(s, norm);
+    cvi_buf_printf(b, "%s: from %s conv %lld k%d %s\n", name, from, (long long)wide(s, name), kernel,
+                   normal ? "nobias" : "bias");
+    if (normal) {
+        cvi_buf_printf(b, "%s: bn\n", norm);
+    }
+    snprintf(out, CVI_ARCH_LABEL, "%s", normal ? norm : name);
+}
+
 /* Feature pyramid (Lin et al. 2017) over `from`[first..3]; level[] gets the labels. How many; 0: it is none. */
 static int feature_pyramid(const cvi_state *s, cvi_buf *b, const cvi_arch_place *from, int first,
                            char level[LEVELS][CVI_ARCH_LABEL]) {
@@ -250,7 +266,7 @@ static int feature_pyramid(const cvi_state *s, cvi_buf *b, const cvi_arch_place 
         if (!has(s, either(s, label, name))) {
             return 0;
         }
-        cvi_buf_printf(b, "%s: from %s conv %lld k1 bias\n", name, from[i].label, (long long)wide(s, name));
+        level_conv(s, b, name, from[i].label, 1, name);
         if (*above) {
             cvi_buf_printf(b,
                            "fpn.larger%d: from %s upsample x2 nearest\nfpn.sum%d: from %s,fpn.larger%d add\n",
@@ -260,9 +276,7 @@ static int feature_pyramid(const cvi_state *s, cvi_buf *b, const cvi_arch_place 
             snprintf(above, sizeof above, "%s", name);
         }
         snprintf(label, sizeof label, "backbone.fpn.layer_blocks.%d", i - first);
-        either(s, label, name);
-        cvi_buf_printf(b, "%s: from %s conv %lld k3 bias\n", name, above, (long long)wide(s, name));
-        snprintf(level[i - first], CVI_ARCH_LABEL, "%s", name);
+        level_conv(s, b, either(s, label, name), above, 3, level[i - first]);
     }
     return STAGES - first;
 }
@@ -272,81 +286,135 @@ static void shared(const cvi_state *s, cvi_buf *b, const char *weights, const ch
                    const char *act, bool first) {
     const cvs_tensor *w = cvi_arch_weight(s, weights);
     int64_t k = cvi_arch_dim(w, 2), p = k / 2;
+    bool bias = cvi_state_find(s, "%s.bias", weights);
     if (first) {
-        cvi_buf_printf(b, "\"%s.weight\": param f32[%lldx%lldx%lldx%lld]\n\"%s.bias\": param f32[%lld]\n",
-                       weights, (long long)cvi_arch_dim(w, 0), (long long)cvi_arch_dim(w, 1), (long long)k,
-                       (long long)k, weights, (long long)cvi_arch_dim(w, 0));
+        cvi_buf_printf(b, "\"%s.weight\": param f32[%lldx%lldx%lldx%lld]\n", weights,
+                       (long long)cvi_arch_dim(w, 0), (long long)cvi_arch_dim(w, 1), (long long)k,
+                       (long long)k);
     }
-    cvi_buf_printf(b,
-                   "\"%s\": from \"%s\",\"%s.weight\",\"%s.bias\" op Conv kernel_shape=[%lld;%lld] "
-                   "pads=[%lld;%lld;%lld;%lld]\n",
-                   label, from, weights, weights, (long long)k, (long long)k, (long long)p, (long long)p,
-                   (long long)p, (long long)p);
+    if (first && bias) {
+        cvi_buf_printf(b, "\"%s.bias\": param f32[%lld]\n", weights, (long long)cvi_arch_dim(w, 0));
+    }
+    cvi_buf_printf(b, "\"%s\": from \"%s\",\"%s.weight\"", label, from, weights);
+    if (bias) {
+        cvi_buf_printf(b, ",\"%s.bias\"", weights);
+    }
+    cvi_buf_printf(b, " op Conv kernel_shape=[%lld;%lld] pads=[%lld;%lld;%lld;%lld]\n", (long long)k,
+                   (long long)k, (long long)p, (long long)p, (long long)p, (long long)p);
     if (act) {
         cvi_buf_printf(b, "\"%s.%s\": from \"%s\" %s\n", label, act, label, act);
     }
 }
 
-/* Four shared convolutions and the last one on every level; the answers of all anchors in rows: [N, anchors, numbers] */
-static void retina_head(const cvi_state *s, cvi_buf *b, const char *head, const char *last, const char *out,
-                        int64_t numbers, int n, char level[LEVELS][CVI_ARCH_LABEL]) {
-    char weights[CVI_ARCH_LABEL], name[CVI_ARCH_LABEL], label[CVI_ARCH_LABEL], from[CVI_ARCH_LABEL];
+/* Normalisation over groups of 32 that several levels share, and a rectifier; `label` is what it reads and its answer's begin. */
+static void shared_norm(cvi_buf *b, const char *weights, int64_t channels, const char *label, bool first) {
+    if (first) {
+        cvi_buf_printf(b, "\"%s.weight\": param f32[%lld]\n\"%s.bias\": param f32[%lld]\n", weights,
+                       (long long)channels, weights, (long long)channels);
+    }
+    cvi_buf_printf(b,
+                   "\"%s.norm\": from \"%s\",\"%s.weight\",\"%s.bias\" op GroupNormalization num_groups=32 "
+                   "epsilon=1e-5\n\"%s.relu\": from \"%s.norm\" relu\n",
+                   label, label, weights, weights, label, label);
+}
+
+/* What a detector's head is named: `step` 1: conv.i, in newer files conv.i.0 with its normalisation conv.i.1; `step` 3 (FCOS): conv.3i and conv.3i+1 */
+typedef struct head_names {
+    const char *head;
+    int step;
+} head_names;
+
+/* The four shared convolutions of a head on every level. */
+static void tower(const cvi_state *s, cvi_buf *b, const head_names *h, int n,
+                  char level[LEVELS][CVI_ARCH_LABEL], char made[LEVELS][CVI_ARCH_LABEL]) {
+    char weights[CVI_ARCH_LABEL], norm[CVI_ARCH_LABEL], name[CVI_ARCH_LABEL], label[CVI_ARCH_LABEL];
+    for (int l = 0; l < n; l++) {
+        snprintf(made[l], CVI_ARCH_LABEL, "%s", level[l]);
+        for (int i = 0; i < 4; i++) {
+            snprintf(name, sizeof name, "head.%s.conv.%d", h->head, h->step * i);
+            either(s, name, weights);
+            if (h->step == 1) {
+                snprintf(norm, sizeof norm, "%.70s.1", name);
+            } else {
+                snprintf(norm, sizeof norm, "head.%s.conv.%d", h->head, h->step * i + 1);
+            }
+            bool normal = has(s, norm);
+            snprintf(label, sizeof label, "%s/%d/conv%d", h->head, l, i);
+            shared(s, b, weights, made[l], label, normal ? NULL : "relu", l == 0);
+            if (normal) {
+                shared_norm(b, norm, wide(s, weights), label, l == 0);
+            }
+            snprintf(made[l], CVI_ARCH_LABEL, "%.60s.relu", label);
+        }
+    }
+}
+
+/* The last convolution of a head on every level; the answers of all anchors in rows: [N, anchors, numbers] */
+static void head_rows(const cvi_state *s, cvi_buf *b, const char *weights, const char *out, const char *act,
+                      int64_t numbers, int n, char from[LEVELS][CVI_ARCH_LABEL], bool last) {
+    char label[CVI_ARCH_LABEL], rows[CVI_ARCH_LABEL];
     cvi_buf all = {0};
     for (int l = 0; l < n; l++) {
-        snprintf(from, sizeof from, "%s", level[l]);
-        for (int i = 0; i < 4; i++) {
-            snprintf(name, sizeof name, "head.%s.conv.%d", head, i);
-            either(s, name, weights);
-            snprintf(label, sizeof label, "%s/%d/conv%d", out, l, i);
-            shared(s, b, weights, from, label, "relu", l == 0);
-            snprintf(from, sizeof from, "%.60s.relu", label);
-        }
-        snprintf(weights, sizeof weights, "head.%s.%s", head, last);
         snprintf(label, sizeof label, "%s/%d", out, l);
-        shared(s, b, weights, from, label, NULL, l == 0);
+        shared(s, b, weights, from[l], label, act, l == 0);
         if (l == 0) {
             cvi_buf_printf(b, "\"%s/row\": const i64[3][0;-1;%lld]\n", out, (long long)numbers);
         }
+        snprintf(rows, sizeof rows, "%.60s%s%s", label, act ? "." : "", act ? act : "");
         cvi_buf_printf(b,
                        "\"%s/last\": from \"%s\" op Transpose perm=[0;2;3;1] hidden\n"
                        "\"%s/rows\": from \"%s/last\",\"%s/row\" op Reshape\n",
-                       label, label, label, label, out);
+                       label, rows, label, label, out);
         cvi_buf_printf(&all, "%s\"%s/rows\"", l ? "," : "", label);
     }
-    cvi_buf_printf(b, "\"%s\": from %s concat\noutput\n", out, all.data ? all.data : "");
+    cvi_buf_printf(b, "\"%s\": from %s concat\n%s", out, all.data ? all.data : "", last ? "" : "output\n");
     b->failed |= all.failed;
     cvi_buf_free(&all);
 }
 
+/* The two levels above the pyramid; *n counts up. */
+static void more_levels(const cvi_state *s, cvi_buf *b, const cvi_arch_place *last, int *n,
+                        char level[LEVELS][CVI_ARCH_LABEL]) {
+    bool on_maps = cvi_arch_dim(cvi_arch_weight(s, "backbone.fpn.extra_blocks.p6"), 1) == last->channels;
+    cvi_buf_printf(b,
+                   "backbone.fpn.extra_blocks.p6: from %s conv %lld k3 s2 p1 bias\n"
+                   "p6.relu: relu\nbackbone.fpn.extra_blocks.p7: conv %lld k3 s2 p1 bias\n",
+                   on_maps ? last->label : level[*n - 1], (long long)wide(s, "backbone.fpn.extra_blocks.p6"),
+                   (long long)wide(s, "backbone.fpn.extra_blocks.p7"));
+    snprintf(level[(*n)++], CVI_ARCH_LABEL, "backbone.fpn.extra_blocks.p6");
+    snprintf(level[(*n)++], CVI_ARCH_LABEL, "backbone.fpn.extra_blocks.p7");
+}
+
+/* RetinaNet (Lin et al. 2017) and FCOS (Tian et al. 2019) on a ResNet. */
 static void retinanet(const cvi_state *s, cvi_buf *b) {
-    char level[LEVELS][CVI_ARCH_LABEL], name[60];
+    char level[LEVELS][CVI_ARCH_LABEL], made[LEVELS][CVI_ARCH_LABEL], name[60];
     cvi_arch_place at[STAGES];
+    bool fcos = has(s, "head.regression_head.bbox_ctrness");
+    const head_names boxes_head = {"regression_head", fcos ? 3 : 1},
+                     scores_head = {"classification_head", fcos ? 3 : 1};
     int64_t boxes = wide(s, "head.regression_head.bbox_reg"),
             scores = wide(s, "head.classification_head.cls_logits");
     if (boxes < 4 || boxes % 4 != 0 || scores < 1 || scores % (boxes / 4) != 0 ||
-        !has(s, "backbone.body.conv1") || !has(s, "backbone.fpn.extra_blocks.p6") ||
-        has(s, "head.classification_head.conv.0.1")) {
+        !has(s, "backbone.body.conv1") || !has(s, "backbone.fpn.extra_blocks.p6")) {
         return;
     }
+    int64_t classes = scores / (boxes / 4);
     cvi_buf body = {0};
     int layers = resnet(s, &body, "backbone.body.", false, at);
     int n = layers > 0 ? feature_pyramid(s, &body, at, 1, level) : 0;
     if (n > 0) {
-        snprintf(name, sizeof name, "RetinaNet ResNet-%d", layers);
+        snprintf(name, sizeof name, "%s ResNet-%d", fcos ? "FCOS" : "RetinaNet", layers);
         top(b, name, SIDE);
         cvi_buf_puts(b, body.data ? body.data : "");
-        bool on_maps =
-            cvi_arch_dim(cvi_arch_weight(s, "backbone.fpn.extra_blocks.p6"), 1) == at[STAGES - 1].channels;
-        cvi_buf_printf(b,
-                       "backbone.fpn.extra_blocks.p6: from %s conv %lld k3 s2 p1 bias\n"
-                       "p6.relu: relu\nbackbone.fpn.extra_blocks.p7: conv %lld k3 s2 p1 bias\n",
-                       on_maps ? at[STAGES - 1].label : level[n - 1],
-                       (long long)wide(s, "backbone.fpn.extra_blocks.p6"),
-                       (long long)wide(s, "backbone.fpn.extra_blocks.p7"));
-        snprintf(level[n++], CVI_ARCH_LABEL, "backbone.fpn.extra_blocks.p6");
-        snprintf(level[n++], CVI_ARCH_LABEL, "backbone.fpn.extra_blocks.p7");
-        retina_head(s, b, "regression_head", "bbox_reg", "bbox_regression", 4, n, level);
-        retina_head(s, b, "classification_head", "cls_logits", "cls_logits", scores / (boxes / 4), n, level);
+        more_levels(s, b, &at[STAGES - 1], &n, level);
+        tower(s, b, &boxes_head, n, level, made);
+        if (fcos) {
+            head_rows(s, b, "head.regression_head.bbox_ctrness", "bbox_ctrness", NULL, 1, n, made, false);
+        }
+        head_rows(s, b, "head.regression_head.bbox_reg", "bbox_regression", fcos ? "relu" : NULL, 4, n, made,
+                  false);
+        tower(s, b, &scores_head, n, level, made);
+        head_rows(s, b, "head.classification_head.cls_logits", "cls_logits", NULL, classes, n, made, true);
     }
     b->failed |= body.failed;
     cvi_buf_free(&body);
@@ -383,13 +451,19 @@ static void proposals(const cvi_state *s, cvi_buf *b) {
         cvi_buf_puts(b, body.data ? body.data : "");
         cvi_buf_printf(b, "backbone.fpn.pool: from %s maxpool k1 s2\n", level[n - 1]);
         snprintf(level[n++], CVI_ARCH_LABEL, "backbone.fpn.pool");
+        bool two = has(s, "rpn.head.conv.1.0");
         for (int l = 0; l < n; l++) {
             snprintf(label, sizeof label, "rpn/%d", l);
             shared(s, b, conv, level[l], label, "relu", l == 0);
+            if (two) {
+                snprintf(name, sizeof name, "rpn/%d.relu", l);
+                snprintf(label, sizeof label, "rpn2/%d", l);
+                shared(s, b, "rpn.head.conv.1.0", name, label, "relu", l == 0);
+            }
         }
         for (int l = 0; l < 2 * n; l++) {
             const char *head = l < n ? "rpn.head.cls_logits" : "rpn.head.bbox_pred";
-            snprintf(label, sizeof label, "rpn/%d.relu", l % n);
+            snprintf(label, sizeof label, "rpn%s/%d.relu", two ? "2" : "", l % n);
             snprintf(name, sizeof name, "%s/%d", l < n ? "objectness" : "boxes", l % n);
             shared(s, b, head, label, name, NULL, l % n == 0);
             cvi_buf_puts(b, l + 1 < 2 * n ? "output\n" : "");

@@ -178,6 +178,37 @@ void cvi_pen_conv2d(cvi_pen *p, int i, const char *window, const char *act) {
     }
 }
 
+void cvi_pen_conv(cvi_pen *p, const char *prefix, const char *conv, const char *norm, const char *window,
+                  const char *act) {
+    char label[CVI_ARCH_LABEL];
+    snprintf(label, sizeof label, "%.50s%.28s", prefix, conv);
+    layer(p, window, label);
+    if (norm && !p->missing) {
+        snprintf(label, sizeof label, "%.50s%.28s", prefix, norm);
+        norm_line(p, label);
+    }
+    activate(p, act);
+}
+
+void cvi_pen_split(cvi_pen *p, const char *prefix, int n, const int64_t *channels, cvi_arch_place *part) {
+    if (p->missing) {
+        return;
+    }
+    cvi_buf_printf(p->b, "\"%sparts\": const i64[%d][", prefix, n);
+    for (int i = 0; i < n; i++) {
+        cvi_buf_printf(p->b, "%s%lld", i ? ";" : "", (long long)channels[i]);
+        snprintf(part[i].label, sizeof part[i].label, "%.60spart%d", prefix, i);
+        part[i].channels = channels[i];
+        p->missing |= channels[i] < 1;
+    }
+    cvi_buf_printf(p->b, "]\n\"%spart0\": from \"%s\",\"%sparts\" op Split axis=1", prefix, p->at.label,
+                   prefix);
+    for (int i = 1; i < n; i++) {
+        cvi_buf_printf(p->b, " out=\"%spart%d\"", prefix, i);
+    }
+    cvi_buf_puts(p->b, " hidden\n");
+}
+
 void cvi_pen_norm(cvi_pen *p, const char *act, const char *fmt, ...) {
     char label[CVI_ARCH_LABEL];
     va_list list;

@@ -38,6 +38,12 @@ bool cvi_pen_has(const cvi_pen *p, const char *fmt, ...) CVI_PRINTF(2, 3);
 void cvi_pen_layer(cvi_pen *p, const char *window, const char *act, const char *fmt, ...) CVI_PRINTF(4, 5);
 /* The same for the i-th convolution (from 0) that Keras named by itself. */
 void cvi_pen_conv2d(cvi_pen *p, int i, const char *window, const char *act);
+/* The convolution PREFIX CONV on p->at and the normalisation PREFIX NORM (NULL: none) behind it, as PyTorch's modules are named, then act unless
+ * NULL. */
+void cvi_pen_conv(cvi_pen *p, const char *prefix, const char *conv, const char *norm, const char *window,
+                  const char *act);
+/* Channels of p->at from the first on, so many in each of n parts; part[i] becomes PREFIX part i. */
+void cvi_pen_split(cvi_pen *p, const char *prefix, int n, const int64_t *channels, cvi_arch_place *part);
 /* A normalisation alone, as of DenseNet. */
 void cvi_pen_norm(cvi_pen *p, const char *act, const char *fmt, ...) CVI_PRINTF(3, 4);
 /* A line without weights, "maxpool k3 s2 same", under the name that fmt prints. */

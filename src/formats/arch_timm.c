@@ -17,6 +17,8 @@ typedef struct arrangement {
     bool last_act;   /* also behind the last convolution of a block */
     bool only_tf;    /* exists only with TensorFlow's padding */
     bool halves;     /* the tf_ variants take numbers from -1 to 1 */
+    bool
+        rw; /* no bias in the head, squeezes with the activation of their block, an epsilon of TensorFlow's */
 } arrangement;
 
 static const arrangement arrangements[] = {
@@ -41,6 +43,8 @@ static const arrangement arrangements[] = {
     {"FBNetV3", "d3- i3- i5s i3- i3s i3s c1-", "hswish", "hswish", "hsigmoid", .strides = "1222121"},
     {"MobileNetV3-Large", "d3- i3- i5s i3- i3s i5s c1-", "hswish", "relu", "hsigmoid", .strides = "1222121",
      .relu_stages = 3, .halves = true},
+    {"MobileNetV3-Large rw", "d3- i3- i5s i3- i3s i5s c1-", "hswish", NULL, "hsigmoid", .strides = "1222121",
+     .relu_stages = 3, .skips_from = 1, .rw = true},
     {"MobileNetV3-Small", "d3s i3- i5s i5s i5s c1-", "hswish", "relu", "hsigmoid", .strides = "222121",
      .relu_stages = 2, .halves = true},
     {"MobileNetV3-Large minimal", "d3- i3- i3- i3- i3- i3- c1-", "relu", "", "", .strides = "1222121",
@@ -132,6 +136,7 @@ static void write_stages(const cvi_state *s, cvi_buf *b, const arrangement *a, c
                          cvi_arch_place *at) {
     for (int stage = 0; a->strides[stage]; stage++) {
         f->act = stage < a->relu_stages ? "relu" : a->act;
+        f->squeeze_act = a->rw ? f->act : a->squeeze_act;
         for (int i = 0; i < CVI_ARCH_BLOCKS; i++) {
             char name[40], kind;
             cvi_arch_part part[CVI_ARCH_PARTS];
@@ -159,18 +164,21 @@ static void timm_mobile(const cvi_state *s, cvi_buf *b) {
         return;
     }
     describe(s, stages, &blocks, &last);
-    for (int i = 0; i < CVI_COUNT(arrangements); i++) {
-        a = strcmp(arrangements[i].stages, stages) == 0 ? &arrangements[i] : a;
-    }
     bool last_norm = cvi_state_find(s, "bn2.weight");
     bool head_bias = cvi_state_find(s, "conv_head.bias");
-    if (!a || (!last_norm && !head_bias && a->relu_stages > 0)) {
-        return; /* MobileNetV3 rw has no bias there, and other activations */
+    bool plain = last_norm || head_bias; /* MobileNetV3 rw has no bias there */
+    for (int i = 0; i < CVI_COUNT(arrangements); i++) {
+        bool same = strcmp(arrangements[i].stages, stages) == 0 &&
+                    (arrangements[i].rw ? !plain : plain || arrangements[i].relu_stages == 0);
+        a = same ? &arrangements[i] : a;
+    }
+    if (!a) {
+        return;
     }
     /* EfficientNetV2 of at most 32 blocks (B0 to B3) comes from TensorFlow only. */
     bool tf = a->only_tf || (s->file && strstr(s->file, "tf_")) ||
               (strcmp(a->name, "EfficientNetV2") == 0 && blocks <= 32);
-    cvi_arch_family f = {a->act, a->squeeze_act, a->gate, tf ? "0.001" : "1e-5", tf, 0};
+    cvi_arch_family f = {a->act, a->squeeze_act, a->gate, tf || a->rw ? "0.001" : "1e-5", tf, 0};
     cvi_arch_place at = {.channels = cvi_arch_dim(stem, 1)};
     cvi_arch_part end = cvi_arch_part_of("", "conv_stem", "bn1", false);
     write_top(s, b, a, blocks, last, tf, cvi_arch_dim(fc, 0), cvi_arch_dim(stem, 1));

@@ -224,7 +224,7 @@ def timm_part():
     torch.set_num_threads(1)
     version = "timm %s/torch %s" % (timm.__version__, torch.__version__)
     sides = {"inception_v3": 299, "inception_resnet_v2": 299, "inception_v4": 299, "legacy_xception": 299, "efficientnet_b1": 240, "efficientnet_b3": 300, "efficientnet_lite1": 240,
-             "efficientnet_lite3": 280}  # that the recognised architecture names; 224 else
+             "efficientnet_lite3": 280, "xception41": 299, "xception71": 299}  # that the recognised architecture names; 224 else
     for name in ("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "seresnet50", "seresnext50_32x4d", "resnet26t", "resnet50d", "vgg11_bn", "vgg16",
                  "densenet121", "mobilenetv2_100", "mobilenetv2_110d", "mobilenetv3_large_100", "mobilenetv3_small_100",
                  "tf_mobilenetv3_large_100", "tf_mobilenetv3_small_minimal_100", "efficientnet_b0", "efficientnet_b1", "efficientnet_b3",
@@ -232,11 +232,13 @@ def timm_part():
                  "tf_efficientnetv2_s", "tf_efficientnetv2_b0", "mnasnet_100", "mnasnet_small", "semnasnet_100", "spnasnet_100", "fbnetc_100",
                  "fbnetv3_b", "lcnet_050", "tinynet_a", "ghostnet_100", "regnetx_004", "regnety_004", "convnext_tiny", "inception_v3",
                  "inception_v4", "legacy_xception", "repvgg_a0", "repvgg_b1g4", "res2net50_26w_4s", "res2next50", "ecaresnet26t", "ecaresnet50d",
-                 "convnextv2_atto", "convnextv2_nano", "convmixer_1024_20_ks9_p14", "ese_vovnet19b_dw", "ese_vovnet39b", "inception_resnet_v2", "hrnet_w18_small"):
+                 "convnextv2_atto", "convnextv2_nano", "convmixer_1024_20_ks9_p14", "ese_vovnet19b_dw", "ese_vovnet39b", "inception_resnet_v2", "hrnet_w18_small", "dla34", "dla60x_c",
+                 "dla102", "rexnet_100", "rexnetr_130", "selecsls42b", "selecsls60", "dpn48b", "dpn68", "dpn68b", "dpn92", "gernet_s", "gernet_m", "xception41",
+                 "xception71", "mobilenetv3_rw"):
         if not wanted(name):
             continue
         torch.manual_seed(11)
-        net = timm.create_model(name).eval()
+        net = timm.create_model(name, **({"bn_eps": 1e-3} if name == "mobilenetv3_rw" else {})).eval()  # as its own weights have it
         as_trained(torch, net, 0.3, 0.7)  # with scales around 1 the deep ones blow up: torch's own float32 and float64 differ by 0.3
         path = os.path.join(work, name + ".pth")
         torch.save(net.state_dict(), path)

@@ -284,7 +284,9 @@ def forms(net, x, several):
 # Whose files of weights are recognised by names and run at the side that the recognised architecture names.
 alone = {"segmentation.deeplabv3_resnet50": 256, "segmentation.deeplabv3_resnet101": 256, "segmentation.deeplabv3_mobilenet_v3_large": 256,
          "segmentation.fcn_resnet50": 256, "segmentation.lraspp_mobilenet_v3_large": 256, "detection.retinanet_resnet50_fpn": 256,
-         "detection.fasterrcnn_resnet50_fpn": 256, "detection.maskrcnn_resnet50_fpn": 256, "detection.keypointrcnn_resnet50_fpn": 256}
+         "detection.fasterrcnn_resnet50_fpn": 256, "detection.maskrcnn_resnet50_fpn": 256, "detection.keypointrcnn_resnet50_fpn": 256,
+         "detection.ssd300_vgg16": 300, "detection.ssdlite320_mobilenet_v3_large": 320, "detection.fcos_resnet50_fpn": 256,
+         "detection.retinanet_resnet50_fpn_v2": 256, "detection.fasterrcnn_resnet50_fpn_v2": 256, "detection.maskrcnn_resnet50_fpn_v2": 256}
 
 
 def weights_alone(folder, wanted):
