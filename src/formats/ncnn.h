@@ -41,6 +41,13 @@ typedef struct ncnn_blob {
     bool read;
 } ncnn_blob;
 
+/* Rows and columns of a picture whose input does not tell them. */
+typedef struct ncnn_sides {
+    int64_t height, width;
+    bool fixed;  /* the network takes no other */
+    bool strict; /* a layer that does not fit is a failure */
+} ncnn_sides;
+
 typedef struct ncnn {
     cvi_build b;
     cvi_shapes shapes;
@@ -50,7 +57,9 @@ typedef struct ncnn {
     size_t size, at;
     ncnn_blob *blob; /* open addressing by name */
     int capacity;
-    int *in;    /* values of the layer's inputs */
+    int *in; /* values of the layer's inputs */
+    ncnn_sides sides;
+    int boxes;  /* layers that are drawn only */
     bool whole; /* the numbers taken last are bytes, to be divided by a scale */
     const char *refused;
 } ncnn;
@@ -135,6 +144,21 @@ cvs_status cvi_ncnn_parse_binary(cvi_arena *a, const uint8_t *data, size_t size,
 /* ---- ncnn_build.c ---- */
 cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,
                           cvs_error *err);
+/* The same with sides for inputs that tell none; *boxes: layers that became boxes. */
+cvs_status cvi_ncnn_build_sized(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,
+                                const ncnn_sides *sides, int *boxes, cvs_error *err);
+
+/* ---- ncnn_input.c ---- */
+void cvi_ncnn_input(ncnn *m); /* the layer Input */
+/* Sides at which the layers fit together. */
+cvs_status cvi_ncnn_find_sides(const cvi_open *open, const ncnn_param *param, ncnn_sides *out);
+
+/* ---- ncnn_detect.c ---- */
+void cvi_ncnn_prior_box(ncnn *m);
+void cvi_ncnn_detection_output(ncnn *m);
+void cvi_ncnn_yolo_output(ncnn *m);
+
+/* ---- ncnn_build.c: numbers and nodes ---- */
 /* The next numbers of the .bin as float32, and a constant of the layer from such. */
 cvs_tensor cvi_ncnn_numbers(ncnn *m, bool tagged, int rank, const int64_t *dim);
 int cvi_ncnn_constant(ncnn *m, const char *part, const cvs_tensor *t);

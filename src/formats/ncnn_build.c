@@ -222,43 +222,8 @@ int cvi_ncnn_as_image(ncnn *m, int value) {
 
 /* ---- the whole ---- */
 
-/* Channels of an input that does not tell its shape: those that the first kernel reading it was made for. */
-static int64_t channels_of(const ncnn *m, const char *blob) {
-    for (int i = 0; i < m->param->n; i++) {
-        const ncnn_layer *l = &m->param->layer[i];
-        bool conv = strcmp(l->type, "Convolution") == 0 && l->n_in > 0;
-        for (int hops = 0; conv && hops < 1; hops++) {
-            double k = l->setting[1].value, kh = l->setting[11].given ? l->setting[11].value : k;
-            double out = l->setting[0].value * k * kh;
-            if (strcmp(l->in[0], blob) == 0 && out > 0) {
-                double c = l->setting[6].value / out;
-                return c >= 1 && c < 1e6 ? (int64_t)c : 3;
-            }
-        }
-    }
-    return 3;
-}
-
-static void make_input(ncnn *m) {
-    int64_t w = cvi_ncnn_int(m, 0, 0), h = cvi_ncnn_int(m, 1, 0), c = cvi_ncnn_int(m, 2, 0);
-    int64_t dim[4] = {-1, c, h, w};
-    int rank = c > 0 || w <= 0 ? 4 : h > 0 ? 3 : 2;
-    if (rank == 4 && c <= 0) {
-        dim[1] = m->layer->n_out > 0 ? channels_of(m, m->layer->out[0]) : 3;
-    }
-    dim[1] = rank == 3 ? h : rank == 2 ? w : dim[1];
-    dim[2] = rank == 3 ? w : h > 0 ? h : -1;
-    dim[3] = w > 0 ? w : -1;
-    int v = cvi_build_ok(&m->b) ? cvi_build_made(&m->b, cvi_graph_value(m->b.g, cvi_ncnn_name(m, NULL),
-                                                                        CVS_F32, rank, dim, m->b.err))
-                                : -1;
-    if (cvi_build_ok(&m->b) && !cvi_graph_add_input(m->b.g, v)) {
-        cvi_build_no_memory(&m->b, 0);
-    }
-    cvi_ncnn_put(m, 0, v);
-}
-
 static void make_box(ncnn *m, const char *why) {
+    m->boxes++;
     const ncnn_layer *l = m->layer;
     cvi_build_node(&m->b, cvi_build_name(&m->b, "ncnn::%s", l->type), l->name, l->n_in, m->in, l->n_out);
     for (int k = 0; k < l->n_out && cvi_build_ok(&m->b); k++) {
@@ -288,7 +253,7 @@ static void build_layer(ncnn *m) {
         m->in[k] = b->value;
     }
     if (strcmp(l->type, "Input") == 0) {
-        make_input(m);
+        cvi_ncnn_input(m);
         return;
     }
     const ncnn_kind *kind = cvi_ncnn_kind(l->type);
@@ -323,8 +288,16 @@ static void add_outputs(ncnn *m) {
 
 cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,
                           cvs_error *err) {
+    const ncnn_sides sides = {.height = SIDE, .width = SIDE};
+    int boxes;
+    return cvi_ncnn_build_sized(model, param, data, size, &sides, &boxes, err);
+}
+
+cvs_status cvi_ncnn_build_sized(cvs_model *model, const ncnn_param *param, const uint8_t *data, size_t size,
+                                const ncnn_sides *sides, int *boxes, cvs_error *err) {
     ncnn m = {.b = {.model = model, .err = err, .locate = locate, .owner = &m},
-              .shapes = {.side = SIDE},
+              .shapes = {.side = SIDE, .strict = sides->strict},
+              .sides = *sides,
               .param = param,
               .data = data,
               .size = size};
@@ -341,6 +314,10 @@ cvs_status cvi_ncnn_build(cvs_model *model, const ncnn_param *param, const uint8
         build_layer(&m);
     }
     m.layer = NULL;
+    for (int v = 0; sides->strict && v < m.b.g->n_values && cvi_build_ok(&m.b); v++) {
+        cvi_shapes_of(&m.shapes, &m.b, v);
+    }
+    *boxes = m.boxes;
     if (cvi_build_ok(&m.b)) {
         add_outputs(&m);
     }

@@ -603,6 +603,7 @@ static const ncnn_kind table[] = {
     {"DeconvolutionDepthWise1D", cvi_ncnn_deconvolution_1d, NULL},
     {"DeepCopy", make_pass, NULL},
     {"DeformableConv2D", cvi_ncnn_deformable, NULL},
+    {"DetectionOutput", cvi_ncnn_detection_output, NULL},
     {"Dropout", make_pass, NULL},
     {"ELU", make_elu, NULL},
     {"Einsum", cvi_ncnn_einsum, NULL},
@@ -641,6 +642,7 @@ static const ncnn_kind table[] = {
     {"Pooling", make_pooling, NULL},
     {"Pooling1D", cvi_ncnn_pooling_1d, NULL},
     {"Power", cvi_ncnn_power, NULL},
+    {"PriorBox", cvi_ncnn_prior_box, NULL},
     {"RMSNorm", cvi_ncnn_layer_norm, NULL},
     {"ReLU", make_relu, NULL},
     {"Reduction", cvi_ncnn_reduction, NULL},
@@ -664,6 +666,7 @@ static const ncnn_kind table[] = {
     {"Tile", cvi_ncnn_tile, NULL},
     {"UnaryOp", make_unary, NULL},
     {"Unfold", cvi_ncnn_unfold, NULL},
+    {"Yolov3DetectionOutput", cvi_ncnn_yolo_output, NULL},
 };
 
 const ncnn_kind *cvi_ncnn_kind(const char *name) {

@@ -39,7 +39,9 @@ static cvs_status read_ncnn(cvi_open *open) {
         CVI_TRY(cvi_ncnn_parse(model->arena, (const char *)graph, open->file->size, &model->limits, &param,
                                open->err));
     }
-    return cvi_ncnn_build(model, &param, data, size, open->err);
+    ncnn_sides sides;
+    CVI_TRY(cvi_ncnn_find_sides(open, &param, &sides));
+    return cvi_ncnn_build_sized(model, &param, data, size, &sides, &n, open->err);
 }
 
 /* The weights were taken while the layers were built. */

@@ -138,6 +138,57 @@ static void layers_of_pnnx(void **state) {
     reader_damage(param, LLVMFuzzerTestOneInput, 97, 60);
 }
 
+/* Detections of both kinds as the package ncnn 20261020 finds them, best first. */
+static void detectors(void **state) {
+    (void)state;
+    static const char *const names[] = {"ssd", "yolo"};
+    for (int i = 0; i < 2; i++) {
+        char param[512], in[512], out[512], file[32];
+        snprintf(file, sizeof file, "%s.param", names[i]);
+        fixture(param, sizeof param, file);
+        snprintf(file, sizeof file, "%s.in.npy", names[i]);
+        fixture(in, sizeof in, file);
+        snprintf(file, sizeof file, "%s.out.npy", names[i]);
+        fixture(out, sizeof out, file);
+        reader_matches(param, NULL, in, out, 1e-6);
+        reader_no_memory(param, NULL, 29);
+        reader_damage(param, LLVMFuzzerTestOneInput, 37, 100);
+    }
+}
+
+/* The input's size where the file does not tell it, from the layers behind. */
+static void input_is(const char *layers, int64_t height, int64_t asked, const char *shape) {
+    char text[700], got[128];
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    const cvs_open_options options = {.height = asked, .width = asked};
+    snprintf(text, sizeof text, "7767517\n3 3\nInput x 0 1 x\n%s", layers);
+    if (cvs_model_open_memory(text, strlen(text), "test.param", &options, &m, &err) != CVS_OK) {
+        fail_msg("%s", err.message);
+    }
+    const cvi_value *v = &m->graph->values[m->graph->inputs[0]];
+    assert_string_equal(cvs_shape_text(v->rank, v->dim, got, sizeof got), shape);
+    assert_int_equal(v->usual[2], height);
+    assert_int_equal(m->size_guessed, v->rank == 4 && v->dim[2] > 0 && asked == 0);
+    cvs_model_free(m);
+}
+
+static void untold_sizes(void **state) {
+    (void)state;
+#define CONV "Convolution c 1 1 x c 0=8 1=3 11=3 3=2 4=1 6=360\n" /* five channels */
+    input_is(CONV "Pooling p 1 1 c p 0=1 4=1\n", 224, 0, "?x5x?x?");
+    input_is(CONV "Reshape r 1 1 c r 0=102400 1=8\n", 0, 0, "?x5x640x640");
+    input_is(CONV "Reshape r 1 1 c r 0=1600 1=8\n", 0, 0, "?x5x80x80");
+    input_is(CONV "Reshape r 1 1 c r 0=1600 1=8\n", 0, 79, "?x5x79x79");
+    input_is(CONV "InnerProduct f 1 1 c f 0=5 2=501760\n", 0, 0, "?x5x224x224"); /* also usual */
+    input_is(CONV "Reshape r 1 1 c r 0=7 1=11\n", 224, 0, "?x5x?x?");              /* fits nowhere */
+    input_is("ReLU r 1 1 x r\nInnerProduct f 1 1 r f 0=5 2=35\n", 0, 0, "?x7");
+    input_is("LayerNorm l 1 1 x l 0=12\nMultiHeadAttention a 1 1 l a 0=12 1=3 2=144\n", 0, 0, "?x?x12");
+    input_is("Convolution1D c 1 1 x c 0=4 1=3 6=60\nReLU r 1 1 c r\n", 0, 0, "?x5x?");
+    input_is("Embed e 1 1 x e 0=4 1=20 3=80\nReLU r 1 1 e r\n", 0, 0, "?x?");
+#undef CONV
+}
+
 /* A form that is not run is a box, and the rest opens. */
 static void boxed(const char *line) {
     char text[400];
@@ -171,6 +222,11 @@ static void forms_not_run(void **state) {
     boxed("Pooling p 1 1 x y 7=1 8=100");
     boxed("LayerNorm l 1 1 x y 0=7");
     boxed("Gemm g 1 1 x y");
+    boxed("PriorBox p 1 1 x y 0=3 9=-233 10=-233");
+    boxed("PriorBox p 1 1 x y -23300=1,3.0 -23301=2,4.0,5.0 9=8 10=8");
+    boxed("DetectionOutput d 1 1 x y 0=-233");
+    boxed("Yolov3DetectionOutput y 1 1 x y 0=3 1=1 -23304=1,1.0 -23305=1,0 -23306=1,32");
+    boxed("Yolov3DetectionOutput y 1 1 x y 0=-8 1=3");
 }
 
 /* ncnn reads as many layers as the file announces; real files have more lines. */
@@ -219,6 +275,7 @@ int main(void) {
         cmocka_unit_test(mistakes),        cmocka_unit_test(unknown_layers),
         cmocka_unit_test(more_layers),     cmocka_unit_test(behind_the_announced),
         cmocka_unit_test(layers_of_pnnx),  cmocka_unit_test(forms_not_run),
+        cmocka_unit_test(detectors),       cmocka_unit_test(untold_sizes),
         cmocka_unit_test(damaged),         cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
