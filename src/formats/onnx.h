@@ -103,6 +103,13 @@ typedef struct cvi_onnx_side { /* a side file with weights, opened once */
     struct cvi_onnx_side *next;
 } cvi_onnx_side;
 
+typedef struct cvi_onnx_words { /* an initializer of words; they live in the model's arena */
+    const char *name;
+    int n;
+    const char **words;
+    struct cvi_onnx_words *next;
+} cvi_onnx_words;
+
 typedef struct cvi_onnx {
     cvi_open *open;
     cvs_model *model;
@@ -116,6 +123,8 @@ typedef struct cvi_onnx {
     cvi_onnx_function *functions;
     cvi_onnx_map function_index;
     cvi_onnx_side *sides;
+    cvi_onnx_words *words;
+    int label; /* 1 + the main graph's value that names a class by its index; 0: none */
     bool track;         /* some opset needs shapes for its upgrade */
     cvi_arena *scratch; /* for shape rules, emptied after each */
     cvs_error *err;     /* never NULL */
@@ -190,6 +199,12 @@ cvs_status cvi_onnx_tensor(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece
 cvs_status cvi_onnx_sparse(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message, const char **name,
                            cvs_tensor *out);
 
+/* ---- onnx_words.c ---- */
+/* Keeps the words of a tensor that has some; none: nothing happens. */
+cvs_status cvi_onnx_keep_words(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
+                               const char *name);
+const cvi_onnx_words *cvi_onnx_find_words(const cvi_onnx *o, const char *name); /* NULL: none of that name */
+
 /* ---- onnx_graph.c ---- */
 /* Builds a graph (or, with parent, a subgraph) from its GraphProto. */
 cvs_status cvi_onnx_graph(cvi_onnx *o, cvi_onnx_scope *parent, const cvi_pb *around,
@@ -227,6 +242,10 @@ cvs_status cvi_onnx_upgrade(cvi_onnx_draft *d);
 /* ---- onnx_quantized.c ---- */
 /* A quantised network as the real numbers that its integers stand for. Before cvi_graph_finish. */
 cvs_status cvi_onnx_real_numbers(cvi_onnx *o, cvi_graph *g);
+
+/* ---- onnx_ml.c ---- */
+/* An output that only names the best class stands behind the numbers. */
+void cvi_onnx_label_last(const cvi_onnx *o, cvi_graph *g);
 
 /* ---- onnx_layout.c ---- */
 /* Inputs of pictures with channels last that are turned at once become inputs with channels first. Before cvi_graph_finish. */

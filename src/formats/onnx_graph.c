@@ -268,6 +268,13 @@ cvs_status cvi_onnx_emit(cvi_onnx_draft *d) {
     return cvi_onnx_track_shapes(d, n);
 }
 
+/* Names of classes, which a rule of onnx_ml.c takes: no value of the graph. */
+static bool is_words(const cvi_onnx *o, const cvi_onnx_scope *scope, const cvi_onnx_node *node, int k) {
+    return k == 0 && strcmp(node->op, "ArrayFeatureExtractor") == 0 &&
+           cvi_onnx_map_get(&scope->names, node->in[k]) == CVI_ONNX_UNSUPPORTED &&
+           cvi_onnx_find_words(o, node->in[k]) != NULL;
+}
+
 /* Attributes, inputs and outputs of a node, resolved, with room for what an upgrade adds. */
 static cvs_status draft(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_node *node, cvi_onnx_draft *d) {
     *d = (cvi_onnx_draft){.o = o, .scope = scope, .source = node, .version = scope->version};
@@ -283,7 +290,7 @@ static cvs_status draft(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_node 
     }
     for (int k = 0; k < node->n_in; k++) {
         d->in[k] = -1;
-        if (node->in[k][0]) {
+        if (node->in[k][0] && !is_words(o, scope, node, k)) {
             CVI_TRY(cvi_onnx_resolve(o, scope, node->in[k], &d->in[k]));
         }
     }
@@ -431,6 +438,7 @@ static cvs_status put_initializer(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_
         sparse ? cvi_onnx_sparse(o, r, message, &name, &t) : cvi_onnx_tensor(o, r, message, &name, &t);
     if (s == CVS_E_UNSUPPORTED && t.dtype == CVS_NONE && name[0]) {
         cvi_error_clear(o->err);
+        CVI_TRY(sparse ? CVS_OK : cvi_onnx_keep_words(o, r, message, name));
     } else if (s != CVS_OK) {
         return s;
     } else {

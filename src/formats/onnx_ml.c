@@ -5,12 +5,31 @@
 #include "onnx_rewrite.h"
 
 /* The names become the model's classes, unless it has some. */
-static void take_names(cvi_rw *p, const cvi_attr *names) {
+static void take_words(cvi_rw *p, int n, const char *const *words) {
     cvs_model *m = p->d->o->model;
-    if (names && names->kind == CVI_ATTR_STRINGS && names->n > 0 && m->n_classes == 0) {
-        m->classes = names->strings;
-        m->n_classes = names->n;
-        m->classes_from = "model file";
+    if (n > 0 && m->n_classes == 0) {
+        m->classes = words;
+        m->n_classes = n;
+        m->classes_from = "metadata of the model file";
+    }
+}
+
+static void take_names(cvi_rw *p, const cvi_attr *names) {
+    if (names && names->kind == CVI_ATTR_STRINGS) {
+        take_words(p, names->n, names->strings);
+    }
+}
+
+static void is_label(cvi_rw *p) {
+    if (!p->d->scope->parent) {
+        p->d->o->label = p->d->out[0] + 1;
+    }
+}
+
+void cvi_onnx_label_last(const cvi_onnx *o, cvi_graph *g) {
+    if (g->n_outputs > 1 && g->outputs[0] == o->label - 1) {
+        memmove(g->outputs, g->outputs + 1, (size_t)(g->n_outputs - 1) * sizeof *g->outputs);
+        g->outputs[g->n_outputs - 1] = o->label - 1;
     }
 }
 
@@ -41,6 +60,7 @@ static void label_encoder(cvi_rw *p) {
     const cvi_attr *first = cvi_rw_attr(p, "classes_strings");
     if (first || (values && counts_up(keys) && values->kind == CVI_ATTR_STRINGS && values->n == keys->n)) {
         take_names(p, first ? first : values);
+        is_label(p);
         passed_on(p);
     }
 }
@@ -53,6 +73,11 @@ static void feature_extractor(cvi_rw *p) {
         return;
     }
     if (words < 0) {
+        const cvi_onnx_words *w = cvi_onnx_find_words(p->d->o, p->d->source->in[0]);
+        if (w) {
+            take_words(p, w->n, w->words);
+        }
+        is_label(p);
         cvi_rw_end(p, 0, "Identity", 1, &places, 0, NULL);
     } else {
         cvi_rw_end(p, 0, "Gather", 2, p->d->in, 1, &axis);

@@ -214,7 +214,17 @@ LIST_CALLS(erased)
 LIST_CALLS(pieces)
 
 /* ---- operators that take something out ------------------------------------------------------------------------ */
-static cvs_status give(cvi_opctx *ctx, const cvs_tensor *t) {
+typedef cvs_status (*finder)(const cvi_opctx *ctx, cvs_tensor *t);
+
+static cvs_status infer_found(cvi_opctx *ctx, finder find) {
+    cvs_tensor t;
+    CVI_TRY(find(ctx, &t));
+    return cvi_out_shape(ctx, 0, t.dtype, t.rank, t.dim);
+}
+
+static cvs_status forward_found(cvi_opctx *ctx, finder find) {
+    cvs_tensor found, *t = &found;
+    CVI_TRY(find(ctx, t));
     if (!cvi_same_shape(&ctx->out[0], t) || ctx->out[0].dtype != t->dtype) {
         return cvi_fail(ctx->err, CVS_E_SHAPE, "output %d of the branch changed its shape while running", 0);
     }
@@ -231,18 +241,6 @@ static cvs_status find_at(const cvi_opctx *ctx, cvs_tensor *t) {
     CVI_TRY(read_place(ctx, 1, l.n, l.n - 1, 0, &place));
     *t = l.element[place];
     return CVS_OK;
-}
-
-static cvs_status infer_at(cvi_opctx *ctx) {
-    cvs_tensor t;
-    CVI_TRY(find_at(ctx, &t));
-    return cvi_out_shape(ctx, 0, t.dtype, t.rank, t.dim);
-}
-
-static cvs_status forward_at(cvi_opctx *ctx) {
-    cvs_tensor t;
-    CVI_TRY(find_at(ctx, &t));
-    return give(ctx, &t);
 }
 
 static cvs_status infer_length(cvi_opctx *ctx) {
@@ -277,17 +275,15 @@ static cvs_status find_element(const cvi_opctx *ctx, cvs_tensor *t) {
     return CVS_OK;
 }
 
-static cvs_status infer_element(cvi_opctx *ctx) {
-    cvs_tensor t;
-    CVI_TRY(find_element(ctx, &t));
-    return cvi_out_shape(ctx, 0, t.dtype, t.rank, t.dim);
-}
-
-static cvs_status forward_element(cvi_opctx *ctx) {
-    cvs_tensor t;
-    CVI_TRY(find_element(ctx, &t));
-    return give(ctx, &t);
-}
+#define FOUND_CALLS(NAME)                                                                                    \
+    static cvs_status infer_##NAME(cvi_opctx *ctx) {                                                         \
+        return infer_found(ctx, find_##NAME);                                                                \
+    }                                                                                                        \
+    static cvs_status forward_##NAME(cvi_opctx *ctx) {                                                       \
+        return forward_found(ctx, find_##NAME);                                                              \
+    }
+FOUND_CALLS(at)
+FOUND_CALLS(element)
 
 static cvs_status infer_has(cvi_opctx *ctx) {
     return cvi_out_shape(ctx, 0, CVS_BOOL, 0, NULL);

@@ -537,6 +537,24 @@ static void half_floats_are_widened_unless_kept(void **state) {
     cvi_file_close(&f);
 }
 
+/* The names of classes that exporters of classifiers keep: in ZipMap, in LabelEncoder, in a tensor of words. */
+static void classes_of_classifiers(void **state) {
+    (void)state;
+    static const char *const names[] = {"classes_feature.onnx", "classes_zipmap.onnx",
+                                        "classes_encoder.onnx"};
+    for (int i = 0; i < CVI_COUNT(names); i++) {
+        char path[512];
+        test_data(path, sizeof path, "onnx_words", names[i]);
+        cvs_model *m = test_open(path);
+        assert_int_equal(m->n_classes, 3);
+        assert_string_equal(m->classes[0], "Katze");
+        assert_string_equal(m->classes[1], "dog \"big\"");
+        assert_string_equal(m->classes[2], "\xe9\xb8\x9f");
+        assert_string_equal(m->graph->values[m->graph->outputs[0]].name, i == 2 ? "p" : "loss");
+        cvs_model_free(m);
+    }
+}
+
 static int count_nodes(const cvi_graph *g, const char *op) {
     int n = 0;
     for (int i = 0; i < g->n_nodes; i++) {
@@ -599,6 +617,7 @@ int main(void) {
         cmocka_unit_test(large_weights_are_not_copied),
         cmocka_unit_test(writing_survives_failures),
         cmocka_unit_test(half_floats_are_widened_unless_kept),
+        cmocka_unit_test(classes_of_classifiers),
         cmocka_unit_test(quantised_layers_are_real),
         cmocka_unit_test(pictures_last),
     };
