@@ -123,8 +123,9 @@ static cvs_status choose_opset(cvi_onnx *o, int64_t *version) {
             (long long)*version, CVI_ONNX_NEWEST);
         return said ? CVS_OK : cvi_no_memory(o->err, 0);
     }
-    bool microsoft = cvi_onnx_opset_of(o->opsets, o->n_opsets, "com.microsoft", 0) > 0;
-    o->track = microsoft || *version < 13 || *version == 18 || *version == 19 || *version == 20;
+    bool others = cvi_onnx_opset_of(o->opsets, o->n_opsets, "com.microsoft", 0) > 0 ||
+                  cvi_onnx_opset_of(o->opsets, o->n_opsets, "org.pytorch.aten", 0) > 0;
+    o->track = others || *version < 13 || *version == 18 || *version == 19 || *version == 20;
     for (int i = 0; i < o->n_functions; i++) {
         o->track |= cvi_onnx_opset_of(o->functions[i].opsets, o->functions[i].n_opsets, "", *version) < 13;
     }

@@ -190,8 +190,9 @@ int cvi_rw_copy(const cvi_rw *p, const char *const *names, cvi_attr *to) {
 }
 
 cvs_status cvi_onnx_rewrite(cvi_onnx_draft *d, bool *done) {
-    static const cvi_onnx_rule *const lists[] = {cvi_onnx_rules_attention, cvi_onnx_rules_microsoft,
-                                                 cvi_onnx_rules_qlinear, cvi_onnx_rules_ml};
+    static const cvi_onnx_rule *const lists[] = {cvi_onnx_rules_aten, cvi_onnx_rules_attention,
+                                                 cvi_onnx_rules_microsoft, cvi_onnx_rules_qlinear,
+                                                 cvi_onnx_rules_ml};
     cvi_rw p = {.d = d};
     for (int i = 0; i < CVI_COUNT(lists) && d->n_out > 0; i++) {
         for (const cvi_onnx_rule *r = lists[i]; r->op; r++) {

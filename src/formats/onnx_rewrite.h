@@ -55,8 +55,8 @@ typedef struct cvi_onnx_rule {
     void (*apply)(cvi_rw *p);
 } cvi_onnx_rule;
 
-extern const cvi_onnx_rule cvi_onnx_rules_attention[], cvi_onnx_rules_microsoft[], cvi_onnx_rules_qlinear[],
-    cvi_onnx_rules_ml[];
+extern const cvi_onnx_rule cvi_onnx_rules_aten[], cvi_onnx_rules_attention[], cvi_onnx_rules_microsoft[],
+    cvi_onnx_rules_qlinear[], cvi_onnx_rules_ml[];
 
 /* Replaces the draft by a rule of its operator, if there is one; *done says whether. */
 cvs_status cvi_onnx_rewrite(cvi_onnx_draft *d, bool *done);
