@@ -124,7 +124,7 @@ typedef struct cvi_onnx {
     cvi_onnx_map function_index;
     cvi_onnx_side *sides;
     cvi_onnx_words *words;
-    int label; /* 1 + the main graph's value that names a class by its index; 0: none */
+    int label;          /* 1 + the main graph's value that names a class by its index; 0: none */
     bool track;         /* some opset needs shapes for its upgrade */
     cvi_arena *scratch; /* for shape rules, emptied after each */
     cvs_error *err;     /* never NULL */
@@ -239,7 +239,13 @@ cvs_tensor cvi_onnx_shape(const cvi_onnx_draft *d, int value);
 /* Changes a node of the default domain from opset d->version to CVI_OPSET and puts it into the graph. */
 cvs_status cvi_onnx_upgrade(cvi_onnx_draft *d);
 
+/* ---- onnx_dynamic.c ---- */
+/* Integer products whose input is rounded by its own range as products of real numbers. Before cvi_onnx_real_numbers. */
+cvs_status cvi_onnx_dynamic(cvi_onnx *o, cvi_graph *g);
+
 /* ---- onnx_quantized.c ---- */
+/* Sets kept[value] of what the graph hands out or a subgraph reads. */
+void cvi_onnx_mark_kept(const cvi_graph *g, bool *kept);
 /* A quantised network as the real numbers that its integers stand for. Before cvi_graph_finish. */
 cvs_status cvi_onnx_real_numbers(cvi_onnx *o, cvi_graph *g);
 

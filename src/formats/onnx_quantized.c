@@ -77,15 +77,17 @@ static bool is_dequantize(const cvi_node *n) {
            input(n, 1) >= 0;
 }
 
-/* Values that subgraphs read from around them keep their type. */
-static void keep_captured(pass *p) {
-    for (int i = 0; i < p->g->n_nodes; i++) {
-        const cvi_node *n = &p->g->nodes[i];
+void cvi_onnx_mark_kept(const cvi_graph *g, bool *kept) {
+    for (int k = 0; k < g->n_outputs; k++) {
+        kept[g->outputs[k]] = true;
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
+        const cvi_node *n = &g->nodes[i];
         for (int k = 0; k < n->n_attr; k++) {
             const cvi_graph *sub = n->attr[k].kind == CVI_ATTR_GRAPH ? n->attr[k].graph : NULL;
             for (int v = 0; sub && v < sub->n_values; v++) {
                 if (sub->values[v].outer >= 0) {
-                    p->kept[sub->values[v].outer] = true;
+                    kept[sub->values[v].outer] = true;
                 }
             }
         }
@@ -276,10 +278,7 @@ static bool begin(pass *p) {
     for (int v = 0; v < n; v++) {
         p->scale[v] = p->zero[v] = p->alias[v] = -1;
     }
-    for (int k = 0; k < p->g->n_outputs; k++) {
-        p->kept[p->g->outputs[k]] = true;
-    }
-    keep_captured(p);
+    cvi_onnx_mark_kept(p->g, p->kept);
     return true;
 }
 

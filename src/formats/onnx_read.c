@@ -170,6 +170,7 @@ static cvs_status read_model(cvi_onnx *o) {
         return cvi_no_memory(o->err, 0);
     }
     cvi_onnx_label_last(o, o->model->graph);
+    CVI_TRY(cvi_onnx_dynamic(o, o->model->graph));
     CVI_TRY(cvi_onnx_real_numbers(o, o->model->graph));
     cvi_onnx_pictures_first(o->model->graph);
     return cvi_graph_finish(o->model->graph, o->err);

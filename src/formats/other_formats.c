@@ -177,6 +177,24 @@ static bool is_mnn(const cvi_file *f) {
            f->data[0] >= 8;
 }
 
+static bool begins(const cvi_file *f, const char *word) {
+    return bytes_at(f, 0, word, strlen(word));
+}
+
+/* ONNX in words: the notation of onnx.printer, JSON and protobuf's own text. */
+static bool is_onnx_text(const cvi_file *f) {
+    return first_letter(f) == '<' && has_word(f, "ir_version:") && has_word(f, "opset_import: [");
+}
+
+static bool is_onnx_json(const cvi_file *f) {
+    return first_letter(f) == '{' && (has_word(f, "\"irVersion\"") || has_word(f, "\"ir_version\"")) &&
+           (has_word(f, "\"opsetImport\"") || has_word(f, "\"opset_import\""));
+}
+
+static bool is_onnx_prototxt(const cvi_file *f) {
+    return begins(f, "ir_version:") && has_word(f, "graph {") && has_word(f, "opset_import {");
+}
+
 /* An archive with a whole model file or folder in it. */
 static bool is_packed_model(const cvi_file *f) {
     static const char *const ends[] = {".onnx", ".tflite",     ".h5", ".hdf5",  ".keras",
@@ -237,6 +255,12 @@ static const other_format table[] = {
     {is_executorch, true, "an ExecuTorch program", from_source},
     {is_ort, true, "an ONNX Runtime model (.ort)", from_source},
     {is_gguf, true, "a GGUF file, the weights of a language model", "it holds no convolutional network"},
+    {is_onnx_text, true, "an ONNX model in text",
+     "in Python: onnx.save(onnx.parser.parse_model(open(FILE).read()), \"FILE.onnx\")"},
+    {is_onnx_json, true, "an ONNX model in JSON",
+     "in Python: onnx.save(onnx.load(FILE, format=\"json\"), \"FILE.onnx\")"},
+    {is_onnx_prototxt, true, "an ONNX model in protobuf's text",
+     "in Python: onnx.save(onnx.load(FILE, format=\"textproto\"), \"FILE.onnx\")"},
     {is_mindspore, true, "a MindSpore Lite model",
      "in Python: mindspore.export(net, ..., file_format=\"ONNX\")"},
     {is_mnn, false, "an MNN model", from_source},

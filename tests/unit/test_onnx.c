@@ -587,6 +587,25 @@ static void quantised_layers_are_real(void **state) {
     cvs_model_free(m);
 }
 
+/* Weights alone are integers: the product is one of real numbers, of an input rounded by its own range. */
+static void dynamic_products_are_real(void **state) {
+    (void)state;
+    char path[512];
+    fixture_path(path, sizeof path, "ort_dynamic_conv");
+    cvs_model *m = test_open(path);
+    const cvi_graph *g = m->graph;
+    assert_int_equal(g->n_nodes, 4); /* the range, rounding, convolution, bias */
+    assert_int_equal(count_nodes(g, "ConvInteger") + count_nodes(g, "Cast") + count_nodes(g, "Mul"), 0);
+    assert_int_equal(count_nodes(g, "convscope::Requantize"), 1);
+    assert_int_equal(count_nodes(g, "Conv"), 1);
+    cvs_model_free(m);
+    fixture_path(path, sizeof path, "ort_dynamic_matmul");
+    m = test_open(path);
+    assert_int_equal(count_nodes(m->graph, "DequantizeLinear"), 0);
+    assert_int_equal(count_nodes(m->graph, "convscope::Requantize"), 2);
+    cvs_model_free(m);
+}
+
 /* A file that takes pictures with channels last and turns them: the graph takes them turned, files of numbers stay as they were. */
 static void pictures_last(void **state) {
     (void)state;
@@ -619,6 +638,7 @@ int main(void) {
         cmocka_unit_test(half_floats_are_widened_unless_kept),
         cmocka_unit_test(classes_of_classifiers),
         cmocka_unit_test(quantised_layers_are_real),
+        cmocka_unit_test(dynamic_products_are_real),
         cmocka_unit_test(pictures_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

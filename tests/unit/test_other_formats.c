@@ -62,6 +62,13 @@ static void named(void **state) {
     EXPECT("\x38\0\0\0ET12\0\0\0\0", "a.pte", "ExecuTorch", "ExecuTorch");
     EXPECT("\x1c\0\0\0ORTM\0\0\0\0", "a.ort", "ONNX Runtime", "ONNX Runtime");
     EXPECT("GGUF\3\0\0\0\0\0\0\0", "a.gguf", "language model", "语言模型");
+    EXPECT("<\n   ir_version: 8,\n   opset_import: [\"\" : 17]\n>\ng (float[1] x) => (float[1] y) {\n   y = "
+           "Relu (x)\n}",
+           "a.onnx", "onnx.parser", "文本形式的 ONNX");
+    EXPECT("{\n  \"irVersion\": \"8\",\n  \"graph\": {},\n  \"opsetImport\": []\n}", "a.json",
+           "format=\"json\"", "JSON 形式的 ONNX");
+    EXPECT("ir_version: 8\ngraph {\n  name: \"g\"\n}\nopset_import {\n  version: 17\n}\n", "a.pbtxt",
+           "textproto", "protobuf 文本形式的 ONNX");
     EXPECT("\x20\0\0\0MSL2\0\0\0\0", "a.ms", "MindSpore", "MindSpore");
     EXPECT("\x18\0\0\0\0\0\x0e\0\x08\0\x04\0\0\0\0\0\x10\0\0\0", "a.mnn", "MNN", "MNN");
 }

@@ -110,6 +110,10 @@ case("qgemm", first + [m("QGemm", "q s z w ws wz b o u", "y", transB=1), m("QGem
 case("dynamic_matmul", [m("DynamicQuantizeMatMul", "x w s z b", "a"), h.make_node("DynamicQuantizeLinear", ["a"], ["q", "t", "u"]),
                         m("MatMulIntegerToFloat", "q v t r u e", "y")], f(3, 4), {"a": F, "y": F},
      {"w": u8(4, 5), "s": np.abs(f(5)) * 0.02, "z": u8(5), "b": f(5), "v": i8(5, 3), "r": np.float32(0.01), "e": np.int8(3)})
+case("dynamic_conv", [h.make_node("DynamicQuantizeLinear", ["x"], ["q", "t", "u"]), h.make_node("ConvInteger", ["q", "w", "u", "z"], ["c"], pads=[1] * 4),
+                      h.make_node("Cast", ["c"], ["d"], to=F), h.make_node("Mul", ["t", "s"], ["r"]), h.make_node("Mul", ["d", "r"], ["e"]),
+                      h.make_node("Add", ["e", "b"], ["y"])], f(1, 2, 5, 5), {"y": F},
+     {"w": u8(3, 2, 3, 3), "z": np.uint8(127), "s": np.array([0.01], np.float32), "b": f(3, 1, 1)})
 case("quantise_own", [m("QuantizeLinear", "x s z", "a"), m("DequantizeLinear", "a s z", "y")], f(2, 5), {"a": T.UINT16, "y": F},
      {"s": np.float32(0.001), "z": np.uint16(30000)})
 

@@ -1,1 +1,1 @@
-J`z&r7r™rsrıpÅr¹wx{
+JÕs›wv»o¢wÅq‹n­uXyãw
