@@ -117,6 +117,7 @@ typedef struct cvi_onnx {
     const char *folder; /* of the model file; NULL when it came from memory */
     cvi_pb root;
     bool keep_types;
+    bool blocked;    /* it was said that weights lie in blocks */
     int64_t n_nodes; /* all graphs together */
     int n_opsets, n_functions, n_calls;
     cvi_onnx_opset *opsets;
@@ -124,6 +125,7 @@ typedef struct cvi_onnx {
     cvi_onnx_map function_index;
     cvi_onnx_side *sides;
     cvi_onnx_words *words;
+    int n_words;
     int label;          /* 1 + the main graph's value that names a class by its index; 0: none */
     bool track;         /* some opset needs shapes for its upgrade */
     cvi_arena *scratch; /* for shape rules, emptied after each */
@@ -200,7 +202,7 @@ cvs_status cvi_onnx_sparse(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece
                            cvs_tensor *out);
 
 /* ---- onnx_words.c ---- */
-/* Keeps the words of a tensor that has some; none: nothing happens. */
+/* Keeps the words of a tensor that has some; none: nothing happens. name: of the value that they are. */
 cvs_status cvi_onnx_keep_words(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_piece *message,
                                const char *name);
 const cvi_onnx_words *cvi_onnx_find_words(const cvi_onnx *o, const char *name); /* NULL: none of that name */

@@ -310,14 +310,31 @@ static cvs_status draft(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_node 
     return CVS_OK;
 }
 
+/* A Constant of words: kept as a tensor of words among the initializers is. */
+static cvs_status words_constant(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_node *node, bool *done) {
+    const cvi_onnx_attr *a = find_attr(node->attr, node->n_attr, "value");
+    bool is = strcmp(node->op, "Constant") == 0 && !node->domain[0] && node->n_out == 1 && node->out[0][0] &&
+              a && a->type == CVI_ONNX_TENSOR && !a->ref;
+    if (!is) {
+        return CVS_OK;
+    }
+    CVI_TRY(cvi_onnx_keep_words(o, &o->root, &a->tensor, node->out[0]));
+    *done = cvi_onnx_find_words(o, node->out[0]) != NULL;
+    return *done ? cvi_onnx_bind(o, scope, node->out[0], CVI_ONNX_UNSUPPORTED) : CVS_OK;
+}
+
 static cvs_status put_node(cvi_onnx *o, cvi_onnx_scope *scope, const cvi_onnx_node *node) {
     cvi_onnx_function *f = cvi_onnx_find_function(o, node);
     if (f) {
         return cvi_onnx_call(o, scope, node, f);
     }
     cvi_onnx_draft d;
-    CVI_TRY(draft(o, scope, node, &d));
     bool done = false;
+    CVI_TRY(words_constant(o, scope, node, &done));
+    if (done) {
+        return CVS_OK;
+    }
+    CVI_TRY(draft(o, scope, node, &d));
     CVI_TRY(cvi_onnx_rewrite(&d, &done));
     if (done) {
         return CVS_OK;

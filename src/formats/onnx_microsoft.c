@@ -379,7 +379,29 @@ static void expand_dims(cvi_rw *p) {
     }
 }
 
+/* What tf2onnx leaves of TensorFlow's GELU. */
+static void erfc_of(cvi_rw *p) {
+    if (cvi_rw_need(p, 1)) {
+        const int in[] = {cvi_rw_scalar(p, "one", CVS_F32, 1), cvi_rw_one(p, "Erf", cvi_rw_in(p, 0))};
+        cvi_rw_end(p, 0, "Sub", 2, in, 0, NULL);
+    }
+}
+
+/* The weights of these lie in blocks of 8 or 16 channels, and the file does not say of how many: said once, the node stays closed. */
+static void blocked_conv(cvi_rw *p) {
+    cvi_onnx *o = p->d->o;
+    if (!o->blocked &&
+        !cvi_model_note(o->model, "its weights lie in the blocks of the machine that it was optimised for "
+                                  "(com.microsoft.nchwc), so it "
+                                  "cannot be run; the optimiser's level extended keeps them as they are")) {
+        p->s = cvi_no_memory(o->err, 0);
+    }
+    o->blocked = true;
+}
+
 const cvi_onnx_rule cvi_onnx_rules_microsoft[] = {
+    {"Erfc", erfc_of},
+    {"com.microsoft.nchwc::Conv", blocked_conv},
     {"com.microsoft::FusedConv", fused_conv},
     {"com.microsoft::NhwcConv", nhwc_conv},
     {"com.microsoft::NhwcFusedConv", nhwc_conv},

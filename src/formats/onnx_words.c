@@ -4,6 +4,19 @@
  */
 #include "onnx.h"
 
+/* Whether its type says words. */
+static cvs_status says_words(const cvi_pb *r, bool *is) {
+    cvi_pb walk = *r;
+    cvi_pb_field f;
+    do {
+        CVI_TRY(cvi_pb_next(&walk, &f));
+        *is = *is || (f.number == 2 && f.wire == CVI_PB_VARINT && f.value == 8);
+    } while (f.number);
+    return CVS_OK;
+}
+
+enum { MOST_TENSORS = 64 }; /* they are looked up one by one */
+
 static cvs_status read_words(cvi_onnx *o, const cvi_pb *r, cvi_onnx_words *w, int most) {
     cvi_pb walk = *r;
     for (;;) {
@@ -26,7 +39,9 @@ cvs_status cvi_onnx_keep_words(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_p
     int counts[7];
     CVI_TRY(cvi_pb_enter(parent, message, &r));
     CVI_TRY(cvi_onnx_count(&r, CVI_COUNT(counts), counts));
-    if (counts[6] == 0) {
+    bool words = false;
+    CVI_TRY(says_words(&r, &words));
+    if (!words || counts[6] == 0 || o->n_words == MOST_TENSORS) {
         return CVS_OK;
     }
     cvi_onnx_words *w = cvi_onnx_alloc(o, 1, sizeof *w);
@@ -40,6 +55,7 @@ cvs_status cvi_onnx_keep_words(cvi_onnx *o, const cvi_pb *parent, const cvi_pb_p
     }
     CVI_TRY(read_words(o, &r, w, counts[6]));
     o->words = w;
+    o->n_words++;
     return CVS_OK;
 }
 

@@ -15,6 +15,9 @@ names=['Katze','dog "big"','鸟']
 lab=h.make_tensor('labels',T.STRING,[3],[s.encode() for s in names])
 save('classes_feature.onnx',body+[n('ZipMap',['p'],['loss'],domain='ai.onnx.ml',classlabels_int64s=[0,1,2]),n('ArgMax',['p'],['i'],axis=1,keepdims=0),n('ArrayFeatureExtractor',['labels','i'],['classLabel'],domain='ai.onnx.ml')],
   [h.make_tensor_value_info('classLabel',T.STRING,[1,1]),seqmap],w+[lab])
+own=h.make_tensor('',T.STRING,[3],[s.encode() for s in names])
+save('classes_constant.onnx',[n('Constant',[],['labels'],value=own)]+body+[n('ZipMap',['p'],['loss'],domain='ai.onnx.ml',classlabels_int64s=[0,1,2]),n('ArgMax',['p'],['i'],axis=1,keepdims=0),n('ArrayFeatureExtractor',['labels','i'],['classLabel'],domain='ai.onnx.ml')],
+  [h.make_tensor_value_info('classLabel',T.STRING,[1,1]),seqmap],w)
 save('classes_zipmap.onnx',body+[n('ZipMap',['p'],['loss'],domain='ai.onnx.ml',classlabels_strings=names)],[seqmap],w)
 save('classes_encoder.onnx',body+[n('ArgMax',['p'],['i'],axis=1,keepdims=0),n('LabelEncoder',['i'],['label'],domain='ai.onnx.ml',keys_int64s=[0,1,2],values_strings=names)],
   [h.make_tensor_value_info('p',T.FLOAT,[1,3]),h.make_tensor_value_info('label',T.STRING,[1])],w)
