@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * onnx_ml.c - what exporters of classifiers write behind a network (domain ai.onnx.ml): the numbers' own part in ONNX's words, and the
- * names of classes for the model: ZipMap, LabelEncoder and a list of words that ArrayFeatureExtractor reads pass numbers on as they are.
+ * names of classes for the model: ZipMap, LabelEncoder and a list of words that ArrayFeatureExtractor reads pass numbers on as they are. And
+ * linear models on a network's features.
  */
 #include "onnx_rewrite.h"
 
@@ -139,7 +140,90 @@ static void binarizer(cvi_rw *p) {
     }
 }
 
+/* ---- linear models on a network's features ---------------------------------------------------------------------------- */
+/* Numbers [rows,columns] that lie in an attribute row by row, as a constant [columns,rows]; -1: not as many, or no memory (said). */
+static int turned(cvi_rw *p, const char *name, int64_t rows) {
+    const cvi_attr *a = cvi_rw_attr(p, name);
+    if (!a || a->kind != CVI_ATTR_FLOATS || rows < 1 || a->n < rows || a->n % rows != 0) {
+        return -1;
+    }
+    int64_t columns = a->n / rows;
+    float *v = cvi_arena_alloc(p->d->scope->graph->arena, a->n, sizeof *v);
+    if (!v) {
+        p->s = cvi_no_memory(p->d->o->err, (size_t)a->n * sizeof *v);
+        return -1;
+    }
+    for (int64_t i = 0; i < a->n; i++) {
+        v[i % columns * rows + i / columns] = (float)a->floats[i];
+    }
+    const cvs_tensor t = {
+        .dtype = CVS_F32, .rank = 2, .dim = {columns, rows}, .data = v, .bytes = (size_t)a->n * sizeof *v};
+    return cvi_rw_tensor(p, name, &t);
+}
+
+/* x times the coefficients, and the intercepts where there are some; -1: they do not fit. */
+static int linear(cvi_rw *p, int64_t rows) {
+    int w = cvi_rw_need(p, 1) ? turned(p, "coefficients", rows) : -1,
+        b = w >= 0 ? floats(p, "intercepts") : -1;
+    if (w < 0) {
+        return -1;
+    }
+    const int in[] = {cvi_rw_in(p, 0), w};
+    int v = cvi_rw_put(p, "MatMul", false, 2, in, 0, NULL);
+    return b >= 0 ? cvi_rw_two(p, "Add", v, b) : v;
+}
+
+/* What the scores become: NULL: a form that is not known. */
+static const char *after(const cvi_rw *p) {
+    static const char *const names[][2] = {
+        {"NONE", "Identity"}, {"SOFTMAX", "Softmax"}, {"LOGISTIC", "Sigmoid"}};
+    const char *word = cvi_rw_string(p, "post_transform", "NONE");
+    for (int i = 0; i < CVI_COUNT(names); i++) {
+        if (strcmp(word, names[i][0]) == 0) {
+            return names[i][1];
+        }
+    }
+    return NULL;
+}
+
+static void linear_regressor(cvi_rw *p) {
+    const char *op = after(p);
+    int v = op ? linear(p, cvi_rw_int(p, "targets", 1)) : -1;
+    if (v >= 0) {
+        cvi_rw_end(p, 0, op, 1, &v, 0, NULL);
+    }
+}
+
+/* The label as its number, and the scores. Two classes with one row of coefficients stay closed. */
+static void linear_classifier(cvi_rw *p) {
+    const cvi_attr *ints = cvi_rw_attr(p, "classlabels_ints"), *words = cvi_rw_attr(p, "classlabels_strings");
+    bool named = words && words->kind == CVI_ATTR_STRINGS && words->n > 0,
+         numbered = ints && ints->kind == CVI_ATTR_INTS;
+    int n = named ? words->n : numbered ? ints->n : 0;
+    const cvi_attr *b = cvi_rw_attr(p, "intercepts"), *coefficients = cvi_rw_attr(p, "coefficients");
+    bool fits = n >= 2 && (!b || (b->kind == CVI_ATTR_FLOATS && b->n == n)) && coefficients &&
+                (b || coefficients->n > n);
+    const char *op = after(p);
+    int v = fits && op ? linear(p, n) : -1;
+    if (v < 0) {
+        return;
+    }
+    const cvi_attr best[] = {CVI_RW_INT("axis", -1), CVI_RW_INT("keepdims", 0)};
+    cvi_rw_end(p, 1, op, 1, &v, 0, NULL);
+    is_label(p);
+    if (named || counts_up(ints)) {
+        take_names(p, words);
+        cvi_rw_end(p, 0, "ArgMax", 1, &v, 2, best);
+    } else {
+        const int in[] = {cvi_rw_ints(p, "labels", n, ints->ints),
+                          cvi_rw_put(p, "ArgMax", true, 1, &v, 2, best)};
+        cvi_rw_end(p, 0, "Gather", 2, in, 0, NULL);
+    }
+}
+
 const cvi_onnx_rule cvi_onnx_rules_ml[] = {
+    {"ai.onnx.ml::LinearRegressor", linear_regressor},
+    {"ai.onnx.ml::LinearClassifier", linear_classifier},
     {"ai.onnx.ml::ZipMap", zip_map},
     {"ai.onnx.ml::LabelEncoder", label_encoder},
     {"ai.onnx.ml::ArrayFeatureExtractor", feature_extractor},

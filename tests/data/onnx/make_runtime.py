@@ -122,3 +122,8 @@ case("ml_numbers", [m("Scaler", "x", "a", domain="ai.onnx.ml", offset=[0.1, 0.2,
                     m("Normalizer", "a", "b", domain="ai.onnx.ml", norm="L2"), m("Normalizer", "b", "c", domain="ai.onnx.ml", norm="L1"),
                     m("Normalizer", "c", "d", domain="ai.onnx.ml", norm="MAX"), m("Binarizer", "d", "y", domain="ai.onnx.ml", threshold=0.2),
                     m("ArrayFeatureExtractor", "d i", "e", domain="ai.onnx.ml")], np.abs(f(3, 4)), {"d": F, "y": F, "e": F}, {"i": np.array([1, 3])})
+for name, labels, after in (("numbers", [4, 9, 2], "SOFTMAX"), ("counts", [0, 1, 2], "LOGISTIC")):
+    case("ml_classifier_" + name, [m("LinearClassifier", "x", "label y", domain="ai.onnx.ml", coefficients=f(12).tolist(), intercepts=f(3).tolist(),
+                                     classlabels_ints=labels, post_transform=after, multi_class=1)], f(5, 4), {"y": F, "label": T.INT64})
+case("ml_regressor", [m("LinearRegressor", "x", "y", domain="ai.onnx.ml", coefficients=f(8).tolist(), intercepts=f(2).tolist(), targets=2)], f(3, 4),
+     {"y": F})
