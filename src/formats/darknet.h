@@ -80,5 +80,14 @@ int cvi_darknet_op(darknet *d, const char *op, const char *name, int n, const in
 /* Applies the section's activation. */
 int cvi_darknet_activate(darknet *d, int value, const char *otherwise);
 void cvi_darknet_done(darknet *d, int value);
+/* BatchNormalization by parameters in the file's order. */
+int cvi_darknet_normalise(darknet *d, int x, int beta, int scale, int mean, int variance);
+
+/* ---- darknet_more.c ---- */
+/* A layer's value as it is added to another one of other sizes; -1 (and refused): it cannot. */
+int cvi_darknet_fit(darknet *d, int value, int like, int number);
+void cvi_darknet_crop(darknet *d);
+void cvi_darknet_local(darknet *d);
+void cvi_darknet_deconvolutional(darknet *d);
 
 #endif

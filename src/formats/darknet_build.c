@@ -65,6 +65,13 @@ int cvi_darknet_activate(darknet *d, int value, const char *otherwise) {
         int gate = cvi_build_op(&d->b, "Sigmoid", cvi_build_name(&d->b, "%s/gate", name), true, 1, &value);
         return cvi_darknet_op(d, "Mul", name, 2, (int[]){value, gate});
     }
+    if (strcmp(act, "ramp") == 0) { /* max(x,0) + 0.1 x */
+        int tenth = cvi_build_const_float(&d->b, cvi_build_name(&d->b, "%s/tenth", name), 0.1);
+        int in[2] = {cvi_build_op(&d->b, "Relu", cvi_build_name(&d->b, "%s/positive", name), true, 1, &value),
+                     cvi_build_op(&d->b, "Mul", cvi_build_name(&d->b, "%s/slope", name), true, 2,
+                                  (int[]){value, tenth})};
+        return cvi_darknet_op(d, "Add", name, 2, in);
+    }
     bool six = strcmp(act, "relu6") == 0;
     if (six || strcmp(act, "hardtan") == 0) {
         int in[3] = {value, cvi_build_const_float(&d->b, cvi_build_name(&d->b, "%s/low", name), six ? 0 : -1),
@@ -83,8 +90,24 @@ void cvi_darknet_done(darknet *d, int value) {
     d->made[d->number] = value;
 }
 
-/* A section that only draws. */
+/* A section that only draws. Numbers lie one behind another: where it may have some, those of the sections behind it are lost. */
 static void make_box(darknet *d, const char *why) {
+    static const char *const without[] = {"shortcut",    "route",         "reorg",    "reorg3d", "maxpool",
+                                          "max",         "local_avgpool", "upsample", "softmax", "soft",
+                                          "contrastive", "normalization", "lrn"};
+    bool holds = d->weights->data != NULL && d->weights->at < d->weights->size;
+    for (int i = 0; i < CVI_COUNT(without); i++) {
+        holds &= strcmp(d->section->kind, without[i]) != 0;
+    }
+    if (holds && cvi_build_ok(&d->b)) {
+        d->weights->data = NULL;
+        if (!cvi_model_note(d->b.model,
+                            "the numbers of the layers behind \"%.80s\" cannot be found: how many it has "
+                            "itself is not known",
+                            cvi_darknet_name(d, d->section->kind))) {
+            cvi_build_no_memory(&d->b, 0);
+        }
+    }
     int v = cvi_darknet_op(d, cvi_build_name(&d->b, "darknet::%s", d->section->kind),
                            cvi_darknet_name(d, d->section->kind), 1, &d->last);
     if (cvi_build_ok(&d->b)) {
@@ -123,7 +146,13 @@ static void build_section(darknet *d) {
     if (kind) {
         kind->make(d);
     } else {
+        static const char *const recurrent[] = {"rnn", "gru", "lstm", "crnn", "conv_lstm", "history"};
         d->refused = "this operator is not known: it is drawn, but not run";
+        for (int i = 0; i < CVI_COUNT(recurrent); i++) {
+            if (strcmp(d->section->kind, recurrent[i]) == 0) {
+                d->refused = "sections that remember what came before are drawn, but not run";
+            }
+        }
     }
     if (d->b.status == CVS_E_UNSUPPORTED || (d->refused && cvi_build_ok(&d->b))) {
         d->b.status = CVS_OK;

@@ -17,7 +17,7 @@ static void make_pass(darknet *d) {
 }
 
 /* biases are beta; they come first in the file, the others after. eps is that of OpenCV and, nearly, of the original. */
-static int normalise(darknet *d, int x, int beta, int scale, int mean, int variance) {
+int cvi_darknet_normalise(darknet *d, int x, int beta, int scale, int mean, int variance) {
     int v = cvi_darknet_op(d, "BatchNormalization", cvi_darknet_name(d, "bn"), 5,
                            (int[]){x, scale, beta, mean, variance});
     cvi_build_float(&d->b, "epsilon", 1e-6);
@@ -65,7 +65,7 @@ static void make_convolutional(darknet *d) {
     cvi_build_ints(&d->b, "dilations", 2, (int64_t[]){dilation, dilation});
     cvi_build_ints(&d->b, "pads", 4, (int64_t[]){p, p, p, p});
     cvi_build_int(&d->b, "group", groups);
-    v = norm ? normalise(d, v, bias, scale, mean, variance) : v;
+    v = norm ? cvi_darknet_normalise(d, v, bias, scale, mean, variance) : v;
     cvi_darknet_done(d, cvi_darknet_activate(d, v, "logistic"));
 }
 
@@ -95,7 +95,7 @@ static void make_connected(darknet *d) {
     }
     if (norm) {
         int scale = cvi_darknet_take(d, "scale", 1, &n), mean = cvi_darknet_take(d, "mean", 1, &n);
-        v = normalise(d, v, bias, scale, mean, cvi_darknet_take(d, "variance", 1, &n));
+        v = cvi_darknet_normalise(d, v, bias, scale, mean, cvi_darknet_take(d, "variance", 1, &n));
     }
     cvi_darknet_done(d, cvi_darknet_activate(d, v, "logistic"));
 }
@@ -104,7 +104,7 @@ static void make_batchnorm(darknet *d) {
     int64_t n = cvi_darknet_dim(d, d->last, 1);
     int bias = cvi_darknet_take(d, "bias", 1, &n), scale = cvi_darknet_take(d, "scale", 1, &n);
     int mean = cvi_darknet_take(d, "mean", 1, &n), variance = cvi_darknet_take(d, "variance", 1, &n);
-    cvi_darknet_done(d, normalise(d, d->last, bias, scale, mean, variance));
+    cvi_darknet_done(d, cvi_darknet_normalise(d, d->last, bias, scale, mean, variance));
 }
 
 /* The padding is the total of both sides, size - 1 by default; the smaller half comes first. */
@@ -185,8 +185,10 @@ static void make_shortcut(darknet *d) {
     for (int i = 0; i < n && cvi_build_ok(&d->b); i++) {
         int other = cvi_darknet_layer(d, list[i]);
         if (cvi_build_ok(&d->b) && !same_shape(d, v, other)) {
-            d->refused = "this form of the operator is not run";
-            return;
+            other = cvi_darknet_fit(d, other, v, i);
+            if (other < 0) {
+                return;
+            }
         }
         const char *name = cvi_darknet_name(d, "shortcut");
         v = cvi_build_op(&d->b, "Add", i + 1 < n ? cvi_build_name(&d->b, "%s/sum", name) : name, i + 1 < n, 2,
@@ -272,6 +274,10 @@ static const darknet_kind table[] = {
     {"local_avgpool", "avgpool", make_local_avgpool},
     {"avgpool", "avgpool", make_avgpool},
     {"avg", "avgpool", make_avgpool},
+    {"crop", "crop", cvi_darknet_crop},
+    {"local", "local", cvi_darknet_local},
+    {"deconvolutional", "deconv", cvi_darknet_deconvolutional},
+    {"deconv", "deconv", cvi_darknet_deconvolutional},
     {"route", "route", make_route},
     {"shortcut", "shortcut", make_shortcut},
     {"scale_channels", "product", make_product},

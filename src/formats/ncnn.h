@@ -137,6 +137,7 @@ int64_t cvi_ncnn_int(ncnn *m, int id, int64_t otherwise);
 double cvi_ncnn_float(const ncnn *m, int id, double otherwise);
 
 /* ---- ncnn_binary.c ---- */
+bool cvi_ncnn_is_type(const char *type); /* one of ncnn's own layers */
 bool cvi_ncnn_is_binary(const uint8_t *data, size_t size);
 cvs_status cvi_ncnn_parse_binary(cvi_arena *a, const uint8_t *data, size_t size, const cvs_limits *limits,
                                  ncnn_param *out, cvs_error *err);

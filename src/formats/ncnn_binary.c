@@ -268,6 +268,15 @@ static cvs_status read_layer(words *w, ncnn_layer *l, int number) {
     return read_settings(w, l);
 }
 
+bool cvi_ncnn_is_type(const char *type) {
+    for (int i = 0; i < CVI_COUNT(types); i++) {
+        if (strcmp(types[i], type) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool cvi_ncnn_is_binary(const uint8_t *data, size_t size) {
     if (size < 16 || word_at(data) != 7767517) {
         return false;

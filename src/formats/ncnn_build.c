@@ -222,8 +222,65 @@ int cvi_ncnn_as_image(ncnn *m, int value) {
 
 /* ---- the whole ---- */
 
+/* Whether a layer that is not read has numbers in the .bin, or may have. */
+static bool may_hold_numbers(const ncnn_layer *l) {
+    static const char *const holders[] = {"BatchNorm",
+                                          "Bias",
+                                          "Convolution",
+                                          "Convolution1D",
+                                          "Convolution3D",
+                                          "ConvolutionDepthWise",
+                                          "Deconvolution",
+                                          "DeformableConv2D",
+                                          "Dequantize",
+                                          "Embed",
+                                          "GRU",
+                                          "Gemm",
+                                          "GroupNorm",
+                                          "InnerProduct",
+                                          "InstanceNorm",
+                                          "LSTM",
+                                          "LayerNorm",
+                                          "MemoryData",
+                                          "Normalize",
+                                          "PReLU",
+                                          "Quantize",
+                                          "RMSNorm",
+                                          "RNN",
+                                          "Requantize",
+                                          "Scale",
+                                          "Deconvolution1D",
+                                          "Deconvolution3D",
+                                          "MultiHeadAttention",
+                                          "ConvolutionDepthWise1D",
+                                          "ConvolutionDepthWise3D",
+                                          "DeconvolutionDepthWise",
+                                          "DeconvolutionDepthWise1D",
+                                          "DeconvolutionDepthWise3D"};
+    for (int i = 0; i < CVI_COUNT(holders); i++) {
+        if (strcmp(l->type, holders[i]) == 0) {
+            return true;
+        }
+    }
+    return !cvi_ncnn_is_type(l->type); /* somebody's own */
+}
+
+/* How many numbers this layer has is not known, so those of the layers behind it cannot be found. */
+static void lose_numbers(ncnn *m) {
+    if (m->data && m->at < m->size && may_hold_numbers(m->layer)) {
+        m->data = NULL;
+        if (cvi_build_ok(&m->b) && !cvi_model_note(m->b.model,
+                                                   "the numbers of the layers behind \"%.80s\" cannot be "
+                                                   "found: how many it has itself is not known",
+                                                   m->layer->name)) {
+            cvi_build_no_memory(&m->b, 0);
+        }
+    }
+}
+
 static void make_box(ncnn *m, const char *why) {
     m->boxes++;
+    lose_numbers(m);
     const ncnn_layer *l = m->layer;
     cvi_build_node(&m->b, cvi_build_name(&m->b, "ncnn::%s", l->type), l->name, l->n_in, m->in, l->n_out);
     for (int k = 0; k < l->n_out && cvi_build_ok(&m->b); k++) {
@@ -326,7 +383,7 @@ cvs_status cvi_ncnn_build_sized(cvs_model *model, const ncnn_param *param, const
                         param->line_left, param->n)) {
         return cvi_no_memory(err, 0);
     }
-    if (cvi_build_ok(&m.b) && data && m.at < size &&
+    if (cvi_build_ok(&m.b) && m.data && m.at < size &&
         !cvi_model_note(model, "%lld bytes at the end of the weights file belong to no layer",
                         (long long)(size - m.at))) {
         return cvi_no_memory(err, 0);

@@ -28,6 +28,45 @@ static void every_section(void **state) {
     reader_matches(cfg, &options, in, out, 2e-6);
 }
 
+/* Sums of layers with fewer and more channels: OpenCV 4.11's numbers. The original's sums of every second place, the cut picture, kernels of
+ * their own at every place, deconvolutions: from Darknet's loops in NumPy. */
+static void rarer_sections(void **state) {
+    (void)state;
+    static const char *const names[] = {"short", "stride", "local"};
+    for (int i = 0; i < 3; i++) {
+        char cfg[512], in[512], out[512], file[32];
+        snprintf(file, sizeof file, "%s.cfg", names[i]);
+        fixture(cfg, sizeof cfg, file);
+        snprintf(file, sizeof file, "%s.in.npy", names[i]);
+        fixture(in, sizeof in, file);
+        snprintf(file, sizeof file, "%s.out.npy", names[i]);
+        fixture(out, sizeof out, file);
+        reader_matches(cfg, NULL, in, out, 2e-6);
+        reader_no_memory(cfg, NULL, 17);
+        reader_damage(cfg, LLVMFuzzerTestOneInput, 11, 100);
+    }
+}
+
+/* What a section may hold is not known: the layers behind it have no numbers, and that is told. */
+static void numbers_behind_a_box(void **state) {
+    (void)state;
+    char folder[256], cfg[300], weights[300];
+    const char *text = "[net]\nwidth=4\nheight=4\nchannels=1\n[gru]\noutput=8\n[connected]\noutput=2\n";
+    const uint32_t words[12] = {0, 2, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7};
+    cvs_error err = {0};
+    test_folder(folder);
+    snprintf(cfg, sizeof cfg, "%s/a.cfg", folder);
+    snprintf(weights, sizeof weights, "%s/a.weights", folder);
+    assert_int_equal(cvi_file_write(cfg, text, strlen(text), &err), CVS_OK);
+    assert_int_equal(cvi_file_write(weights, words, sizeof words, &err), CVS_OK);
+    cvs_model *m = reader_open(cfg, NULL);
+    assert_int_equal(m->n_notes, 1);
+    assert_non_null(strstr(m->notes[0], "gru_0"));
+    assert_non_null(strstr(m->graph->nodes[0].note, "remember"));
+    cvs_model_free(m);
+    test_remove(folder);
+}
+
 /* Before version 0.2 the count of pictures has four bytes. */
 static void old_header(void **state) {
     (void)state;
@@ -129,9 +168,14 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_section),    cmocka_unit_test(old_header),
-                                       cmocka_unit_test(real_detector),    cmocka_unit_test(mistakes),
-                                       cmocka_unit_test(unknown_sections), cmocka_unit_test(damaged),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_section),
+                                       cmocka_unit_test(rarer_sections),
+                                       cmocka_unit_test(numbers_behind_a_box),
+                                       cmocka_unit_test(old_header),
+                                       cmocka_unit_test(real_detector),
+                                       cmocka_unit_test(mistakes),
+                                       cmocka_unit_test(unknown_sections),
+                                       cmocka_unit_test(damaged),
                                        cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

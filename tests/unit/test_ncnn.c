@@ -181,12 +181,37 @@ static void untold_sizes(void **state) {
     input_is(CONV "Reshape r 1 1 c r 0=1600 1=8\n", 0, 0, "?x5x80x80");
     input_is(CONV "Reshape r 1 1 c r 0=1600 1=8\n", 0, 79, "?x5x79x79");
     input_is(CONV "InnerProduct f 1 1 c f 0=5 2=501760\n", 0, 0, "?x5x224x224"); /* also usual */
-    input_is(CONV "Reshape r 1 1 c r 0=7 1=11\n", 224, 0, "?x5x?x?");              /* fits nowhere */
+    input_is(CONV "Reshape r 1 1 c r 0=7 1=11\n", 224, 0, "?x5x?x?");            /* fits nowhere */
     input_is("ReLU r 1 1 x r\nInnerProduct f 1 1 r f 0=5 2=35\n", 0, 0, "?x7");
     input_is("LayerNorm l 1 1 x l 0=12\nMultiHeadAttention a 1 1 l a 0=12 1=3 2=144\n", 0, 0, "?x?x12");
     input_is("Convolution1D c 1 1 x c 0=4 1=3 6=60\nReLU r 1 1 c r\n", 0, 0, "?x5x?");
     input_is("Embed e 1 1 x e 0=4 1=20 3=80\nReLU r 1 1 e r\n", 0, 0, "?x?");
 #undef CONV
+}
+
+/* Behind a layer whose count of numbers is not known there are none, and that is told. */
+static void numbers_behind_a_box(void **state) {
+    (void)state;
+    static const char *const middle[] = {"Own o 1 1 x o", "Diag o 1 1 x o"};
+    char folder[256], param[400], weights[400], text[300];
+    float numbers[3] = {1, 2, 3};
+    cvs_error err = {0};
+    test_folder(folder);
+    snprintf(param, sizeof param, "%s/a.param", folder);
+    snprintf(weights, sizeof weights, "%s/a.bin", folder);
+    test_ok(cvi_file_write, weights, numbers, sizeof numbers);
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "7767517\n3 3\n" INPUT "%s\nBias y 1 1 o y 0=3\n", middle[i]);
+        test_ok(cvi_file_write, param, text, strlen(text));
+        cvs_model *m = reader_open(param, NULL);
+        int v = cvi_graph_find(m->graph, "y.bias");
+        assert_true(v >= 0);
+        assert_int_equal(m->n_notes, i == 0);
+        assert_int_equal(m->graph->values[v].constant->data != NULL, i == 1);
+        cvs_model_free(m);
+    }
+    test_remove(folder);
+    (void)err;
 }
 
 /* A form that is not run is a box, and the rest opens. */
@@ -269,13 +294,20 @@ static void no_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_net),       cmocka_unit_test(binary_net),
-        cmocka_unit_test(binary_mistakes), cmocka_unit_test(real_detector),
-        cmocka_unit_test(mistakes),        cmocka_unit_test(unknown_layers),
-        cmocka_unit_test(more_layers),     cmocka_unit_test(behind_the_announced),
-        cmocka_unit_test(layers_of_pnnx),  cmocka_unit_test(forms_not_run),
-        cmocka_unit_test(detectors),       cmocka_unit_test(untold_sizes),
-        cmocka_unit_test(damaged),         cmocka_unit_test(no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(small_net),
+                                       cmocka_unit_test(binary_net),
+                                       cmocka_unit_test(binary_mistakes),
+                                       cmocka_unit_test(real_detector),
+                                       cmocka_unit_test(mistakes),
+                                       cmocka_unit_test(unknown_layers),
+                                       cmocka_unit_test(more_layers),
+                                       cmocka_unit_test(behind_the_announced),
+                                       cmocka_unit_test(layers_of_pnnx),
+                                       cmocka_unit_test(forms_not_run),
+                                       cmocka_unit_test(detectors),
+                                       cmocka_unit_test(untold_sizes),
+                                       cmocka_unit_test(numbers_behind_a_box),
+                                       cmocka_unit_test(damaged),
+                                       cmocka_unit_test(no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
