@@ -151,3 +151,23 @@ graph = convert_variables_to_constants_v2(call).graph.as_graph_def()
 open(os.path.join(OUT, "heads.pb"), "wb").write(graph.SerializeToString())
 np.save(os.path.join(OUT, "heads.in.npy"), x[:1])
 np.save(os.path.join(OUT, "heads.out.npy"), heads(x[:1]).numpy())
+
+
+def turns(t):
+    """A loop whose turns the file decides, with a list that it fills; t [1,3,2]."""
+    w = tf.constant(np.linspace(-1, 1, 12).reshape(2, 6), tf.float32)
+    steps = tf.TensorArray(tf.float32, 3, element_shape=(None, 2)).unstack(tf.transpose(t, [1, 0, 2]))
+    state, answers = tf.zeros([tf.shape(t)[0], 2]), tf.TensorArray(tf.float32, 3, element_shape=(None, 2))
+    for i in tf.range(3):
+        a, b, c = tf.split(tf.matmul(steps.read(i) + state, w), 3, 1)
+        state = tf.tanh(a) * tf.sigmoid(b) + state * tf.sigmoid(c)
+        answers = answers.write(i, state * tf.cast(i, tf.float32))
+    return tf.reshape(answers.stack(), [1, 6])
+
+
+call = tf.function(turns).get_concrete_function(tf.TensorSpec((None, 3, 2), tf.float32))
+graph = convert_variables_to_constants_v2(call, lower_control_flow=False).graph.as_graph_def()
+open(os.path.join(OUT, "turns.pb"), "wb").write(graph.SerializeToString())
+t = np.random.default_rng(2).normal(0, 1, (1, 3, 2)).astype(np.float32)
+np.save(os.path.join(OUT, "turns.in.npy"), t)
+np.save(os.path.join(OUT, "turns.out.npy"), turns(t).numpy())

@@ -16,6 +16,9 @@
 #include "formats/value_shapes.h"
 #include "graph/build.h"
 
+/* A list of tensors, known while reading (tf_nodes_loop.c). */
+typedef struct cvi_tf_list cvi_tf_list;
+
 typedef struct cvi_tf_tensor {
     const char *name; /* in the file; names constants */
     int form[2];      /* graph values, -1 = not made */
@@ -24,9 +27,10 @@ typedef struct cvi_tf_tensor {
     bool exact;       /* its numbers (once worked out) hold for every batch */
     int64_t
         block[2]; /* cut into blocks that lie along the batch (dilated convolutions of old files); 0: not */
-    int64_t block_pads[4]; /* zeros put around it before: top, left, bottom, right */
-    bool joined;           /* was worked on as if it had never been cut */
-    cvs_tensor constant;   /* dtype CVS_NONE: no constant. Own axes; data borrowed */
+    int64_t block_pads[4];   /* zeros put around it before: top, left, bottom, right */
+    bool joined;             /* was worked on as if it had never been cut */
+    const cvi_tf_list *list; /* or NULL; then it has no form */
+    cvs_tensor constant;     /* dtype CVS_NONE: no constant. Own axes; data borrowed */
 } cvi_tf_tensor;
 
 typedef struct cvi_tf {

@@ -112,6 +112,7 @@ struct tf_net {
     int n_in, n_out, cap_out;
     cvi_tf_tensor *out;
     const char *refused; /* why it becomes a box */
+    bool keep; /* then too, what was made for it stays (nodes that nobody reads are taken out in the end) */
 };
 
 typedef struct tf_maker {

@@ -35,6 +35,12 @@ void cvi_tfn_floor_mod(tf_net *m);
 void cvi_tfn_gather(tf_net *m);
 void cvi_tfn_gather_nd(tf_net *m);
 void cvi_tfn_if(tf_net *m);
+void cvi_tfn_list_from_tensor(tf_net *m);
+void cvi_tfn_list_get(tf_net *m);
+void cvi_tfn_list_length(tf_net *m);
+void cvi_tfn_list_reserve(tf_net *m);
+void cvi_tfn_list_set(tf_net *m);
+void cvi_tfn_list_stack(tf_net *m);
 void cvi_tfn_lrn(tf_net *m);
 void cvi_tfn_map(tf_net *m);
 void cvi_tfn_matmul(tf_net *m);
@@ -78,6 +84,7 @@ void cvi_tfn_two_steps(tf_net *m);
 void cvi_tfn_unpack(tf_net *m);
 void cvi_tfn_variable(tf_net *m);
 void cvi_tfn_where(tf_net *m);
+void cvi_tfn_while(tf_net *m);
 void cvi_tfn_xlogy(tf_net *m);
 
 #endif

@@ -18,7 +18,9 @@ typedef struct saved {
     tf_graphdef g;
     tf_port *in, *out;
     int n_in, n_out;
-    bool has_signature, is_default;
+    const char *signature; /* the one that is taken, or NULL */
+    bool is_wanted;        /* it is the usual one */
+    char others[200];      /* what else there is */
     binding *bound;
     int n_bound, cap_bound;
     tf_bundle *bundle; /* NULL: no variables folder */
@@ -65,7 +67,15 @@ static cvs_status read_port(const saved *s, const cvi_pb *parent, const cvi_pb_f
     return CVS_OK;
 }
 
-/* The signature "serving_default", else the first that has inputs and outputs. */
+/* A signature that is not taken, for the note. Keras writes the usual one twice. */
+static void mention(saved *s, const char *name) {
+    size_t n = strlen(s->others);
+    if (strcmp(name, "serve") != 0 && strcmp(name, "serving_default") != 0) {
+        snprintf(s->others + n, sizeof s->others - n, "%s%.60s", n ? ", " : "", name);
+    }
+}
+
+/* The signature "serving_default"; else the first that has inputs and outputs. */
 static cvs_status read_signature(saved *s, const cvi_pb *parent, const cvi_pb_field *field) {
     cvi_pb p, q;
     cvi_pb_field f, g;
@@ -87,17 +97,35 @@ static cvs_status read_signature(saved *s, const cvi_pb *parent, const cvi_pb_fi
             }
         }
     }
-    bool usual = strcmp(key, "serving_default") == 0;
-    if (n_in > 0 && n_out > 0 && (usual || !s->has_signature)) {
+    bool wanted = strcmp(key, "serving_default") == 0;
+    if (n_in == 0 || n_out == 0) {
+        return CVS_OK;
+    }
+    if (s->signature && (s->is_wanted || !wanted)) {
+        mention(s, key);
+    } else {
+        if (s->signature) {
+            mention(s, s->signature);
+        }
         qsort(in, (size_t)n_in, sizeof *in, by_key);
         qsort(out, (size_t)n_out, sizeof *out, by_key);
         s->in = in;
         s->out = out;
         s->n_in = n_in;
         s->n_out = n_out;
-        s->has_signature = true;
+        s->signature = key;
+        s->is_wanted = wanted;
     }
     return CVS_OK;
+}
+
+/* Says which signatures there are beside the one that is taken. */
+static cvs_status check_signature(const saved *s) {
+    return !s->others[0] ||
+                   cvi_model_note(s->open->model, "this is the signature %.60s; the file also has: %s",
+                                  s->signature, s->others)
+               ? CVS_OK
+               : cvi_no_memory(s->open->err, 0);
 }
 
 /* A MetaGraphDef: a graph and its signatures. */
@@ -342,6 +370,7 @@ static cvs_status build(saved *s, const char *folder) {
         cvi_free(variables);
         CVI_TRY(status);
     }
+    CVI_TRY(check_signature(s));
     CVI_TRY(bind_all(s));
     return cvi_tf_build(&net, s->open, s->n_in, s->in, s->n_out, s->out);
 }

@@ -231,8 +231,10 @@ static void run_maker(tf_net *m, tf_scope *s, int n) {
     if (cannot || (m->refused && cvi_build_ok(&m->t.b))) {
         m->t.b.status = CVS_OK;
         cvi_error_clear(m->t.b.err);
-        m->t.b.g->n_nodes = nodes;
-        m->t.shapes.inferred = CVI_MIN(m->t.shapes.inferred, nodes);
+        if (!m->keep) {
+            m->t.b.g->n_nodes = nodes;
+            m->t.shapes.inferred = CVI_MIN(m->t.shapes.inferred, nodes);
+        }
         m->n_out = 0;
         m->t.name = m->node->name;
         make_box(m, s, n, m->refused ? m->refused : "this form of the operator is not run");
@@ -271,6 +273,7 @@ static void make_node(tf_net *m, tf_scope *s, int n) {
     }
     m->out = NULL;
     m->n_out = m->cap_out = 0;
+    m->keep = false;
     m->refused = looped ? "loops are drawn where they begin, but not run" : NULL;
     if (cvi_build_ok(&m->t.b)) {
         run_maker(m, s, n);

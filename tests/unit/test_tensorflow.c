@@ -34,6 +34,11 @@ static void written_by_tensorflow(void **state) {
     fixture(in, sizeof in, "heads.in.npy");
     fixture(out, sizeof out, "heads.out.npy");
     reader_matches(model, NULL, in, out, 2e-6);
+    fixture(model, sizeof model,
+            "turns.pb"); /* a loop that the file decides, and the lists that it reads and fills */
+    fixture(in, sizeof in, "turns.in.npy");
+    fixture(out, sizeof out, "turns.out.npy");
+    reader_matches(model, NULL, in, out, 2e-6);
 }
 
 static void real_models(void **state) {
@@ -339,6 +344,8 @@ static void damaged(void **state) {
     reader_damage(path, LLVMFuzzerTestOneInput, 7, 600);
     fixture(path, sizeof path, "saved/saved_model.pb");
     reader_damage(path, LLVMFuzzerTestOneInput, 9973, 40);
+    fixture(path, sizeof path, "turns.pb");
+    reader_damage(path, LLVMFuzzerTestOneInput, 97, 400);
 }
 
 static void no_memory(void **state) {
@@ -346,6 +353,8 @@ static void no_memory(void **state) {
     char path[512];
     fixture(path, sizeof path, "frozen.pb");
     reader_no_memory(path, NULL, 1);
+    fixture(path, sizeof path, "turns.pb");
+    reader_no_memory(path, NULL, 7);
     fixture(path, sizeof path, "saved");
     reader_no_memory(path, NULL, 3);
 }
