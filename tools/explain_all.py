@@ -30,7 +30,7 @@ def models():
         yield path
 
 
-def run(args, limit=240):
+def run(args, limit=900):
     began = time.time()
     p = subprocess.run(args, capture_output=True, text=True, timeout=limit, env=dict(os.environ, LC_ALL="C.UTF-8"))
     return p.returncode, (p.stderr + p.stdout).strip(), time.time() - began

@@ -34,7 +34,7 @@ UBSAN_OPTIONS=print_stacktrace=1
 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:quarantine_size_mb=8
 export UBSAN_OPTIONS ASAN_OPTIONS
 if [ "$what" = unit ]; then
-    exec meson test -C $build --no-rebuild --suite unit --print-errorlogs --num-processes 2 --timeout-multiplier 6
+    exec meson test -C $build --no-rebuild --suite unit --print-errorlogs --num-processes 2 --timeout-multiplier 3
 fi
 [ "$what" = same ] || PROGRAMS=$build exec python3 tools/fuzz_campaign.py build-fuzz "$what"
 targets=${TARGETS:-$(find $build/tests -maxdepth 1 -name 'fuzz_*' -type f -perm -100 | sed 's/.*fuzz_//' | sort)}
@@ -53,8 +53,8 @@ for name in $targets; do
     esac
     found=nothing
     # shellcheck disable=SC2086 # an optional folder
-    "$build/tests/fuzz_$name" -seed=1 -runs=$runs -max_total_time=60 -entropic=0 -print_funcs=0 -detect_leaks=0 -rss_limit_mb=2048 \
-        -malloc_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix="build-fuzz/finds/$name-" \
+    "$build/tests/fuzz_$name" -seed=1 -runs=$runs -max_total_time=40 -entropic=0 -print_funcs=0 -detect_leaks=0 -rss_limit_mb=2048 \
+        -malloc_limit_mb=1024 -timeout=60 -verbosity=0 -print_final_stats=1 -artifact_prefix="build-fuzz/finds/$name-" \
         "$corpus" $seeds >"build-fuzz/fuzz-$name.log" 2>&1 || found=something
     runs=$(sed -n 's/.*number_of_executed_units: *//p' "build-fuzz/fuzz-$name.log")
     echo "fuzz $name: ${runs:-0} executions, $found found"

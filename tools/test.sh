@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every test of a build folder and closes with the counts. usage: tools/test.sh BUILD
-# Long work is not here: make campaign. CONVSCOPE_FUZZ_SECONDS (60) is the time of all fuzz targets together.
+# Long work is not here: make campaign.
 set -u
 build=$1
 log=$build/meson-logs/testlog.txt

@@ -15,7 +15,7 @@ class Server:
         self.cookie = headers["Set-Cookie"].split(";")[0]
 
     def send(self, path, body=None, **headers):
-        c = http.client.HTTPConnection(self.host, timeout=60)
+        c = http.client.HTTPConnection(self.host, timeout=300)
         if self.cookie:
             headers.setdefault("Cookie", self.cookie)
         c.request("GET" if body is None else "POST", path, body, headers)
@@ -47,7 +47,7 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(20)
+        code = self.process.wait(120)
         self.process.stdout.close()
         return code
 
@@ -106,7 +106,7 @@ class App(unittest.TestCase):
         port = int(self.s.host.split(":")[1])
         for raw in (b"", b"\0" * 100, b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"POST /api/models HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
                     b"GET /" + b"a" * 30000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/9.9\r\nHost:\r\n\r\n", b"BREW /pot HTTP/1.1\r\n" * 50):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as c:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as c:
                 try:
                     c.sendall(raw)
                     c.shutdown(socket.SHUT_WR)
@@ -189,7 +189,7 @@ class App(unittest.TestCase):
         for bad in ({"place": "in7"}, {"place": "0", "channel": 99}, {}):
             self.assertEqual(self.s.post("whatif", {"edits": [bad]}, m=0, p=0)[0], 400)
 
-    def wait(self, job, seconds=30):
+    def wait(self, job, seconds=300):
         end = time.time() + seconds
         while time.time() < end:
             state = self.s.json("job", job=job)
@@ -378,7 +378,7 @@ class App(unittest.TestCase):
         """By the order of what ends, not by the clock: the heavy lane is full before, during and after a hundred quick questions and two runs."""
         jobs = [self.s.post("explain", {"m": 0, "p": 0, "method": "rise", "samples": 400000, "seed": k})[1]["job"] for k in range(6)]
         self.assertEqual(len(set(jobs)), 6)
-        end = time.time() + 60
+        end = time.time() + 300
         while self.s.json("job", job=jobs[0])["fraction"] == 0 and time.time() < end:
             time.sleep(0.02)
         begun = self.s.json("job", job=jobs[0])["fraction"]
@@ -415,7 +415,7 @@ class App(unittest.TestCase):
             size += len(body) if headers["Content-Encoding"] else len(gzip.compress(body))
         self.assertLessEqual(size, 300000)
 
-    def raw(self, data, seconds=30):
+    def raw(self, data, seconds=120):
         """What comes back for exactly these bytes; b"" where the connection is closed without a word."""
         got = b""
         with socket.create_connection(("127.0.0.1", int(self.s.host.split(":")[1])), timeout=seconds) as c:
@@ -463,7 +463,7 @@ class App(unittest.TestCase):
         port, open_ones = int(self.s.host.split(":")[1]), []
         try:
             for k in range(200):
-                c = socket.create_connection(("127.0.0.1", port), timeout=5)
+                c = socket.create_connection(("127.0.0.1", port), timeout=60)
                 c.sendall([b"", b"GET / HTTP/1.1\r\nHost: ", b"POST /api/models HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\nX-Convscope: 1\r\nContent-Length: 1000000\r\n\r\nabc"
                            % (self.s.host.encode(), self.s.cookie.encode()), b"GET /api/maps?m=0&p=0&layer=0 HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\n\r\n" % (self.s.host.encode(), self.s.cookie.encode())][k % 4])
                 open_ones.append(c)
@@ -578,7 +578,7 @@ class App(unittest.TestCase):
         got, pid = [], self.s.process.pid
         sender = threading.Thread(target=lambda: got.append(self.s.send("/api/pictures?name=big.png", png, **mine)))
         sender.start()
-        killed, end = 0, time.time() + 30
+        killed, end = 0, time.time() + 300
         while not killed and time.time() < end and sender.is_alive():
             for task in os.listdir("/proc/%d/task" % pid):
                 try:
@@ -588,7 +588,7 @@ class App(unittest.TestCase):
                             killed = int(child)
                 except OSError:
                     pass
-        sender.join(60)
+        sender.join(300)
         self.assertTrue(killed)
         self.assertEqual(got[0][0], 422, got[0][2])
         self.assertIn(b"crashed its reader", got[0][2])

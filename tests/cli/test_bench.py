@@ -35,7 +35,7 @@ class Bench(Case):
             self.assertIsNotNone(d.process.returncode)
 
     def driver(self):
-        self.drivers.append(drive.Driver("ours", [OURS], timeout=60))
+        self.drivers.append(drive.Driver("ours", [OURS], timeout=300))
         return self.drivers[-1]
 
     def test_two_in_turns(self):

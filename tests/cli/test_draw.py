@@ -38,7 +38,7 @@ class Draw(Case):
             self.skipTest("rsvg-convert (librsvg2-bin) is not installed")
         for model in self.zoo():
             self.draw(model, "a.svg", "--style", "graph")
-            p = subprocess.run(["rsvg-convert", self.path("a.svg"), "-o", self.path("a.png")], capture_output=True, text=True, timeout=120)
+            p = subprocess.run(["rsvg-convert", self.path("a.svg"), "-o", self.path("a.png")], capture_output=True, text=True, timeout=300)
             self.assertEqual((p.returncode, p.stderr), (0, ""), model)
             self.assertGreater(os.path.getsize(self.path("a.png")), 5000)
 
@@ -51,7 +51,7 @@ class Draw(Case):
             f.write(hostile)
         for model in self.zoo() + [self.path("hostile.prototxt")]:
             self.draw(model, "a.dot", "--style", "dot")
-            p = subprocess.run(["dot", "-Tsvg", self.path("a.dot"), "-o", self.path("a.svg")], capture_output=True, text=True, timeout=120)
+            p = subprocess.run(["dot", "-Tsvg", self.path("a.dot"), "-o", self.path("a.svg")], capture_output=True, text=True, timeout=300)
             self.assertEqual((p.returncode, p.stderr), (0, ""), model)
 
     def test_prototxts(self):

@@ -17,7 +17,7 @@ def bounded():
 
 
 def run(*args):
-    p = program.run(*args, text=False, timeout=120, preexec_fn=bounded)
+    p = program.run(*args, text=False, timeout=400, preexec_fn=bounded)
     return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
 
 
@@ -78,7 +78,7 @@ class Hostile(unittest.TestCase):
             with open(second, "wb") as out:
                 os.truncate(model, 100)
                 out.write(b"no weights")
-            err = p.communicate(timeout=120)[1]
+            err = p.communicate(timeout=400)[1]
             self.assertEqual(p.returncode, 3, err)
             self.assertIn("became shorter", err)
 

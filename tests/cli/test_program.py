@@ -155,7 +155,7 @@ class Program(Case):
             self.assertEqual(url.hostname, "127.0.0.1")
 
             def get(path, cookie=None, host=None):
-                c = http.client.HTTPConnection("127.0.0.1", url.port, timeout=20)
+                c = http.client.HTTPConnection("127.0.0.1", url.port, timeout=120)
                 c.request("GET", path, headers={k: v for k, v in (("Cookie", cookie), ("Host", host)) if v})
                 r = c.getresponse()
                 answer = r.status, r.getheader("Set-Cookie"), r.getheader("Content-Security-Policy"), r.read()
@@ -177,7 +177,7 @@ class Program(Case):
         finally:
             p.terminate()
             p.stdout.close()
-            self.assertEqual(p.wait(timeout=20), 0)
+            self.assertEqual(p.wait(timeout=120), 0)
 
     def test_the_operator_page_is_printed_from_the_table(self):
         page = read(os.path.join(ROOT, "docs", "ops.md")).decode()

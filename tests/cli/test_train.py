@@ -149,12 +149,12 @@ class Train(Case):
 
     def test_interrupt(self):
         p = start("train", RECIPE, "--data", "generated:digits", "--epochs", 1000, "-o", self.path("run"))
-        for _ in range(600):
+        for _ in range(3000):
             if os.path.exists(self.path("run/history.json")):
                 break
             time.sleep(0.1)
         p.send_signal(signal.SIGINT)
-        out, err = p.communicate(timeout=60)
+        out, err = p.communicate(timeout=300)
         self.assertEqual(p.returncode, 10, err)
         self.assertIn("stopped", err.splitlines()[-1])
         self.assertTrue(json.loads(self.read("run", "history.json"))["stopped"])
@@ -215,7 +215,7 @@ class Train(Case):
             p = start(*args, "-o", self.path("parts"))
             time.sleep(moment.uniform(0.01, 0.2))
             p.send_signal(signal.SIGINT)
-            p.communicate(timeout=60)
+            p.communicate(timeout=300)
             self.assertIn(p.returncode, (0, 10, -signal.SIGINT))
             self.assertEqual(run(*args, "--resume", "--threads", 1, "-o", self.path("parts"))[0], 0)
             for name in ("model.onnx", "best.onnx", "state.safetensors"):

@@ -23,14 +23,14 @@ class Visdom(unittest.TestCase):
         self.server = subprocess.Popen([EXE, "open", "--no-browser", "--visdom-port", str(self.port), "--visdom-dir", self.dir + "/envs"],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = urllib.parse.urlparse(self.server.stdout.readline().strip())
-        c = http.client.HTTPConnection(self.url.netloc, timeout=60)
+        c = http.client.HTTPConnection(self.url.netloc, timeout=300)
         c.request("GET", "/?" + self.url.query)
         self.cookie = c.getresponse().headers["Set-Cookie"].split(";")[0]
         c.close()
 
     def stop(self):
         self.server.send_signal(signal.SIGINT)
-        self.assertEqual(self.server.wait(20), 0)
+        self.assertEqual(self.server.wait(120), 0)
         self.server.stdout.close()
 
     def tearDown(self):
@@ -38,7 +38,7 @@ class Visdom(unittest.TestCase):
         shutil.rmtree(self.dir)
 
     def send(self, endpoint, body, **headers):
-        c = http.client.HTTPConnection("localhost:%d" % self.port, timeout=60)
+        c = http.client.HTTPConnection("localhost:%d" % self.port, timeout=300)
         c.request("POST", "/" + endpoint, body if isinstance(body, (str, bytes)) else json.dumps(body), headers)
         r = c.getresponse()
         got = r.status, r.read().decode()
@@ -51,7 +51,7 @@ class Visdom(unittest.TestCase):
         return text
 
     def page(self, path, ask=None, **args):
-        c = http.client.HTTPConnection(self.url.netloc, timeout=60)
+        c = http.client.HTTPConnection(self.url.netloc, timeout=300)
         headers = {"Cookie": self.cookie, "X-Convscope": "1", "Content-Type": "application/json"}
         c.request("GET" if ask is None else "POST", "/api/" + path + "?" + urllib.parse.urlencode(args), ask and json.dumps(ask), headers)
         r = c.getresponse()
@@ -138,7 +138,7 @@ class Visdom(unittest.TestCase):
         self.assertEqual(self.ok("win_exists", win="loss", eid="a/b"), "true")
 
     def socket(self, origin):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=120)
         s.sendall(("GET /vis_socket HTTP/1.1\r\nHost: localhost:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
                    "Sec-WebSocket-Version: 13\r\n%s\r\n" % (self.port, base64.b64encode(os.urandom(16)).decode(), origin)).encode())
         return s
@@ -212,7 +212,7 @@ class Visdom(unittest.TestCase):
         self.assertNotIn(b" 101 ", s.recv(4096))
         s.close()
         self.assertEqual(self.page("state")[0], 200)
-        c = http.client.HTTPConnection("localhost:%d" % self.port, timeout=60)
+        c = http.client.HTTPConnection("localhost:%d" % self.port, timeout=300)
         c.request("GET", "/api/state", headers={"Cookie": self.cookie})
         self.assertNotIn(b"models", c.getresponse().read())  # the app is not on this port
         c.close()
