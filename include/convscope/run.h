@@ -44,7 +44,8 @@ cvs_status cvs_run_tensors(cvs_run *run, const cvs_tensor *inputs, int n_inputs,
  * batch dimension optional; integer pixels are converted to the input's type as numbers. A fixed-batch model runs sample by
  * sample and the results are joined along the batch dimension. */
 cvs_status cvs_run_npy(cvs_run *run, const char *const *paths, int n, const char *layout, cvs_error *err);
-/* Runs on one picture (uint8 [H,W,3]) after the model's preprocessing; shown (may be NULL) gets what the network sees, uint8, owned. */
+/* Runs on one picture (uint8 [H,W,3]) after the model's preprocessing; shown (may be NULL) gets what the network sees, uint8, owned. Where an operator
+ * is unknown this fails with CVS_E_UNSUPPORTED: shown is filled all the same, and what was computed before it can be read. */
 cvs_status cvs_run_image(cvs_run *run, const cvs_tensor *image, cvs_tensor *shown, cvs_error *err);
 /* Any file: a .npy or .npz by content, else a picture. shown is left zeroed for a .npy that has no 1 or 3 channels. */
 cvs_status cvs_run_file(cvs_run *run, const char *path, const char *layout, cvs_tensor *shown,

@@ -79,6 +79,9 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out);
 bool cli_run_options(cli *c, cvs_run_options *out);
 /* Runs the model on a picture or a .npy (several, comma-separated, for several inputs); says a guessed preprocessing. */
 cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char *path, cvs_tensor *shown);
+/* The same for the sake of one layer: a run that stops behind it is a note. */
+cvs_status cli_run_layer(cli *c, const cvs_model *model, cvs_run *run, const char *path, int layer,
+                         cvs_tensor *shown);
 /* ---- figures of a layer ---- */
 typedef struct cli_figure {
     const char *path, *layer;

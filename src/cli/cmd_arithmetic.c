@@ -139,7 +139,7 @@ static cvs_status show(cli *c, const cvs_model *model, cvs_run *run, int64_t row
     int layer;
     int64_t at;
     cvs_status s = cvs_model_find_layer(model, name, &layer, &c->err);
-    s = s == CVS_OK ? cli_run_file(c, model, run, c->args[1], NULL) : s;
+    s = s == CVS_OK ? cli_run_layer(c, model, run, c->args[1], layer, NULL) : s;
     s = s == CVS_OK ? cvs_run_layer(run, layer, &value, &c->err) : s;
     if (s != CVS_OK) {
         return s;

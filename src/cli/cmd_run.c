@@ -161,15 +161,19 @@ static cvs_status run_model(cli *c, const cvs_run_options *run_options, const ch
         s = cvs_run_new(model, run_options, &run, &c->err);
     }
     if (s == CVS_OK) {
-        s = cli_run_file(c, model, run, c->args[1], NULL);
-    }
-    if (s == CVS_OK) {
         s = cvs_model_summarize(model, run_options, c->lang, &sum, &c->err);
     }
     if (s == CVS_OK) {
         wanted = calloc((size_t)sum.n_layers + 1, sizeof *wanted);
         w.path = calloc((size_t)sum.n_layers + 1, sizeof *w.path);
         s = wanted && w.path ? choose(c, model, sum.n_layers, wanted) : (c->err.code = CVS_E_MEMORY);
+    }
+    if (s == CVS_OK) { /* where an operator is unknown, the layers before it can be had */
+        int last = sum.n_layers - 1;
+        while (last > 0 && !wanted[last]) {
+            last--;
+        }
+        s = cli_run_layer(c, model, run, c->args[1], last, NULL);
     }
     if (s == CVS_OK) {
         s = write_all(c, model, run, &sum, wanted, folder, &w);

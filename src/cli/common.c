@@ -177,6 +177,19 @@ cvs_status cli_run_file(cli *c, const cvs_model *model, cvs_run *run, const char
     return s;
 }
 
+cvs_status cli_run_layer(cli *c, const cvs_model *model, cvs_run *run, const char *path, int layer,
+                         cvs_tensor *shown) {
+    char text[1200];
+    cvs_tensor t;
+    cvs_status s = cli_run_file(c, model, run, path, shown);
+    if (s == CVS_E_UNSUPPORTED && cvs_run_layer(run, layer, &t, NULL) == CVS_OK) {
+        cli_say(c, CLI_T(c, "note: %s", "注：%s"), cvs_error_text(&c->err, text, sizeof text));
+        c->err = (cvs_error){.lang = c->err.lang};
+        s = CVS_OK;
+    }
+    return s;
+}
+
 cvs_status cli_picture(cli *c, const char *path, cvs_tensor *out) {
     char room[PATH_MAX];
     return cvs_image_read(cli_named(path, room, sizeof room), NULL, out, &c->err);

@@ -102,7 +102,7 @@ int cli_layer_figure(cli *c, cli_layer_draw *draw) {
         s = cvs_run_new(model, &run_options, &run, &c->err);
     }
     if (s == CVS_OK) {
-        s = cli_run_file(c, model, run, c->args[1], &shown);
+        s = cli_run_layer(c, model, run, c->args[1], layer, &shown);
     }
     if (s == CVS_OK) {
         cli_figure_titles(c, model, &figure);

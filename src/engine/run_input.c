@@ -355,7 +355,7 @@ cvs_status cvs_run_image(cvs_run *run, const cvs_tensor *image, cvs_tensor *show
         s = cvi_run_take(run, &input, err);
     }
     cvs_tensor_free(&input);
-    if (s != CVS_OK && shown) {
+    if (s != CVS_OK && s != CVS_E_UNSUPPORTED && shown) { /* unsupported: the run stopped on its way */
         cvs_tensor_free(shown);
     }
     return s;

@@ -235,6 +235,42 @@ cvs_status cvi_call_fill(cvi_exec *x, int n, cvi_call *call, cvi_inputs what, cv
     return CVS_OK;
 }
 
+/* The nearest unknown operator that a value comes out of, or -1. */
+static int unknown_before(const cvi_graph *g, int value) {
+    int found = -1, n = 0;
+    int *list = cvi_calloc((size_t)g->n_nodes + 1, sizeof *list);
+    bool *seen = cvi_calloc((size_t)g->n_nodes + 1, sizeof *seen);
+    int from = g->values[value].producer;
+    if (list && seen && from >= 0) {
+        seen[list[n++] = from] = true;
+    }
+    for (int i = 0; i < n && found < 0; i++) {
+        const cvi_node *node = &g->nodes[list[i]];
+        found = node->def ? -1 : list[i];
+        for (int k = 0; k < node->n_in; k++) {
+            int p = node->in[k] >= 0 ? g->values[node->in[k]].producer : -1;
+            if (p >= 0 && !seen[p]) {
+                seen[list[n++] = p] = true;
+            }
+        }
+    }
+    cvi_free(list);
+    cvi_free(seen);
+    return found;
+}
+
+static cvs_status shape_late(const cvi_graph *g, int value, cvs_error *err) {
+    int node = unknown_before(g, value);
+    if (node >= 0) {
+        return cvi_fail(
+            err, CVS_E_LATE,
+            "the shape of %.100s cannot be known: it comes out of %.100s, whose operator %.60s is unknown",
+            g->values[value].name, g->nodes[node].name, g->nodes[node].op);
+    }
+    return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running",
+                    g->values[value].name);
+}
+
 cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *err) {
     *out = (cvs_tensor){0};
     if (value < 0 || value >= x->g->n_values) {
@@ -242,8 +278,7 @@ cvs_status cvi_exec_value(cvi_exec *x, int value, cvs_tensor *out, cvs_error *er
     }
     cvi_slot *slot = &x->slots[value];
     if (!slot->known) {
-        return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running",
-                        x->g->values[value].name);
+        return shape_late(x->g, value, err);
     }
     int64_t bytes = 0;
     *out = slot->shape;
@@ -266,8 +301,7 @@ cvs_status cvi_exec_opctx(cvi_exec *x, int node, cvi_opctx *ctx, cvs_error *err)
     for (int k = 0; k < n->n_in + n->n_out; k++) {
         int v = k < n->n_in ? n->in[k] : n->out[k - n->n_in];
         if (v >= 0 && !x->slots[v].known) {
-            return cvi_fail(err, CVS_E_LATE, "the shape of %.100s is known only while running",
-                            x->g->values[v].name);
+            return shape_late(x->g, v, err);
         }
     }
     for (int k = 0; k < n->n_in; k++) {

@@ -38,5 +38,7 @@ void reply_png(reply *r, const cvs_tensor *image);
 void reply_npy(reply *r, const cvs_tensor *t);
 /* The slot of the arguments m and p, locked; NULL and a reply. */
 slot *enter_slot(app *a, const request *q, reply *r, entry **e);
+/* The same, also where the run stopped on its way (slot.stopped): for what reads single values. */
+slot *enter_slot_part(app *a, const request *q, reply *r, entry **e);
 
 #endif

@@ -184,6 +184,10 @@ static cvs_status look(glance *g, slot *s, const json_t *answer, cvs_error *err)
     for (int i = 0; i < g->n; i++) {
         column *c = &g->columns[i];
         cvs_status status = grid_read(s, c->place, NULL, &c->g, err);
+        if (status == CVS_E_NOT_FOUND && s->stopped.code != CVS_OK) {
+            c->g = (grid){0}; /* the run stopped before it: no channels, no maps */
+            status = CVS_OK;
+        }
         if (status != CVS_OK) {
             return status;
         }
@@ -234,7 +238,7 @@ void api_glance(app *a, const request *q, reply *r) {
     if (!read_glance(ask, &g)) {
         reply_error(r, 400, "columns: 1 to 64 of {place, kind, like}; rows: 1 to 64; side: 1 to 256");
     } else {
-        s = enter_slot(a, q, r, &e);
+        s = enter_slot_part(a, q, r, &e);
     }
     if (s) {
         json_t *answer = answer_json(e, s, g.rows, arg_lang(q));

@@ -47,7 +47,7 @@ void api_maps(app *a, const request *q, reply *r) {
     cvs_error err = {.lang = arg_lang(q)};
     entry *e;
     grid g;
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }
@@ -95,7 +95,7 @@ void api_stats(app *a, const request *q, reply *r) {
     cvs_error err = {.lang = arg_lang(q)};
     entry *e;
     grid g;
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }
@@ -174,7 +174,7 @@ void api_unit(app *a, const request *q, reply *r) {
         reply_error(r, 400, "layer: a number, or v and a number");
         return;
     }
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }
@@ -219,7 +219,7 @@ void api_npy(app *a, const request *q, reply *r) {
     cvs_tensor t = {0}, f = {0};
     entry *e;
     int layer = (int)arg_int(q, "layer", -1);
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }

@@ -31,7 +31,7 @@ static float size_of(const grid *g, float *largest, float *zeros) {
 void api_strength(app *a, const request *q, reply *r) {
     entry *e;
     cvs_error err = {.lang = arg_lang(q)};
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }
@@ -153,7 +153,7 @@ void api_thumbs(app *a, const request *q, reply *r) {
         .list = json_array(), .want = (int)arg_int(q, "count", 1), .side = (int)arg_int(q, "side", 24)};
     t.want = t.want < 1 ? 1 : t.want > MOST_CHANNELS ? MOST_CHANNELS : t.want;
     t.side = t.side < 4 ? 4 : t.side > MOST_SIDE ? MOST_SIDE : t.side;
-    slot *s = t.list ? enter_slot(a, q, r, &e) : NULL;
+    slot *s = t.list ? enter_slot_part(a, q, r, &e) : NULL;
     if (!s) {
         json_decref(t.list);
         return;

@@ -29,18 +29,26 @@ void reply_png(reply *r, const cvs_tensor *image) {
     cvs_free(png);
 }
 
-slot *enter_slot(app *a, const request *q, reply *r, entry **e) {
+static slot *enter(app *a, const request *q, reply *r, entry **e, bool stopped) {
     cvs_error err = {.lang = arg_lang(q)};
     int number;
     *e = store_find_model(a, q, r, "m");
     if (!*e || !store_find_picture(a, q, r, "p", &number)) {
         return NULL;
     }
-    slot *s = slot_enter(a, *e, number, &err);
+    slot *s = stopped ? slot_enter_part(a, *e, number, &err) : slot_enter(a, *e, number, &err);
     if (!s) {
         reply_failed(r, &err);
     }
     return s;
+}
+
+slot *enter_slot(app *a, const request *q, reply *r, entry **e) {
+    return enter(a, q, r, e, false);
+}
+
+slot *enter_slot_part(app *a, const request *q, reply *r, entry **e) {
+    return enter(a, q, r, e, true);
 }
 
 void api_pictures(app *a, const request *q, reply *r) {
@@ -82,7 +90,7 @@ void api_picture(app *a, const request *q, reply *r) {
 
 void api_shown(app *a, const request *q, reply *r) {
     entry *e;
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }
@@ -92,6 +100,18 @@ void api_shown(app *a, const request *q, reply *r) {
         reply_error(r, 404, "this one is numbers, not a picture");
     }
     slot_leave(s);
+}
+
+/* The layers of a run that stopped which have numbers. */
+static json_t *reached(cvs_run *run, int n_layers) {
+    json_t *list = json_array();
+    cvs_tensor t;
+    for (int i = 0; i < n_layers; i++) {
+        if (cvs_run_layer(run, i, &t, NULL) == CVS_OK) {
+            json_array_append_new(list, json_integer(i));
+        }
+    }
+    return list;
 }
 
 json_t *answer_json(entry *e, slot *s, int top, cvs_lang lang) {
@@ -109,7 +129,8 @@ json_t *answer_json(entry *e, slot *s, int top, cvs_lang lang) {
     /* a model that answers with something else than classes has no list; that is no failure */
     cvs_model_info info;
     cvs_model_describe(e->model, &info);
-    bool classes = cvs_run_top(s->run, 0, top, scores, &count, &kind, &err) == CVS_OK;
+    bool classes =
+        s->stopped.code == CVS_OK && cvs_run_top(s->run, 0, top, scores, &count, &kind, &err) == CVS_OK;
     for (int i = 0; classes && i < count; i++) {
         const char *name = scores[i].name ? scores[i].name : "";
         bool guessed =
@@ -121,6 +142,12 @@ json_t *answer_json(entry *e, slot *s, int top, cvs_lang lang) {
     }
     json_t *j = json_pack("{so sb sb sf sb si}", "scores", list, "classes", classes, "guessed", guess[0] != 0,
                           "ms", s->ms, "picture", s->shown.data != NULL, "logit", (int)kind);
+    if (s->stopped.code != CVS_OK) {
+        char text[1200];
+        cvs_error_text(&s->stopped, text, sizeof text);
+        json_object_set_new(j, "stopped", json_clean(text));
+        json_object_set_new(j, "reached", reached(s->run, info.n_layers));
+    }
     if (s->shown.data) {
         json_object_set_new(j, "side",
                             json_pack("[II]", (json_int_t)s->shown.dim[0], (json_int_t)s->shown.dim[1]));
@@ -131,7 +158,7 @@ json_t *answer_json(entry *e, slot *s, int top, cvs_lang lang) {
 void api_predict(app *a, const request *q, reply *r) {
     entry *e;
     int64_t top = arg_int(q, "top", 10);
-    slot *s = enter_slot(a, q, r, &e);
+    slot *s = enter_slot_part(a, q, r, &e);
     if (!s) {
         return;
     }

@@ -49,7 +49,9 @@ typedef struct slot {
     int picture;      /* that it holds, -1 = none; of `lock` */
     int wanted;       /* that it holds or will hold; of the entry's lock */
     double ms;        /* the forward pass took */
-    int64_t used;     /* when, for "least recently" */
+    cvs_error
+        stopped; /* code != CVS_OK: the run stopped on its way, at an operator that is unknown; what came before can be read */
+    int64_t used; /* when, for "least recently" */
 } slot;
 
 typedef struct entry {
@@ -162,6 +164,8 @@ const cvs_summary *store_summary(entry *e, cvs_error *err);
 
 /* The slot that holds picture number p of a model, run now if need be, locked. NULL with err filled. slot_leave unlocks. */
 slot *slot_enter(app *a, entry *e, int p, cvs_error *err);
+/* The same, also where the run stopped on its way (slot.stopped). */
+slot *slot_enter_part(app *a, entry *e, int p, cvs_error *err);
 void slot_leave(slot *s);
 /* Runs a picture. shown may be NULL. */
 cvs_status run_picture(cvs_run *run, const picture *p, cvs_tensor *shown, cvs_error *err);

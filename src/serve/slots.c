@@ -18,6 +18,7 @@ static cvs_status fill(app *a, entry *e, slot *s, int number, cvs_error *err) {
     options.progress = NULL;
     edits_drop(s);
     s->picture = -1;
+    s->stopped = (cvs_error){0};
     cvs_tensor_free(&s->shown);
     if (!s->run) {
         cvs_status made = cvs_run_new(e->model, &options, &s->run, err);
@@ -30,8 +31,11 @@ static cvs_status fill(app *a, entry *e, slot *s, int number, cvs_error *err) {
     cvs_status ran = run_picture(s->run, store_picture_at(a, number), &s->shown, err);
     clock_gettime(CLOCK_MONOTONIC, &t1);
     s->ms = (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e6;
-    s->picture = ran == CVS_OK ? number : -1;
-    return ran;
+    if (ran == CVS_E_UNSUPPORTED && err) {
+        s->stopped = *err;
+    }
+    s->picture = ran == CVS_OK || s->stopped.code != CVS_OK ? number : -1;
+    return s->picture < 0 ? ran : CVS_OK;
 }
 
 /* The slot that has the picture or is to get it. It gets the number while e->lock is held, so that two who ask for one picture meet
@@ -54,11 +58,26 @@ static slot *choose(app *a, entry *e, int number) {
     return best;
 }
 
-slot *slot_enter(app *a, entry *e, int number, cvs_error *err) {
+slot *slot_enter_part(app *a, entry *e, int number, cvs_error *err) {
+    cvs_error own = {0};
     slot *s = choose(a, e, number);
+    err = err ? err : &own;
     pthread_mutex_lock(&s->lock);
-    if (s->picture != number && fill(a, e, s, number, err) != CVS_OK) {
+    bool there = s->picture == number && (s->stopped.code == CVS_OK || s->stopped.lang == err->lang);
+    if (!there && fill(a, e, s, number, err) != CVS_OK) {
         pthread_mutex_unlock(&s->lock);
+        return NULL;
+    }
+    return s;
+}
+
+slot *slot_enter(app *a, entry *e, int number, cvs_error *err) {
+    slot *s = slot_enter_part(a, e, number, err);
+    if (s && s->stopped.code != CVS_OK) {
+        if (err) {
+            *err = s->stopped;
+        }
+        slot_leave(s);
         return NULL;
     }
     return s;

@@ -127,7 +127,7 @@ class Browser:
             self.pump(0.05)
         raise AssertionError("never true: %s; errors: %s; page: %s" % (code, self.errors, self.js("document.body.innerText.slice(0,400)")))
 
-    def quiet(self, seconds=180):
+    def quiet(self, seconds=600):
         """Until nothing is asked of the server any more, and no timer that would ask is under way: not a matter of how fast anything is."""
         idle, end = "!document.querySelector('.busy.on') && !document.querySelector('.progress')", time.time() + seconds
         self.settle()

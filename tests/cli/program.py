@@ -8,6 +8,9 @@ SHARED = os.environ.get("CVS_SHARED", os.path.join(ROOT, "..", "shared"))
 MODELS = os.path.join(ROOT, "models")
 ENV = dict(os.environ, LC_ALL="C.UTF-8", LANG="C.UTF-8")  # English, whoever runs the tests
 KINDS = {"f4": "f", "f8": "d", "u1": "B", "i8": "q"}
+# An operator that nobody knows, between layers that are known.
+UNKNOWN = ("input 3x32x32\nconv 8 k3 relu\nlast: conv 8 k3\nw: param f32[4x8x3x3]\nstrange: from last op \"com.example::Odd\" mode=\"two words\"\n"
+           "v: from strange,w op Conv kernel_shape=[3;3] pads=[1;1;1;1]\nr: from v op Relu\ng: from r op GlobalAveragePool\nf: from g op Flatten axis=1\nsoftmax\n")
 
 
 def start(*args, **more):

@@ -2,7 +2,7 @@
 # The app's server from outside: docs/http.md held against live replies, its manners, and that heavy work holds up nothing.
 import http.client, json, math, os, re, shutil, signal, socket, struct, subprocess, tempfile, threading, time, unittest, urllib.parse
 
-from program import EXE, ROOT
+from program import EXE, ROOT, UNKNOWN
 
 
 class Server:
@@ -595,6 +595,34 @@ class App(unittest.TestCase):
         self.assertEqual(self.s.get("state")[0], 200)
         for data in (b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, png[:200], b"GIF89a", b"\xff\xd8\xff\xe0" * 9):
             self.assertIn(self.s.send("/api/pictures?name=x.png", data, **mine)[0], (400, 422), data[:9])
+
+    def test_a_run_that_stops_on_its_way(self):
+        """What was computed before an operator that is unknown can be read; what was not is said."""
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            net = os.path.join(folder, "odd.net")
+            with open(net, "w") as f:
+                f.write(UNKNOWN)
+            s = Server(net, "--init", "1", os.path.join(ROOT, "models", "things_car.png"))
+            self.addCleanup(s.stop)
+            names = [x["name"] for x in s.json("model", m=0)["layers"]]
+            got = s.json("predict", m=0, p=0)
+            self.assertEqual((got["scores"], got["classes"], got["picture"], [names[i] for i in got["reached"]]), ([], False, True, ["conv_1", "relu_1", "last"]))
+            self.assertIn("strange (com.example::Odd)", got["stopped"])
+            self.assertIn("未知算子", s.json("predict", m=0, p=0, lang="zh")["stopped"])
+            head, numbers = s.packet("maps", m=0, p=0, layer=2)
+            self.assertEqual(head["dim"], [8, 32, 32])
+            self.assertGreater(max(numbers) - min(numbers), 0.1)
+            self.assertEqual(s.get("shown", m=0, p=0)[0], 200)
+            at = len(names) - 1
+            for path, more in (("maps", {"layer": at}), ("stats", {"layer": at}), ("unit", {"layer": at, "at": 0}), ("npy", {"layer": at})):
+                self.assertEqual(s.get(path, m=0, p=0, **more)[0], 404, path)
+            self.assertEqual(s.post("whatif", {"edits": []}, m=0, p=0)[0], 422)
+            self.assertEqual(s.get("reach", m=0, p=0, layer=0, at=0)[0], 422)
+            self.assertEqual(s.get("compare", m=0, p=0, m2=0, p2=0)[0], 200)
+            job = s.post("explain", {"m": 0, "p": 0, "method": "gradient"})[1]["job"]
+            while not s.json("job", job=job)["done"]:
+                time.sleep(0.02)
+            self.assertIn("com.example::Odd", s.json("job", job=job)["error"])
 
     def test_classes_without_names(self):
         text, net = os.path.join(ROOT, "zoo", "squeezenet1_1.net"), os.path.join(tempfile.mkdtemp(prefix="cvs-test-"), "net.onnx")

@@ -2,7 +2,7 @@
 # The program from outside: help, exit codes, one sentence on bad input, stdout as data, both languages, same bits for any threads.
 import glob, json, os, subprocess, tempfile, unittest
 
-from program import Case, EXE, read, ROOT, run
+from program import Case, EXE, read, ROOT, run, UNKNOWN
 
 MODEL = os.path.join(ROOT, "models", "digits.onnx")
 DIGIT = os.path.join(ROOT, "models", "digit.png")
@@ -243,6 +243,24 @@ class Program(Case):
         for x, y in zip(a[0]["top"], b[0]["top"]):
             self.assertEqual(x["index"], y["index"])
             self.assertAlmostEqual(x["logit"], y["logit"], places=5)
+
+    def test_layers_before_an_unknown_operator(self):
+        net, photo = self.path("odd.net"), os.path.join(ROOT, "models", "things_car.png")
+        with open(net, "w") as f:
+            f.write(UNKNOWN)
+        p = run("activations", net, photo, "--init", "1", "--layer", "last", "-o", self.path("a.png"))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("com.example::Odd is unknown", p.stderr)
+        p = run("run", net, photo, "--init", "1", "--layers", "conv_1,last", "-o", self.path("npy"))
+        self.assertEqual((p.returncode, sorted(os.listdir(self.path("npy")))), (0, ["000_conv_1.npy", "002_last.npy", "index.json"]), p.stderr)
+        for args in (("activations", net, photo, "--layer", "v", "-o", self.path("b.png")), ("run", net, photo, "-o", self.path("all"))):
+            p = run(*args, "--init", "1")
+            self.assertEqual(p.returncode, 5, p.stderr)
+            self.assertIn("com.example::Odd is unknown", p.stderr)
+        self.assertFalse(os.path.exists(self.path("b.png")) or os.path.exists(self.path("all")))
+        p = run("features", net, "--init", "1", "--layer", "v", "-o", self.path("f.png"))
+        self.assertNotEqual(p.returncode, 0)
+        self.assertIn("strange, whose operator com.example::Odd is unknown", p.stderr)
 
 
 if __name__ == "__main__":

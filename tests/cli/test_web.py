@@ -5,7 +5,7 @@
 import json, os, re, shutil, sys, tempfile, unittest, xml.dom.minidom
 
 import chromium
-from program import SHARED
+from program import SHARED, UNKNOWN
 from test_app import ROOT, Server
 
 PAGES = ["overview", "network", "layer", "arithmetic", "why", "compare", "tour"]
@@ -289,6 +289,24 @@ class Web(unittest.TestCase):
 
     def test_residual_net(self):
         self.other(os.path.join(ROOT, "zoo", "resnet50.net"), "--init", "1", os.path.join(ROOT, "models", "things_car.png"))
+
+    def test_a_run_that_stops_on_its_way(self):
+        """An operator that nobody knows: every page says so, and shows what came before it."""
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            net = os.path.join(folder, "odd.net")
+            with open(net, "w") as f:
+                f.write(UNKNOWN)
+            server = self.other(net, "--init", "1", os.path.join(ROOT, "models", "things_car.png"))
+            for lang, word in (("en", "com.example::Odd is unknown"), ("zh", "未知算子 com.example::Odd")):
+                b = self.show("overview", lang, server=server)
+                self.assertIn(word, b.js("document.querySelector('.rail').innerText"))
+                self.assertGreater(b.js("new Set(new Uint32Array(document.querySelector('.stage').getContext('2d').getImageData(0, 0, 800, 400).data.buffer)).size"), 200)
+                b = self.show("layer", lang, server=server, layer=2)
+                b.wait("!!document.querySelector('.wall canvas')")
+                for page in ("layer", "arithmetic"):
+                    b = self.show(page, lang, server=server, layer=4)
+                    b.wait("document.querySelector('main').innerText.includes(%s)" % json.dumps(word))
+                    self.assertIsNone(b.js("document.querySelector('.trouble')?.innerText ?? null"), page)
 
     def test_hostile_names_are_text(self):
         with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:

@@ -16,7 +16,7 @@ export interface Model {
   random: boolean; classes_guessed: boolean; layers: Layer[]; notes: string[]; params: number; macs: number; memory: number; input: string; preprocess: string; guessed: boolean;
 }
 export interface Score { index: number; name: string; probability: number; logit: number }
-export interface Prediction { scores: Score[]; classes: boolean; guessed: boolean; ms: number; picture: boolean; logit: number; side?: [number, number] }
+export interface Prediction { scores: Score[]; classes: boolean; guessed: boolean; ms: number; picture: boolean; logit: number; side?: [number, number]; stopped?: string; reached?: number[] }
 export interface Maps { c: number; h: number; w: number; H: number; W: number; C: number; factor: number; data: Float32Array }
 export interface ChannelStats { least: number; largest: number; mean: number; strength: number; zeros: number; twin: number }
 export interface Stats { dim: [number, number, number]; least: number; largest: number; broken: number; channels: ChannelStats[]; bins: Float32Array }

@@ -1,7 +1,7 @@
 // arithmetic.tsx - how one number came about: what it reads, the products, the whole sum; move it, play it, go back to the pixels.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
-import { at, attempt, channel, current, extra, go, layers, m, model, p, page, place, t } from "./store";
+import { at, attempt, channel, current, extra, go, layers, m, model, p, page, place, prediction, reached, t } from "./store";
 import { Canvas, Command, keep, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { MapView } from "./mapview";
 import { Products } from "./products";
@@ -28,9 +28,9 @@ function kernelOf(model: number, layer: number): Promise<number[]> {
 export function Arithmetic() {
   const l = current.value, where = place.value || String(l?.index ?? 0), isPixel = where.startsWith("in");
   const dim = grid(l?.dim ?? []), [playing, setPlaying] = useState(false), [chosen, setChosen] = useState<string>("");
-  const element = at.value, mm = m.value, pp = p.value;
+  const element = at.value, mm = m.value, pp = p.value, there = reached(where);
   useEffect(() => { // nothing chosen yet: the strongest number of the channel
-    if (!l || place.value || element >= 0) return;
+    if (!l || place.value || element >= 0 || !there) return;
     let alive = true;
     const c = channel.value;
     void attempt(() => api.getMaps(mm, pp, where, { list: [c] })).then((d) => {
@@ -40,11 +40,12 @@ export function Arithmetic() {
       at.value = c * dim[1] * dim[2] + best;
     });
     return () => { alive = false; };
-  }, [where, element, channel.value, mm, pp]);
+  }, [where, element, channel.value, mm, pp, there]);
   const got = useLoad(async () => { // a number and the sides of its kernel belong together
+    if (!there) return undefined;
     if (element < 0 || isPixel) return keep;
     return attempt(async () => { const [unit, kernel] = await Promise.all([api.getUnit(mm, pp, where, element), place.value || !l?.conv ? [] : kernelOf(mm, l.index)]); return { unit, kernel, where, pp }; });
-  }, [where, element, mm, pp]);
+  }, [where, element, mm, pp, there]);
   const u = got?.unit, kernel = got?.kernel, fresh = !!u && u.at === element && got.where === where && got.pp === pp;
   const set = useMemo(() => (u ? groups(u, tapsOf(u, kernel)) : []), [u, kernel]);
   const key = (g: Group): string => `${g.source} ${g.channel} ${g.terms[0]}`;
@@ -93,6 +94,7 @@ export function Arithmetic() {
         <button disabled={!trail.value.length} onClick={() => { back(); }}>{t("← Back (Esc)", "← 返回（Esc）")}</button>
       </div>
       <Trail here={here.name} />
+      {!there && prediction.value?.stopped && <p class="hint-box">{t("This layer has no numbers:", "该层没有数值：")} {prediction.value?.stopped}</p>}
       {isPixel ? <Pixel where={where} element={element} /> : u && <>
         <Headline u={u} l={place.value ? undefined : l} c={c} y={y} x={x} stale={!fresh} />
         <div class={fresh || got!.where === where ? "three" : "three stale"} key={got!.where}>
@@ -111,7 +113,7 @@ export function Arithmetic() {
         {u.kind !== "softmax" && <Sum u={u} set={set} group={group} choose={(g) => setChosen(key(g))} stale={!fresh} where={where} name={here.name}
           step={(g) => { if (!fresh) return; setPlaying(false); const best = g.terms.reduce((a, i) => (Math.abs(u.value[i] * u.weight[i]) > Math.abs(u.value[a] * u.weight[a]) ? i : a), g.terms[0]); const s = u.sources[u.source[best]]; if (u.from[best] >= 0) void stepTo(s.place, u.from[best], s.name, here); }} />}
       </>}
-      {!playing && element >= 0 && <Influence l={place.value ? undefined : l} where={where} at={element} />}
+      {!playing && there && element >= 0 && <Influence l={place.value ? undefined : l} where={where} at={element} />}
       <p class="quiet">{l.sentence} {l.reading}</p>
       {!place.value && <Command text={commandWithPicture("arithmetic", "--layer", word(l.name), "--at", dim[1] * dim[2] > 1 ? `${c},${y},${x}` : String(Math.max(0, c)), "-o", "arithmetic.svg")} />}
     </div>

@@ -98,5 +98,8 @@ export async function load(m: number, p: number, columns: Column[], rows: number
   const asks = columns.map((c, i): api.GlanceAsk => ({ place: c.place, kind: c.kind, first: !c.layer || order === "first",
     like: columns.flatMap((d, k) => (k > i && d.kind === "maps" && d.from.some((s) => s.column === i && s.same) ? [k] : [])).slice(0, 64) }));
   const got = await api.getGlance(m, p, asks, rows, 96);
-  return { answer: got.answer, columns: columns.map((c, i) => ({ ...c, ...got.columns[i], dim: got.columns[i].stats.dim })) };
+  const all = columns.map((c, i) => ({ ...c, ...got.columns[i], dim: got.columns[i].stats.dim }));
+  if (!got.answer.stopped) return { answer: got.answer, columns: all };
+  const left = all.filter((c) => c.dim[0] > 0), at = new Map(left.map((c, i) => [all.indexOf(c), i])); // a run that stopped has no more
+  return { answer: got.answer, columns: left.map((c) => ({ ...c, from: c.from.filter((s) => at.has(s.column)).map((s) => ({ ...s, column: at.get(s.column)! })) })) };
 }

@@ -1,7 +1,7 @@
 // mapview.tsx - one map, large, with a window or a cursor on it; the value under the pointer; a pick on click, drag or hover.
 import { useMemo, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, m, p } from "./store";
+import { attempt, m, p, prediction, reached, t } from "./store";
 import { Canvas, Legend, useLoad } from "./canvas";
 import { rangeOf, type Range } from "./color";
 import { drawMap, extent, foldVector } from "./paint";
@@ -13,12 +13,13 @@ interface MapViewProps {
 }
 
 export function MapView(q: MapViewProps) {
-  const size = q.size ?? 240, [value, setValue] = useState<string>("");
+  const size = q.size ?? 240, [value, setValue] = useState<string>(""), there = reached(q.where);
   const d = useLoad(async () => {
+    if (!there) return undefined;
     const mm = m.value, pp = p.value, where = q.where, one = await attempt(() => api.getMaps(mm, pp, where, { list: [q.channel], edited: q.edited }));
     if (one && one.H * one.W === 1) { const all = await attempt(() => api.getMaps(mm, pp, where, { edited: q.edited })); return all && { ...all, vector: true, where }; }
     return one && { ...one, vector: false, where };
-  }, [q.where, q.channel, m.value, p.value, q.edited, q.turn]);
+  }, [q.where, q.channel, m.value, p.value, q.edited, q.turn, there]);
   const [w, h] = d ? (d.vector ? foldVector(d.c) : [d.w, d.h]) : [1, 1];
   const scale = size / Math.max(w, h), W = Math.max(8, w * scale), H = Math.max(8, h * scale);
   const range = useMemo(() => q.range ?? (d ? rangeOf(...extent(d.data)) : { low: 0, high: 1 }), [d, q.range]);
@@ -46,6 +47,7 @@ export function MapView(q: MapViewProps) {
     setValue(i < d.data.length ? `${d.vector ? i : `${y}, ${x}`}: ${num(d.data[i])}` : "");
     if (q.live && (e.buttons || e.shiftKey)) pick(px, py);
   };
+  if (!there) return <p class="quiet">{prediction.value ? t("not computed: the run stopped before it", "未计算：运行在此之前已停止") : "…"}</p>;
   return (
     <div class={d && d.where !== q.where ? "mapview stale" : "mapview"}>
       <div class="marked" style={{ width: `${W}px`, height: `${H}px` }}><Canvas w={W} h={H} draw={draw} label={q.label} onMove={move} onLeave={() => setValue("")} onDown={q.onPick && pick} onKey={q.onKey} role={q.onPick ? "application" : "img"} class="map" />

@@ -41,7 +41,7 @@ function fieldBox(): { left: number; top: number; width: number; height: number 
 
 function Answer() {
   const a = prediction.value;
-  if (!a && unanswered.value) return <p class="wrong" role="alert">{t("No answer:", "没有回答：")} {unanswered.value}</p>;
+  if (a?.stopped || (!a && unanswered.value)) return <p class="wrong" role="alert">{t("No answer:", "没有回答：")} {a?.stopped ?? unanswered.value}</p>;
   if (!a) return <p class="quiet">{pictures.value.length ? t("computing…", "计算中…") : ""}</p>;
   if (!a.classes) return <p class="quiet">{t("This model does not answer with classes.", "该模型的输出不是类别。")}</p>;
   return (

@@ -46,10 +46,16 @@ export const pictures = computed(() => {
 });
 /** The pages that there is something for: of models, of watched logs. */
 export const pagesNow = computed(() => pages.filter((x) => (x === "watch" || x === "evolution" ? (state.value?.watching ?? 0) > 0 : x === "visdom" ? (state.value?.visdom ?? 0) > 0 : !state.value || state.value.models.length > 0 || !state.value.watching)));
+export const layers = computed(() => model.value?.layers ?? []);
+/** Whether a place has numbers that can be asked for: where a run stopped on its way, not every layer has; with an operator that is unknown the answer
+ * says which have. */
+export const reached = (where: api.Place): boolean => {
+  const a = prediction.value, odd = !a && layers.value.some((l) => l.title === "Unknown operator" || l.title === "未知算子");
+  return !/^\d+$/.test(where) || (a?.reached ? a.reached.includes(Number(where)) : !odd);
+};
 /** What a class is called; one without a name has a number. */
 export const classOf = (i: number): string => model.value?.classes[i] || prediction.value?.scores.find((s) => s.index === i)?.name || `${t("class", "类别")} ${i}`;
 export const watches = computed(() => page.value === "watch" || page.value === "evolution" || page.value === "visdom");
-export const layers = computed(() => model.value?.layers ?? []);
 export const current = computed<api.Layer | undefined>(() => layers.value[layer.value] ?? layers.value[0]);
 
 /** Runs something that talks to the server; what goes wrong is said at the foot of the page, or to who wants to say it. */
@@ -160,7 +166,13 @@ export async function start(): Promise<void> {
   if (!pagesNow.value.includes(page.value)) page.value = pagesNow.value[0];
   if (state.value && !state.value.models.some((x) => x.id === m.value)) m.value = state.value.models[0]?.id ?? 0;
   let loaded = "", answered = "", spoken = lang.value;
-  effect(() => { if (lang.value !== spoken) { spoken = lang.value; void refresh(); } }); // the methods' words are the server's
+  effect(() => { // the methods' words are the server's, and why a run stopped
+    if (lang.value === spoken) return;
+    spoken = lang.value;
+    void refresh();
+    const a = prediction.peek();
+    if (a?.stopped) void attempt(() => api.getPrediction(m.peek(), p.peek())).then((got) => { if (got && prediction.peek() === a) prediction.value = got; });
+  });
   effect(() => {
     const want = `${m.value} ${lang.value}`, number = m.value;
     if (want === loaded || !state.value?.models.length) return;

@@ -99,7 +99,7 @@ export function WhatIf() {
     return true;
   };
   const maps = layers.value.filter((l) => l.dim.length === 4 && l.dim[2] > 1), last = off.value[off.value.length - 1], watched = last ? maps.find((l) => l.index > last.layer && l.conv) ?? maps[maps.length - 1] : maps[maps.length - 1];
-  const strongest = useLoad(async () => (watched ? attempt(() => api.getStats(m.value, p.value, String(watched.index))) : undefined), [watched?.index, m.value, p.value]);
+  const strongest = useLoad(async () => (watched && a?.classes ? attempt(() => api.getStats(m.value, p.value, String(watched.index))) : undefined), [watched?.index, a?.classes, m.value, p.value]);
   const ch = strongest ? strongest.channels.reduce((b, c, i) => (c.strength > strongest.channels[b].strength ? i : b), 0) : 0;
   const shared = useMemo(() => (strongest ? rangeOf(strongest.channels[ch].least, strongest.channels[ch].largest) : undefined), [strongest]);
   if (!a?.classes) return null;
