@@ -159,6 +159,9 @@ void cvi_ncnn_prior_box(ncnn *m);
 void cvi_ncnn_detection_output(ncnn *m);
 void cvi_ncnn_yolo_output(ncnn *m);
 
+/* ---- ncnn_recurrent.c ---- */
+void cvi_ncnn_recurrent(ncnn *m);
+
 /* ---- ncnn_build.c: numbers and nodes ---- */
 /* The next numbers of the .bin as float32, and a constant of the layer from such. */
 cvs_tensor cvi_ncnn_numbers(ncnn *m, bool tagged, int rank, const int64_t *dim);

@@ -138,11 +138,11 @@ static void layers_of_pnnx(void **state) {
     reader_damage(param, LLVMFuzzerTestOneInput, 97, 60);
 }
 
-/* Detections of both kinds as the package ncnn 20261020 finds them, best first. */
-static void detectors(void **state) {
+/* Detections of both kinds as the package ncnn 20261020 finds them, best first; and three recurrent layers, both directions among them. */
+static void detectors_and_recurrent(void **state) {
     (void)state;
-    static const char *const names[] = {"ssd", "yolo"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"ssd", "yolo", "recurrent"};
+    for (int i = 0; i < 3; i++) {
         char param[512], in[512], out[512], file[32];
         snprintf(file, sizeof file, "%s.param", names[i]);
         fixture(param, sizeof param, file);
@@ -252,6 +252,9 @@ static void forms_not_run(void **state) {
     boxed("DetectionOutput d 1 1 x y 0=-233");
     boxed("Yolov3DetectionOutput y 1 1 x y 0=3 1=1 -23304=1,1.0 -23305=1,0 -23306=1,32");
     boxed("Yolov3DetectionOutput y 1 1 x y 0=-8 1=3");
+    boxed("LSTM l 1 1 x y 0=4 1=160 2=0");
+    boxed("LSTM l 1 1 x y 0=2000000000 1=2000000000 2=2");
+    boxed("GRU g 1 1 x y 0=4 1=7 2=5");
 }
 
 /* ncnn reads as many layers as the file announces; real files have more lines. */
@@ -304,7 +307,7 @@ int main(void) {
                                        cmocka_unit_test(behind_the_announced),
                                        cmocka_unit_test(layers_of_pnnx),
                                        cmocka_unit_test(forms_not_run),
-                                       cmocka_unit_test(detectors),
+                                       cmocka_unit_test(detectors_and_recurrent),
                                        cmocka_unit_test(untold_sizes),
                                        cmocka_unit_test(numbers_behind_a_box),
                                        cmocka_unit_test(damaged),
