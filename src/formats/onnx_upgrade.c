@@ -486,6 +486,7 @@ static const upgrade_rule rules[] = {
     {"Crop", 0, crop},
     {"Upsample", 9, upsample_9},
     {"Upsample", 0, asymmetric},
+    {"Scan", 9, cvi_up_scan_9},
     {"Slice", 10, slice_10},
     {"TopK", 10, topk_10},
     {"Resize", 11, asymmetric},

@@ -22,6 +22,7 @@ int cvi_up_hidden(cvi_onnx_draft *d, const char *op, int n_in, const int *in, co
 cvs_status cvi_up_broadcast_7(cvi_onnx_draft *d);
 cvs_status cvi_up_gemm_7(cvi_onnx_draft *d);
 cvs_status cvi_up_prelu_7(cvi_onnx_draft *d);
+cvs_status cvi_up_scan_9(cvi_onnx_draft *d); /* onnx_upgrade_scan.c */
 cvs_status cvi_up_softmax_13(cvi_onnx_draft *d);
 
 #endif
