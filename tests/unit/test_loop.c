@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * test_loop.c - the operators Loop and Scan on graphs made by hand: numbers that are easily checked, a number of turns that a run decides
+ * test_loop.c - the operators Loop, Scan and SequenceMap on graphs made by hand: numbers that are easily checked, a number of turns that a run decides
  * anew each time, bodies that do not fit their node, failing allocations. tests/data/onnx holds their cases against ONNX Runtime.
  */
 #include "engine_net.h"
@@ -184,12 +184,61 @@ static void bodies_that_do_not_fit(void **state) {
     }
 }
 
+/* x -> [x, |x|] -> SequenceMap of (s, o) -> s + o, -(s + o) with o = x for both, or only the body's first input -> the second element. */
+static cvi_exec *mapped(net *n, bool fits, const cvs_tensor *x, cvs_status *s) {
+    net_begin(n, CVS_F32);
+    int v = net_input(n, "x", CVS_F32, 1, three), in[2] = {v, net_op(n, "Abs", "abs", 1, &v, 0, NULL)},
+        made[2];
+    int list = net_op(n, "SequenceConstruct", "list", 2, in, 0, NULL);
+    int node = cvi_graph_node(n->g, "map", "SequenceMap", fits ? 2 : 1, 2, 1, &n->err);
+    assert_true(node >= 0);
+    for (int k = 0; k < 2; k++) {
+        made[k] = cvi_graph_value(n->g, "mapped", CVS_NONE, -1, NULL, &n->err);
+        n->g->nodes[node].out[k] = made[k];
+    }
+    n->g->nodes[node].in[0] = list;
+    if (fits) {
+        n->g->nodes[node].in[1] = v;
+    }
+    set_body(&n->g->nodes[node], make_body(n, true, -1));
+    int place[2] = {made[0], cvi_graph_ints(n->g, "one", 1, (int64_t[]){1}, &n->err)};
+    int sum = net_op(n, "SequenceAt", "sum", 2, place, 0, NULL);
+    place[0] = made[1];
+    int both[2] = {sum, net_op(n, "SequenceAt", "piece", 2, place, 0, NULL)};
+    net_finish(n, net_op(n, "Sub", "y", 2, both, 0, NULL));
+    cvi_exec *e = NULL;
+    *s = cvi_exec_new(n->g, x, NULL, &e, &n->err);
+    *s = *s == CVS_OK ? cvi_exec_forward(e, x, -1, &n->err) : *s;
+    return e;
+}
+
+static void map_over_a_sequence(void **state) {
+    (void)state;
+    float numbers[3] = {1, -2, 0.5F};
+    const cvs_tensor x = {.dtype = CVS_F32, .rank = 1, .dim = {3}, .data = numbers, .bytes = sizeof numbers};
+    net n;
+    cvs_status s;
+    cvi_exec *e = mapped(&n, true, &x, &s);
+    assert_int_equal(s, CVS_OK);
+    cvs_tensor y = {0};
+    NET_OK(&n, cvi_exec_value(e, n.g->outputs[0], &y, &n.err));
+    for (int i = 0; i < 3; i++) { /* |x| + x, twice */
+        assert_true(cvi_get(&y, i) == 2 * (fabs((double)numbers[i]) + (double)numbers[i]));
+    }
+    cvi_exec_free(e);
+    net_end(&n);
+    e = mapped(&n, false, &x, &s);
+    assert_int_equal(s, CVS_E_FORMAT);
+    assert_non_null(strstr(n.err.message, "2 inputs"));
+    cvi_exec_free(e);
+    net_end(&n);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(run_decides_the_turns),
-        cmocka_unit_test(a_state_that_grows),
-        cmocka_unit_test(failing_allocations),
-        cmocka_unit_test(bodies_that_do_not_fit),
+        cmocka_unit_test(run_decides_the_turns), cmocka_unit_test(a_state_that_grows),
+        cmocka_unit_test(failing_allocations),   cmocka_unit_test(bodies_that_do_not_fit),
+        cmocka_unit_test(map_over_a_sequence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
