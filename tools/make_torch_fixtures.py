@@ -116,6 +116,7 @@ def main():
             torch.jit.trace(odd, x, strict=False).save(os.path.join(OUT, "odd_traced.pt"))
     torch.jit.script(odd).save(os.path.join(OUT, "odd_scripted.pt"))
     lines()
+    axes()
     names()
 
 
@@ -146,6 +147,49 @@ def lines():
     np.save(os.path.join(OUT, "lines.out.npy"), net(x)[0].detach().numpy())
     torch.jit.trace(net, x).save(os.path.join(OUT, "lines_traced.pt"))
     torch.jit.script(net).save(os.path.join(OUT, "lines_scripted.pt"))
+
+
+class Video(nn.Module):
+    """Filters over frames, rows and columns."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(2, 4, (3, 5, 5), stride=(1, 2, 2), padding=(1, 2, 2), bias=False), nn.BatchNorm3d(4), nn.ReLU())
+        self.halves = nn.Sequential(nn.Conv3d(4, 6, (1, 3, 3), padding=(0, 1, 1)), nn.ReLU(), nn.Conv3d(6, 4, (3, 1, 1), padding=(1, 0, 0)))
+        self.pool = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+        self.mean = nn.AdaptiveAvgPool3d((1, 1, 1))
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = self.pool(torch.relu(x + self.halves(x)))
+        return self.head(self.mean(x).flatten(1))
+
+
+class Row(nn.Module):
+    """Filters along a row, as of sound."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(2, 4, 5, stride=2)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).mean(2))
+
+
+def axes():
+    """Inputs of more and of fewer axes than a picture."""
+    for name, net, shape in (("video", Video(), (1, 2, 4, 20, 24)), ("row", Row(), (1, 2, 60))):
+        torch.manual_seed(13)
+        for p in net.parameters():
+            nn.init.normal_(p.data, 0, 0.4)
+        net.eval()
+        x = torch.randn(*shape)
+        np.save(os.path.join(OUT, name + ".in.npy"), x.numpy())
+        np.save(os.path.join(OUT, name + ".out.npy"), net(x).detach().numpy())
+        torch.jit.trace(net, x).save(os.path.join(OUT, name + "_traced.pt"))
+        torch.jit.script(net).save(os.path.join(OUT, name + "_scripted.pt"))
 
 
 def names():

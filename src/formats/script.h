@@ -153,7 +153,9 @@ typedef struct script {
     int depth, nesting; /* of calls; of everything */
     /* The input that is tried. */
     int64_t channels, side;
-    bool one_size;       /* it is the only size that is tried, or known */
+    bool one_size;        /* it is the only size that is tried, or known */
+    int rank, asked_rank; /* of the input: of pictures, or what the first convolution asks for */
+    bool wants_rank;
     bool wants_channels; /* set when the first convolution asks for another number */
     int64_t asked_channels;
     bool fixed;              /* set when the second size does not fit: the model takes one size only */

@@ -22,11 +22,17 @@ typedef struct conv {
     bool transposed, same;
 } conv;
 
-/* The first convolution knows how many channels the picture has. */
-static bool channels_fit(script *s, int x, int64_t channels) {
+/* The first convolution knows how many channels the picture has, and whether it is one: a row has one axis less, a video one more. */
+static bool channels_fit(script *s, int x, int rank, int64_t channels) {
     bool input = false;
     for (int i = 0; i < s->g->n_inputs; i++) {
         input |= s->g->inputs[i] == x;
+    }
+    if (input && s->channels > 0 && s->rank > 0 && rank != s->rank) {
+        s->wants_rank = true;
+        s->asked_rank = rank;
+        cvi_script_keep(s, CVS_E_SHAPE);
+        return false;
     }
     if (input && s->channels > 0 && channels != s->channels &&
         channels > 0) { /* 0: the file says its input */
@@ -50,7 +56,7 @@ static script_value make_conv(script *s, const script_args *a, const conv *c) {
     if (!c->transposed && !cvi_mul(w->dim[1], c->groups, &channels)) {
         return cvi_script_refuse(s, a->name);
     }
-    if (!channels_fit(s, in[0], channels)) {
+    if (!channels_fit(s, in[0], n + 2, channels)) {
         return cvi_script_none();
     }
     int64_t pads[6], kernel[3];

@@ -59,6 +59,7 @@ typedef struct cvi_arch {
     /* Writes the architecture in the text language, labels as the tensors are named. Nothing written: not this one. */
     void (*write)(const cvi_state *s, cvi_buf *text);
     const char *note;  /* an English sentence that opening says with it (its Chinese in zh/), or NULL */
+    bool any_size;     /* the sizes behind the channels that the text names are only the usual ones */
     const char *extra; /* tensors of this prefix are not needed for the answer (auxiliary heads), or NULL */
 } cvi_arch;
 

@@ -34,7 +34,8 @@ static bool resize_input(cvi_arena *arena, net_file *file, int64_t height, int64
     for (int i = 0; i < file->body.n; i++) {
         net_statement *line = &file->body.statements[i];
         net_item *item = line->n_items > 0 ? &line->items[0] : NULL;
-        if (item && item->word.text && strcmp(item->word.text, "input") == 0 && item->n_args == 1) {
+        if (item && item->word.text && strcmp(item->word.text, "input") == 0 && item->n_args == 1 &&
+            item->args[0].text && *item->args[0].text >= '1' && *item->args[0].text <= '9') {
             long long channels = strtoll(item->args[0].text, NULL, 10);
             item->args[0].text =
                 cvi_arena_printf(arena, "%lldx%lldx%lld", channels, (long long)height, (long long)width);
@@ -97,6 +98,15 @@ static cvs_status noted(cvi_open *open, bool ok) {
     return ok ? CVS_OK : cvi_no_memory(open->err, 0);
 }
 
+/* The sizes of the input behind its channels are free from now on. */
+static void free_sizes(cvi_graph *g) {
+    cvi_value *in = g->n_inputs > 0 ? &g->values[g->inputs[0]] : NULL;
+    for (int k = 2; in && k < in->rank; k++) {
+        in->usual[k] = in->dim[k];
+        in->dim[k] = -1;
+    }
+}
+
 /* The first architecture that takes all of the tensors; notes say which. */
 static cvs_status recognise(cvi_open *open, cvi_state *s, bool *fits) {
     *fits = false;
@@ -106,6 +116,9 @@ static cvs_status recognise(cvi_open *open, cvi_state *s, bool *fits) {
         cvs_status e = try_text(open, s, &text, archs[i]->extra, fits);
         cvi_buf_free(&text);
         CVI_TRY(e);
+        if (*fits && archs[i]->any_size) {
+            free_sizes(open->model->graph);
+        }
         if (*fits) {
             bool told = cvi_model_note(open->model,
                                        "the file holds weights only: %s recognised by their names and shapes",

@@ -14,30 +14,44 @@ enum {
     MAX_ALL_NODES = 60000
 };
 
+enum { ROW = 3, PICTURE = 4, VIDEO = 5, FRAMES = 16 };
+
 typedef struct attempt {
     int64_t channels, side, wide;
-    bool fixed, line, flat; /* line: only the width is free; flat: the input is a row of numbers */
+    int rank;         /* of the input: pictures, until the first convolution says rows or videos */
+    bool fixed, line; /* line: only the width is free */
 } attempt;
+
+/* The sizes of the input at one of the two tries, with or without what is free as -1. */
+static void input_dims(const attempt *t, int64_t batch, int64_t more, bool free, int64_t dim[5]) {
+    int64_t high = t->side + (t->line ? 0 : more), wide = t->wide + more,
+            frames = FRAMES + (more > 0 ? FRAMES : 0);
+    int64_t end[3] = {frames, high, wide};
+    const bool set[3] = {t->fixed || t->line, t->fixed || t->line, t->fixed};
+    dim[0] = batch;
+    dim[1] = t->channels;
+    for (int k = 2; k < t->rank; k++) {
+        int at = 3 - t->rank + k;
+        dim[k] = free && !set[at] ? -1 : end[at];
+    }
+}
 
 static cvs_status add_inputs(script *s, const attempt *t, const char *const *names, int n,
                              script_value *out) {
     for (int i = 0; i < n; i++) {
-        const int64_t dim[4] = {-1, t->channels, t->fixed || t->line ? t->side : -1, t->fixed ? t->wide : -1};
-        int rank = t->flat ? 2 : 4;
-        int v = cvi_graph_value(s->g, names[i], CVS_F32, rank, dim, s->err);
+        int64_t dim[5];
+        input_dims(t, -1, 0, true, dim);
+        int v = cvi_graph_value(s->g, names[i], CVS_F32, t->rank, dim, s->err);
         if (v < 0 || !cvi_graph_add_input(s->g, v)) {
             return cvi_no_memory(s->err, 0);
         }
         CVI_TRY(cvi_script_grow(s));
-        for (int k = 0; k < 2; k++) {
-            int64_t more = k == 1 && !t->fixed ? 64 : 0; /* the larger of the two sizes */
-            s->shape[k][v] =
-                (cvs_tensor){.dtype = CVS_F32,
-                             .rank = rank,
-                             .dim = {k + 1, t->channels, t->side + (t->line ? 0 : more), t->wide + more}};
+        for (int k = 0; k < 2; k++) { /* the larger of the two sizes differs by 64 */
+            s->shape[k][v] = (cvs_tensor){.dtype = CVS_F32, .rank = t->rank};
+            input_dims(t, k + 1, k == 1 && !t->fixed ? 64 : 0, false, s->shape[k][v].dim);
         }
-        for (int k = t->line ? 3 : 2; k < rank && !t->fixed; k++) {
-            s->g->values[v].usual[k] = k == 2 ? t->side : t->wide;
+        for (int k = 2; k < t->rank; k++) {
+            s->g->values[v].usual[k] = dim[k] < 0 ? s->shape[0][v].dim[k] : 0;
         }
         out[i] = cvi_script_tensor(v);
     }
@@ -79,10 +93,11 @@ static cvs_status try_size(script *s, const attempt *t, const cvi_pickle *root) 
     script_value in[MAX_INPUTS], self = {.kind = SCRIPT_V_MODULE, .s = "", .object = root, .v = -1};
     s->status = CVS_OK;
     s->channels = t->channels;
+    s->rank = t->rank;
     s->side = t->side;
     s->one_size = t->fixed;
     s->guess &= t->line || t->fixed; /* what the attempt before found about this size */
-    s->wants_channels = s->fixed = s->leaf = s->named = false;
+    s->wants_channels = s->wants_rank = s->fixed = s->leaf = s->named = false;
     s->n_shapes = s->n_opaque = s->depth = s->nesting = 0;
     s->shape[0] = s->shape[1] = NULL;
     s->now = NULL;
@@ -133,7 +148,7 @@ static int sizes(int64_t channels, int64_t *out) {
 
 /* The file says the size; how many channels, the first convolution does. */
 static cvs_status try_side(script *s, const cvi_pickle *root, int64_t side) {
-    attempt t = {.channels = 3, .side = side, .wide = side, .fixed = true};
+    attempt t = {.channels = 3, .side = side, .wide = side, .rank = PICTURE, .fixed = true};
     cvs_status status = try_size(s, &t, root);
     if (status == CVS_E_SHAPE && s->wants_channels && s->asked_channels != t.channels) {
         t.channels = s->asked_channels;
@@ -149,7 +164,7 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
     cvs_error first = {0};
     const bool uneven = s->uneven;
     const cvs_open_options *o = s->open->options;
-    attempt t = {.channels = 3};
+    attempt t = {.channels = 3, .rank = PICTURE};
     int64_t list[MAX_SIZES], all = 0;
     bool asked = o && o->height > 0 && o->width > 0 && o->height <= 65536 && o->width <= 65536;
     int n = sizes(3, list), tries = 0;
@@ -160,7 +175,7 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
         t.side = i < 0 ? o->height : list[i];
         t.wide = i < 0 ? o->width : list[i];
         s->uneven = uneven || i < 0;
-        t.fixed = t.line = t.flat = false;
+        t.fixed = t.line = false;
         for (int again = 0; again < 5; again++, tries++) {
             s->steps = 0;
             status = try_size(s, &t, root);
@@ -168,7 +183,9 @@ static cvs_status search_sizes(script *s, const cvi_pickle *root) {
             if (status == CVS_OK || status == CVS_E_MEMORY || status == CVS_E_LIMIT) {
                 return status;
             }
-            if (s->wants_channels && s->asked_channels != t.channels) {
+            if (s->wants_rank && s->asked_rank != t.rank) {
+                t.rank = s->asked_rank;
+            } else if (s->wants_channels && s->asked_channels != t.channels) {
                 t.channels = s->asked_channels;
                 n = sizes(t.channels, list);
                 i = CVI_MIN(i, 0);

@@ -288,6 +288,8 @@ static void known_by_names(void **state) {
                 {"names_tv_fcos.txt", "FCOS ResNet-50", 116, 1364},
                 {"names_tv_ssd300.txt", "SSD300 VGG-16", 35, 8732},
                 {"names_tv_ssdlite320.txt", "SSDLite320 MobileNetV3", 98, 3234},
+                {"names_tv_mc3.txt", "MC3", 20, 400},
+                {"names_tv_r2plus1d.txt", "R(2+1)D", 37, 400},
                 {"names_tv_maskrcnn.txt", "Mask R-CNN ResNet-50", 76, 3},
                 {"names_unet.txt", "U-Net", 19, 2},
                 {"names_esrgan.txt", "ESRGAN", 36, 3},

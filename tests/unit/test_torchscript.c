@@ -69,6 +69,8 @@ static void as_torch(void **state) {
                                            {"mixed.pt2", "mixed_one"},      {"core.pt2", "core"},
                                            {"phone_traced.pt", "phone"},    {"phone.ptl", "phone"},
                                            {"lines_traced.pt", "lines"},    {"lines_scripted.pt", "lines"},
+                                           {"video_traced.pt", "video"},    {"video_scripted.pt", "video"},
+                                           {"row_traced.pt", "row"},        {"row_scripted.pt", "row"},
                                            {"tokens_traced.pt", "tokens"},  {"sized_scripted.pt", "sized"}};
     for (int i = 0; i < CVI_COUNT(cases); i++) {
         double d = difference(cases[i][0], cases[i][1], strcmp(cases[i][1], "sized") == 0 ? 24 : 0);
