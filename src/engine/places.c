@@ -3,6 +3,8 @@
  * is asked for, a form's place is free again after the last step that reads the value, so that a pass works in little memory
  * that stays in the caches. Largest first, each at the lowest offset that is free during its whole life.
  */
+#include <stdlib.h>
+
 #include "engine/plan.h"
 
 /* A form of a value that needs a place from step `birth` to step `death`, both included. */
@@ -152,23 +154,31 @@ static void insert_by_offset(const cvi_exec *x, int *order, int n, int request) 
     order[n] = request;
 }
 
-/* The next request by size (then by number, so that plans do not depend on chance) that is neither placed nor an heir. */
-static int next_request(const cvi_exec *x) {
-    int best = -1;
-    for (int i = 0; i < x->n_requests; i++) {
-        const struct cvi_request *r = &x->requests[i];
-        if (r->at < 0 && !r->inherits && (best < 0 || r->bytes > x->requests[best].bytes)) {
-            best = i;
-        }
-    }
-    return best;
+typedef struct by_size {
+    int64_t bytes;
+    int request;
+} by_size;
+
+/* The largest first, then by number, so that plans do not depend on chance. */
+static int larger(const void *a, const void *b) {
+    const by_size *p = a, *q = b;
+    return p->bytes != q->bytes ? (p->bytes < q->bytes) - (p->bytes > q->bytes)
+                                : (p->request > q->request) - (p->request < q->request);
 }
 
-static cvs_status assign(cvi_exec *x, int *order, cvs_error *err) {
+static cvs_status assign(cvi_exec *x, int *order, by_size *sizes, cvs_error *err) {
     int64_t base = x->block_bytes, end = base;
     int n = 0;
-    for (int i = next_request(x); i >= 0; i = next_request(x)) {
+    for (int i = 0; i < x->n_requests; i++) {
+        sizes[i] = (by_size){x->requests[i].bytes, i};
+    }
+    qsort(sizes, (size_t)x->n_requests, sizeof *sizes, larger);
+    for (int k = 0; k < x->n_requests; k++) {
+        int i = sizes[k].request;
         struct cvi_request *r = &x->requests[i];
+        if (r->at >= 0 || r->inherits) { /* an heir has the place of whom it inherits from */
+            continue;
+        }
         r->at = lowest_free(x, order, n, r, base);
         end = CVI_MAX(end, r->at + r->bytes);
         insert_by_offset(x, order, n++, i);
@@ -189,7 +199,8 @@ cvs_status cvi_memory_assign(cvi_exec *x, cvs_error *err) {
     lives l = {
         .x = x, .root = cvi_calloc(values, sizeof *l.root), .death = cvi_calloc(values, sizeof *l.death)};
     int *order = cvi_calloc(requests, sizeof *order);
-    cvs_status s = l.root && l.death && order ? CVS_OK : cvi_no_memory(err, values * sizeof *l.root);
+    by_size *sizes = cvi_calloc(requests, sizeof *sizes);
+    cvs_status s = l.root && l.death && order && sizes ? CVS_OK : cvi_no_memory(err, values * sizeof *l.root);
     if (s == CVS_OK && x->options.keep == CVI_KEEP_ANSWER) {
         find_lives(&l);
         for (int v = 0; v < x->g->n_values; v++) {
@@ -212,11 +223,12 @@ cvs_status cvi_memory_assign(cvi_exec *x, cvs_error *err) {
                 r->death = CVI_MAX(r->death, x->requests[r->heir].death);
             }
         }
-        s = assign(x, order, err);
+        s = assign(x, order, sizes, err);
     }
     cvi_free(l.root);
     cvi_free(l.death);
     cvi_free(order);
+    cvi_free(sizes);
     cvi_free(x->requests);
     x->requests = NULL;
     return s;

@@ -6,18 +6,31 @@
 
 #include "ops/op.h"
 
-/* The role that the first operator reading the value gives it; *node is that operator's node. */
-static cvi_role role_of(const cvi_graph *g, int v, const cvi_node **node) {
-    for (int n = 0; n < g->n_nodes; n++) {
-        const cvi_op *op = g->nodes[n].def;
-        for (int k = 0; op && k < g->nodes[n].n_in; k++) {
-            if (g->nodes[n].in[k] == v) {
-                *node = &g->nodes[n];
-                return k < op->n_inputs ? op->inputs[k].role : op->inputs[op->n_inputs - 1].role;
+/* The node of the first known operator that reads each value, -1 = none; owned. */
+static int *first_readers(const cvi_graph *g) {
+    int *reader = cvi_calloc((size_t)g->n_values + 1, sizeof *reader);
+    for (int v = 0; reader && v < g->n_values; v++) {
+        reader[v] = -1;
+    }
+    for (int n = g->n_nodes - 1; reader && n >= 0; n--) {
+        for (int k = 0; g->nodes[n].def && k < g->nodes[n].n_in; k++) {
+            if (g->nodes[n].in[k] >= 0) {
+                reader[g->nodes[n].in[k]] = n;
             }
         }
     }
-    *node = NULL;
+    return reader;
+}
+
+/* The role that the first operator reading the value gives it; *node is that operator's node. */
+static cvi_role role_of(const cvi_graph *g, const int *reader, int v, const cvi_node **node) {
+    *node = reader[v] >= 0 ? &g->nodes[reader[v]] : NULL;
+    for (int k = 0; *node && k < (*node)->n_in; k++) {
+        if ((*node)->in[k] == v) {
+            const cvi_op *op = (*node)->def;
+            return k < op->n_inputs ? op->inputs[k].role : op->inputs[op->n_inputs - 1].role;
+        }
+    }
     return CVI_DATA;
 }
 
@@ -162,6 +175,7 @@ typedef struct filling {
     cvi_pool *pool;
     uint64_t seed;
     const cvi_init *init;
+    const int *reader; /* first_readers */
     cvs_error *err;
 } filling;
 
@@ -184,7 +198,7 @@ static const cvs_tensor *weight_beside(const cvi_graph *g, const cvi_node *node,
 static void fill_numbers(const filling *f, int v, const cvs_tensor *t, float *data) {
     const cvi_graph *g = f->model->graph;
     const cvi_node *node;
-    cvi_role role = role_of(g, v, &node);
+    cvi_role role = role_of(g, f->reader, v, &node);
     const char *name = g->values[v].name;
     const cvs_tensor *kernel = role == CVI_BIAS ? weight_beside(g, node, &name) : t;
     cvi_initialiser how = choose(f, name);
@@ -231,8 +245,9 @@ static cvs_status fill(const filling *f, int v) {
 
 cvs_status cvi_ops_init_by(cvs_model *model, uint64_t seed, const cvi_init *init, cvs_error *err) {
     cvi_graph *g = model->graph;
-    filling f = {model, cvi_pool_new(0), seed, init, err}; /* no pool: this thread draws alone */
-    cvs_status s = CVS_OK;
+    int *reader = first_readers(g);
+    filling f = {model, cvi_pool_new(0), seed, init, reader, err}; /* no pool: this thread draws alone */
+    cvs_status s = reader ? CVS_OK : cvi_no_memory(err, (size_t)g->n_values * sizeof *reader);
     for (int v = 0; v < g->n_values && s == CVS_OK; v++) {
         const cvs_tensor *t = g->values[v].constant;
         if (t && !t->data && cvs_tensor_count(t) != 0) {
@@ -240,6 +255,7 @@ cvs_status cvi_ops_init_by(cvs_model *model, uint64_t seed, const cvi_init *init
         }
     }
     cvi_pool_free(f.pool);
+    cvi_free(reader);
     model->has_weights = model->has_weights || s == CVS_OK;
     return s;
 }
