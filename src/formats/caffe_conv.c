@@ -131,8 +131,9 @@ void cvi_caffe_pooling(cvi_caffe *c) {
         cvi_caffe_opaque(c, "only pooling by maximum and by average is run");
         return;
     }
-    if (c->layer->n_top > 1) {
-        cvi_caffe_opaque(c, "the places of the maxima (a second top) are not given out");
+    bool places = c->layer->n_top > 1; /* of the maxima, for an Upsample further on */
+    if (places && (!max || c->layer->n_top > 2 || cvi_caffe_bool(c, "global_pooling", NULL, false))) {
+        cvi_caffe_opaque(c, "only the places of maxima in windows are given out");
         return;
     }
     if (cvi_caffe_bool(c, "global_pooling", NULL, false)) {
@@ -155,13 +156,23 @@ void cvi_caffe_pooling(cvi_caffe *c) {
     }
     cut_window(c, &w);
     const char *round = cvi_caffe_word(c, "round_mode", "CEIL");
-    int v = cvi_caffe_op(c, max ? "MaxPool" : "AveragePool", NULL, 1, c->in);
+    int v = -1, second = -1;
+    if (places) {
+        cvi_build_node(&c->b, "MaxPool", c->layer->name, 1, c->in, 2);
+        v = cvi_build_out(&c->b, 0, c->layer->top[0], false);
+        second = cvi_build_out(&c->b, 1, c->layer->top[1], true);
+    } else {
+        v = cvi_caffe_op(c, max ? "MaxPool" : "AveragePool", NULL, 1, c->in);
+    }
     write_window(c, &w, false);
     cvi_build_int(&c->b, "ceil_mode",
                   !(cvi_caffe_same(round, "FLOOR") || strcmp(round, "1") == 0) &&
                       cvi_caffe_bool(c, "ceil_mode", NULL, true));
     if (average) {
         cvi_build_int(&c->b, "count_include_pad", 1);
+    }
+    if (places) {
+        cvi_caffe_top(c, 1, second);
     }
     cvi_caffe_top(c, 0, v);
 }

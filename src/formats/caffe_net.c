@@ -156,7 +156,8 @@ static void survey(cvi_caffe *c) {
         if (!l->kept || cvi_caffe_is_data(l->type)) {
             continue;
         }
-        c->fixed_sides |= !l->kind || l->kind->sized;
+        c->fixed_sides |=
+            !l->kind || l->kind->sized || (l->kind->make == cvi_caffe_upsample && l->n_bottom > 1);
         const caffe_message *shape =
             cvi_caffe_message(cvi_caffe_message(l->message, "reshape_param"), "shape");
         const char *first = cvi_caffe_text(shape, "dim", 0, "0");

@@ -209,11 +209,52 @@ void cvi_caffe_tile(cvi_caffe *c) {
     cvi_caffe_top(c, 0, cvi_caffe_op(c, "Tile", NULL, 2, in));
 }
 
-/* Every number repeated, as the layer that Darknet's networks bring along has it; with a second bottom (places of a pooling) a box. */
+/* The pooling that gave out these places, or NULL. */
+static const cvi_node *pooling_of(const cvi_caffe *c, int places) {
+    for (int n = c->b.g->n_nodes - 1; n >= 0; n--) {
+        const cvi_node *node = &c->b.g->nodes[n];
+        if (node->n_out == 2 && node->out[1] == places && strcmp(node->op, "MaxPool") == 0) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+/* Every number back to the place where its maximum was, zeros elsewhere (SegNet). The picture has to be as large as the pooling's. */
+static void unpool(cvi_caffe *c) {
+    const cvi_node *pool = cvi_build_ok(&c->b) ? pooling_of(c, c->in[1]) : NULL;
+    int64_t kernel[2], stride[2] = {1, 1};
+    bool fits = pool && !c->guessed && cvi_caffe_rank(c, c->in[0]) == 4;
+    int from = fits ? pool->in[0] : -1;
+    if (fits) {
+        cvi_node_ints(pool, "strides", stride, 2, 1);
+    }
+    for (int i = 0; i < 2 && fits; i++) {
+        int64_t side = cvi_caffe_dim(c, c->in[0], 2 + i), whole = cvi_caffe_dim(c, from, 2 + i);
+        int64_t told = cvi_caffe_int(c, i ? "upsample_w" : "upsample_h", NULL, 0, 0);
+        told = told > 0 ? told : side * cvi_caffe_int(c, "scale", NULL, 0, 2);
+        kernel[i] = whole - (side - 1) * stride[i];
+        fits = side > 0 && whole == told && kernel[i] > 0 && side == cvi_caffe_dim(c, c->in[1], 2 + i);
+    }
+    if (!fits || cvi_caffe_dim(c, c->in[0], 1) != cvi_caffe_dim(c, c->in[1], 1)) {
+        cvi_caffe_opaque(c, "the places are of a pooling of another size");
+        return;
+    }
+    int v = cvi_caffe_op(c, "MaxUnpool", NULL, 2, c->in);
+    cvi_build_ints(&c->b, "kernel_shape", 2, kernel);
+    cvi_build_ints(&c->b, "strides", 2, stride);
+    cvi_caffe_top(c, 0, v);
+}
+
+/* Every number repeated, as the layer that Darknet's networks bring along has it; with a second bottom (places of a pooling) put back there. */
 void cvi_caffe_upsample(cvi_caffe *c) {
     double scale = cvi_caffe_number(c, "scale", NULL, 0, 2);
     const int64_t four = 4;
     const float scales[4] = {1, 1, (float)scale, (float)scale};
+    if (c->n_in == 2) {
+        unpool(c);
+        return;
+    }
     if (c->n_in != 1 || cvi_caffe_rank(c, c->in[0]) != 4 || !(scale >= 1 && scale <= 64)) {
         cvi_caffe_opaque(c, NULL);
         return;

@@ -431,6 +431,41 @@ static void rarer_layers(void **state) {
     reader_no_memory(model, NULL, 211);
 }
 
+/* SegNet's pair: maxima go back to their places, sides odd and even. */
+static void unpooled(void **state) {
+    (void)state;
+    static const char text[] =
+        "input: 'x' input_shape { dim: 1 dim: 1 dim: 3 dim: 4 }\nlayer { name: 'p' type: 'Pooling' bottom: "
+        "'x' top: "
+        "'p' top: 'm' pooling_param { kernel_size: 2 stride: 2 } }\nlayer { name: 'r' type: 'Power' bottom: "
+        "'p' top: 'r' "
+        "power_param { scale: 10 } }\nlayer { name: 'u' type: 'Upsample' bottom: 'r' bottom: 'm' top: 'u' "
+        "upsample_param { scale: 2 %s } }\n";
+    char file[900];
+    float x[12] = {1, 5, 2, 3, 4, 0, 7, 6, 9, 8, -1, -2};
+    const float want[12] = {0, 50, 0, 0, 0, 0, 70, 0, 90, 0, -10, 0};
+    cvs_tensor in = {.dtype = CVS_F32, .rank = 4, .dim = {1, 1, 3, 4}, .data = x, .bytes = sizeof x}, y;
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    cvs_run *run = NULL;
+    snprintf(file, sizeof file, text, "upsample_h: 3 upsample_w: 4");
+    assert_int_equal(open_text(file, &m, &err), CVS_OK);
+    assert_int_equal(m->graph->n_outputs, 1);
+    assert_int_equal(cvs_run_new(m, NULL, &run, &err), CVS_OK);
+    assert_int_equal(cvs_run_tensors(run, &in, 1, &err), CVS_OK);
+    assert_int_equal(cvs_run_output(run, 0, &y, &err), CVS_OK);
+    assert_int_equal(cvs_tensor_count(&y), 12);
+    for (int i = 0; i < 12; i++) {
+        assert_true(fabs(cvi_get(&y, i) - (double)want[i]) < 1e-5);
+    }
+    cvs_run_free(run);
+    cvs_model_free(m);
+    snprintf(file, sizeof file, text, ""); /* twice two rows are not the three that were pooled */
+    assert_int_equal(open_text(file, &m, &err), CVS_OK);
+    assert_string_equal(m->graph->nodes[m->graph->n_nodes - 1].op, "caffe::Upsample");
+    cvs_model_free(m);
+}
+
 #define FOUND(set)                                                                                           \
     "input: 'x' input_shape { dim: 1 dim: 8 dim: 1 dim: 1 } input: 'k' input_shape { dim: 1 dim: 4 dim: 1 "  \
     "dim: 1 }\n"                                                                                             \
@@ -495,11 +530,17 @@ static void architectures_open(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mistakes_are_located),      cmocka_unit_test(sizes_are_caffes),
-        cmocka_unit_test(numbers_of_every_kind),     cmocka_unit_test(names_that_go_on),
-        cmocka_unit_test(damage_is_survived),        cmocka_unit_test(allocation_failures_are_said),
-        cmocka_unit_test(detectors_match_opencv),    cmocka_unit_test(architectures_open),
-        cmocka_unit_test(small_detector_is_opencvs), cmocka_unit_test(rarer_layers),
+        cmocka_unit_test(mistakes_are_located),
+        cmocka_unit_test(sizes_are_caffes),
+        cmocka_unit_test(numbers_of_every_kind),
+        cmocka_unit_test(names_that_go_on),
+        cmocka_unit_test(damage_is_survived),
+        cmocka_unit_test(allocation_failures_are_said),
+        cmocka_unit_test(detectors_match_opencv),
+        cmocka_unit_test(architectures_open),
+        cmocka_unit_test(small_detector_is_opencvs),
+        cmocka_unit_test(rarer_layers),
+        cmocka_unit_test(unpooled),
         cmocka_unit_test(detectors_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
