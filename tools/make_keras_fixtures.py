@@ -144,6 +144,15 @@ def attention():
     return keras.Model(i, [L.Add()([x, a]), b, L.Attention()([a, x])], name="attention")
 
 
+def grouped():
+    """Heads that share keys and values, kernels divided by their norm, products of two sequences."""
+    i = keras.Input((5, 8))
+    x = L.GroupQueryAttention(3, 4, 2, name="shared")(i, i)
+    a, b = L.SpectralNormalization(L.Dense(4, activation="tanh"))(x), L.SpectralNormalization(L.Conv1D(4, 3, padding="same"))(i)
+    rows = [L.GlobalAveragePooling1D()(a), L.GlobalMaxPooling1D()(b)]
+    return keras.Model(i, [L.Dot((2, 2))([a, b]), L.Dot(1, normalize=True)([a, b]), L.Dot(-1)(rows)], name="grouped")
+
+
 def opaque():
     x = keras.Input((4, 4, 3))
     y = L.Lambda(lambda t: t * 2, name="doubled")(L.Conv2D(2, 1, name="before")(x))
@@ -213,7 +222,7 @@ def recurrent():
 
 MODELS = [sequential, branches, transposed, shared, stacked, activations, norms, sequence, volume, small_vgg, opaque, recurrent, attention]
 COMMITTED = {"k2": ["sequential", "shared", "branches", "sequence", "attention"],
-             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent", "attention", "functions", "seldom"]}[TAG]
+             "k3": ["shared", "activations", "channels_first", "norms", "opaque", "recurrent", "attention", "functions", "grouped", "seldom"]}[TAG]
 
 
 def randomise(model):
@@ -430,7 +439,7 @@ def main():
     a = p.parse_args()
     folder = a.all or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "keras")
     os.makedirs(folder, exist_ok=True)
-    models = MODELS + ([channels_first, functions, seldom] if THREE else [])
+    models = MODELS + ([channels_first, functions, grouped, seldom] if THREE else [])
     for make in models:
         if a.all or make.__name__ in COMMITTED:
             write(make, folder, bool(a.all))

@@ -215,6 +215,8 @@ bool cvi_keras_activate_named(cvi_keras *k, cvi_keras_tensor *t, const char *wha
                               cvi_keras_tensor *out);
 void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_attention(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_dot(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
+void cvi_keras_spectral(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out);
 
 /* ---- keras_train.c ---- */

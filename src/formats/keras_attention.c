@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * keras_attention.c - Keras layers that attend over a sequence x [N,T,D]: MultiHeadAttention, Attention, AdditiveAttention. The rows of
+ * keras_attention.c - Keras layers that attend over a sequence x [N,T,D]: MultiHeadAttention, GroupedQueryAttention, Attention, AdditiveAttention. The rows of
  * softmax are a layer of their own, "<name>/scores" [N,heads,T,S], to be looked at. Other forms (masks that are inputs, several
  * attention axes) are drawn and not run.
  */
@@ -49,8 +49,26 @@ static int turned(cvi_keras *k, int x, const char *part, int rank, const int64_t
 /* Queries, keys and values of several heads. */
 typedef struct heads {
     int64_t n, size[3]; /* of a query, key and value of one head */
+    int64_t shared;     /* heads of keys and values; fewer than n: several heads of queries read one */
     bool bias;
 } heads;
+
+/* Each head of keys or values as often as heads of queries read it. */
+static int repeated(cvi_keras *k, int v, const heads *h, int which) {
+    int64_t *head = cvi_build_ok(&k->b) ? cvi_arena_alloc(k->b.model->arena, h->n, sizeof *head) : NULL;
+    if (!head) {
+        cvi_build_no_memory(&k->b, (size_t)h->n * sizeof *head);
+        return -1;
+    }
+    for (int64_t i = 0; i < h->n; i++) {
+        head[i] = i / (h->n / h->shared);
+    }
+    int list = cvi_keras_const_ints(k, which == 1 ? "key/of_heads" : "value/of_heads", (int)h->n, head);
+    v = cvi_keras_op(k, "Gather", cvi_keras_part(k, which == 1 ? "key/shared" : "value/shared"), true, 2,
+                     (int[]){v, list});
+    cvi_build_int(&k->b, "axis", 1);
+    return v;
+}
 
 /* x [N,T,D] times a kernel [D,heads,size], as [N,heads,T,size], or [N,heads,size,T] for keys. */
 static int project(cvi_keras *k, cvi_keras_tensor *t, const heads *h, int which) {
@@ -58,25 +76,27 @@ static int project(cvi_keras *k, cvi_keras_tensor *t, const heads *h, int which)
                                             {"key", "key/product", "key/heads", "key/split"},
                                             {"value", "value/product", "value/heads", "value/split"}};
     static const int64_t forward[4] = {0, 2, 1, 3}, across[4] = {0, 2, 3, 1};
-    int64_t size = h->size[which], width = h->n * size, wide = k->source ? -1 : cvi_keras_dim(k, t, -1);
+    int64_t count = which ? h->shared : h->n, size = h->size[which], width = count * size,
+            wide = k->source ? -1 : cvi_keras_dim(k, t, -1);
     cvi_keras_want kernel = {
-        .name = "kernel", .rank = 3, .dim = {wide, h->n, size}, .out_rank = 2, .out_dim = {-1, width}};
+        .name = "kernel", .rank = 3, .dim = {wide, count, size}, .out_rank = 2, .out_dim = {-1, width}};
     cvi_keras_want shift = {
-        .name = "bias", .rank = 2, .dim = {h->n, size}, .out_rank = 1, .out_dim = {width}};
+        .name = "bias", .rank = 2, .dim = {count, size}, .out_rank = 1, .out_dim = {width}};
     int x = cvi_keras_form(k, t, false), w = cvi_keras_take(k, &kernel);
     int v = cvi_keras_op(k, "MatMul", cvi_keras_part(k, parts[which][h->bias]), h->bias, 2, (int[]){x, w});
     if (h->bias) {
         v = cvi_keras_op(k, "Add", cvi_keras_part(k, parts[which][0]), false, 2,
                          (int[]){v, cvi_keras_take(k, &shift)});
     }
-    const int64_t shape[4] = {0, -1, h->n, size};
+    const int64_t shape[4] = {0, -1, count, size};
     v = cvi_keras_op(k, "Reshape", cvi_keras_part(k, parts[which][2]), true, 2,
                      (int[]){v, cvi_keras_const_ints(k, parts[which][3], 4, shape)});
-    return turned(k, v,
-                  which == 0   ? "query/turned"
-                  : which == 1 ? "key/turned"
-                               : "value/turned",
-                  4, which == 1 ? across : forward);
+    v = turned(k, v,
+               which == 0   ? "query/turned"
+               : which == 1 ? "key/turned"
+                            : "value/turned",
+               4, which == 1 ? across : forward);
+    return count == h->n ? v : repeated(k, v, h, which);
 }
 
 /* What is added to scores [T,S] so that nothing looks ahead: 0, and -1e9 right of the diagonal. -1 where the lengths are not known. */
@@ -123,18 +143,22 @@ static void give_scores(cvi_keras *k, int scores, int rank) {
 }
 
 void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
-    heads h = {.n = cvi_keras_get_int(k, "num_heads", NULL, 0),
+    enum { MOST_HEADS = 1 << 16 };
+    heads h = {.n = cvi_keras_get_int(k, "num_heads", "num_query_heads", 0),
                .bias = cvi_keras_get_bool(k, "use_bias", NULL, true)};
+    h.shared = cvi_keras_get_int(k, "num_key_value_heads", NULL, h.n);
     int at[3] = {place_of(k, "query", n, 0), place_of(k, "value", n, 1), -1};
     at[2] = place_of(k, "key", n, n > 2 ? 2 : at[1]);
     bool runs = n <= 3 && at[0] >= 0 && at[1] >= 0 && at[2] >= 0 && !says(k, "attention_mask") &&
-                !json_is_true(cvi_keras_get(k, "use_gate", NULL));
+                !json_is_true(cvi_keras_get(k, "use_gate", NULL)) &&
+                !json_is_integer(cvi_keras_get(k, "sliding_window", NULL));
     int mask = -1, seen = -1;
     for (int i = 0; i < n; i++) {
         runs = runs && in[i]->rank == 3;
     }
     const json_t *shape = cvi_keras_get(k, "output_shape", NULL);
-    if (!runs || h.n < 1 || (json_is_array(shape) && json_array_size(shape) > 1)) {
+    if (!runs || h.n < 1 || h.n > MOST_HEADS || h.shared < 1 || h.n % h.shared ||
+        (json_is_array(shape) && json_array_size(shape) > 1)) {
         cvi_keras_opaque(k, in, n, out);
         return;
     }
@@ -145,7 +169,7 @@ void cvi_keras_multi_head(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_
             return;
         }
     }
-    h.size[0] = h.size[1] = cvi_keras_get_int(k, "key_dim", NULL, 0);
+    h.size[0] = h.size[1] = cvi_keras_get_int(k, "key_dim", "head_dim", 0);
     h.size[2] = cvi_keras_get_int(k, "value_dim", NULL, h.size[0]);
     int64_t said = cvi_keras_get_int(k, "output_shape", NULL, 0);
     said = json_is_array(shape) ? json_integer_value(json_array_get(shape, 0)) : said;
@@ -242,4 +266,42 @@ void cvi_keras_attention(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_k
     if (says(k, "return_attention_scores")) {
         give_scores(k, seen, 3);
     }
+}
+
+/* ---- Dot ---- */
+
+/* Two sequences [N,A,B] times each other along an axis each, or two rows [N,A]: [N,1]. */
+void cvi_keras_dot(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    const json_t *axes = cvi_keras_get(k, "axes", NULL);
+    const int64_t turn[3] = {0, 2, 1}, last = -1;
+    int rank = n == 2 ? in[0]->rank : 0, v[2];
+    bool runs = (rank == 2 || rank == 3) && in[1]->rank == rank;
+    for (int i = 0; i < 2 && runs; i++) {
+        const json_t *a = json_is_array(axes) ? json_array_get(axes, (size_t)i) : axes;
+        int64_t axis = json_integer_value(a);
+        axis += axis < 0 ? rank : 0;
+        runs = json_is_integer(a) && axis >= 1 && axis < rank;
+        v[i] = cvi_keras_form(k, in[i], false);
+        if (runs && cvi_keras_get_bool(k, "normalize", NULL, false)) {
+            v[i] =
+                cvi_keras_op(k, "LpNormalization", cvi_keras_part(k, i ? "second" : "first"), true, 1, &v[i]);
+            cvi_build_int(&k->b, "axis", axis);
+            cvi_build_int(&k->b, "p", 2);
+        }
+        if (runs && rank == 3 && axis != (i ? 1 : 2)) {
+            v[i] = turned(k, v[i], i ? "second/turned" : "first/turned", 3, turn);
+        }
+    }
+    if (!runs) {
+        cvi_keras_opaque(k, in, n, out);
+        return;
+    }
+    if (rank == 3) {
+        *out = cvi_keras_settle(k, cvi_keras_op(k, "MatMul", k->name, false, 2, v), 3);
+        return;
+    }
+    int p = cvi_keras_op(k, "Mul", cvi_keras_part(k, "product"), true, 2, v);
+    p = cvi_keras_op(k, "ReduceSum", k->name, false, 2,
+                     (int[]){p, cvi_keras_const_ints(k, "axis", 1, &last)});
+    *out = cvi_keras_out(k, p, 2, false);
 }

@@ -107,6 +107,25 @@ static bool in_steps(const cvi_keras_class *kind) {
     return false;
 }
 
+/* In evaluation the layer inside computes with the kernel that training has divided by its norm; the vector that it kept for that is not
+ * needed. */
+void cvi_keras_spectral(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    const json_t *inner = cvi_keras_get(k, "layer", NULL), *own = k->layer->config;
+    const cvi_keras_class *kind = cvi_keras_find_class(cvi_json_string(inner, "class_name", ""));
+    const char *class = k->layer->class_name;
+    if (!kind || kind->make == cvi_keras_spectral || !json_is_object(json_object_get(inner, "config"))) {
+        cvi_keras_opaque(k, in, n, out);
+        k->slot = KERAS_MAX_SLOTS;
+        return;
+    }
+    k->layer->config = json_object_get(inner, "config");
+    k->layer->class_name = kind->name;
+    kind->make(k, in, n, out);
+    k->layer->config = own;
+    k->layer->class_name = class;
+    cvi_keras_skip_rest(k);
+}
+
 /* Classes that treat every time step alike anyway are applied to all steps at once. */
 void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
     const json_t *inner = cvi_keras_get(k, "layer", NULL);

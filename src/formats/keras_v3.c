@@ -114,8 +114,10 @@ static cvs_status walk_layer(walk *w, const cvi_h5_link *link, const char *prefi
     if (own && own->object >= 0) {
         CVI_TRY(cvi_h5_list(w->file, own->object, &vars, w->err));
     }
+    bool beside = strncmp(link->name, "spectral_normalization", 22) == 0; /* has its own behind its layer's */
+    CVI_TRY(beside ? add_inner_weights(w, link->object, g) : CVS_OK);
     CVI_TRY(add_weights(w, &vars, g));
-    if (vars.n == 0) {
+    if (vars.n == 0 && !beside) {
         CVI_TRY(add_inner_weights(w, link->object, g));
     }
     return inner && inner->object >= 0 ? walk_layers(w, inner->object, name, number, depth + 1) : CVS_OK;

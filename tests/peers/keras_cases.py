@@ -173,7 +173,7 @@ def lite(net, path, xs):
     return [it.get_tensor(o["index"]) for o in it.get_output_details()]
 
 
-DRAWN = {"BatchNormalization", "Dot", "GroupQueryAttention", "Masking", "MultiHeadAttention axes", "Normalization invert", "ReLU", "SpectralNormalization", "StackedRNNCells", "ConvLSTM2D",
+DRAWN = {"BatchNormalization", "Masking", "MultiHeadAttention axes", "Normalization invert", "ReLU", "StackedRNNCells", "ConvLSTM2D",
          "AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "RandomCrop", "ReversibleEmbedding", "CategoryEncoding", "Discretization", "Solarization", "MelSpectrogram", "ops.layer_norm",
          "ops.batch_norm", "ops.dot_product_attention"}  # open from .keras and .h5 and are drawn, but not run (docs/formats.md)
 

@@ -92,10 +92,10 @@ static void written_by_keras(void **state) {
     static const struct {
         const char *name;
         int inputs;
-    } models[] = {{"k1_theano", 1},      {"k2_sequential", 1}, {"k2_branches", 1}, {"k2_shared", 2},
-                  {"k2_sequence", 1},    {"k3_shared", 2},     {"k3_norms", 1},    {"k2_attention", 1},
-                  {"k3_attention", 1},   {"k3_functions", 1},  {"k3_seldom", 1},   {"k3_channels_first", 1},
-                  {"k3_activations", 1}, {"k3_recurrent", 1}};
+    } models[] = {{"k1_theano", 1},         {"k2_sequential", 1},  {"k2_branches", 1}, {"k2_shared", 2},
+                  {"k2_sequence", 1},       {"k3_shared", 2},      {"k3_norms", 1},    {"k2_attention", 1},
+                  {"k3_attention", 1},      {"k3_functions", 1},   {"k3_grouped", 1},  {"k3_seldom", 1},
+                  {"k3_channels_first", 1}, {"k3_activations", 1}, {"k3_recurrent", 1}};
     for (int i = 0; i < CVI_COUNT(models); i++) {
         char base[512], path[4][560];
         test_data(base, sizeof base, "keras", models[i].name);
