@@ -178,9 +178,23 @@ class Row(nn.Module):
         return self.head(torch.relu(self.conv(x)).mean(2))
 
 
+class Best(nn.Module):
+    """The best places of each picture, as YOLOv10 picks its boxes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2)
+
+    def forward(self, x):
+        y = self.conv(x).flatten(2).permute(0, 2, 1)
+        scores, index = torch.topk(y.amax(-1), 6)
+        i = torch.arange(y.shape[0])[..., None]
+        return torch.cat([y[i, index // 1], scores[..., None]], -1)
+
+
 def axes():
-    """Inputs of more and of fewer axes than a picture."""
-    for name, net, shape in (("video", Video(), (1, 2, 4, 20, 24)), ("row", Row(), (1, 2, 60))):
+    """Inputs of more and of fewer axes than a picture; pictures picked from by numbers."""
+    for name, net, shape in (("video", Video(), (1, 2, 4, 20, 24)), ("row", Row(), (1, 2, 60)), ("best", Best(), (2, 3, 20, 20))):
         torch.manual_seed(13)
         for p in net.parameters():
             nn.init.normal_(p.data, 0, 0.4)
@@ -189,7 +203,8 @@ def axes():
         np.save(os.path.join(OUT, name + ".in.npy"), x.numpy())
         np.save(os.path.join(OUT, name + ".out.npy"), net(x).detach().numpy())
         torch.jit.trace(net, x).save(os.path.join(OUT, name + "_traced.pt"))
-        torch.jit.script(net).save(os.path.join(OUT, name + "_scripted.pt"))
+        if name != "best":
+            torch.jit.script(net).save(os.path.join(OUT, name + "_scripted.pt"))
 
 
 def names():

@@ -246,15 +246,38 @@ static script_value gather(script *s, const script_call *row, const script_args 
     return cvi_script_done(s, node);
 }
 
-/* One index of an outer product of indices: all its axes are 1 but one, the at-th of n. */
+/* One index of an outer product of indices: all its axes are 1 but one, the at-th of n, at either size that is tried. */
 static bool is_outer(script *s, int v, int at, int n) {
-    const cvs_tensor *t = cvi_script_shape(s, v, 0);
-    for (int i = 0; i < t->rank; i++) {
-        if (t->dim[i] != 1 && i - t->rank != at - n) {
+    for (int k = 0; k < 2; k++) {
+        const cvs_tensor *t = cvi_script_shape(s, v, k);
+        for (int i = 0; i < t->rank; i++) {
+            if (t->dim[i] != 1 && i - t->rank != at - n) {
+                return false;
+            }
+        }
+        if (t->rank < 0) {
             return false;
         }
     }
-    return t->rank >= 0;
+    return true;
+}
+
+static int of_two(script *s, const char *op, int a, int b) {
+    const int in[2] = {a, b};
+    return cvi_script_done(s, cvi_script_node(s, op, 2, in, 0, true)).v;
+}
+
+/* x[i, j] of the first two axes, the indices stretched to one another's shape as any two tensors are (a batch's best rows). */
+static script_value index_pair(script *s, int x, int i, int j) {
+    const int64_t last = -1;
+    int axis = cvi_script_const_ints(s, 1, &last), both[2];
+    int none_i = of_two(s, "Sub", i, i), none_j = of_two(s, "Sub", j, j);
+    both[0] = of_two(s, "Unsqueeze", of_two(s, "Add", i, none_j), axis);
+    both[1] = of_two(s, "Unsqueeze", of_two(s, "Add", j, none_i), axis);
+    script_node node = cvi_script_node(s, "Concat", 2, both, 1, true);
+    cvi_script_attr_int(s, &node, "axis", -1);
+    int in[2] = {x, cvi_script_done(s, node).v};
+    return cvi_script_simple(s, "GatherND", 2, in);
 }
 
 /* index(x, [None, i, j, ...]): one tensor of whole numbers along its axis, or several that span a rectangle (x[:, rows[:, None], columns]) */
@@ -271,6 +294,14 @@ static script_value index_with(script *s, const script_call *row, const script_a
     }
     if (count < 1 || count > CVS_MAX_RANK) {
         return cvi_script_refuse(s, a->name);
+    }
+    if (count == 2 && first == 0) {
+        int i = cvi_script_graph(s, &(*list.shared)[0]), j = cvi_script_graph(s, &(*list.shared)[1]);
+        const cvs_tensor *p = cvi_script_shape(s, i, 0), *q = cvi_script_shape(s, j, 0);
+        bool whole = cvi_script_ok(s) && p->dtype == CVS_I64 && q->dtype == CVS_I64;
+        if (whole && p->rank >= 1 && q->rank >= 1 && (!is_outer(s, i, 0, 2) || !is_outer(s, j, 1, 2))) {
+            return index_pair(s, x, i, j);
+        }
     }
     for (int i = 0; i < count && cvi_script_ok(s); i++) {
         int in[2] = {x, cvi_script_graph(s, &(*list.shared)[first + i])};

@@ -71,7 +71,8 @@ static void as_torch(void **state) {
                                            {"lines_traced.pt", "lines"},    {"lines_scripted.pt", "lines"},
                                            {"video_traced.pt", "video"},    {"video_scripted.pt", "video"},
                                            {"row_traced.pt", "row"},        {"row_scripted.pt", "row"},
-                                           {"tokens_traced.pt", "tokens"},  {"sized_scripted.pt", "sized"}};
+                                           {"best_traced.pt", "best"},      {"tokens_traced.pt", "tokens"},
+                                           {"sized_scripted.pt", "sized"}};
     for (int i = 0; i < CVI_COUNT(cases); i++) {
         double d = difference(cases[i][0], cases[i][1], strcmp(cases[i][1], "sized") == 0 ? 24 : 0);
         if (!(d < 1e-5)) {
