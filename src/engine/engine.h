@@ -30,6 +30,8 @@ typedef struct cvi_exec_options {
         part_bytes; /* CVI_KEEP_ANSWER: a batch goes through in parts whose input and output of a step take about this much; 0 = as
                            measured */
     int64_t max_bytes; /* for the values of a run; 0 = the default limit */
+    bool
+        described; /* planned to be told of: max_bytes holds for each value; all together are checked when it runs all the same */
     uint64_t seed;
     cvs_progress progress; /* told before every node; may be NULL */
     void *progress_context;

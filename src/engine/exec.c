@@ -569,6 +569,7 @@ static cvs_status take_inputs(cvi_exec *x, const cvs_tensor *inputs, cvs_error *
 
 static cvs_status pass(cvi_exec *x, const cvs_tensor *inputs, int last, cvs_error *err) {
     if (!x->block && x->block_bytes > 0) {
+        CVI_TRY(cvi_exec_check_limit(x, x->block_bytes, err));
         x->block = cvi_malloc((size_t)x->block_bytes);
         if (!x->block) {
             return cvi_no_memory(err, (size_t)x->block_bytes);

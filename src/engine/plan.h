@@ -232,6 +232,8 @@ cvs_layout
 cvi_step_writes(const cvi_exec *x, int n,
                 const cvs_tensor *shape); /* the form in which node n writes an output of that shape */
 bool cvi_form_bytes(const cvs_tensor *shape, cvs_layout form, int64_t *bytes);
+/* A sentence where that much is past the limit. */
+cvs_status cvi_exec_check_limit(const cvi_exec *x, int64_t bytes, cvs_error *err);
 cvs_status cvi_exec_reserve(cvi_exec *x, int64_t bytes, int64_t *at, cvs_error *err);
 cvs_status cvi_exec_memory(cvi_exec *x, int v, cvs_layout form, void **data, cvs_error *err);
 cvs_status cvi_exec_own(cvi_exec *x, void **own, size_t *own_bytes, size_t bytes, cvs_error *err);

@@ -62,6 +62,7 @@ static cvs_status try_default(const cvs_model *model, const cvs_run_options *o, 
     cvs_logit_kind kind;
     int logit = model->graph->n_outputs > 0 ? cvi_graph_logit(model->graph, 0, &kind) : -1;
     cvi_exec_options options = {.max_bytes = o->limits.max_memory_bytes,
+                                .described = true,
                                 .exact = o->exact,
                                 .plain = o->plain,
                                 .keep = o->answer_only ? CVI_KEEP_ANSWER : CVI_KEEP_ALL,

@@ -31,7 +31,8 @@ cvs_status cvi_run_take(cvs_run *run, cvs_tensor *inputs, cvs_error *err);
 /* The shape of graph input i with free dimensions filled from the options; data NULL. */
 cvs_status cvi_input_shape(const cvs_model *model, const cvs_run_options *options, int i, cvs_tensor *out,
                            cvs_error *err);
-/* A plan for those shapes (unknown ones stay unknown), for looking only: not run with inputs. Owned. */
+/* A plan for those shapes (unknown ones stay unknown), for looking only: not run with inputs, so the memory limit holds for each value and
+ * not for their sum. Owned. */
 cvs_status cvi_exec_default(const cvs_model *model, const cvs_run_options *options, cvi_exec **out,
                             cvs_error *err);
 /* "nchw", "nhwc" or NULL (the file's own) -> whether channels are last; rank < 3 never. */

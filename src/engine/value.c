@@ -39,7 +39,7 @@ bool cvi_form_bytes(const cvs_tensor *shape, cvs_layout form, int64_t *bytes) {
            cvi_mul(n, shape->dim[0], &n) && cvi_mul(n, shape->dim[2], &n) && cvi_mul(n, shape->dim[3], bytes);
 }
 
-static cvs_status check_limit(const cvi_exec *x, int64_t bytes, cvs_error *err) {
+cvs_status cvi_exec_check_limit(const cvi_exec *x, int64_t bytes, cvs_error *err) {
     if (bytes > x->max_bytes) {
         return cvi_fail(
             err, CVS_E_LIMIT,
@@ -57,7 +57,7 @@ cvs_status cvi_exec_reserve(cvi_exec *x, int64_t bytes, int64_t *at, cvs_error *
     if (!cvi_add(x->block_bytes, bytes, &end) || !cvi_add(end, 63, &end)) {
         return cvi_fail(err, CVS_E_LIMIT, "the values of this model are larger than any memory");
     }
-    CVI_TRY(check_limit(x, end, err));
+    CVI_TRY(cvi_exec_check_limit(x, x->options.described ? bytes : end, err));
     *at = x->block_bytes;
     x->block_bytes = end / 64 * 64;
     return CVS_OK;
@@ -72,10 +72,11 @@ cvs_status cvi_exec_own(cvi_exec *x, void **own, size_t *own_bytes, size_t bytes
     *own = NULL;
     *own_bytes = 0;
     int64_t total = 0;
-    if (!cvi_add(x->block_bytes, x->own_bytes, &total) || !cvi_add(total, (int64_t)bytes, &total)) {
+    if (!cvi_add(x->options.described ? 0 : x->block_bytes, x->own_bytes, &total) ||
+        !cvi_add(total, (int64_t)bytes, &total)) {
         total = INT64_MAX;
     }
-    CVI_TRY(check_limit(x, total, err));
+    CVI_TRY(cvi_exec_check_limit(x, total, err));
     *own = cvi_malloc(bytes);
     if (!*own) {
         return cvi_no_memory(err, bytes);

@@ -142,11 +142,12 @@ static cvs_status forward_bit_cast(cvi_opctx *ctx) {
         memcpy(y->data, x, y->bytes);
     }
     for (int64_t i = 0; i < n && (packed || y->dtype == CVS_BOOL);
-         i++) { /* in memory these are numbers, not patterns */
-        uint8_t v = packed ? cvi_is_integer(y->dtype)
-                                 ? cvi_small_wrap(y->dtype, x[i])
-                                 : (uint8_t)(x[i] & ((1 << cvi_small_bits(y->dtype)) - 1))
-                           : x[i] != 0;
+         i++) { /* numbers in memory, not patterns */
+        uint8_t v = x[i] != 0;
+        if (packed) {
+            v = cvi_is_integer(y->dtype) ? cvi_small_wrap(y->dtype, x[i])
+                                         : (uint8_t)(x[i] & ((1 << cvi_small_bits(y->dtype)) - 1));
+        }
         ((uint8_t *)y->data)[i] = v;
     }
     return CVS_OK;

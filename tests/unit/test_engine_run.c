@@ -342,6 +342,29 @@ static void memory_is_bounded(void **state) {
     net_end(&n);
 }
 
+/* A plan that is only told of may be larger than the memory as a whole, not in one value; and it does not run. */
+static void what_is_described_may_be_large(void **state) {
+    (void)state;
+    net n;
+    cvi_exec *x = NULL;
+    net_branched(&n, CVS_F32);
+    cvs_tensor in = net_tensor(&n, 4, picture, 4);
+    NET_OK(&n, cvi_exec_new(n.g, &in, NULL, &x, &n.err));
+    int64_t all = cvi_exec_bytes(x);
+    cvi_exec_free(x);
+    cvi_exec_options options = {.max_bytes = all - 1};
+    assert_int_equal(cvi_exec_new(n.g, &in, &options, &x, &n.err), CVS_E_LIMIT);
+    options.described = true;
+    NET_OK(&n, cvi_exec_new(n.g, &in, &options, &x, &n.err));
+    assert_int_equal(cvi_exec_bytes(x), all);
+    assert_int_equal(cvi_exec_forward(x, &in, -1, &n.err), CVS_E_LIMIT);
+    cvi_exec_free(x);
+    options.max_bytes = 64;
+    assert_int_equal(cvi_exec_new(n.g, &in, &options, &x, &n.err), CVS_E_LIMIT);
+    cvs_tensor_free(&in);
+    net_end(&n);
+}
+
 static void failing_allocations(void **state) {
     (void)state;
     net n;
@@ -398,6 +421,7 @@ int main(void) {
         cmocka_unit_test(unknown_operators_stop_a_run),
         cmocka_unit_test(missing_weights_are_said),
         cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(what_is_described_may_be_large),
         cmocka_unit_test(failing_allocations),
         cmocka_unit_test(logits_are_found),
     };
