@@ -238,7 +238,8 @@ static void convnext_of(const cvi_state *s, cvi_buf *b, const next_library *l) {
     cvi_buf_printf(b, "avgpool: from %s gap\n", at.label);
     snprintf(at.label, sizeof at.label, "avgpool");
     char eps[32];
-    const json_t *config = s->hub ? s->hub->config : NULL; /* transformers names the last one's epsilon there */
+    const json_t *config =
+        s->hub ? s->hub->config : NULL; /* transformers names the last one's epsilon there */
     double least = cvi_json_number(config, "layer_norm_eps", 0);
     snprintf(eps, sizeof eps, "%.17g", least);
     cvi_arch_channel_norm(b, l->norm, least > 0 && least < 1 ? eps : l->eps, &at);
