@@ -254,7 +254,7 @@ static bool differs(const int64_t *v, int n, int64_t usual) {
     return false;
 }
 
-/* "/2", "/2×1". */
+/* "/2", "/2×1", "/1×2×2". */
 static void stride_text(const cvi_arch_node *n, char *buf, size_t size) {
     buf[0] = '\0';
     if (!differs(n->stride, n->axes, 1)) {
@@ -265,7 +265,10 @@ static void stride_text(const cvi_arch_node *n, char *buf, size_t size) {
     } else if (!differs(n->stride, n->axes, n->stride[0])) {
         snprintf(buf, size, " /%lld", (long long)n->stride[0]);
     } else {
-        snprintf(buf, size, " /%lld×%lld", (long long)n->stride[0], (long long)n->stride[1]);
+        size_t at = (size_t)snprintf(buf, size, " /%lld", (long long)n->stride[0]);
+        for (int i = 1; i < n->axes && at < size; i++) {
+            at += (size_t)snprintf(buf + at, size - at, "×%lld", (long long)n->stride[i]);
+        }
     }
 }
 

@@ -168,8 +168,11 @@ static void fill_window(const maker *m, int n, cvi_arch_node *out) {
     if (m->x != NULL && node->def->field != NULL && cvi_exec_opctx(m->x, n, &ctx, NULL) == CVS_OK) {
         node->def->field(&ctx, &step); /* knows what automatic padding comes to */
     }
-    for (int i = 0; step.kind == CVI_FIELD_WINDOW && axes <= 2 && i < axes; i++) {
+    for (int i = CVI_MAX(axes - 2, 0); step.kind == CVI_FIELD_WINDOW && i < axes; i++) {
         out->pad_begin[i] = step.pad_begin[2 - axes + i];
+    }
+    if (step.kind == CVI_FIELD_WINDOW && axes == 3 && step.deep.kernel > 0) {
+        out->pad_begin[0] = step.deep.pad_begin;
     }
 }
 

@@ -18,10 +18,32 @@ static void item(line *l, const char *text) {
     snprintf(l->buf + n, l->size - n, "%s%s", n ? ", " : "", text);
 }
 
-/* "2" for 2 and 2, "2x1" for two different ones. */
-static const char *pair(const int64_t v[2], char *buf, size_t size) {
-    snprintf(buf, size, v[0] == v[1] ? "%lld" : "%lldx%lld", (long long)v[0], (long long)v[1]);
+/* Numbers of a window, one an axis. */
+typedef struct sizes {
+    int axes;
+    int64_t kernel[3], stride[3], dilation[3], pad[3];
+} sizes;
+
+/* "3x3", "3x5x5"; with `brief` "2" where all are alike. */
+static const char *times(const int64_t *v, int n, bool brief, char *buf, size_t size) {
+    size_t at = 0;
+    bool alike = true;
+    for (int i = 1; i < n; i++) {
+        alike = alike && v[i] == v[0];
+    }
+    n = brief && alike ? 1 : n;
+    for (int i = 0; i < n && at < size; i++) {
+        at += (size_t)snprintf(buf + at, size - at, i ? "x%lld" : "%lld", (long long)v[i]);
+    }
     return buf;
+}
+
+static bool differ(const int64_t *v, int n, int64_t usual) {
+    bool differ = false;
+    for (int i = 0; i < n; i++) {
+        differ = differ || v[i] != usual;
+    }
+    return differ;
 }
 
 static void named(line *l, const char *fmt, const char *value) {
@@ -30,30 +52,85 @@ static void named(line *l, const char *fmt, const char *value) {
     item(l, text);
 }
 
-static void window_text(line *l, const cvi_opctx *ctx, const cvi_field_step *s, cvs_lang lang) {
-    char text[64];
-    int64_t groups = cvi_node_int(ctx->node, "group", 1);
-    bool flat = ctx->n_in > 0 && ctx->in[0] && ctx->in[0]->rank == 3; /* one axis: it is the columns */
-    int64_t kernel = s->kernel[1];
-    snprintf(text, sizeof text, flat ? "%lld" : "%lldx%lld", (long long)(flat ? kernel : s->kernel[0]),
-             (long long)kernel);
-    item(l, text);
-    int64_t stride[2] = {flat ? s->stride[1] : s->stride[0], s->stride[1]};
-    int64_t pad[2] = {flat ? s->pad_begin[1] : s->pad_begin[0], s->pad_begin[1]};
-    int64_t dilation[2] = {flat ? s->dilation[1] : s->dilation[0], s->dilation[1]};
-    if (stride[0] != 1 || stride[1] != 1) {
-        named(l, cvi_tr(lang, "stride %s"), pair(stride, text, sizeof text));
+static void window_text(line *l, const cvi_node *node, const sizes *s, bool guessed, cvs_lang lang) {
+    char text[96];
+    int64_t groups = cvi_node_int(node, "group", 1);
+    item(l,
+         guessed ? cvi_tr(lang, "kernel of any size") : times(s->kernel, s->axes, false, text, sizeof text));
+    if (differ(s->stride, s->axes, 1)) {
+        named(l, cvi_tr(lang, "stride %s"), times(s->stride, s->axes, true, text, sizeof text));
     }
-    if (pad[0] != 0 || pad[1] != 0) {
-        named(l, cvi_tr(lang, "pad %s"), pair(pad, text, sizeof text));
+    if (differ(s->pad, s->axes, 0)) {
+        named(l, cvi_tr(lang, "pad %s"), times(s->pad, s->axes, true, text, sizeof text));
     }
-    if (dilation[0] > 1 || dilation[1] > 1) {
-        named(l, cvi_tr(lang, "dilation %s"), pair(dilation, text, sizeof text));
+    if (differ(s->dilation, s->axes, 1)) {
+        named(l, cvi_tr(lang, "dilation %s"), times(s->dilation, s->axes, true, text, sizeof text));
     }
     if (groups > 1) {
         snprintf(text, sizeof text, "%lld", (long long)groups);
         named(l, cvi_tr(lang, "groups %s"), text);
     }
+}
+
+/* The axes that the operator has: columns; rows and columns; depth, rows and columns. */
+static sizes sizes_of(const cvi_opctx *ctx, const cvi_field_step *f) {
+    bool flat = ctx->n_in > 0 && ctx->in[0] && ctx->in[0]->rank == 3; /* one axis: it is the columns */
+    sizes s = {.axes = flat ? 1 : f->deep.kernel > 0 ? 3 : 2};
+    if (s.axes == 3) {
+        s.kernel[0] = f->deep.kernel;
+        s.stride[0] = f->deep.stride;
+        s.dilation[0] = f->deep.dilation;
+        s.pad[0] = f->deep.pad_begin;
+    }
+    int from = flat ? 1 : 0, to = s.axes == 3 ? 1 : 0;
+    for (int i = from; i < 2; i++, to++) {
+        s.kernel[to] = f->kernel[i];
+        s.stride[to] = f->stride[i];
+        s.dilation[to] = f->dilation[i];
+        s.pad[to] = f->pad_begin[i];
+    }
+    return s;
+}
+
+/* Whether sizes of the kernel are free in the file: an input takes kernels of any size, and what the plan holds is its own guess. */
+static bool kernel_guessed(const cvi_graph *g, const cvi_node *node) {
+    int v = node->def && (node->def->flags & CVI_OP_CONV) && node->n_in > 1 ? node->in[1] : -1;
+    if (v < 0 || g->values[v].constant || g->values[v].producer >= 0 || cvi_node_attr(node, "kernel_shape")) {
+        return false;
+    }
+    const cvi_value *kernel = &g->values[v];
+    bool free_size = kernel->rank < 0;
+    for (int i = 2; i < kernel->rank; i++) {
+        free_size = free_size || kernel->dim[i] < 0;
+    }
+    return free_size;
+}
+
+void cvi_settings_unplaced(const cvi_graph *g, const cvi_node *node, cvs_lang lang, char *buf, size_t size) {
+    line l = {buf, size};
+    sizes s = {0};
+    int64_t pads[6] = {0};
+    buf[0] = '\0';
+    if (!node->def || !(node->def->flags & (CVI_OP_CONV | CVI_OP_POOL))) {
+        return;
+    }
+    const cvs_tensor *kernel = NULL;
+    if ((node->def->flags & CVI_OP_CONV) && node->n_in > 1 && node->in[1] >= 0) {
+        kernel = g->values[node->in[1]].constant;
+    }
+    s.axes = cvi_node_ints(node, "kernel_shape", s.kernel, 3, 1);
+    if (s.axes == 0 && kernel && kernel->rank >= 3 && kernel->rank <= 5) {
+        s.axes = kernel->rank - 2;
+        memcpy(s.kernel, kernel->dim + 2, (size_t)s.axes * sizeof *s.kernel);
+    }
+    if (s.axes < 1 || s.axes > 3) {
+        return;
+    }
+    cvi_node_ints(node, "strides", s.stride, 3, 1);
+    cvi_node_ints(node, "dilations", s.dilation, 3, 1);
+    cvi_node_ints(node, "pads", pads, 6, 0);
+    memcpy(s.pad, pads, (size_t)s.axes * sizeof *pads);
+    window_text(&l, node, &s, false, lang);
 }
 
 static void list_text(const cvi_attr *a, char *text, size_t size) {
@@ -102,7 +179,7 @@ static void dense_text(line *l, const cvi_opctx *ctx) {
     }
 }
 
-void cvi_settings_text(const cvi_opctx *ctx, cvs_lang lang, char *buf, size_t size) {
+void cvi_settings_text(const cvi_graph *g, const cvi_opctx *ctx, cvs_lang lang, char *buf, size_t size) {
     line l = {buf, size};
     cvi_field_step step = {.kind = CVI_FIELD_SAME};
     buf[0] = '\0';
@@ -110,7 +187,8 @@ void cvi_settings_text(const cvi_opctx *ctx, cvs_lang lang, char *buf, size_t si
         ctx->op->field(ctx, &step);
     }
     if (step.kind == CVI_FIELD_WINDOW) {
-        window_text(&l, ctx, &step, lang);
+        sizes s = sizes_of(ctx, &step);
+        window_text(&l, ctx->node, &s, kernel_guessed(g, ctx->node), lang);
         return;
     }
     if (ctx->op->glyph == CVI_GLYPH_DENSE) {

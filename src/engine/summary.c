@@ -131,7 +131,9 @@ static void fill_layer(survey *s, int l) {
     out->runnable = op && (op->forward || op->fast);
     out->is_output = s->outputs[v];
     if (op && cvi_exec_opctx(s->x, s->groups.main[l], &ctx, NULL) == CVS_OK) {
-        cvi_settings_text(&ctx, s->lang, out->settings, sizeof out->settings);
+        cvi_settings_text(s->g, &ctx, s->lang, out->settings, sizeof out->settings);
+    } else {
+        cvi_settings_unplaced(s->g, main, s->lang, out->settings, sizeof out->settings);
     }
     add_to(&s->out->activation_bytes, out->bytes);
 }

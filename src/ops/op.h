@@ -157,6 +157,9 @@ typedef struct cvi_field_step {
     cvi_field_kind kind;
     int64_t kernel[2], stride[2], dilation[2], pad_begin[2];
     double scale[2];
+    struct { /* a window's axis before rows and columns (depth, time); kernel 0: it has none */
+        int64_t kernel, stride, dilation, pad_begin;
+    } deep;
 } cvi_field_step;
 
 typedef struct cvi_op_text {

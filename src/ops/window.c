@@ -223,6 +223,13 @@ void cvi_window_field(const cvi_window *w, cvi_field_step *step) {
         step->dilation[i] = w->dilation[1 + i];
         step->pad_begin[i] = w->begin[1 + i];
     }
+    step->deep.kernel = 0;
+    if (w->axes == 3) {
+        step->deep.kernel = w->kernel[0];
+        step->deep.stride = w->stride[0];
+        step->deep.dilation = w->dilation[0];
+        step->deep.pad_begin = w->begin[0];
+    }
 }
 
 cvi_pool_shape cvi_window_pool(const cvi_window *w, const cvs_tensor *x) {

@@ -131,6 +131,46 @@ static void summary_of_branches(void **state) {
     net_end(&n);
 }
 
+/* Windows in words: three axes, a kernel that an input brings in any size, and a layer behind an unknown operator. */
+static void settings_of_windows(void **state) {
+    (void)state;
+    net n;
+    cvs_summary s;
+    cvi_node *node;
+    net_begin(&n, CVS_F32);
+    int x = net_input(&n, "x", CVS_F32, 5, (int64_t[]){1, 2, 8, 16, 16});
+    int deep =
+        net_op(&n, "Conv", "deep", 2, (int[]){x, hollow(&n, "w1", 5, (int64_t[]){4, 2, 3, 5, 5})}, 3, &node);
+    assert_true(cvi_attr_set_ints(n.g, &node->attr[0], "strides", 3, (int64_t[]){1, 2, 2}));
+    assert_true(cvi_attr_set_ints(n.g, &node->attr[1], "pads", 6, (int64_t[]){1, 2, 2, 1, 2, 2}));
+    assert_true(cvi_attr_set_ints(n.g, &node->attr[2], "dilations", 3, (int64_t[]){2, 1, 1}));
+    int cube = net_op(&n, "MaxPool", "cube", 1, &deep, 2, &node);
+    assert_true(cvi_attr_set_ints(n.g, &node->attr[0], "kernel_shape", 3, (int64_t[]){2, 2, 2}));
+    assert_true(cvi_attr_set_ints(n.g, &node->attr[1], "strides", 3, (int64_t[]){2, 2, 2}));
+    int m = net_op(&n, "acme::Magic", "magic", 1, &cube, 0, NULL);
+    int late =
+        net_op(&n, "Conv", "late", 2, (int[]){m, hollow(&n, "w2", 5, (int64_t[]){4, 4, 3, 3, 1})}, 1, &node);
+    assert_true(cvi_attr_set_ints(n.g, &node->attr[0], "strides", 3, (int64_t[]){2, 2, 2}));
+    int flat = net_input(&n, "flat", CVS_F32, 4, (int64_t[]){1, 3, -1, -1});
+    int any = net_input(&n, "any", CVS_F32, 4, (int64_t[]){-1, 3, -1, -1});
+    int filtered = net_op(&n, "Conv", "filtered", 2, (int[]){flat, any}, 0, NULL);
+    (void)late;
+    net_finish(&n, net_relu(&n, "last", filtered));
+    NET_OK(&n, cvs_model_summarize(n.model, NULL, CVS_EN, &s, &n.err));
+    assert_string_equal(s.layers[layer_of(&n, "deep")].settings,
+                        "3x5x5, stride 1x2x2, pad 1x2x2, dilation 2x1x1");
+    assert_string_equal(s.layers[layer_of(&n, "cube")].settings, "2x2x2, stride 2");
+    assert_string_equal(s.layers[layer_of(&n, "late")].settings, "3x3x1, stride 2");
+    assert_string_equal(s.layers[layer_of(&n, "filtered")].settings, "kernel of any size");
+    cvs_summary_free(&s);
+    NET_OK(&n, cvs_model_summarize(n.model, NULL, CVS_ZH, &s, &n.err));
+    assert_string_equal(s.layers[layer_of(&n, "cube")].settings, "2x2x2, 步幅 2");
+    assert_string_equal(s.layers[layer_of(&n, "late")].settings, "3x3x1, 步幅 2");
+    assert_string_equal(s.layers[layer_of(&n, "filtered")].settings, "卷积核大小不定");
+    cvs_summary_free(&s);
+    net_end(&n);
+}
+
 static void failing_summaries(void **state) {
     (void)state;
     net n;
@@ -406,11 +446,17 @@ static void options_are_checked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(summary_of_vgg16),    cmocka_unit_test(summary_of_branches),
-        cmocka_unit_test(failing_summaries),   cmocka_unit_test(fixed_batches_are_joined),
-        cmocka_unit_test(failing_runs),        cmocka_unit_test(npy_in_the_files_layout),
-        cmocka_unit_test(npz_input),           cmocka_unit_test(classes),
-        cmocka_unit_test(filters_and_pooling), cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(summary_of_vgg16),
+        cmocka_unit_test(summary_of_branches),
+        cmocka_unit_test(settings_of_windows),
+        cmocka_unit_test(failing_summaries),
+        cmocka_unit_test(fixed_batches_are_joined),
+        cmocka_unit_test(failing_runs),
+        cmocka_unit_test(npy_in_the_files_layout),
+        cmocka_unit_test(npz_input),
+        cmocka_unit_test(classes),
+        cmocka_unit_test(filters_and_pooling),
+        cmocka_unit_test(options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ function number(ask: string, right: number, wrong: number[], why: string): Quiz 
   return { ask, options: all.map((v) => v.toLocaleString("en-US")), right: all.indexOf(right), why };
 }
 
-const kernelOf = (l: api.Layer): [number, number] => { const k = /(\d+)[x×](\d+)/.exec(l.settings); return k ? [Number(k[1]), Number(k[2])] : [1, 1]; };
+const kernelOf = (l: api.Layer): [number, number] => { const k = /(\d+)[x×](\d+)(?![x×\d])/.exec(l.settings); return k ? [Number(k[1]), Number(k[2])] : [1, 1]; };
 const sourceDim = (l: api.Layer): number[] => (l.from[0]?.startsWith("in") ? model.value?.inputs[Number(l.from[0].slice(2))]?.dim : layers.value[Number(l.from[0])]?.dim) ?? [];
 
 function first(): Stop[] {
