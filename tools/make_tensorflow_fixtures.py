@@ -171,3 +171,31 @@ open(os.path.join(OUT, "turns.pb"), "wb").write(graph.SerializeToString())
 t = np.random.default_rng(2).normal(0, 1, (1, 3, 2)).astype(np.float32)
 np.save(os.path.join(OUT, "turns.in.npy"), t)
 np.save(os.path.join(OUT, "turns.out.npy"), turns(t).numpy())
+
+
+class Signatures(tf.Module):
+    """One network with three questions, as model hubs have them: two of a picture, one of nothing (which cannot be opened)."""
+
+    def __init__(self):
+        self.kernel = tf.Variable(np.random.default_rng(3).normal(0, 0.3, (3, 3, 3, 4)).astype("f4"))
+        self.weights = tf.Variable(np.random.default_rng(4).normal(0, 0.5, (4, 5)).astype("f4"))
+
+    @tf.function(input_signature=[tf.TensorSpec((None,) + SHAPE, tf.float32)])
+    def embed(self, t):
+        return {"embedding": tf.reduce_mean(tf.nn.relu(tf.nn.conv2d(t, self.kernel, 2, "SAME")), [1, 2])}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,) + SHAPE, tf.float32)])
+    def classify(self, t):
+        return {"scores": tf.nn.softmax(tf.matmul(self.embed(t)["embedding"], self.weights))}
+
+    @tf.function(input_signature=[])
+    def version(self):
+        return {"version": tf.constant(3)}
+
+
+asked = Signatures()
+shutil.rmtree(os.path.join(OUT, "signatures"), ignore_errors=True)
+tf.saved_model.save(asked, os.path.join(OUT, "signatures"),
+                    signatures={"serving_default": asked.classify, "embed": asked.embed, "version": asked.version})
+np.save(os.path.join(OUT, "signatures.scores.npy"), asked.classify(x)["scores"].numpy())
+np.save(os.path.join(OUT, "signatures.embed.npy"), asked.embed(x)["embedding"].numpy())

@@ -26,6 +26,7 @@ typedef struct cvs_open_options {
     bool keep_types; /* do not widen 16-bit floats to float32 (for conformance tests) */
     int64_t height,
         width; /* pictures of this size where the file does not say one (TorchScript); 0: usual ones are tried */
+    const char *signature; /* which of a SavedModel's signatures, or NULL: the usual one */
 } cvs_open_options;
 
 /* Opens a model by content: a file, or a folder that holds one. *out is owned, cvs_model_free. options may be NULL. */

@@ -18,7 +18,7 @@ typedef struct cli_option {
 } cli_option;
 
 enum {                /* groups of options that many commands take */
-       CLI_MODEL = 1, /* --weights --arch --init --max-memory --confine --max-seconds */
+       CLI_MODEL = 1, /* --weights --arch --signature --init --max-memory --confine --max-seconds */
        CLI_INPUT = 2, /* --preprocess --classes --layout */
        CLI_RUN = 4,   /* --threads --exact --device --batch --size */
        CLI_JSON = 8,

@@ -93,7 +93,8 @@ cvs_status cli_open(cli *c, const char *path, bool quiet, cvs_model **out) {
     cvs_open_options options = {.lang = c->lang,
                                 .weights = cli_value(c, "--weights"),
                                 .arch = cli_value(c, "--arch"),
-                                .classes = cli_value(c, "--classes")};
+                                .classes = cli_value(c, "--classes"),
+                                .signature = cli_value(c, "--signature")};
     int64_t seed, mib;
     c->err.code = CVS_E_ARGUMENT;
     if (!cli_int(c, "--init", 0, INT64_MAX, 0, &seed) ||

@@ -38,13 +38,25 @@ static void add_parent(folders *f, const char *path) {
     free(copy);
 }
 
+/* "ck-1" of ck-1.index, as TensorFlow calls a checkpoint: no file has that name, its parts lie beside the index. */
+static bool add_checkpoint(folders *f, const char *path) {
+    struct stat st;
+    char index[PATH_MAX];
+    int n = snprintf(index, sizeof index, "%s.index", path);
+    if (n < 0 || (size_t)n >= sizeof index || stat(index, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return false;
+    }
+    add_parent(f, index);
+    return true;
+}
+
 /* What a word of the command line names: a folder with all beneath, or a file with its neighbours (weights, classes, shards), and
  * where a link that the user named himself leads. */
 static bool add_named(folders *f, const char *path) {
     struct stat st;
     char real[PATH_MAX];
     if (stat(path, &st) != 0) {
-        return false;
+        return add_checkpoint(f, path);
     }
     if (S_ISDIR(st.st_mode)) {
         add(f, path);

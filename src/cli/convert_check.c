@@ -111,7 +111,9 @@ cvs_status cli_convert_check(cli *c, const cvs_model *model, const char *from, c
     size_t n = strlen(to), k = strlen(".safetensors");
     bool weights =
         n > k && strcmp(to + n - k, ".safetensors") == 0; /* holds no architecture: that of the first */
-    const cvs_open_options options = {.arch = weights ? from : NULL, .lang = c->lang};
+    const cvs_open_options options = {.arch = weights ? from : NULL,
+                                      .lang = c->lang,
+                                      .signature = weights ? cli_value(c, "--signature") : NULL};
     cvs_model *again = NULL;
     cvs_model_info info, other;
     *worst = 0;

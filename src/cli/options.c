@@ -16,6 +16,8 @@ static const cli_option always[] = {
 static const cli_option model_options[] = {
     {"--weights", "FILE", "weights from a second file", "从另一个文件读取权重"},
     {"--arch", "FILE", "architecture for a file that has only weights", "为只含权重的文件指定结构文件"},
+    {"--signature", "NAME", "which signature of a SavedModel to open (default: serving_default)",
+     "打开 SavedModel 中的哪个签名（默认 serving_default）"},
     {"--init", "SEED", "random weights for a model that has none", "为没有权重的模型随机初始化权重"},
     {"--max-memory", "MIB", "bound on what one model or run may allocate (8192)",
      "单个模型或一次运行可用内存的上限，MiB（8192）"},

@@ -120,6 +120,10 @@ static cvs_status read_open(cvi_open *open, cvs_model **out, cvs_error *err) {
     }
     cvs_status s = reader->read(open);
     open->options = asked;
+    if (s == CVS_OK && asked && asked->signature && !open->has_signatures) {
+        s = cvi_fail(err, CVS_E_ARGUMENT, "a model of the format %s has no signatures to choose from",
+                     reader->title);
+    }
     if (s == CVS_OK && set_names(open->model, open->path, reader->title) != CVS_OK) {
         s = cvi_no_memory(err, strlen(open->path));
     }

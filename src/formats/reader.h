@@ -19,8 +19,9 @@ typedef struct cvi_open {
     cvi_file *
         file; /* a reader that keeps pointers into it hands it to cvi_model_keep_file(model, file) (then file is zeroed) */
     const cvs_open_options *options;
-    cvs_limits limits; /* all set */
-    cvs_model *model;  /* to fill; made by the caller, freed by the caller on failure */
+    cvs_limits limits;   /* all set */
+    bool has_signatures; /* set by a reader that has looked at options->signature */
+    cvs_model *model;    /* to fill; made by the caller, freed by the caller on failure */
     cvs_error *err;
 } cvi_open;
 

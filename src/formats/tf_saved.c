@@ -12,15 +12,18 @@ typedef struct binding {
     const char *slice; /* "70 3 0,24:0,3": the part of it that the variable holds; "": all */
 } binding;
 
+enum { MOST_NAMES = 32 };
+
 typedef struct saved {
     cvi_open *open;
     cvi_arena *a;
     tf_graphdef g;
     tf_port *in, *out;
     int n_in, n_out;
-    const char *signature; /* the one that is taken, or NULL */
-    bool is_wanted;        /* it is the usual one */
-    char others[200];      /* what else there is */
+    const char *signature;         /* the one that is taken, or NULL */
+    bool is_wanted;                /* it is the usual one, or the one that options name */
+    const char *names[MOST_NAMES]; /* all that can be taken, as many as are told */
+    int n_names;
     binding *bound;
     int n_bound, cap_bound;
     tf_bundle *bundle; /* NULL: no variables folder */
@@ -67,15 +70,28 @@ static cvs_status read_port(const saved *s, const cvi_pb *parent, const cvi_pb_f
     return CVS_OK;
 }
 
-/* A signature that is not taken, for the note. Keras writes the usual one twice. */
-static void mention(saved *s, const char *name) {
-    size_t n = strlen(s->others);
-    if (strcmp(name, "serve") != 0 && strcmp(name, "serving_default") != 0) {
-        snprintf(s->others + n, sizeof s->others - n, "%s%.60s", n ? ", " : "", name);
+static const char *asked_for(const saved *s) {
+    return s->open->options ? s->open->options->signature : NULL;
+}
+
+static bool is_usual(const char *name) { /* Keras writes the usual one twice */
+    return strcmp(name, "serve") == 0 || strcmp(name, "serving_default") == 0;
+}
+
+/* The names of the signatures, without `taken` and its twin unless it is NULL. */
+static void list_names(const saved *s, const char *taken, char *text, size_t size) {
+    size_t n = 0;
+    text[0] = 0;
+    for (int i = 0; i < s->n_names && n < size; i++) {
+        const char *name = s->names[i];
+        if (!taken || (strcmp(name, taken) != 0 && !(is_usual(name) && is_usual(taken)))) {
+            int more = snprintf(text + n, size - n, "%s%.60s", n ? ", " : "", name);
+            n += more > 0 ? (size_t)more : 0;
+        }
     }
 }
 
-/* The signature "serving_default"; else the first that has inputs and outputs. */
+/* The signature that options name, else "serving_default", else the first that has inputs and outputs. */
 static cvs_status read_signature(saved *s, const cvi_pb *parent, const cvi_pb_field *field) {
     cvi_pb p, q;
     cvi_pb_field f, g;
@@ -97,16 +113,14 @@ static cvs_status read_signature(saved *s, const cvi_pb *parent, const cvi_pb_fi
             }
         }
     }
-    bool wanted = strcmp(key, "serving_default") == 0;
+    bool wanted = strcmp(key, asked_for(s) ? asked_for(s) : "serving_default") == 0;
     if (n_in == 0 || n_out == 0) {
         return CVS_OK;
     }
-    if (s->signature && (s->is_wanted || !wanted)) {
-        mention(s, key);
-    } else {
-        if (s->signature) {
-            mention(s, s->signature);
-        }
+    if (s->n_names < MOST_NAMES) {
+        s->names[s->n_names++] = key;
+    }
+    if (!s->signature || (wanted && !s->is_wanted)) {
         qsort(in, (size_t)n_in, sizeof *in, by_key);
         qsort(out, (size_t)n_out, sizeof *out, by_key);
         s->in = in;
@@ -119,11 +133,21 @@ static cvs_status read_signature(saved *s, const cvi_pb *parent, const cvi_pb_fi
     return CVS_OK;
 }
 
-/* Says which signatures there are beside the one that is taken. */
+/* Says which signatures there are beside the one that is taken; one that options name must be there. */
 static cvs_status check_signature(const saved *s) {
-    return !s->others[0] ||
-                   cvi_model_note(s->open->model, "this is the signature %.60s; the file also has: %s",
-                                  s->signature, s->others)
+    char others[200];
+    s->open->has_signatures = true;
+    if (asked_for(s) && !s->is_wanted) {
+        list_names(s, NULL, others, sizeof others);
+        return !others[0]
+                   ? cvi_fail(s->open->err, CVS_E_ARGUMENT, "the file has no signatures to choose from")
+                   : cvi_fail(s->open->err, CVS_E_NOT_FOUND,
+                              "the file has no signature \"%.60s\" with inputs and outputs; it has: %s",
+                              asked_for(s), others);
+    }
+    list_names(s, s->signature ? s->signature : "", others, sizeof others);
+    return !others[0] || cvi_model_note(s->open->model, "this is the signature %.60s; the file also has: %s",
+                                        s->signature, others)
                ? CVS_OK
                : cvi_no_memory(s->open->err, 0);
 }
@@ -378,6 +402,7 @@ static cvs_status build(saved *s, const char *folder) {
 /* The same for a graph whose outputs nobody named. */
 static cvs_status build_inference(saved *s) {
     tf_net net = {.g = &s->g, .lookup = lookup, .context = s};
+    CVI_TRY(check_signature(s));
     if (s->n_out == 0) {
         CVI_TRY(cvi_tf_inference(s->open, &s->g, &s->out, &s->n_out));
     }

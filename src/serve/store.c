@@ -142,7 +142,7 @@ int store_builtin(app *a, const char *name, cvs_error *err) {
     }
     cvs_open_options open = a->options->open;
     cvs_model *model = NULL;
-    open.weights = open.arch = open.classes = NULL;
+    open.weights = open.arch = open.classes = open.signature = NULL;
     open.preprocess = NULL;
     snprintf(path, sizeof path, "%s/%s.onnx", a->options->builtin, b->name);
     if (cvs_model_open(path, &open, &model, err) != CVS_OK) {
@@ -165,7 +165,7 @@ int store_upload_model(app *a, const void *data, size_t size, const char *name, 
     cvs_open_options open = a->options->open;
     cvs_model *model = NULL;
     open.lang = lang;
-    open.weights = open.arch = open.classes = NULL;
+    open.weights = open.arch = open.classes = open.signature = NULL;
     open.preprocess = NULL;
     if (upload_check_model(data, size, name, &open, err) != CVS_OK ||
         cvs_model_open_memory(data, size, name, &open, &model, err) != CVS_OK) {

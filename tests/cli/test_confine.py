@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # --confine: the same answers and files as without, for every kind of argument; a file beside no argument stays closed; time has a bound.
-import os, unittest
+import os, shutil, unittest
 
 import program
 from program import Case, ROOT
 
 MODEL = os.path.join(ROOT, "models", "digits.onnx")
 IMAGE = os.path.join(ROOT, "models", "digit.png")
+CHECKPOINTS = os.path.join(ROOT, "tests", "data", "checkpoint")
 
 
 def run(*args, cwd=None):
@@ -56,6 +57,23 @@ class Confine(Case):
         self.assertEqual((p.returncode, p.stdout[:6]), (0, b"\x93NUMPY"), p.stderr)
         p = run("info", "digits.onnx", "--confine", cwd=os.path.dirname(MODEL))
         self.assertEqual(p.returncode, 0, p.stderr)
+
+    def test_a_checkpoint_by_the_name_that_tensorflow_gives_it(self):
+        # "ck-1" is no file: ck-1.index and its shards are. They are reached, their folder's neighbours are not.
+        away = os.path.join(self.dir, "away")
+        shutil.copytree(os.path.join(CHECKPOINTS, "objects"), away)
+        prefix, arch = os.path.join(away, "ck-1"), os.path.join(CHECKPOINTS, "objects.json")
+        for given in (prefix, prefix + ".index", away):
+            self.assertEqual(self.both("info", given).returncode, 0, given)
+            self.assertEqual(self.both("info", given, "--arch", arch).returncode, 0, given)
+            self.assertEqual(self.both("info", arch, "--weights", given).returncode, 0, given)
+        for cwd, given in ((away, "ck-1"), (self.dir, "away/ck-1")):
+            p = run("info", given, "--confine", cwd=cwd)
+            self.assertEqual(p.returncode, 0, p.stderr)
+        shard = os.path.join(away, "ck-1.data-00000-of-00001")
+        os.rename(shard, os.path.join(self.dir, "elsewhere"))
+        os.symlink(os.path.join(self.dir, "elsewhere"), shard)
+        self.assertNotEqual(run("info", prefix, "--confine").returncode, 0)
 
     def test_a_link_that_the_user_names_is_followed(self):
         link = os.path.join(self.dir, "mine.onnx")

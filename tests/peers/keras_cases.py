@@ -124,7 +124,7 @@ def layer_list():
         "Resizing pad": one(lambda: L.Resizing(5, 4, pad_to_aspect_ratio=True, fill_value=0.5)), "SimpleRNN": one(lambda: L.SimpleRNN(4), S), "Softmax": one(lambda: L.Softmax(axis=2)),
         "SpatialDropout2D": one(lambda: L.SpatialDropout2D(0.2)), "SpectralNormalization": one(lambda: L.SpectralNormalization(L.Conv2D(3, 3))), "States": lambda: functional([S], wrapped_states),
         "StackedRNNCells": one(lambda: L.RNN([L.LSTMCell(4), L.GRUCell(3)]), S), "RNN of a cell": one(lambda: L.RNN(L.GRUCell(4), return_sequences=True), S), "ConvLSTM2D": one(lambda: L.ConvLSTM2D(3, 3), (4, 6, 6, 2)),
-        "Bidirectional": one(lambda: L.Bidirectional(L.LSTM(4, return_sequences=True)), S), "TimeDistributed": one(lambda: L.TimeDistributed(L.Conv2D(3, 3)), (4, 6, 6, 2)),
+        "LSTM": one(lambda: L.LSTM(4), S), "GRU": one(lambda: L.GRU(4, return_sequences=True), S), "Bidirectional": one(lambda: L.Bidirectional(L.LSTM(4, return_sequences=True)), S), "TimeDistributed": one(lambda: L.TimeDistributed(L.Conv2D(3, 3)), (4, 6, 6, 2)),
         "Subtract": lambda: two(lambda a, b: L.Subtract()([a, b])), "ThresholdedReLU": one(lambda: L.ReLU(threshold=0.4)), "UnitNormalization": one(lambda: L.UnitNormalization()),
         "UnitNormalization axes": one(lambda: L.UnitNormalization(axis=(1, 2))), "UpSampling1D": one(lambda: L.UpSampling1D(3), S), "UpSampling2D": one(lambda: L.UpSampling2D((2, 3), interpolation="bilinear")), "UpSampling2D bicubic": one(lambda: L.UpSampling2D((2, 3), interpolation="bicubic")),
         "UpSampling3D": one(lambda: L.UpSampling3D((2, 1, 3)), (3, 4, 5, 2)), "ZeroPadding1D": one(lambda: L.ZeroPadding1D((1, 2)), S), "ZeroPadding3D": one(lambda: L.ZeroPadding3D(((1, 2), (0, 1), (2, 0))), (3, 4, 5, 2)),
@@ -177,8 +177,6 @@ DRAWN = {"BatchNormalization", "Masking", "MultiHeadAttention axes", "Normalizat
          "AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "RandomCrop", "ReversibleEmbedding", "CategoryEncoding", "Discretization", "Solarization", "MelSpectrogram", "ops.layer_norm",
          "ops.batch_norm", "ops.dot_product_attention"}  # open from .keras and .h5 and are drawn, but not run (docs/formats.md)
 
-LOOPS = {"SimpleRNN", "States", "StackedRNNCells", "RNN of a cell", "Bidirectional", "ConvLSTM2D"}  # a SavedModel of them has a loop: drawn
-
 
 def layer_cases(work, wanted):
     for name, make in layer_list().items():
@@ -197,7 +195,7 @@ def layer_cases(work, wanted):
         y = net(xs if len(xs) > 1 else xs[0], training=False)
         y = [np.asarray(t) for t in (y if isinstance(y, (list, tuple)) else [y])]
         for form, suffix in ((".keras", ".keras"), (".h5", ".h5"), ("SavedModel", "-saved"), ("TFLite", ".tflite")):
-            if not wanted(name + " " + form) or (name in DRAWN and form[0] == ".") or (name in LOOPS and form == "SavedModel"):
+            if not wanted(name + " " + form) or (name in DRAWN and form[0] == "."):
                 continue
             path, want = os.path.join(work, "layer" + suffix), y
             try:

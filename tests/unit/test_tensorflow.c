@@ -41,6 +41,49 @@ static void written_by_tensorflow(void **state) {
     reader_matches(model, NULL, in, out, 2e-6);
 }
 
+/* A SavedModel that answers two questions: the usual one with a note that names the other, each by its name; a wrong name is told the right ones. */
+static void signatures(void **state) {
+    (void)state;
+    char model[512], in[512], scores[512], embed[512], plain[512];
+    fixture(model, sizeof model, "signatures");
+    fixture(in, sizeof in, "graph.in.npy");
+    fixture(scores, sizeof scores, "signatures.scores.npy");
+    fixture(embed, sizeof embed, "signatures.embed.npy");
+    reader_matches(model, NULL, in, scores, 2e-6);
+    reader_matches(model, &(cvs_open_options){.signature = "serving_default"}, in, scores, 2e-6);
+    reader_matches(model, &(cvs_open_options){.signature = "embed"}, in, embed, 2e-6);
+
+    static const char *const told[][2] = {
+        {NULL, "this is the signature serving_default; the file also has: embed"},
+        {"embed", "this is the signature embed; the file also has: serving_default"}};
+    for (int i = 0; i < CVI_COUNT(told); i++) {
+        cvs_model *m = reader_open(model, &(cvs_open_options){.signature = told[i][0]});
+        bool found = false;
+        for (int k = 0; k < m->n_notes; k++) {
+            found = found || strcmp(m->notes[k], told[i][1]) == 0;
+        }
+        assert_true(found);
+        cvs_model_free(m);
+    }
+
+    fixture(plain, sizeof plain, "frozen.pb");
+    const char *const wrong[][3] = {
+        {model, "classify", "serving_default"}, /* no signature, though a function */
+        {model, "version", "embed"},            /* nothing goes in */
+        {plain, "embed", "no signatures"}};
+    for (int i = 0; i < CVI_COUNT(wrong); i++) {
+        for (cvs_lang lang = CVS_EN; lang <= CVS_ZH; lang++) {
+            cvs_error err = {0};
+            cvs_model *m = NULL;
+            const cvs_open_options options = {.signature = wrong[i][1], .lang = lang};
+            assert_int_equal(cvs_model_open(wrong[i][0], &options, &m, &err),
+                             i < 2 ? CVS_E_NOT_FOUND : CVS_E_ARGUMENT);
+            assert_null(m);
+            assert_true(lang == CVS_ZH || strstr(err.message, wrong[i][2]) != NULL);
+        }
+    }
+}
+
 static void real_models(void **state) {
     (void)state;
     const char *const models[][2] = {
@@ -357,10 +400,13 @@ static void no_memory(void **state) {
     reader_no_memory(path, NULL, 7);
     fixture(path, sizeof path, "saved");
     reader_no_memory(path, NULL, 3);
+    fixture(path, sizeof path, "signatures");
+    reader_no_memory(path, &(cvs_open_options){.signature = "embed"}, 5);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
+                                       cmocka_unit_test(signatures),
                                        cmocka_unit_test(real_models),
                                        cmocka_unit_test(shards_that_are_copied),
                                        cmocka_unit_test(shards_that_are_not_there),
