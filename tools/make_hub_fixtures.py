@@ -38,13 +38,27 @@ def put(folder, side, net, answer):
         np.save(os.path.join(folder, "out.npy"), answer(net, x).numpy())
 
 
-def hub(name, config, model, processor, side=32):
+class Logits(torch.nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixel_values):
+        return self.net(pixel_values).logits
+
+
+def hub(name, config, model, processor, side=32, onnx=False, **how):
     torch.manual_seed(5)
     folder = os.path.join(OUT, name)
     shutil.rmtree(folder, ignore_errors=True)
     net = model(config).eval()
     as_trained(net)
-    net.save_pretrained(folder)
+    net.save_pretrained(folder, **how)
+    if onnx:  # as optimum lays a folder out
+        os.remove(os.path.join(folder, "model.safetensors"))
+        os.makedirs(os.path.join(folder, "onnx"))
+        torch.onnx.export(Logits(net).eval(), torch.zeros(1, 3, side, side), os.path.join(folder, "onnx", "model.onnx"), input_names=["pixel_values"],
+                          output_names=["logits"])
     processor.save_pretrained(folder)
     put(folder, side, net, lambda net, x: net(x).logits)
 
@@ -55,6 +69,9 @@ def main():
     next_size = T.ConvNextImageProcessor(size={"shortest_edge": 32}, crop_pct=0.8)
     hub("resnet", T.ResNetConfig(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2], downsample_in_bottleneck=True,
                                  downsample_in_first_stage=True, hidden_act="gelu", **LABELS), T.ResNetForImageClassification, next_size)
+    small = T.ResNetConfig(embedding_size=4, hidden_sizes=[8, 12], depths=[1, 2], layer_type="basic", **LABELS)
+    hub("sharded", small, T.ResNetForImageClassification, next_size, safe_serialization=False, max_shard_size="8KB")
+    hub("onnx", small, T.ResNetForImageClassification, next_size, onnx=True)
     hub("regnet", T.RegNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], groups_width=4, **LABELS),
         T.RegNetForImageClassification, next_size)
     hub("convnext", T.ConvNextConfig(hidden_sizes=[8, 12], depths=[1, 1], num_stages=2, **LABELS), T.ConvNextForImageClassification, next_size)

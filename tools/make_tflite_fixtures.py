@@ -3,8 +3,11 @@
 # Writes tests/data/tflite/*: TensorFlow Lite files with what stands behind detectors, sparse weights, operations of indices and truths,
 # windows of three dimensions and activations of 16 bits, with an input and what the interpreter computes, so that the unit test needs no
 # TensorFlow. Run it with TensorFlow 2.16 or newer (pip install tensorflow-cpu).
+import json
 import os
+import shutil
 import tempfile
+import zipfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
@@ -125,3 +128,11 @@ def wide(c):
 
 
 write("sixteen", sixteen, rng.uniform(0, 1, (1, 8, 8, 3)).astype(np.float32), wide)
+
+# float.tflite of make_tensorflow_fixtures.py with the file that ultralytics (8.3, exporter.py) puts behind a network.
+shutil.copy(os.path.join(OUT, "..", "tensorflow", "float.tflite"), os.path.join(OUT, "ultralytics.tflite"))
+CLASSES = np.load(os.path.join(OUT, "..", "tensorflow", "float.out.npy")).shape[-1]
+with zipfile.ZipFile(os.path.join(OUT, "ultralytics.tflite"), "a", zipfile.ZIP_DEFLATED) as z:
+    told = {"description": "Ultralytics YOLO11n-cls model", "author": "Ultralytics", "version": "8.3.150", "stride": 1, "task": "classify", "batch": 1,
+            "imgsz": [32, 32], "names": {i: "kind %d" % i for i in range(CLASSES)}, "args": {"batch": 1, "half": False}, "channels": 3}
+    z.writestr(zipfile.ZipInfo("metadata.json", (2025, 1, 1, 0, 0, 0)), json.dumps(told, indent=2), zipfile.ZIP_DEFLATED)

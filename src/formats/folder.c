@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * folder.c - the model file in a folder: the one regular file that a reader knows. Looks at this folder only, in the order of names.
+ * folder.c - the model file in a folder: the one regular file that a reader knows, in the order of names; else onnx/model.onnx, as hubs keep it.
+ * No other folder is looked into.
  */
 #include "open.h"
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "formats/hub.h"
 
@@ -17,6 +19,21 @@ static int by_name(const struct dirent **a, const struct dirent **b) {
 
 static int visible(const struct dirent *d) {
     return d->d_name[0] != '.';
+}
+
+/* Where hubs keep a network as ONNX alone: one real folder down. *out NULL: it is not there. */
+static cvs_status find_onnx(const char *folder, char **out, cvs_error *err) {
+    struct stat st;
+    char *inner = cvi_path_join(folder, "onnx");
+    bool real = inner && lstat(inner, &st) == 0 && S_ISDIR(st.st_mode);
+    *out = real ? cvi_path_join(inner, "model.onnx") : NULL;
+    bool failed = !inner || (real && !*out);
+    cvi_free(inner);
+    if (*out && !cvi_is_file(*out)) {
+        cvi_free(*out);
+        *out = NULL;
+    }
+    return failed ? cvi_no_memory(err, strlen(folder)) : CVS_OK;
 }
 
 static cvs_status choose(const char *folder, const cvs_limits *limits,
@@ -56,6 +73,12 @@ static cvs_status choose(const char *folder, const cvs_limits *limits,
     }
     cvi_free(*out);
     *out = NULL;
+    if (models == 0) {
+        CVI_TRY(find_onnx(folder, out, err));
+        if (*out) {
+            return CVS_OK;
+        }
+    }
     return models == 0
                ? cvi_fail(err, CVS_E_NOT_FOUND, "the folder holds no model file among its %d files", n)
                : cvi_fail(err, CVS_E_ARGUMENT, "the folder holds %d models, name one of them: %s", models,

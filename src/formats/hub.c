@@ -81,7 +81,7 @@ void cvi_hub_close(cvi_hub *hub) {
 
 int cvi_hub_choose(const char *folder, const char *const *names, int n) {
     static const char *const usual[] = {"model.safetensors", "model.safetensors.index.json",
-                                        "pytorch_model.bin", "model.onnx"};
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json", "model.onnx"};
     char *path = cvi_path_join(folder, file_name[CONFIG]);
     bool hub = path && cvi_is_file(path);
     cvi_free(path);

@@ -60,7 +60,7 @@ static cvs_status complete(cvi_open *open, cvs_error *err) {
         CVI_TRY(cvi_load_weights(m, options->weights, err));
     }
     if (!open->from_memory) {
-        CVI_TRY(cvi_hub_take(m, open->path, err));
+        CVI_TRY(cvi_hub_take(m, open->hub ? open->hub : open->path, err));
         CVI_TRY(m->n_classes > 0 ? cvi_classes_check(m, err) : CVS_OK); /* names that do not fit make room */
         CVI_TRY(cvi_side_files(m, open->path, err));
     }
@@ -157,10 +157,11 @@ static char *index_of(const char *path) {
     return index;
 }
 
-static cvs_status open_file(const char *path, const cvs_open_options *options, cvs_model **out,
-                            cvs_error *err) {
+/* hub: see cvi_open. */
+static cvs_status open_file(const char *path, const char *hub, const cvs_open_options *options,
+                            cvs_model **out, cvs_error *err) {
     cvi_file file = {0};
-    cvi_open open = {.path = path, .file = &file, .options = options, .err = err};
+    cvi_open open = {.path = path, .hub = hub, .file = &file, .options = options, .err = err};
     open.limits = cvs_limits_default(options ? &options->limits : NULL);
     CVI_TRY(cvi_file_read(path, &open.limits, &file, err));
     cvs_status s = read_open(&open, out, err);
@@ -200,7 +201,7 @@ static cvs_status open_folder(const char *path, const cvs_open_options *options,
         return read_open(&open, out, err);
     }
     if (s == CVS_OK) {
-        s = open_file(found, options, out, err);
+        s = open_file(found, path, options, out, err);
     }
     if (s != CVS_OK && found) {
         s = cvi_at_file(err, s, found);
@@ -230,7 +231,7 @@ cvs_status cvs_model_open(const char *path, const cvs_open_options *options, cvs
     first = index ? index : first;
     both.weights = weights ? weights : both.weights;
     cvs_status s =
-        cvi_is_folder(first) ? open_folder(first, &both, out, err) : open_file(first, &both, out, err);
+        cvi_is_folder(first) ? open_folder(first, &both, out, err) : open_file(first, NULL, &both, out, err);
     s = s == CVS_OK ? s : cvi_at_file(err, s, first);
     cvi_free(index);
     cvi_free(weights);

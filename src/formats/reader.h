@@ -14,6 +14,7 @@ typedef struct cvi_open {
     const char *path;
     bool is_folder;
     bool from_memory; /* path is only a name for messages: no side files */
+    const char *hub;  /* the folder with config.json of hubs, where it is not the file's own; may be NULL */
     struct cvi_zip
         *zip; /* while readers are asked whether they know it: the file's archive, where it is a whole one */
     cvi_file *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * torch.c - reader of PyTorch files: the zip form (since 1.6) and the stream form before it, TorchScript archives by their code. Nothing
- * in a file is run: see pickle.h.
+ * torch.c - reader of PyTorch files: the zip form (since 1.6) and the stream form before it, several of either with
+ * an index, TorchScript archives by their code. Nothing in a file is run: see pickle.h.
  */
+#include "formats/sharded.h"
 #include "formats/told.h"
 #include "formats/torch.h"
 
@@ -37,7 +38,7 @@ static int match(const cvi_open *open) {
         return 95;
     }
     if (!cvi_zip_is(open->file->data, open->file->size)) {
-        return 0;
+        return cvi_sharded_is(open->file, true) ? 85 : 0;
     }
     if (!open->zip) {
         return 55; /* a damaged zip archive: reading says what is wrong with it */
@@ -213,9 +214,7 @@ static cvs_status begin(cvi_torch *t, const void *data, size_t size, cvi_pickle 
     return cvi_torch_pickle(t, "data.pkl", root);
 }
 
-static cvs_status read_state(cvi_torch *t, const cvi_pickle *root, cvi_state *state) {
-    *state = (cvi_state){.model = t->model, .keep_types = t->keep_types, .ordered = true};
-    CVI_TRY(cvi_torch_collect(t, root, state));
+static cvs_status finish(cvi_torch *t, cvi_state *state) {
     if (state->n == 0 && t->n_foreign > 0) {
         char list[300];
         return cvi_fail(t->err, CVS_E_FORMAT,
@@ -226,6 +225,42 @@ static cvs_status read_state(cvi_torch *t, const cvi_pickle *root, cvi_state *st
         return cvi_fail(t->err, CVS_E_FORMAT, "the file holds no tensors");
     }
     return cvi_state_done(state, t->err);
+}
+
+static cvs_status read_state(cvi_torch *t, const cvi_pickle *root, cvi_state *state) {
+    *state = (cvi_state){.model = t->model, .keep_types = t->keep_types, .ordered = true};
+    CVI_TRY(cvi_torch_collect(t, root, state));
+    return finish(t, state);
+}
+
+/* ---- several files with an index ----------------------------------------------------------------------------- */
+
+typedef struct target {
+    cvi_torch *t;
+    cvi_state *state;
+} target;
+
+static cvs_status add_part(void *into, const uint8_t *data, size_t size, cvs_error *err) {
+    const target *to = into;
+    cvi_torch *t = to->t;
+    cvi_pickle *root = NULL;
+    (void)err; /* t->err */
+    t->root = NULL;
+    t->storage = NULL;
+    t->n_storages = 0;
+    cvs_status s = begin(t, data, size, &root);
+    s = s == CVS_OK ? cvi_torch_collect(t, root, to->state) : s;
+    cvi_zip_close(t->zip);
+    t->zip = NULL;
+    return s;
+}
+
+static cvs_status read_parts(cvi_torch *t, const uint8_t *data, size_t size, const char *path,
+                             cvi_state *state) {
+    target to = {.t = t, .state = state};
+    *state = (cvi_state){.model = t->model, .keep_types = t->keep_types};
+    CVI_TRY(cvi_sharded_read(t->model, data, size, path, add_part, &to, t->err));
+    return finish(t, state);
 }
 
 /* The weights alone, whatever architecture they fit. */
@@ -265,9 +300,16 @@ static cvs_status read(cvi_open *open) {
     cvi_pickle *root = NULL;
     const void *data = open->file->data;
     size_t size = open->file->size;
-    CVI_TRY(cvi_model_keep_file(open->model, open->file, open->err)); /* tensors point into it */
-    cvs_status s = begin(&t, data, size, &root);
+    bool sharded = cvi_sharded_is(open->file, true);
     open->model->producer = "";
+    CVI_TRY(cvi_model_keep_file(open->model, open->file, open->err)); /* tensors point into it */
+    if (sharded) {
+        cvi_state state;
+        CVI_TRY(read_parts(&t, data, size, open->from_memory ? NULL : open->path, &state));
+        CVI_TRY(cvi_state_model(open, &state));
+        return cvi_torch_notes(&t);
+    }
+    cvs_status s = begin(&t, data, size, &root);
     if (s == CVS_OK && t.zip && has_code(&t)) {
         s = read_script(open, &t, root);
     } else if (s == CVS_OK && cvi_torch_is_sequential(root)) {
@@ -291,9 +333,10 @@ static cvs_status load_weights(cvs_model *model, const char *path, cvs_error *er
     CVI_TRY(cvi_file_read(path, &model->limits, &file, err));
     const void *data = file.data;
     size_t size = file.size;
+    bool sharded = cvi_sharded_is(&file, true);
     CVI_TRY(cvi_model_keep_file(model, &file, err));
-    cvs_status s = begin(&t, data, size, &root);
-    s = s == CVS_OK ? read_state(&t, root, &state) : s;
+    cvs_status s = sharded ? read_parts(&t, data, size, path, &state) : begin(&t, data, size, &root);
+    s = s == CVS_OK && !sharded ? read_state(&t, root, &state) : s;
     s = s == CVS_OK ? cvi_state_assign(model, &state, err) : s;
     s = s == CVS_OK ? cvi_torch_notes(&t) : s;
     cvi_zip_close(t.zip);
@@ -302,7 +345,7 @@ static cvs_status load_weights(cvs_model *model, const char *path, cvs_error *er
 
 const cvi_reader cvi_reader_torch = {.name = "pytorch",
                                      .title = "PyTorch",
-                                     .suffixes = ".pt .pth .bin .ckpt",
+                                     .suffixes = ".pt .pth .bin .ckpt .bin.index.json",
                                      .match = match,
                                      .read = read,
                                      .load_weights = load_weights,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * fuzz_shards.c - libFuzzer target: any text as the index of a safetensors model in parts, beside one part that is right, named "w"; and behind a
- * byte 0 the header of a second part, "v", with 64 bytes of numbers.
+ * fuzz_shards.c - libFuzzer target: any text as the index of a model in parts, beside one part of safetensors that is right, named "w"; and behind a
+ * byte 0 the header of a second part, "v", with 64 bytes of numbers, and the same bytes as a part of PyTorch's, "v.bin".
  */
 #include "fuzz_folder.h"
 #include "fuzz_open.h"
@@ -30,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     cvs_model *model = NULL;
     write_part("w", (const uint8_t *)right, sizeof right - 1);
     write_part("v", second, n_second);
+    fuzz_write("v.bin", second, n_second);
     if (cvs_model_open(fuzz_write("m.safetensors.index.json", data, n), &options, &model, &err) == CVS_OK) {
         cvs_model_free(model);
     }

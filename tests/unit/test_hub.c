@@ -24,6 +24,8 @@ static void folders_of_hubs_answer_as_the_libraries(void **state) {
         {"mobilenet_v2", "MobileNetV2 (transformers)", "resize=shorter,size=36"},
         {"efficientnet", "EfficientNet (transformers)", "resize=stretch,order=rgb"},
         {"timm", "EfficientNet (tf)", "resize=shorter,size=40"},
+        {"sharded", "ResNet (transformers)", "resize=shorter,size=40"},
+        {"onnx", "torch_jit", "resize=shorter,size=40"},
     };
     for (int i = 0; i < CVI_COUNT(rows); i++) {
         char name[100], path[600], in[700], out[700], text[300];

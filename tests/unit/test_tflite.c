@@ -382,6 +382,50 @@ static void metadata(void **state) {
     }
 }
 
+/* What the exporter of YOLO puts behind the network: JSON (a file that Python's zipfile wrote), or a dictionary as Python prints it. */
+static void told_behind(void **state) {
+    (void)state;
+    char path[512], text[900] = "";
+    cvi_buf bytes = {0};
+    zip_builder b = {0};
+    cvi_file f = {0};
+    test_data(path, sizeof path, "tflite", "ultralytics.tflite");
+    test_ok(cvi_file_read, path, NULL, &f);
+    cvi_buf_add(&bytes, f.data, f.size);
+    cvi_file_close(&f);
+    fixture(path, sizeof path, "float.tflite");
+    test_ok(cvi_file_read, path, NULL, &f);
+    cvi_buf_add(&b.out, f.data, f.size);
+    cvi_file_close(&f);
+    snprintf(text, sizeof text,
+             "{'author': 'Ultralytics', 'task': 'classify', 'imgsz': [32, 32], 'names': {");
+    for (int i = 0, n = n_classes(); i < n; i++) {
+        size_t at = strlen(text);
+        snprintf(text + at, sizeof text - at, "%s%d: 'kind %d'", i ? ", " : "", i, i);
+    }
+    strcat(text, "}}");
+    zip_add(&b, "temp_meta.txt", text, strlen(text), NULL);
+    zip_finish(&b, 1, "");
+    const cvi_buf *forms[] = {&bytes, &b.out};
+    for (int i = 0; i < 2; i++) {
+        cvs_model *m = open_bytes(forms[i]);
+        assert_int_equal(m->n_notes, 0);
+        assert_int_equal(m->n_classes, n_classes());
+        assert_string_equal(m->classes[1], "kind 1");
+        assert_string_equal(m->classes_from, "metadata of the model file");
+        assert_true(m->preprocess.known && m->preprocess.resize == CVS_RESIZE_SHORTER);
+        cvs_model_free(m);
+    }
+    for (size_t cut = 1; cut < 200; cut += 13) { /* the network is whole where the archive is not */
+        cvi_buf shorter = {.data = bytes.data, .size = bytes.size - cut};
+        cvs_model *m = open_bytes(&shorter);
+        assert_int_equal(m->n_classes, 0);
+        cvs_model_free(m);
+    }
+    zip_free(&b);
+    cvi_buf_free(&bytes);
+}
+
 /* What is wrong beside the network is noted, and the network opens. */
 static void damaged_metadata(void **state) {
     (void)state;
@@ -453,6 +497,7 @@ int main(void) {
                                        cmocka_unit_test(no_memory),
                                        cmocka_unit_test(refused),
                                        cmocka_unit_test(metadata),
+                                       cmocka_unit_test(told_behind),
                                        cmocka_unit_test(damaged_metadata),
                                        cmocka_unit_test(hostile_metadata)};
     return cmocka_run_group_tests(tests, NULL, NULL);

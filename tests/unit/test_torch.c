@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * test_torch.c - PyTorch files without a graph, and safetensors: files that PyTorch wrote (tests/data/torch, tools/make_torch_fixtures.py)
  * give PyTorch's own outputs; architectures known by names; pickles that would run code, loop, or ask for everything; damage.
+ * Over 700 lines because the ways in which one kind of file is saved, split, named and damaged share its fixtures and helpers.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -539,6 +540,124 @@ static void sharded(void **state) {
     }
 }
 
+/* What somebody put at the place of a part: refused with a word on it. */
+static void refused_part(const char *index, const char *text, const char *words) {
+    char said[900];
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    assert_int_equal(cvi_file_write(index, text, strlen(text), NULL), CVS_OK);
+    assert_int_not_equal(cvs_model_open(index, NULL, &m, &err), CVS_OK);
+    if (!strstr(cvs_error_text(&err, said, sizeof said), words)) {
+        fail_msg("\"%s\" does not say \"%s\"", said, words);
+    }
+}
+
+/* An index of PyTorch's parts: in either form of torch.save, also as weights of an architecture; what is missing, linked, doubled, outside or
+ * no part at all is refused. (What transformers split is in test_hub.c.) */
+static void sharded_torch(void **state) {
+    (void)state;
+    static const char *const files[] = {"state.pth", "state_old.pth"};
+    static const char net[] =
+        "input 1x28x28\nconv1: conv 4 k3 valid\nrelu\nmaxpool\nconv2: conv 6 k3 valid g2\nrelu\nmaxpool\n"
+        "fc1: fc 12\nrelu\nfc2: fc 3\n";
+    char folder[256], from[600], part[400], index[400], arch[400];
+    test_folder(folder);
+    write_text(arch, sizeof arch, folder, "m.net", net);
+    snprintf(index, sizeof index, "%s/pytorch_model.bin.index.json", folder);
+    snprintf(part, sizeof part, "%s/one.bin", folder);
+    static const char one[] = "{\"weight_map\": {\"conv1.weight\": \"one.bin\"}}";
+    for (int i = 0; i < CVI_COUNT(files); i++) {
+        cvi_file f = {0};
+        data_path(from, sizeof from, files[i]);
+        test_ok(cvi_file_read, from, NULL, &f);
+        assert_int_equal(cvi_file_write(part, f.data, f.size, NULL), CVS_OK);
+        cvi_file_close(&f);
+        assert_int_equal(cvi_file_write(index, one, strlen(one), NULL), CVS_OK);
+        assert_true(difference(index, &(cvs_open_options){.arch = arch}) < 1e-5);
+        cvs_model *m = NULL;
+        test_ok(cvs_model_open, index, NULL, &m);
+        assert_int_equal(m->graph->n_nodes > 0, 1);
+        cvs_model_free(m);
+    }
+    refused_part(index, "{\"weight_map\": {\"a\": \"one.bin\", \"b\": \"./one.bin\"}}",
+                 "two tensors have the same name");
+    refused_part(index, "{\"weight_map\": {\"a\": \"two.bin\"}}", "two.bin");
+    refused_part(index, "{\"weight_map\": {\"a\": \"../one.bin\"}}", "must lie beneath its folder");
+    refused_part(index, "{\"weight_map\": {\"a\": 1, \"b\": \"one.bin\"}}", "should name a file");
+    refused_part(index, "{\"weight_map\": {}, \"a\": \"x.bin\"}", "no tensors");
+    snprintf(from, sizeof from, "%s/linked.bin", folder);
+    assert_int_equal(symlink(part, from), 0);
+    refused_part(index, "{\"weight_map\": {\"a\": \"linked.bin\"}}", "symbolic link");
+    write_text(from, sizeof from, folder, "text.bin", "nothing of the kind");
+    refused_part(index, "{\"weight_map\": {\"a\": \"text.bin\"}}", "text.bin");
+    cvi_buf many = {0};
+    cvi_buf_puts(&many, "{\"weight_map\": {");
+    for (int i = 0; i < 1025; i++) { /* each is another name of one file, which is small */
+        cvi_buf_printf(&many, "%s\"t%d\": \"", i ? ", " : "", i);
+        for (int bit = 0; bit < 11; bit++) {
+            cvi_buf_puts(&many, i >> bit & 1 ? "./" : ".//");
+        }
+        cvi_buf_puts(&many, "one.bin\"");
+    }
+    cvi_buf_add(&many, "}}", 3);
+    refused_part(index, (const char *)many.data, "1024");
+    cvi_buf_free(&many);
+    cvs_error err = {0};
+    cvs_model *m = NULL;
+    assert_int_equal(cvs_model_open_memory(one, strlen(one), "m.bin.index.json", NULL, &m, &err),
+                     CVS_E_UNSUPPORTED);
+    test_remove(folder);
+}
+
+/* "__metadata__" of safetensors: names in any of the usual forms; what does not fit the outputs, or is none, is left. */
+static void classes_in_metadata(void **state) {
+    (void)state;
+    static const struct {
+        const char *key, *value, *last; /* NULL: no names */
+    } rows[] = {
+        {"classes", "[\"a\", \"b\", \"c\"]", "c"},
+        {"names", "{0: 'x', 1: 'y', 2: \"it's\"}", "it's"},
+        {"labels", "u, v, w", "w"},
+        {"id2label", "{\"0\": \"p\", \"1\": \"q\", \"2\": \"r\"}", "r"},
+        {"class_to_idx", "{'c': 2, 'a': 0, 'b': 1}", "c"},
+        {"id2label", "{\"0\": \"LABEL_0\", \"1\": \"LABEL_1\", \"2\": \"LABEL_2\"}", NULL},
+        {"classes", "[\"a\", \"b\"]", NULL},
+        {"classes", "__import__('os').system('x')", NULL},
+        {"format", "pt", NULL},
+    };
+    char folder[256], path[600], file[400];
+    cvs_model *m = NULL;
+    cvs_error err = {0};
+    test_folder(folder);
+    data_path(path, sizeof path, "state.pth");
+    test_ok(cvs_model_open, path, NULL, &m);
+    cvi_safetensor list[16];
+    int n = 0;
+    for (int i = 0; i < m->graph->n_values && n < CVI_COUNT(list); i++) {
+        const cvi_value *v = &m->graph->values[i];
+        if (v->constant) {
+            list[n++] = (cvi_safetensor){.name = v->name, .t = *v->constant};
+        }
+    }
+    snprintf(file, sizeof file, "%s/m.safetensors", folder);
+    for (int i = 0; i < CVI_COUNT(rows); i++) {
+        const char *pairs[] = {rows[i].key, rows[i].value};
+        cvs_model *told = NULL;
+        cvs_model_info info;
+        assert_int_equal(cvi_safetensors_write(file, list, n, pairs, 1, &err), CVS_OK);
+        test_ok(cvs_model_open, file, NULL, &told);
+        cvs_model_describe(told, &info);
+        assert_int_equal(info.n_classes, rows[i].last ? 3 : 0);
+        if (rows[i].last) {
+            assert_string_equal(info.classes[2], rows[i].last);
+            assert_string_equal(info.classes_from, "metadata of the model file");
+        }
+        cvs_model_free(told);
+    }
+    cvs_model_free(m);
+    test_remove(folder);
+}
+
 /* ---- damage ---------------------------------------------------------------------------------------------------- */
 
 static void damaged(void **state) {
@@ -597,6 +716,8 @@ int main(void) {
                                        cmocka_unit_test(loops),
                                        cmocka_unit_test(hostile_tensors),
                                        cmocka_unit_test(sharded),
+                                       cmocka_unit_test(sharded_torch),
+                                       cmocka_unit_test(classes_in_metadata),
                                        cmocka_unit_test(damaged),
                                        cmocka_unit_test(parts_of_weights),
                                        cmocka_unit_test(no_channels_make_no_chain),
