@@ -199,3 +199,34 @@ tf.saved_model.save(asked, os.path.join(OUT, "signatures"),
                     signatures={"serving_default": asked.classify, "embed": asked.embed, "version": asked.version})
 np.save(os.path.join(OUT, "signatures.scores.npy"), asked.classify(x)["scores"].numpy())
 np.save(os.path.join(OUT, "signatures.embed.npy"), asked.embed(x)["embedding"].numpy())
+
+
+class Stream(tf.Module):
+    """A network that sees a sound piece by piece: it remembers the end of the last piece. The first run is with what it starts with."""
+
+    def __init__(self):
+        rng = np.random.default_rng(6)
+        self.past = tf.Variable(rng.normal(0, 1, (1, 2, 3)).astype("f4"))
+        self.count = tf.Variable(np.float32([0.5]))
+        self.kernel = tf.constant(rng.normal(0, 0.5, (3, 3, 4)).astype("f4"))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 3), tf.float32)])
+    def __call__(self, t):
+        known = tf.concat([self.past, t], 1)
+        self.past.assign(known[:, -2:])
+        self.count.assign(self.count + 1.0)
+        return tf.nn.conv1d(known, self.kernel, 1, "VALID") * self.count + tf.reduce_sum(self.past)
+
+
+stream = Stream()
+convert = tf.lite.TFLiteConverter.from_concrete_functions([stream.__call__.get_concrete_function()], stream)
+convert.experimental_enable_resource_variables = True
+lite_file = convert.convert()
+open(os.path.join(OUT, "stream.tflite"), "wb").write(lite_file)
+reader = tf.lite.Interpreter(model_content=lite_file)
+reader.allocate_tensors()
+piece = np.random.default_rng(7).normal(0, 1, (1, 4, 3)).astype("f4")
+reader.set_tensor(reader.get_input_details()[0]["index"], piece)
+reader.invoke()
+np.save(os.path.join(OUT, "stream.in.npy"), piece)
+np.save(os.path.join(OUT, "stream.out.npy"), reader.get_tensor(reader.get_output_details()[0]["index"]))

@@ -19,18 +19,24 @@ typedef struct tflite_tensor {
     int64_t axis;              /* of the scales */
     bool variable;             /* kept from run to run */
     cvi_fb_table sparsity;     /* at 0: dense */
+    int handle;                /* which variable it stands for, from 1; 0: none */
     bool is_output, made;
     cvi_tf_tensor value;
 } tflite_tensor;
 
 typedef struct tflite_op tflite_op;
+typedef struct tflite_variable tflite_variable;
 
 typedef struct tflite {
     cvi_tf t;
     cvi_fb f;
     cvi_fb_vector buffers, codes;
     tflite_tensor *tensor;
-    int64_t n_tensors;
+    int64_t n_tensors, n_graphs;
+    tflite_variable *variables; /* tflite_variables.c */
+    int n_variables, n_starts;
+    bool is_start; /* the subgraph that gives variables their first numbers */
+    bool remembers;
     /* the operation being built */
     cvi_fb_table op, options;
     cvi_fb_vector inputs, outputs;
@@ -51,8 +57,8 @@ const tflite_op *cvi_tflite_op(int64_t code);
 const tflite_op *cvi_tflite_custom(const char *name);
 
 /* ---- tflite_file.c ---- */
-/* Reads lists of tensors and codes of subgraph 0; returns the table of the subgraph. */
-cvi_fb_table cvi_tflite_lists(tflite *m);
+/* Reads lists of tensors and codes of a subgraph; returns the table of the subgraph. */
+cvi_fb_table cvi_tflite_lists(tflite *m, int64_t subgraph);
 /* The tensor of the model with that number as a graph tensor, constants made when first asked for; NULL: absent or not made. */
 cvi_tf_tensor *cvi_tflite_value(tflite *m, int64_t index);
 bool cvi_tflite_is_quantised(const tflite_tensor *x);
@@ -75,7 +81,9 @@ double cvi_tflite_option_float(tflite *m, int field, double otherwise);
 const tflite_tensor *cvi_tflite_out(const tflite *m, int k);
 /* Hands output k on; the fused activation and the rounding follow. */
 void cvi_tflite_put(tflite *m, int k, cvi_tf_tensor value);
-/* Builds all operations of the subgraph, inputs and outputs. */
+/* Builds all operations of the subgraph in the file's order. */
+void cvi_tflite_operations(tflite *m, const cvi_fb_table *subgraph);
+/* The same, and inputs and outputs. */
 void cvi_tflite_build(tflite *m, const cvi_fb_table *subgraph);
 
 /* ---- tflite_metadata.c ---- */

@@ -253,10 +253,17 @@ static void add_output(tflite *m, int64_t index) {
     }
 }
 
+void cvi_tflite_operations(tflite *m, const cvi_fb_table *subgraph) {
+    cvi_fb_vector operators = cvi_fb_vector_field(&m->f, subgraph, 3, 4);
+    cvi_build_set(&m->t.b, m->f.status);
+    for (int64_t i = 0; i < operators.n && cvi_build_ok(&m->t.b); i++) {
+        build_operation(m, i, &operators);
+    }
+}
+
 void cvi_tflite_build(tflite *m, const cvi_fb_table *subgraph) {
     cvi_fb_vector inputs = cvi_fb_vector_field(&m->f, subgraph, 1, 4);
     cvi_fb_vector outputs = cvi_fb_vector_field(&m->f, subgraph, 2, 4);
-    cvi_fb_vector operators = cvi_fb_vector_field(&m->f, subgraph, 3, 4);
     cvi_build_set(&m->t.b, m->f.status);
     for (int64_t i = 0; i < outputs.n && cvi_build_ok(&m->t.b); i++) {
         int64_t index = cvi_fb_int_at(&m->f, &outputs, i);
@@ -267,9 +274,7 @@ void cvi_tflite_build(tflite *m, const cvi_fb_table *subgraph) {
     for (int64_t i = 0; i < inputs.n && cvi_build_ok(&m->t.b); i++) {
         add_input(m, cvi_fb_int_at(&m->f, &inputs, i));
     }
-    for (int64_t i = 0; i < operators.n && cvi_build_ok(&m->t.b); i++) {
-        build_operation(m, i, &operators);
-    }
+    cvi_tflite_operations(m, subgraph);
     for (int64_t i = 0; i < outputs.n && cvi_build_ok(&m->t.b); i++) {
         add_output(m, cvi_fb_int_at(&m->f, &outputs, i));
     }

@@ -88,16 +88,17 @@ static void read_quantisation(tflite *m, const cvi_fb_table *t, tflite_tensor *x
     }
 }
 
-cvi_fb_table cvi_tflite_lists(tflite *m) {
+cvi_fb_table cvi_tflite_lists(tflite *m, int64_t subgraph) {
     cvi_fb_table root = cvi_fb_root(&m->f), none = {0};
     cvi_fb_vector graphs = cvi_fb_vector_field(&m->f, &root, 2, 4);
     m->codes = cvi_fb_vector_field(&m->f, &root, 1, 4);
     m->buffers = cvi_fb_vector_field(&m->f, &root, 4, 4);
-    if (m->f.status == CVS_OK && graphs.n < 1) {
+    m->n_graphs = graphs.n;
+    if (m->f.status == CVS_OK && graphs.n <= subgraph) {
         cvi_build_set(&m->t.b, cvi_fail(m->t.b.err, CVS_E_FORMAT, "the file has no graph"));
         return none;
     }
-    cvi_fb_table graph = m->f.status == CVS_OK ? cvi_fb_table_at(&m->f, &graphs, 0) : none;
+    cvi_fb_table graph = m->f.status == CVS_OK ? cvi_fb_table_at(&m->f, &graphs, subgraph) : none;
     cvi_fb_vector tensors = cvi_fb_vector_field(&m->f, &graph, 0, 4);
     if (tensors.n > MAX_TENSORS) {
         cvi_build_set(&m->t.b, cvi_fail(m->t.b.err, CVS_E_LIMIT, "more than %d tensors", (int)MAX_TENSORS));

@@ -8,10 +8,12 @@
 
 void cvi_tflite_arg(tflite *m);
 void cvi_tflite_as_graph(tflite *m);
+void cvi_tflite_assign_variable(tflite *m);
 void cvi_tflite_average_pool(tflite *m);
 void cvi_tflite_batches(tflite *m);
 void cvi_tflite_batch_matmul(tflite *m);
 void cvi_tflite_blocks(tflite *m);
+void cvi_tflite_call_once(tflite *m);
 void cvi_tflite_cast(tflite *m);
 void cvi_tflite_clipped(tflite *m);
 void cvi_tflite_concatenation(tflite *m);
@@ -32,6 +34,7 @@ void cvi_tflite_pack(tflite *m);
 void cvi_tflite_pad(tflite *m);
 void cvi_tflite_pass(tflite *m);
 void cvi_tflite_prelu(tflite *m);
+void cvi_tflite_read_variable(tflite *m);
 void cvi_tflite_reduce(tflite *m);
 void cvi_tflite_reshape(tflite *m);
 void cvi_tflite_resize(tflite *m);
@@ -49,5 +52,6 @@ void cvi_tflite_transpose_conv(tflite *m);
 void cvi_tflite_transpose_conv_3d(tflite *m);
 void cvi_tflite_two_steps(tflite *m);
 void cvi_tflite_unpack(tflite *m);
+void cvi_tflite_var_handle(tflite *m);
 
 #endif

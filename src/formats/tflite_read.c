@@ -18,7 +18,7 @@ static cvs_status read_tflite(cvi_open *open) {
     CVI_TRY(cvi_model_keep_file(model, open->file, open->err)); /* weights stay where they lie */
     model->file_layout = CVI_FILE_LAST;
     cvi_tf_begin(&m.t, model, "tflite", open->err);
-    cvi_fb_table graph = cvi_tflite_lists(&m);
+    cvi_fb_table graph = cvi_tflite_lists(&m, 0);
     if (cvi_build_ok(&m.t.b)) {
         cvi_tflite_build(&m, &graph);
     }

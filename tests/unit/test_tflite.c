@@ -69,6 +69,22 @@ static void more_operations(void **state) {
     check_more("sixteen", 1, 6e-5); /* a step of 1/32768 */
 }
 
+/* A network that remembers: the first run is with the numbers that the file's own start gives its variables; what is assigned is read after. */
+static void remembers(void **state) {
+    (void)state;
+    char model[512], in[512], out[512];
+    fixture(model, sizeof model, "stream.tflite");
+    fixture(in, sizeof in, "stream.in.npy");
+    fixture(out, sizeof out, "stream.out.npy");
+    reader_matches(model, NULL, in, out, 2e-6);
+    cvs_model *m = reader_open(model, NULL);
+    assert_int_equal(m->n_notes, 1);
+    assert_non_null(strstr(m->notes[0], "every run is its first"));
+    cvs_model_free(m);
+    reader_damage(model, LLVMFuzzerTestOneInput, 7, 600);
+    reader_no_memory(model, NULL, 3);
+}
+
 static void real_models(void **state) {
     (void)state;
     const char *const models[2][4] = {
@@ -490,6 +506,7 @@ static void hostile_metadata(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_by_tensorflow),
                                        cmocka_unit_test(more_operations),
+                                       cmocka_unit_test(remembers),
                                        cmocka_unit_test(real_models),
                                        cmocka_unit_test(quantised_model),
                                        cmocka_unit_test(requantize),
