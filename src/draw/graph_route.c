@@ -210,10 +210,13 @@ static void move_to(router *r, double c, double m) {
 
 /* No step for no way. */
 static void line_to(router *r, double c, double m) {
+    if (r->failed) {
+        return;
+    }
     const cvi_step *last = &r->l->steps[r->l->n_steps - 1];
     const double *at = last->op == 'C' ? &last->p[4] : last->p;
     double x = r->l->across ? m * r->sign + r->m : c + r->c, y = r->l->across ? c + r->c : m * r->sign + r->m;
-    if (!r->failed && (fabs(at[0] - x) > 1e-6 || fabs(at[1] - y) > 1e-6)) {
+    if (fabs(at[0] - x) > 1e-6 || fabs(at[1] - y) > 1e-6) {
         add_step(r, 'L', (double[]){c, m}, 2);
     }
 }

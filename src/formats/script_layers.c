@@ -156,7 +156,8 @@ static script_value linear(script *s, const script_call *row, const script_args 
         cvi_script_attr_int(s, &node, "transB", 1);
         return cvi_script_done(s, node);
     }
-    int product[2] = {in[0], s->g->values[in[1]].constant ? transposed_constant(s, in[1]) : -1};
+    const cvs_tensor *weight = s->g->values[in[1]].constant;
+    int product[2] = {in[0], weight && weight->rank == 2 ? transposed_constant(s, in[1]) : -1};
     if (product[1] < 0) {
         return cvi_script_refuse(s, a->name);
     }

@@ -182,7 +182,7 @@ void cvi_walk_make(cvi_walk *w, int rank, const int64_t *dim, int n, const cvs_t
         w->dim[0] = 1;
     }
     w->length = w->dim[w->rank - 1];
-    w->rows = cvi_product(w->dim, 0, w->rank - 1);
+    w->rows = w->length > 0 ? cvi_product(w->dim, 0, w->rank - 1) : 0; /* of nothing there are none */
 }
 
 void cvi_walk_at(const cvi_walk *w, int64_t row, int64_t *offset) {
