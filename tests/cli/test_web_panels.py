@@ -44,6 +44,20 @@ class Panels(unittest.TestCase):
         b.wait("/best of 1\\d pictures/.test(document.querySelectorAll('.excite')[1].innerText)")
         self.shot("excites")
 
+    def test_a_model_without_a_picture_and_one_with_numbers(self):
+        data = os.path.join(ROOT, "tests", "data")
+        for args, hints in (((os.path.join(data, "torch", "state.pth"),), 1), ((os.path.join(data, "torch", "video_traced.pt"), os.path.join(data, "torch", "video.in.npy")), 0)):
+            server = Server(*args)
+            try:
+                for page, lang in (("layer", "en"), ("arithmetic", "zh"), ("why", "en")):
+                    b = self.show(page, lang, server=server)
+                    self.assertIsNone(b.js("document.querySelector('.trouble')?.innerText ?? null"), page)
+                    self.assertEqual(b.js("document.querySelectorAll('main .hint-box').length"), hints, page)
+                    self.assertEqual(b.errors, [], page)
+                b.open("about:blank")
+            finally:
+                server.stop()
+
     def test_every_file_of_every_panel(self):
         wrong = []
         for page, more in (("layer", {"layer": 7}), ("arithmetic", {"layer": 7, "at": 700}), ("why", {"x-methods": "gradcam,gradient"})):

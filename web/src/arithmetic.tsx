@@ -1,7 +1,7 @@
 // arithmetic.tsx - how one number came about: what it reads, the products, the whole sum; move it, play it, go back to the pixels.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
-import { at, attempt, channel, current, extra, go, layers, m, model, p, page, place, prediction, reached, t } from "./store";
+import { at, attempt, channel, current, extra, go, layers, m, model, noPicture, p, page, place, prediction, reached, t } from "./store";
 import { Canvas, Command, keep, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { MapView } from "./mapview";
 import { Products } from "./products";
@@ -94,6 +94,7 @@ export function Arithmetic() {
         <button disabled={!trail.value.length} onClick={() => { back(); }}>{t("← Back (Esc)", "← 返回（Esc）")}</button>
       </div>
       <Trail here={here.name} />
+      {noPicture() && <p class="hint-box">{noPicture()}</p>}
       {!there && prediction.value?.stopped && <p class="hint-box">{t("This layer has no numbers:", "该层没有数值：")} {prediction.value?.stopped}</p>}
       {isPixel ? <Pixel where={where} element={element} /> : u && <>
         <Headline u={u} l={place.value ? undefined : l} c={c} y={y} x={x} stale={!fresh} />

@@ -2,7 +2,7 @@
 // projected down to the pixels. Long work runs on the server, with progress and a stop; what was computed is kept.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
-import { extra, go, m, model, p, state, t } from "./store";
+import { extra, go, m, model, p, seeable, state, t } from "./store";
 import { Canvas, Command, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { isKept, stop, work, type Request } from "./explain";
 import { drawPixels, picture } from "./paint";
@@ -124,7 +124,7 @@ function Found(q: { l: api.Layer; c: number; quick: boolean }) {
 function Projected(q: { l: api.Layer; c: number }) {
   const rule = extra.value.rule === "guided" || extra.value.rule === "gradient" ? extra.value.rule : "deconvnet", ask = { task: "deconv", layer: q.l.index, channel: q.c, rule };
   const w = useWork(ask, api.getProjection, true), f = w.got, size = 176;
-  const seen = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
+  const seen = useLoad(async () => (seeable() ? picture(api.shownAddress(m.value, p.value)).catch(() => undefined) : undefined), [m.value, p.value, seeable()]);
   const image = useMemo(() => f && signed(f.data, f.dim), [f]), H = image ? (size * image.height) / image.width : size;
   const box = (g: CanvasRenderingContext2D): void => { // the field, and everything else dimmed
     if (!f?.box || !image) return;

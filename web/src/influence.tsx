@@ -2,7 +2,7 @@
 // of the later layers it moves.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, go, layers, m, p, prediction, t } from "./store";
+import { attempt, go, layers, m, p, prediction, seeable, t } from "./store";
 import { Canvas, Command, Panel, useLoad } from "./canvas";
 import { explain, flat } from "./explain";
 import { drawMap, picture } from "./paint";
@@ -37,7 +37,7 @@ function Sees(q: { l: api.Layer; at: number; box: [number, number, number, numbe
   const [, H, W] = grid(q.l.dim), at = useSettled(q.at, 350), n = H * W, target = n > 1 ? `neuron:${q.l.index}:${Math.floor(at / n)},${Math.floor(at / W) % H},${at % W}` : `neuron:${q.l.index}:${Math.floor(at / n)}`, size = 220;
   const [wrong, setWrong] = useState("");
   const e = useLoad(async (newest) => { try { setWrong(""); return await explain({ method: "gradient", target }); } catch (x) { if (newest()) setWrong(x instanceof Error ? x.message : String(x)); return undefined; } }, [target, m.value, p.value]);
-  const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
+  const image = useLoad(async () => (seeable() ? picture(api.shownAddress(m.value, p.value)).catch(() => undefined) : undefined), [m.value, p.value, seeable()]);
   const d = useMemo(() => { if (!e) return undefined; const f = flat({ ...e, data: e.data.map(Math.abs) as Float32Array }); return { ...f, ...core(f.data, f.w, f.h, 0.5) }; }, [e]);
   const scale = d ? size / Math.max(d.w, d.h) : 1, CW = d ? d.w * scale : size, CH = d ? d.h * scale : size;
   const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {

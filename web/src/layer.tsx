@@ -1,7 +1,7 @@
 // layer.tsx - all channels of a layer on one canvas, sorted; the chosen one large, with its kernel and what its numbers are like.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, channel, current, dark, extra, go, lang, layers, m, off, p, prediction, reached, t } from "./store";
+import { attempt, channel, current, dark, extra, go, lang, layers, m, noPicture, off, p, prediction, reached, t } from "./store";
 import { Canvas, Command, Legend, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { MapView } from "./mapview";
 import { drawMap, extent, foldVector, strip } from "./paint";
@@ -46,6 +46,7 @@ export function LayerPage() {
       <div class="facts"><b>{l.title}</b> <About l={l} /> {l.settings} · {shape(l.dim)} · {short(l.params)} {t("parameters", "参数")} · {short(l.macs)} {t("MACs", "乘加")} · {bytes(l.bytes)}
         {l.field && <> · {t("each number sees", "每个数可见")} {l.field.size[0]}×{l.field.size[1]} {t("pixels", "像素")}</>}
         {dead > 0 && <span class="tag warn">{t(`${dead} dead here`, `${dead} 个无响应`)}</span>}{twins > 0 && <span class="tag">{t(`${twins} duplicates`, `${twins} 个重复`)}</span>}</div>
+      {noPicture() && <p class="hint-box">{noPicture()}</p>}
       {!there && prediction.value?.stopped && <p class="hint-box">{t("This layer has no numbers:", "该层没有数值：")} {prediction.value?.stopped}</p>}
       <div class={l === asked ? "layer-grid" : "layer-grid stale"} key={where}>
         {stats && order.length > 0 && <div class="walls"><Wall l={l} where={where} stats={stats} order={order} votes={sort === "vote" ? votes : undefined} scale={scale} /></div>}

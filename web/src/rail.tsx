@@ -65,7 +65,7 @@ export function Rail() {
     <aside class="rail" aria-label={t("Picture and answer", "图片与回答")}>
       {pad === "pad" ? <Pad close={() => setPad("")} /> : pad === "camera" ? <Camera close={() => setPad("")} /> : (
         <div class="seen">
-          {known && a?.picture !== false ? <img src={a ? api.shownAddress(m.value, p.value) : api.pictureAddress(p.value, 256)} alt={t("The picture as the network sees it", "网络看到的图片")} />
+          {known && (a ? a.picture : list.some((x) => x.id === p.value && x.width)) ? <img src={a ? api.shownAddress(m.value, p.value) : api.pictureAddress(p.value, 256)} alt={t("The picture as the network sees it", "网络看到的图片")} />
             : <div class="no-picture">{known ? t("numbers, not a picture", "输入为数值而非图片") : t("no picture yet: drop one here", "还没有图片：拖放到此处")}</div>}
           {percentBox && <i class="field" style={percentBox} />}
         </div>

@@ -50,9 +50,13 @@ export const layers = computed(() => model.value?.layers ?? []);
 /** Whether a place has numbers that can be asked for: where a run stopped on its way, not every layer has; with an operator that is unknown the answer
  * says which have. */
 export const reached = (where: api.Place): boolean => {
+  if (!pictures.value.length) return false;
   const a = prediction.value, odd = !a && layers.value.some((l) => l.title === "Unknown operator" || l.title === "未知算子");
   return !/^\d+$/.test(where) || (a?.reached ? a.reached.includes(Number(where)) : !odd);
 };
+/** Whether what the network sees can be had as a picture: of an array of numbers only the answer knows. */
+export const seeable = (): boolean => !!pictures.value.find((x) => x.id === p.value)?.width || (prediction.value?.picture ?? false);
+export const noPicture = (): string => (pictures.value.length ? "" : t("There are no numbers without a picture: drop one anywhere on this page.", "没有图片就没有数值：将一张图片拖放到页面任意位置即可。"));
 /** What a class is called; one without a name has a number. */
 export const classOf = (i: number): string => model.value?.classes[i] || prediction.value?.scores.find((s) => s.index === i)?.name || `${t("class", "类别")} ${i}`;
 export const watches = computed(() => page.value === "watch" || page.value === "evolution" || page.value === "visdom");

@@ -1,7 +1,7 @@
 // whatif.tsx - cover a part of the picture, switch channels off, and watch the answer change: only what can change is computed again.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
-import { attempt, classOf, extra, go, layers, m, off, p, prediction, t, weights } from "./store";
+import { attempt, classOf, extra, go, layers, m, off, p, prediction, seeable, t, weights } from "./store";
 import { Canvas, Panel, Segmented, useLoad } from "./canvas";
 import { picture } from "./paint";
 import { ink, rangeOf } from "./color";
@@ -37,7 +37,7 @@ function SwitchOff() {
 export function WhatIf() {
   const a = prediction.value, [h, w] = a?.side ?? [0, 0], size = Number(extra.value.patch ?? 0) || Math.max(4, Math.round(Math.max(h, w) / 4));
   const fill = (extra.value.fill as Fill) || "mean", mode = extra.value.brush === "paint" ? "paint" : "square", [spot, setSpot] = useState<Spot | null>(null), [dabs, setDabs] = useState<Spot[]>([]), brush = Math.max(2, Math.round(size / 4)), [result, setResult] = useState<{ out: number[]; ms: number } | null>(null), [turn, setTurn] = useState(0);
-  const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
+  const image = useLoad(async () => (seeable() ? picture(api.shownAddress(m.value, p.value)).catch(() => undefined) : undefined), [m.value, p.value, seeable()]);
   const stats = useLoad(() => attempt(() => api.getStats(m.value, p.value, "in0")), [m.value, p.value]);
   const past = useRef<Past[]>([]), now: Past = { spot, dabs, off: off.value, weights: weights.value }, seenNow = useRef(now), [undoable, setUndoable] = useState(0), undoing = useRef(false);
   const remember = (): void => { past.current = [...past.current.slice(-50), { spot, dabs, off: off.value, weights: weights.value }]; setUndoable(past.current.length); };

@@ -1,7 +1,7 @@
 // why.tsx - why this answer: methods side by side over the picture, and what changes when part of it is covered or channels are off.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import * as api from "./api";
-import { extra, go, layers, m, model, off, p, state, t } from "./store";
+import { extra, go, layers, m, model, noPicture, off, p, seeable, state, t } from "./store";
 import { Canvas, Command, Legend, Panel, Segmented, useLoad, useWidth } from "./canvas";
 import { explain, flat, stop, type Ask } from "./explain";
 import { drawMap, extent, picture } from "./paint";
@@ -34,8 +34,9 @@ export function Why() {
         {shownMethods.map((x) => <button key={x.name} class={chosen.includes(x.name) ? "chip on" : "chip"} aria-pressed={chosen.includes(x.name)} title={x.sentence} onClick={() => toggle(x.name)}>{x.title}</button>)}
         <button class="chip more" onClick={() => setMore(!more)}>{more ? t("fewer", "收起") : t(`all ${methods.length} methods`, `全部 ${methods.length} 种方法`)}</button>
       </div>
+      {noPicture() ? <p class="hint-box">{noPicture()}</p> : <>
       <div class="cards">{chosen.map((x) => <Card key={x} method={methods.find((k) => k.name === x)!} ask={{ method: x, layer: methods.find((k) => k.name === x)!.layer ? e.cam || undefined : undefined, target }} over={view === "over"} />)}</div>
-      <WhatIf />
+      <WhatIf /></>}
     </div>
   );
 }
@@ -49,7 +50,7 @@ function Card(q: { method: api.Method; ask: Ask; over: boolean }) {
     catch (x) { if (newest()) setWrong(x instanceof DOMException ? t("cancelled", "已取消") : x instanceof Error ? x.message : String(x)); return undefined; }
     finally { if (newest()) setProgress(null); }
   }, [key, m.value, p.value, turn]);
-  const image = useLoad(() => picture(api.shownAddress(m.value, p.value)).catch(() => undefined), [m.value, p.value]);
+  const image = useLoad(async () => (seeable() ? picture(api.shownAddress(m.value, p.value)).catch(() => undefined) : undefined), [m.value, p.value, seeable()]);
   const d = useMemo(() => e && flat(e), [e]), range = useMemo(() => (d ? span(d.data) : { low: 0, high: 1 }), [d]);
   const ratio = image ? image.naturalHeight / image.naturalWidth : 1, W = ratio > 1 ? size / ratio : size, H = ratio > 1 ? size : size * ratio;
   const draw = useMemo(() => (g: CanvasRenderingContext2D): void => {
