@@ -290,6 +290,26 @@ class Web(unittest.TestCase):
     def test_residual_net(self):
         self.other(os.path.join(ROOT, "zoo", "resnet50.net"), "--init", "1", os.path.join(ROOT, "models", "things_car.png"))
 
+    def test_why_a_run_stops_is_said_in_the_language_of_the_page(self):
+        """The answer was asked for in English and comes when the page speaks Chinese."""
+        with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:
+            net = os.path.join(folder, "odd.net")
+            with open(net, "w") as f:
+                f.write(UNKNOWN)
+            server = Server(net, "--init", "1", *(os.path.join(ROOT, "models", "things_%s.png" % x) for x in ("car", "mug")))
+            try:
+                b = self.show("overview", "en", server=server)
+                b.hold("api/predict")
+                b.js("location.hash = '#/overview?lang=en&p=1'")
+                b.held(1)
+                b.js("location.hash = '#/overview?lang=zh&p=1'")
+                b.wait("document.documentElement.lang.startsWith('zh') || /添加/.test(document.querySelector('.rail').innerText)")
+                b.release()
+                b.quiet()
+                self.assertIn("未知算子 com.example::Odd", b.js("document.querySelector('.rail').innerText"))
+            finally:
+                server.stop()
+
     def test_a_run_that_stops_on_its_way(self):
         """An operator that nobody knows: every page says so, and shows what came before it."""
         with tempfile.TemporaryDirectory(prefix="cvs-test-") as folder:

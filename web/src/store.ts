@@ -158,6 +158,12 @@ export function stillHere(): () => boolean {
   return () => where === [page.value, m.value, p.value, layer.value, at.value, channel.value, place.value, extra.value.unfold ?? ""].join("|");
 }
 
+/* What the network says. Why a run stopped is said in the language that was asked for: where that has changed on the way, it is asked again. */
+async function answerOf(mm: number, pp: number): Promise<api.Prediction> {
+  const spoken = lang.peek(), got = await api.getPrediction(mm, pp);
+  return got.stopped && lang.peek() !== spoken ? answerOf(mm, pp) : got;
+}
+
 /** Starts: reads the address, the server's state, and follows both. */
 export async function start(): Promise<void> {
   readAddress();
@@ -175,7 +181,7 @@ export async function start(): Promise<void> {
     spoken = lang.value;
     void refresh();
     const a = prediction.peek();
-    if (a?.stopped) void attempt(() => api.getPrediction(m.peek(), p.peek())).then((got) => { if (got && prediction.peek() === a) prediction.value = got; });
+    if (a?.stopped) void attempt(() => answerOf(m.peek(), p.peek())).then((got) => { if (got && prediction.peek() === a) prediction.value = got; });
   });
   effect(() => {
     const want = `${m.value} ${lang.value}`, number = m.value;
@@ -193,7 +199,7 @@ export async function start(): Promise<void> {
     if (want === answered || !pictures.value.some((x) => x.id === pp)) return;
     answered = want;
     prediction.value = null; unanswered.value = "";
-    void attempt(() => api.getPrediction(mm, pp), (wrong) => { if (m.value === mm && p.value === pp) unanswered.value = wrong; }).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; });
+    void attempt(() => answerOf(mm, pp), (wrong) => { if (m.value === mm && p.value === pp) unanswered.value = wrong; }).then((got) => { if (got && m.value === mm && p.value === pp) prediction.value = got; });
   });
   let first = true;
   effect(() => { void address(); void page.value; if (!first) writeAddress(); first = false; });
