@@ -142,9 +142,9 @@ class Browser:
                 raise AssertionError("never quiet: %s; on their way: %s" % (self.requests[-5:], sorted(self.flying.values())))
 
     def hold(self, what):
-        """Answers from addresses that match come only when they are let go: `release`."""
-        self.js("window.held = []; window.realFetch ??= window.fetch; window.fetch = (a, i) => window.realFetch(a, i).then(r => new RegExp(%s).test(String(a)) ? "
-                "new Promise(ok => window.held.push({ address: String(a), go: () => ok(r) })) : r); 0" % json.dumps(what))
+        """Answers from addresses that match come only when they are let go: `release`, which also ends the holding of those that are asked for and not there yet."""
+        self.js("window.held = []; window.holds = new RegExp(%s); window.realFetch ??= window.fetch; window.fetch = (a, i) => window.realFetch(a, i).then(r => "
+                "window.holds?.test(String(a)) ? new Promise(ok => window.held.push({ address: String(a), go: () => ok(r) })) : r); 0" % json.dumps(what))
 
     def held(self, n, which=".*"):
         """Until so many answers are held."""
@@ -155,7 +155,7 @@ class Browser:
         those that are still to come."""
         if which is None:
             self.held(1)
-            self.js("(async () => { window.fetch = window.realFetch; for (const x of window.held.splice(0).reverse()) { x.go(); await new Promise(r => setTimeout(r, 0)); } })()")
+            self.js("(async () => { window.holds = null; window.fetch = window.realFetch; for (const x of window.held.splice(0).reverse()) { x.go(); await new Promise(r => setTimeout(r, 0)); } })()")
         else:
             self.held(1, which if isinstance(which, str) else ".*")
             at = "window.held.findIndex(x => new RegExp(%s).test(x.address))" % json.dumps(which) if isinstance(which, str) else str(which)
