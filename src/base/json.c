@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * json.c - JSON texts by jansson: duplicate keys rejected, nesting bounded before parsing (jansson recurses),
- * its memory through our hooks, and errors with line and column.
+ * its memory through our hooks, whose refusal ends a parse, and errors with line and column.
  */
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdlib.h>
 
 #include "base/base.h"
@@ -11,18 +12,55 @@ enum { MAX_DEPTH = 64 };
 
 static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
 
-/* Whether this thread's parser got no memory: jansson itself does not always say so. */
-static _Thread_local bool out_of_memory;
+/* What this thread's parser has been given. jansson 2.14 goes on where a long text finds no memory, with letters missing, and reads past its
+ * end: so the first request that fails ends the parse from here, and its pieces are freed. */
+static _Thread_local struct {
+    bool runs;
+    jmp_buf out_of_memory;
+    void **piece; /* [n], NULL where it was given back */
+    size_t n, capacity;
+} parser;
+
+static bool remember(void *piece) {
+    if (parser.n == parser.capacity) {
+        size_t wanted = parser.capacity ? parser.capacity * 2 : 64;
+        void *more = realloc(parser.piece, wanted * sizeof *parser.piece);
+        if (more == NULL) {
+            return false;
+        }
+        parser.piece = more;
+        parser.capacity = wanted;
+    }
+    parser.piece[parser.n++] = piece;
+    return true;
+}
 
 /* jansson makes many small pieces: no alignment for them, but the same hook and the same free(). */
 static void *small_malloc(size_t bytes) {
     void *p = cvi_alloc_should_fail(bytes) ? NULL : malloc(bytes);
-    out_of_memory = out_of_memory || p == NULL;
+    if (parser.runs && (p == NULL || !remember(p))) {
+        free(p);
+        longjmp(parser.out_of_memory, 1);
+    }
     return p;
 }
 
+/* Mostly what was asked for last. */
+static void small_free(void *p) {
+    for (size_t i = parser.runs && p ? parser.n : 0; i-- > 0;) {
+        if (parser.piece[i] == p) {
+            parser.piece[i] = NULL;
+            break;
+        }
+    }
+    while (parser.runs && parser.n > 0 && parser.piece[parser.n - 1] == NULL) {
+        parser.n--;
+    }
+    free(p);
+}
+
 static void set_allocator(void) {
-    json_set_alloc_funcs(small_malloc, free);
+    json_set_alloc_funcs(small_malloc, small_free);
 }
 
 static cvs_status check_depth(const char *text, size_t size, cvs_error *err) {
@@ -55,6 +93,26 @@ static cvs_status check_depth(const char *text, size_t size, cvs_error *err) {
     return CVS_OK;
 }
 
+/* NULL and *no_memory, or NULL and why in *e. */
+static json_t *load(const char *text, size_t size, json_error_t *e, bool *no_memory) {
+    json_t *volatile value = NULL;
+    *no_memory = false;
+    parser.runs = true;
+    if (setjmp(parser.out_of_memory) == 0) {
+        value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, e);
+    } else {
+        *no_memory = true;
+    }
+    parser.runs = false;
+    for (size_t i = 0; *no_memory && i < parser.n; i++) {
+        free(parser.piece[i]);
+    }
+    free(parser.piece);
+    parser.piece = NULL;
+    parser.n = parser.capacity = 0;
+    return value;
+}
+
 cvs_status cvi_json_parse(const char *text, size_t size, json_t **out, cvs_error *err) {
     *out = NULL;
     pthread_once(&allocator_once, set_allocator);
@@ -67,10 +125,10 @@ cvs_status cvi_json_parse(const char *text, size_t size, json_t **out, cvs_error
     }
     CVI_TRY(check_depth(text, size, err));
     json_error_t e;
-    out_of_memory = false;
-    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+    bool no_memory = false;
+    json_t *value = load(text, size, &e, &no_memory);
     if (value == NULL) {
-        if (out_of_memory) {
+        if (no_memory) {
             return cvi_no_memory(err, size);
         }
         cvs_status s = cvi_fail(err, CVS_E_FORMAT, "not valid JSON: %s", e.text);

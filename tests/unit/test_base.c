@@ -186,6 +186,30 @@ static cvs_status parse(const char *text, cvs_error *err) {
     return s;
 }
 
+static bool this_one_fails(void *context, size_t bytes) {
+    (void)bytes;
+    return (*(int *)context)-- == 0;
+}
+
+/* One piece of memory is refused, those after it are there: the parser must not go on with a part of a text. */
+static void json_without_memory(void **state) {
+    (void)state;
+    const char *text = "{\"a name of some length, with \\\"quotes\\\" and \\\\ in it\": "
+                       "[123456789012345678, 1.2345678901234567890123456789012345678901234567890e10, "
+                       "\"\\u00e9 and more than that\"]}";
+    int k = 0;
+    for (bool done = false; !done && k < 1000; k++) {
+        int left = k;
+        cvs_error err = {0};
+        cvi_set_hooks(&(cvi_hooks){.fail_alloc = this_one_fails, .context = &left});
+        cvs_status s = parse(text, &err);
+        cvi_set_hooks(NULL);
+        done = left >= 0;
+        assert_int_equal(s, done ? CVS_OK : CVS_E_MEMORY);
+    }
+    assert_true(k > 10 && k < 1000);
+}
+
 static void json_texts(void **state) {
     (void)state;
     cvs_error err = {0};
@@ -306,6 +330,7 @@ int main(void) {
         cmocka_unit_test(arena_pieces),
         cmocka_unit_test(buffers_grow),
         cmocka_unit_test(json_texts),
+        cmocka_unit_test(json_without_memory),
         cmocka_unit_test(inflating),
         cmocka_unit_test(utf8),
     };
