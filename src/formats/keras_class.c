@@ -107,22 +107,29 @@ static bool in_steps(const cvi_keras_class *kind) {
     return false;
 }
 
-/* In evaluation the layer inside computes with the kernel that training has divided by its norm; the vector that it kept for that is not
- * needed. */
-void cvi_keras_spectral(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
-    const json_t *inner = cvi_keras_get(k, "layer", NULL), *own = k->layer->config;
-    const cvi_keras_class *kind = cvi_keras_find_class(cvi_json_string(inner, "class_name", ""));
+/* What a wrapper holds, under the wrapper's own name. */
+static void make_inner(cvi_keras *k, const cvi_keras_class *kind, const json_t *inner,
+                       cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    const json_t *own = k->layer->config;
     const char *class = k->layer->class_name;
-    if (!kind || kind->make == cvi_keras_spectral || !json_is_object(json_object_get(inner, "config"))) {
-        cvi_keras_opaque(k, in, n, out);
-        k->slot = KERAS_MAX_SLOTS;
-        return;
-    }
     k->layer->config = json_object_get(inner, "config");
     k->layer->class_name = kind->name;
     kind->make(k, in, n, out);
     k->layer->config = own;
     k->layer->class_name = class;
+}
+
+/* In evaluation the layer inside computes with the kernel that training has divided by its norm; the vector that it kept for that is not
+ * needed. */
+void cvi_keras_spectral(cvi_keras *k, cvi_keras_tensor *const *in, int n, cvi_keras_tensor *out) {
+    const json_t *inner = cvi_keras_get(k, "layer", NULL);
+    const cvi_keras_class *kind = cvi_keras_find_class(cvi_json_string(inner, "class_name", ""));
+    if (!kind || kind->make == cvi_keras_spectral || !json_is_object(json_object_get(inner, "config"))) {
+        cvi_keras_opaque(k, in, n, out);
+        k->slot = KERAS_MAX_SLOTS;
+        return;
+    }
+    make_inner(k, kind, inner, in, n, out);
     cvi_keras_skip_rest(k);
 }
 
@@ -151,9 +158,5 @@ void cvi_keras_time_distributed(cvi_keras *k, cvi_keras_tensor *const *in, int n
         k->slot = KERAS_MAX_SLOTS;
         return;
     }
-    k->layer->config = json_object_get(inner, "config");
-    k->layer->class_name = kind->name;
-    kind->make(k, in, n, out);
-    k->layer->config = own;
-    k->layer->class_name = class;
+    make_inner(k, kind, inner, in, n, out);
 }

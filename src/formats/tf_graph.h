@@ -151,4 +151,7 @@ const char *cvi_tf_bundle_key(const tf_bundle *b, int64_t i);
 /* The text of that key, borrowed; empty where there is none. */
 cvs_status cvi_tf_bundle_text(tf_bundle *b, const char *key, cvi_pb_piece *out, cvs_error *err);
 
+/* Element i of t from the bits of a TensorProto's typed field of that number. */
+void cvi_tf_put_number(const cvs_tensor *t, int64_t i, uint32_t field, uint64_t bits);
+
 #endif

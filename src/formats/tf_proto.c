@@ -103,8 +103,7 @@ static int width_of(uint32_t field) {
     }
 }
 
-static void put_number(const raw_tensor *raw, int64_t i, uint32_t field, uint64_t bits) {
-    const cvs_tensor *t = &raw->t;
+void cvi_tf_put_number(const cvs_tensor *t, int64_t i, uint32_t field, uint64_t bits) {
     if (field == 13 && cvs_dtype_size(t->dtype) == 2) { /* the bits of half numbers */
         uint16_t v = (uint16_t)bits;
         memcpy((char *)t->data + 2 * i, &v, 2);
@@ -139,7 +138,7 @@ static cvs_status fill_values(const reading *r, const cvi_pb *parent, const cvi_
                 return cvi_fail(r->err, CVS_E_FORMAT, "a tensor has more numbers than its shape of %lld",
                                 (long long)count);
             }
-            put_number(raw, n++, f.number, bits);
+            cvi_tf_put_number(&raw->t, n++, f.number, bits);
         }
     }
     for (int64_t i = n; n > 0 && i < count; i++) {

@@ -3,6 +3,7 @@
  * own (TensorFlow's ordered code), and checkpoints of the first generation, a table of SavedTensorSlices whose every tensor is slices.
  */
 #include "formats/tf_bundle.h"
+#include "formats/tf_graph.h"
 
 #include "ops/op.h"
 
@@ -158,19 +159,6 @@ static int width_of(uint32_t field) {
                                                                                                    : -1;
 }
 
-static void put_number(const cvs_tensor *t, int64_t i, uint32_t field, uint64_t bits) {
-    if (field == 13 && cvs_dtype_size(t->dtype) == 2) { /* the bits of half numbers */
-        uint16_t v = (uint16_t)bits;
-        memcpy((char *)t->data + 2 * i, &v, 2);
-    } else if (field == 5 || field == 6) {
-        cvi_put(t, i, field == 5 ? (double)cvi_pb_float(bits) : cvi_pb_double(bits));
-    } else if (t->dtype == CVS_I64 || t->dtype == CVS_U64) {
-        memcpy((char *)t->data + 8 * i, &bits, 8);
-    } else {
-        cvi_put(t, i, (double)(int64_t)bits);
-    }
-}
-
 /* The numbers of a slice of the first generation, `count` of them: where they lie if they are one packed field, else copied. */
 static cvs_status first_numbers(const tf_bundle *b, const bundle_slice *s, cvs_dtype type, int64_t count,
                                 const uint8_t **out, cvs_error *err) {
@@ -204,7 +192,7 @@ static cvs_status first_numbers(const tf_bundle *b, const bundle_slice *s, cvs_d
             if (n >= count) {
                 return cvi_tf_bundle_damaged(err);
             }
-            put_number(&t, n++, f.number, bits);
+            cvi_tf_put_number(&t, n++, f.number, bits);
         }
     }
     *out = t.data;

@@ -302,9 +302,7 @@ static cvs_status run_scan_node(cvi_opctx *ctx, cvs_tensor *outputs) {
     return run_loop(ctx, &l, true, outputs);
 }
 
-typedef cvs_status (*node_runner)(cvi_opctx *ctx, cvs_tensor *outputs);
-
-static cvs_status infer_by(cvi_opctx *ctx, node_runner runner) {
+cvs_status cvi_outputs_infer(cvi_opctx *ctx, cvi_node_runner runner) {
     cvs_tensor *outputs = cvi_arena_alloc(ctx->scratch, CVI_MAX(ctx->n_out, 1), sizeof *outputs);
     cvs_status s = outputs ? runner(ctx, outputs) : cvi_no_memory(ctx->err, sizeof *outputs);
     for (int k = 0; k < ctx->n_out && s == CVS_OK; k++) {
@@ -317,7 +315,7 @@ static cvs_status infer_by(cvi_opctx *ctx, node_runner runner) {
     return s;
 }
 
-static cvs_status forward_by(cvi_opctx *ctx, node_runner runner) {
+cvs_status cvi_outputs_forward(cvi_opctx *ctx, cvi_node_runner runner) {
     cvs_tensor *outputs = cvi_arena_alloc(ctx->scratch, CVI_MAX(ctx->n_out, 1), sizeof *outputs);
     if (!outputs) {
         return cvi_no_memory(ctx->err, sizeof *outputs);
@@ -327,16 +325,16 @@ static cvs_status forward_by(cvi_opctx *ctx, node_runner runner) {
 }
 
 static cvs_status infer_loop(cvi_opctx *ctx) {
-    return infer_by(ctx, run_loop_node);
+    return cvi_outputs_infer(ctx, run_loop_node);
 }
 static cvs_status forward_loop(cvi_opctx *ctx) {
-    return forward_by(ctx, run_loop_node);
+    return cvi_outputs_forward(ctx, run_loop_node);
 }
 static cvs_status infer_scan(cvi_opctx *ctx) {
-    return infer_by(ctx, run_scan_node);
+    return cvi_outputs_infer(ctx, run_scan_node);
 }
 static cvs_status forward_scan(cvi_opctx *ctx) {
-    return forward_by(ctx, run_scan_node);
+    return cvi_outputs_forward(ctx, run_scan_node);
 }
 
 static const cvi_op_io loop_in[] = {

@@ -106,7 +106,7 @@ static cvs_status pack(const cvi_opctx *ctx, const mapping *m, cvs_tensor *outpu
     return CVS_OK;
 }
 
-static cvs_status run_map(const cvi_opctx *ctx, cvs_tensor *outputs) {
+static cvs_status run_map(cvi_opctx *ctx, cvs_tensor *outputs) {
     mapping m = {0};
     CVI_TRY(find_body(ctx, &m));
     CVI_TRY(read_lists(ctx, &m));
@@ -122,25 +122,11 @@ static cvs_status run_map(const cvi_opctx *ctx, cvs_tensor *outputs) {
 }
 
 static cvs_status infer_map(cvi_opctx *ctx) {
-    cvs_tensor *outputs = cvi_arena_alloc(ctx->scratch, CVI_MAX(ctx->n_out, 1), sizeof *outputs);
-    cvs_status s = outputs ? run_map(ctx, outputs) : cvi_no_memory(ctx->err, sizeof *outputs);
-    for (int k = 0; k < ctx->n_out && s == CVS_OK; k++) {
-        s = cvi_out_shape(ctx, k, outputs[k].dtype, outputs[k].rank, outputs[k].dim);
-    }
-    s = s == CVS_OK ? ctx->keep_outputs(ctx, outputs) : s;
-    if (s != CVS_OK && outputs) {
-        cvi_outputs_free(ctx, outputs);
-    }
-    return s;
+    return cvi_outputs_infer(ctx, run_map);
 }
 
 static cvs_status forward_map(cvi_opctx *ctx) {
-    cvs_tensor *outputs = cvi_arena_alloc(ctx->scratch, CVI_MAX(ctx->n_out, 1), sizeof *outputs);
-    if (!outputs) {
-        return cvi_no_memory(ctx->err, sizeof *outputs);
-    }
-    cvs_status s = ctx->take_outputs(ctx, outputs) ? CVS_OK : run_map(ctx, outputs);
-    return cvi_outputs_give(ctx, s, outputs);
+    return cvi_outputs_forward(ctx, run_map);
 }
 
 static const cvi_op_io map_in[] = {{"input_sequence", CVI_DATA, false, false},
